@@ -1,0 +1,178 @@
+"""What both sides share: what a host shall be (bootstrap), and what it shall run (release).
+
+A manifest is complete and holds nothing secret, no address, and nothing of one run's state, so that
+it can be read in a preview, compared, stored, and one day be pulled by a machine that nobody dials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, Tuple
+
+from . import flat
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process type of the formation: how many workers, and how each runs and ends."""
+
+    type: str
+    quantity: int
+    command: str = ""  # empty: what the Procfile says
+    grace: int = 60  # seconds from SIGTERM to SIGKILL
+    memory_max: str = ""  # as systemd writes it, e.g. 300M; empty: no limit
+
+    def pairs(self) -> List[Tuple[str, flat.Value]]:
+        """The flat lines of this process type."""
+        prefix = f"processes.{self.type}."
+        lines: List[Tuple[str, flat.Value]] = [(prefix + "quantity", self.quantity)]
+        if self.command:
+            lines.append((prefix + "command", self.command))
+        lines.append((prefix + "grace", self.grace))
+        if self.memory_max:
+            lines.append((prefix + "memory_max", self.memory_max))
+        return lines
+
+
+@dataclass(frozen=True)
+class BootstrapManifest:
+    """What a host shall be, before any release."""
+
+    host: str
+    app: str
+    environment: str
+    agent: str  # the digest of the agent that shall be installed
+    packages: Tuple[str, ...] = ()
+    known_hosts: Tuple[str, ...] = ()  # lines of the git server's pinned keys
+    deploy_key: str = ""  # its keyed digest; empty: none
+
+    def text(self) -> str:
+        """The flat text; `parse` reads it back."""
+        return flat.dump(
+            [
+                ("manifest", f"bootstrap {FORMAT}"),
+                ("host", self.host),
+                ("app", self.app),
+                ("environment", self.environment),
+                ("agent", self.agent),
+                *flat.numbered("packages", self.packages),
+                *flat.numbered("known_hosts", self.known_hosts),
+                ("deploy_key", self.deploy_key or "none"),
+            ]
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> BootstrapManifest:
+        """The manifest of a text; ValueError says what is wrong with it."""
+        pairs = _pairs(text, "bootstrap")
+        return cls(
+            host=pairs["host"],
+            app=pairs["app"],
+            environment=pairs["environment"],
+            agent=pairs["agent"],
+            packages=tuple(flat.items(pairs, "packages")),
+            known_hosts=tuple(flat.items(pairs, "known_hosts")),
+            deploy_key="" if pairs["deploy_key"] == "none" else pairs["deploy_key"],
+        )
+
+
+@dataclass(frozen=True)
+class ReleaseManifest:
+    """What a host shall run: one commit, its config vars (as digests) and its formation."""
+
+    host: str
+    app: str
+    environment: str
+    repository: str
+    revision: str  # 40 hex digits
+    processes: Tuple[Process, ...]
+    config: Mapping[str, str] = field(default_factory=dict)  # name -> keyed digest of the value
+    build: Tuple[str, ...] = ()  # empty: `bundle install` where there is a Gemfile
+    generation: int = 0  # raised to force a visit
+    keep_releases: int = 5
+    gate_seconds: int = 10
+
+    def text(self) -> str:
+        """The flat text; `parse` reads it back."""
+        return flat.dump(
+            [
+                ("manifest", f"release {FORMAT}"),
+                ("host", self.host),
+                ("revision", self.revision),
+                ("app", self.app),
+                ("environment", self.environment),
+                ("repository", self.repository),
+                ("generation", self.generation),
+                *flat.numbered("build", self.build),
+                *[line for process in self.processes for line in process.pairs()],
+                ("keep_releases", self.keep_releases),
+                ("gate_seconds", self.gate_seconds),
+                *[(f"config.{name}", digest) for name, digest in sorted(self.config.items())],
+            ]
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> ReleaseManifest:
+        """The manifest of a text; ValueError says what is wrong with it."""
+        pairs = _pairs(text, "release")
+        return cls(
+            host=pairs["host"],
+            app=pairs["app"],
+            environment=pairs["environment"],
+            repository=pairs["repository"],
+            revision=pairs["revision"],
+            processes=_processes(pairs),
+            config={k[7:]: v for k, v in pairs.items() if k.startswith("config.")},
+            build=tuple(flat.items(pairs, "build")),
+            generation=int(pairs["generation"]),
+            keep_releases=int(pairs["keep_releases"]),
+            gate_seconds=int(pairs["gate_seconds"]),
+        )
+
+    def release_id(self) -> str:
+        """What makes two releases the same code, build and config vars, whatever their formation."""
+        parts = [self.repository, self.revision, self.environment, *self.build]
+        parts += [f"{name}={digest}" for name, digest in sorted(self.config.items())]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def slots(self) -> List[Tuple[str, int]]:
+        """Every worker of the formation as (process type, number from 1)."""
+        return [(p.type, n) for p in self.processes for n in range(1, p.quantity + 1)]
+
+    def process(self, type_: str) -> Process:
+        """The process type of that name; KeyError where the formation has none."""
+        return {p.type: p for p in self.processes}[type_]
+
+
+def _pairs(text: str, kind: str) -> Dict[str, str]:
+    pairs = _Required(flat.load(text))
+    if pairs["manifest"] != f"{kind} {FORMAT}":
+        raise ValueError(
+            f"manifest: should be `{kind} {FORMAT}`, got `{pairs['manifest']}`; "
+            "this host's agent is of another version: bootstrap it again"
+        )
+    return pairs
+
+
+def _processes(pairs: Dict[str, str]) -> Tuple[Process, ...]:
+    types = [k.split(".")[1] for k in pairs if k.startswith("processes.")]
+    return tuple(
+        Process(
+            type=t,
+            quantity=int(pairs[f"processes.{t}.quantity"]),
+            command=pairs.get(f"processes.{t}.command", ""),
+            grace=int(pairs[f"processes.{t}.grace"]),
+            memory_max=pairs.get(f"processes.{t}.memory_max", ""),
+        )
+        for t in dict.fromkeys(types)
+    )
+
+
+class _Required(Dict[str, str]):
+    """A dictionary whose missing key is the reader's error, not a traceback."""
+
+    def __missing__(self, key: str) -> str:
+        raise ValueError(f"{key}: is missing")
