@@ -1,4 +1,4 @@
--- One row for each task and each run of it (a task without runs has one row), all from one snapshot.
+-- One row for each run of each task, one for a task without runs, all from one snapshot.
 -- queued: the task still has an entry in the queue that has not failed for good.
 SELECT task.id,
        job.id IS NOT NULL AND job.failed_at IS NULL AS queued,
