@@ -1,0 +1,40 @@
+# Everything that a person types. `make` alone lists it.
+#
+#   ARGS='-k drain'     more arguments for pytest                (make test)
+#   RUN='COMMAND'       one command in the lab, its exit status  (make lab)
+#   KEEP=1              leave the demo's lab open at its end     (make demo)
+#   PYTHON=python3.12   the interpreter to build with            (all)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-lint lint test demo lab lock clean
+export ARGS RUN KEEP PYTHON
+MAKEFLAGS += --no-print-directory
+python := .venv/bin/python
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make this machine ready; quick when it is
+	@scripts/setup
+
+setup-lint:
+	@scripts/setup --no-base
+
+demo: setup ## two machines, real jobs, a deploy while they run
+	@$(python) -m lab run -- $(python) -m demo
+
+test: setup ## lint, types, and every test, the lab's included
+	@scripts/test
+
+lint: setup-lint ## ruff, mypy --strict, shellcheck
+	@scripts/lint
+
+lab: setup ## a shell (or RUN='COMMAND') among emulated EC2 machines
+	@if [ -n "$$RUN" ]; then exec $(python) -m lab run -- bash -c "$$RUN"; else exec $(python) -m lab shell; fi
+
+lock: setup-lint ## pin the dependencies of requirements*.in anew
+	@scripts/lock
+
+clean: ## remove what was made in this folder (the cache stays)
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

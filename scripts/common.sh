@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Sourced by the other scripts: where things are. Sets HOME (if empty), SATELLITE_CACHE, CHECKOUT.
+
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+[ -n "${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+SATELLITE_CACHE=${SATELLITE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/satellite}
+export HOME SATELLITE_CACHE CHECKOUT
+# nft, ip and chroot live where the PATH of a person who is not root does not look
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# Print the interpreter that the environment is made with: PYTHON, or the first that is new enough.
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 /usr/bin/python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            "$candidate" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+    return 1
+}
+
+# Print the folder of the environment for this lock file and interpreter ($1).
+venv_path() {
+    local key
+    key=$({ cat "$CHECKOUT/requirements-dev.txt" && "$1" -c 'import sys; print(sys.version, sys.base_prefix)'; } |
+        sha256sum | cut -c1-16)
+    printf '%s/venv-%s\n' "$SATELLITE_CACHE" "$key"
+}
