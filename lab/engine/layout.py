@@ -1,0 +1,79 @@
+"""Lay out an engine in a folder of its own, and say which environment makes Pulumi use it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.engine.parts import LANGUAGE_HOST, MARK, PLUGINS, find
+
+STANDINS = Path(__file__).parents[1] / "standins"
+
+
+def environment(directory: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Make `directory`/{bin,home,state} and return the variables to lay over `environ`.
+
+    The CLI is the vendor's. Its language host and plugins are, too, wherever they are installed;
+    stand-ins take the place of exactly the missing ones. State is kept in files below
+    `directory`, no account and no network is needed. Safe to call again on the same folder.
+
+    Raises EngineError where there is no CLI: nothing is built here.
+    """
+    parts = find(environ)
+    directory = directory.resolve()
+    binaries, home, state = directory / "bin", directory / "home", directory / "state"
+    for folder in (binaries, home, state):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    # a copy: the CLI follows a symbolic link and looks for its language host at the link's end
+    _copy(parts.cli, binaries / "pulumi")
+    if host := parts.language_host:
+        for part in host.parent.glob(f"{LANGUAGE_HOST}*"):  # the host and its helper program
+            _link(part, binaries / part.name)
+    else:
+        _launcher(binaries / LANGUAGE_HOST, "language")
+    for name, installed in parts.plugins.items():
+        ours = home / "plugins" / f"resource-{name}-v{PLUGINS[name]}"
+        ours.mkdir(parents=True, exist_ok=True)
+        if installed:  # the engine wants a real folder, but what is in it may be links
+            for entry in installed.iterdir():
+                _link(entry, ours / entry.name)
+        else:
+            _launcher(ours / f"pulumi-resource-{name}", name)
+
+    # the interpreter that runs this has what program and stand-ins import
+    path = [str(binaries), str(Path(sys.executable).parent), environ.get("PATH") or os.defpath]
+    return {
+        "PATH": os.pathsep.join(path),
+        "PULUMI_HOME": str(home),
+        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_CONFIG_PASSPHRASE": "lab",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
+        "SSH_AUTH_SOCK": "",  # both command providers would offer an agent's keys, too
+    }
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    target.symlink_to(source)
+
+
+def _launcher(target: Path, standin: str) -> None:
+    command = shlex.join([sys.executable, str(STANDINS), standin])
+    target.unlink(missing_ok=True)
+    target.write_text(f'#!/bin/sh\n# {MARK}, written by lab.engine\nexec {command} "$@"\n')
+    target.chmod(0o755)
