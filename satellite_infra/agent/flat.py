@@ -1,22 +1,23 @@
-"""Flat text, `key: value` a line: what a reviewer reads in a diff that shows two lines of context."""
+"""Flat text, `key: value` a line: readable in a diff that shows two lines of context."""
 
 from __future__ import annotations
 
 import json
-from typing import Dict, Iterable, List, Tuple, Union
+from collections.abc import Iterable
+from typing import Union
 
 Value = Union[str, int]
 END = "end: manifest"
 
 
-def dump(pairs: Iterable[Tuple[str, Value]]) -> str:
-    """One line for each pair, then the end line; a value that is not plain text on one line is JSON."""
+def dump(pairs: Iterable[tuple[str, Value]]) -> str:
+    """One line for each pair, then the end line; a value that is no plain line is JSON."""
     return "".join(f"{key}: {_encode(value)}\n" for key, value in pairs) + END + "\n"
 
 
-def load(text: str) -> Dict[str, str]:
+def load(text: str) -> dict[str, str]:
     """The pairs of a dumped text, values as text; ValueError names the line that cannot be read."""
-    pairs: Dict[str, str] = {}
+    pairs: dict[str, str] = {}
     # not splitlines(): it also splits at characters that a value may hold
     for number, line in enumerate(text.split("\n"), 1):
         if line == END:
@@ -28,15 +29,15 @@ def load(text: str) -> Dict[str, str]:
     raise ValueError(f"the text ends without its last line, `{END}`")
 
 
-def items(pairs: Dict[str, str], prefix: str) -> List[str]:
+def items(pairs: dict[str, str], prefix: str) -> list[str]:
     """The values of `prefix.1`, `prefix.2`, ... in their order."""
-    found: List[str] = []
+    found: list[str] = []
     while f"{prefix}.{len(found) + 1}" in pairs:
         found.append(pairs[f"{prefix}.{len(found) + 1}"])
     return found
 
 
-def numbered(prefix: str, values: Iterable[str]) -> List[Tuple[str, Value]]:
+def numbered(prefix: str, values: Iterable[str]) -> list[tuple[str, Value]]:
     """The pairs that `items` reads back."""
     return [(f"{prefix}.{n}", value) for n, value in enumerate(values, 1)]
 

@@ -7,8 +7,8 @@ it can be read in a preview, compared, stored, and one day be pulled by a machin
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Tuple
 
 from . import flat
 
@@ -25,10 +25,10 @@ class Process:
     grace: int = 60  # seconds from SIGTERM to SIGKILL
     memory_max: str = ""  # as systemd writes it, e.g. 300M; empty: no limit
 
-    def pairs(self) -> List[Tuple[str, flat.Value]]:
+    def pairs(self) -> list[tuple[str, flat.Value]]:
         """The flat lines of this process type."""
         prefix = f"processes.{self.type}."
-        lines: List[Tuple[str, flat.Value]] = [(prefix + "quantity", self.quantity)]
+        lines: list[tuple[str, flat.Value]] = [(prefix + "quantity", self.quantity)]
         if self.command:
             lines.append((prefix + "command", self.command))
         lines.append((prefix + "grace", self.grace))
@@ -45,8 +45,8 @@ class BootstrapManifest:
     app: str
     environment: str
     agent: str  # the digest of the agent that shall be installed
-    packages: Tuple[str, ...] = ()
-    known_hosts: Tuple[str, ...] = ()  # lines of the git server's pinned keys
+    packages: tuple[str, ...] = ()
+    known_hosts: tuple[str, ...] = ()  # lines of the git server's pinned keys
     deploy_key: str = ""  # its keyed digest; empty: none
 
     def text(self) -> str:
@@ -88,9 +88,9 @@ class ReleaseManifest:
     environment: str
     repository: str
     revision: str  # 40 hex digits
-    processes: Tuple[Process, ...]
+    processes: tuple[Process, ...]
     config: Mapping[str, str] = field(default_factory=dict)  # name -> keyed digest of the value
-    build: Tuple[str, ...] = ()  # empty: `bundle install` where there is a Gemfile
+    build: tuple[str, ...] = ()  # empty: `bundle install` where there is a Gemfile
     generation: int = 0  # raised to force a visit
     keep_releases: int = 5
     gate_seconds: int = 10
@@ -133,12 +133,12 @@ class ReleaseManifest:
         )
 
     def release_id(self) -> str:
-        """What makes two releases the same code, build and config vars, whatever their formation."""
+        """What makes two releases the same code, build and config vars, in any formation."""
         parts = [self.repository, self.revision, self.environment, *self.build]
         parts += [f"{name}={digest}" for name, digest in sorted(self.config.items())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
-    def slots(self) -> List[Tuple[str, int]]:
+    def slots(self) -> list[tuple[str, int]]:
         """Every worker of the formation as (process type, number from 1)."""
         return [(p.type, n) for p in self.processes for n in range(1, p.quantity + 1)]
 
@@ -147,7 +147,7 @@ class ReleaseManifest:
         return {p.type: p for p in self.processes}[type_]
 
 
-def _pairs(text: str, kind: str) -> Dict[str, str]:
+def _pairs(text: str, kind: str) -> dict[str, str]:
     pairs = _Required(flat.load(text))
     if pairs["manifest"] != f"{kind} {FORMAT}":
         raise ValueError(
@@ -157,7 +157,7 @@ def _pairs(text: str, kind: str) -> Dict[str, str]:
     return pairs
 
 
-def _processes(pairs: Dict[str, str]) -> Tuple[Process, ...]:
+def _processes(pairs: dict[str, str]) -> tuple[Process, ...]:
     types = [k.split(".")[1] for k in pairs if k.startswith("processes.")]
     return tuple(
         Process(
@@ -171,7 +171,7 @@ def _processes(pairs: Dict[str, str]) -> Tuple[Process, ...]:
     )
 
 
-class _Required(Dict[str, str]):
+class _Required(dict[str, str]):
     """A dictionary whose missing key is the reader's error, not a traceback."""
 
     def __missing__(self, key: str) -> str:

@@ -1,0 +1,121 @@
+"""The agent's command line: three verbs for the deployer, the others for systemd and for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Callable
+
+from . import bootstrap, drain, frontend, release, workers
+from .layout import Layout
+from .manifest import BootstrapManifest, ReleaseManifest
+from .system import System
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def main(argv: list[str]) -> int:
+    """Run one verb; 0 when what it says is true now, 1 with one clear message when not."""
+    # always first: a sender whose input is left unread fails at random and shows no message
+    text = (
+        sys.stdin.read() if argv[:1] and argv[0] in ("bootstrap", "release", "release-job") else ""
+    )
+    arguments = _parser().parse_args(argv)
+    arguments.text = text
+    verb: Verb = arguments.verb
+    try:
+        bootstrap.check_root()
+        return verb(arguments)
+    except Exception as problem:  # noqa: BLE001 - the last stop: a person reads it
+        print(str(problem) or repr(problem), file=sys.stderr)
+        return 1
+
+
+def _bootstrap(arguments: argparse.Namespace) -> int:
+    head, bundle = frontend.split(arguments.text)
+    manifest = BootstrapManifest.parse(head)
+    lines: list[str] = []
+    archive = Path(sys.argv[0])
+    try:
+        done = bootstrap.Bootstrap(manifest, bundle, archive, System(), lines.append).run()
+    except Exception:
+        print("\n".join(f"  | {line}" for line in lines[-frontend.TAIL :]), file=sys.stderr)
+        raise
+    print(f"{manifest.host}: {done}")
+    return 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    manifest = ReleaseManifest.parse(frontend.split(arguments.text)[0])
+    status, told = frontend.submit(Layout(manifest.app), arguments.text, System())
+    print(told, file=sys.stderr if status else sys.stdout)
+    return status
+
+
+def _release_job(arguments: argparse.Namespace) -> int:
+    return frontend.job(Layout(arguments.app), arguments.text, arguments.result, System(), _say)
+
+
+def _recover(arguments: argparse.Namespace) -> int:
+    layout = Layout(arguments.app)
+    state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
+    if arguments.result:
+        frontend.killed(layout, arguments.result, state)
+    return 0
+
+
+def _drain(arguments: argparse.Namespace) -> int:
+    print(drain.drain(Layout(arguments.app), arguments.machine, System(), _say))
+    return 0
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    workers.work(Layout(arguments.app), arguments.type, arguments.number)
+
+
+def _ended(arguments: argparse.Namespace) -> int:
+    workers.ended(Layout(arguments.app), arguments.type, arguments.number, System())
+    return 0
+
+
+def _reap(arguments: argparse.Namespace) -> int:
+    return 0 if workers.reap(Layout(arguments.app), System(), _say) else 1
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    print(json.dumps(frontend.summary(Layout(arguments.app)), indent=1))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="agent", description="Satellite's agent on a host.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def add(name: str, verb: Verb, about: str, *names: str) -> argparse.ArgumentParser:
+        found = verbs.add_parser(name, help=about, description=about)
+        found.set_defaults(verb=verb)
+        for argument in names:
+            kinds: dict[str, type] = {"number": int, "result": Path}
+            found.add_argument(f"--{argument}", required=True, type=kinds.get(argument, str))
+        return found
+
+    add("bootstrap", _bootstrap, "Prepare this machine; manifest and secrets come on stdin.")
+    add("release", _release, "Run a release; manifest and secrets come on stdin.")
+    add("drain", _drain, "End all workers, if this is that machine.", "app", "machine")
+    add("status", _status, "Say what this host runs, as JSON.", "app")
+    add("release-job", _release_job, "The release itself, as a unit of systemd.", "app", "result")
+    recover = add("recover", _recover, "Finish or undo an interrupted release.", "app")
+    recover.add_argument("--no-wait", action="store_true", help="leave the waiting to systemd")
+    recover.add_argument(
+        "--result", type=Path, help="where the release should have left its result"
+    )
+    add("work", _work, "Become a worker.", "app", "type", "number")
+    add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
+    add("reap", _reap, "Give back the jobs of dead workers.", "app")
+    return parser
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,151 @@
+"""Make the host run one release and nothing else: forward and back are the same code.
+
+Every step can be repeated, so after a kill anywhere the next run of it ends in the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import storage, units, workers
+from .layout import Layout
+from .ledger import Target
+from .system import Say, System, UnitState
+
+POLL = 0.2  # seconds between two looks at units
+MARGIN = 30  # seconds beyond the longest grace, for systemd's own work
+
+
+class MissingReleaseError(Exception):
+    """The release that shall run is not on disk."""
+
+
+def converge(
+    layout: Layout, target: Target | None, system: System, say: Say, wait: bool = True
+) -> None:
+    """Make the workers run `target`, or none; without `wait` systemd is only told what to do."""
+    if target is not None and not (layout.releases / target.release).is_dir():
+        raise MissingReleaseError(f"{layout.releases / target.release} is not there")
+    longest = _longest_grace(layout, target)
+    write_units(layout, target, system)
+    switch(layout, target)
+    touched = restart(layout, target, system, say)
+    if wait:
+        settle(touched, system, longest + MARGIN)
+    remove_stale(layout, target, system)
+
+
+def write_units(layout: Layout, target: Target | None, system: System) -> None:
+    """Write the release's unit files and have systemd read them; workers stay as they are."""
+    files = units.render(target.manifest) if target else []
+    changed = [storage.write(layout.units / file.name, file.content, 0o644) for file in files]
+    enabled = layout.units / "multi-user.target.wants" / layout.target
+    if target:
+        enabled.parent.mkdir(parents=True, exist_ok=True)
+        changed.append(storage.point(enabled, layout.units / layout.target))
+    elif enabled.is_symlink():
+        storage.remove(enabled)
+        changed.append(True)
+    if any(changed):
+        system.systemctl("daemon-reload")
+
+
+def switch(layout: Layout, target: Target | None) -> None:
+    """Point `current` at the release, with no moment in between."""
+    if target is None:
+        storage.remove(layout.current)
+        return
+    storage.write(layout.manifest(target.release), target.manifest.text())
+    storage.point(layout.current, layout.releases / target.release)
+
+
+def restart(layout: Layout, target: Target | None, system: System, say: Say) -> list[str]:
+    """Tell systemd to start, restart and stop what differs, side by side; the units concerned."""
+    wanted = _wanted(layout, target)
+    loaded = system.units([layout.worker_units])
+    running = {name for name, unit in loaded.items() if unit.active not in ("inactive", "failed")}
+    live = workers.live(layout)
+    right = {name for name in wanted if name in running and _is_right(name, wanted, live, loaded)}
+    stop = sorted(running - set(wanted))
+    start = sorted(set(wanted) - right)
+    if stop:
+        say(f"stopping {_count(stop)}, each within its grace")
+        system.systemctl("stop", "--no-block", "--", *stop)
+    if start:
+        again = len(running & set(start))
+        say(
+            f"starting {_count(start)}"
+            + (f", {again} of them after the old one's end" if again else "")
+        )
+        system.systemctl("restart", "--no-block", "--", *start)
+    if wanted:
+        system.systemctl("start", "--no-block", "--", layout.target)
+    return [*stop, *start]
+
+
+def settle(names: Iterable[str], system: System, limit: float) -> None:
+    """Wait until systemd has no start or stop of these units left to do."""
+    wanted = list(names)
+    end = system.now() + limit
+    while True:
+        waiting = [u for u in system.units(wanted).values() if u.job or u.active == "deactivating"]
+        if not waiting:
+            return
+        if system.now() > end:
+            late = ", ".join(sorted(unit.name for unit in waiting))
+            raise TimeoutError(f"{late}: still {waiting[0].active} after {limit:.0f} s")
+        system.sleep(POLL)
+
+
+def remove_stale(layout: Layout, target: Target | None, system: System) -> None:
+    """Remove the units of process types that the formation no longer has."""
+    kept = {file.name for file in units.render(target.manifest)} if target else set()
+    present = [
+        layout.units / layout.target,
+        *layout.units.glob(f"satellite-{layout.app}.*@.service"),
+    ]
+    stale = [path for path in present if path.name not in kept and path.exists()]
+    for path in stale:
+        storage.remove(path)
+    if stale:
+        system.systemctl("daemon-reload")
+
+
+def _wanted(layout: Layout, target: Target | None) -> dict[str, str]:
+    """Unit -> shape of each worker that shall run."""
+    if target is None:
+        return {}
+    manifest = target.manifest
+    return {
+        layout.worker_unit(type_, number): workers.shape(target.release, manifest.process(type_))
+        for type_, number in manifest.slots()
+    }
+
+
+def _is_right(
+    name: str, wanted: dict[str, str], live: dict[str, workers.Note], loaded: dict[str, UnitState]
+) -> bool:
+    """The unit's own process is a worker of the wanted shape, and nobody has told it to end."""
+    note, unit = live.get(name), loaded[name]
+    if note is None or unit.job or unit.active != "active":
+        return False
+    return note.pid == unit.pid and note.shape == wanted[name]
+
+
+def _longest_grace(layout: Layout, target: Target | None) -> int:
+    """Seconds that the slowest worker may take to end, old formation and new."""
+    graces = [p.grace for p in target.manifest.processes] if target else []
+    texts = (path.read_text("utf-8") for path in _templates(layout))
+    found = (
+        line.partition("=")[2] for text in texts for line in text.split("\n") if "StopSec" in line
+    )
+    return max([*graces, *(int(value) for value in found), 0])
+
+
+def _templates(layout: Layout) -> list[Path]:
+    return list(layout.units.glob(f"satellite-{layout.app}.*@.service"))
+
+
+def _count(names: list[str]) -> str:
+    return f"{len(names)} worker{'' if len(names) == 1 else 's'}"

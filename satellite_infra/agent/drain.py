@@ -1,0 +1,59 @@
+"""Empty this host before it goes: no new work is taken, running jobs end within their grace."""
+
+from __future__ import annotations
+
+from . import storage, workers
+from .converge import MARGIN, POLL
+from .layout import Layout
+from .ledger import Ledger
+from .system import Say, System
+
+
+def drain(layout: Layout, machine: str, system: System, say: Say) -> str:
+    """End all workers of the app on that machine; on another behind its address, nothing."""
+    if not layout.identity.is_file():
+        return "not prepared: nothing to drain"
+    found = Ledger(layout).identity()["machine"]
+    if found != machine:
+        return f"this is machine {found}, not {machine}: nothing to drain"
+    _end_release(layout, system, say)
+    with storage.locked(layout.lock):
+        # not again at the next boot, should the machine be rebooted before it is terminated
+        storage.remove(layout.units / "multi-user.target.wants" / layout.target)
+        system.systemctl("daemon-reload")
+        units = [
+            name
+            for name, unit in system.units([layout.worker_units]).items()
+            if unit.active != "inactive"
+        ]
+        if units:
+            say(f"draining {len(units)} workers")
+            system.systemctl("stop", "--no-block", "--", layout.target, *units)
+            _wait(layout, units, system)
+        workers.reap(layout, system, say)
+        Ledger(layout).record("drained", workers=len(units))
+    return f"drained, {len(units)} workers ended"
+
+
+def _end_release(layout: Layout, system: System, say: Say) -> None:
+    """A release on a machine that goes is of no use, and would start workers again."""
+    unit = system.units([layout.release_unit]).get(layout.release_unit)
+    if unit and unit.active in ("active", "activating"):
+        say("ending the release that runs here")
+        system.systemctl("stop", "--", layout.release_unit)
+
+
+def _wait(layout: Layout, units: list[str], system: System) -> None:
+    """Until all have ended; systemd sees to each one's grace, so this limit is for its hanging."""
+    texts = (
+        path.read_text("utf-8") for path in layout.units.glob(f"satellite-{layout.app}.*@.service")
+    )
+    lines = [
+        line for text in texts for line in text.split("\n") if line.startswith("TimeoutStopSec=")
+    ]
+    limit = max([int(line.partition("=")[2]) for line in lines] + [0]) + MARGIN
+    end = system.now() + limit
+    while any(unit.active not in ("inactive", "failed") for unit in system.units(units).values()):
+        if system.now() > end:
+            raise TimeoutError(f"workers still run {limit} s after they were told to end")
+        system.sleep(POLL)

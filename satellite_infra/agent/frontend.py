@@ -1,0 +1,160 @@
+"""What an SSH connection talks to: hands a release to systemd, waits, tells how it ended.
+
+The release runs as a transient unit: a broken connection or a killed engine does not cut it in
+half, its name is a lock that dies with it, and systemd starts the recovery whatever kills it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from . import storage
+from .layout import AGENT, Layout
+from .ledger import Ledger
+from .manifest import ReleaseManifest
+from .redact import Redactor
+from .release import Release, ReleaseError, Request
+from .source import BUILD_LIMIT, FETCH_LIMIT
+from .system import Say, System
+
+BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
+TAIL = 20  # lines of the log shown after a failure
+
+
+def split(text: str) -> tuple[str, dict[str, Any]]:
+    """The manifest and the bundle of what came on stdin; ValueError says what is missing."""
+    manifest, end, bundle = text.partition("\nend: manifest\n")
+    if not end:
+        raise ValueError("stdin: should be a manifest and its end line, then a bundle")
+    try:
+        found = json.loads(bundle)
+    except ValueError:
+        # not `from problem`: its text would show the secret bundle
+        raise ValueError("stdin: the bundle after the manifest should be JSON") from None
+    if not isinstance(found, dict):
+        raise ValueError("stdin: the bundle should be a JSON object")
+    return manifest + end, found
+
+
+def submit(layout: Layout, text: str, system: System) -> tuple[int, str]:
+    """Run the release of that request as a unit of its own; the exit status and what to tell."""
+    manifest = ReleaseManifest.parse(split(text)[0])
+    number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    storage.directory(layout.run, 0o700)
+    storage.directory(layout.logs, 0o700)
+    request, result = layout.run / f"request-{number}", layout.run / f"result-{number}"
+    log = layout.logs / f"release-{number}.log"
+    storage.write(request, text)
+    storage.write(log, "")
+    try:
+        said = _run_unit(layout, manifest, request, result, log, system)
+        none = {"ok": False, "phase": "start", "reason": said or "it left no result"}
+        outcome = storage.read_json(result, {**none, "state": f"see `{layout.recover_unit}`"})
+    finally:
+        storage.remove(request)
+        storage.remove(result)
+    return _told(manifest, outcome, log)
+
+
+def job(layout: Layout, text: str, result: Path, system: System, say: Say) -> int:
+    """The unit's own program: do the release, and write down how it ended."""
+    head, bundle = split(text)
+    request = Request(ReleaseManifest.parse(head), dict(bundle["config"]))
+    redact = Redactor(request.config)
+    try:
+        done = Release(layout, system, lambda line: say(redact(line))).run(request)
+    except ReleaseError as failure:
+        reason = redact(failure.reason)
+        storage.write_json(
+            result, {"ok": False, "phase": failure.phase, "reason": reason, "state": failure.state}
+        )
+        return 1
+    storage.write_json(result, {"ok": True, "done": done})
+    return 0
+
+
+def killed(layout: Layout, result: Path, state: str) -> None:
+    """After a recovery: where the release left no result, its program was killed; note that."""
+    if result.exists():
+        return
+    phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
+    reason = "the release's program was killed"
+    storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})
+
+
+def _run_unit(
+    layout: Layout,
+    manifest: ReleaseManifest,
+    request: Path,
+    result: Path,
+    log: Path,
+    system: System,
+) -> str:
+    argv = _systemd_run(layout, manifest, request, result, log)
+    end = system.now() + BUSY_LIMIT
+    while True:
+        _, said = system.output(argv)
+        # the unit's own failure has a result; no result and this text: another release is under way
+        busy = not result.exists() and "already" in said
+        if not busy:
+            return said.strip()
+        if system.now() > end:
+            raise TimeoutError(
+                f"another release has been running for {BUSY_LIMIT} s: {layout.release_unit}"
+            )
+        system.sleep(1)
+
+
+def _systemd_run(
+    layout: Layout, manifest: ReleaseManifest, request: Path, result: Path, log: Path
+) -> list[str]:
+    longest = max([p.grace for p in manifest.processes] + [0])
+    limit = FETCH_LIMIT + BUILD_LIMIT + 2 * longest + manifest.gate_seconds + 600
+    properties = {
+        "StandardInput": f"file:{request}",
+        "StandardOutput": f"append:{log}",
+        "StandardError": f"append:{log}",
+        "ExecStopPost": f"{AGENT} recover --app {layout.app} --result {result}",
+        "OnFailure": layout.recover_unit,
+        "RuntimeMaxSec": str(limit),
+        "TimeoutStopSec": str(2 * longest + 120),  # the recovery drains too
+    }
+    return [
+        *("systemd-run", f"--unit={layout.release_unit}", "--collect", "--wait", "--quiet"),
+        *("--service-type=exec", f"--description=Release {manifest.revision[:12]} of {layout.app}"),
+        *(f"--property={key}={value}" for key, value in properties.items()),
+        *(AGENT, "release-job", "--app", layout.app, "--result", str(result)),
+    ]
+
+
+def _told(manifest: ReleaseManifest, outcome: dict[str, Any], log: Path) -> tuple[int, str]:
+    host = manifest.host
+    if outcome["ok"]:
+        return 0, f"{host}: {outcome['done']}"
+    tail = log.read_text("utf-8", "replace").splitlines()[-TAIL:] if log.is_file() else []
+    lines = [
+        f"{host}: release of {manifest.revision[:12]} FAILED in phase `{outcome['phase']}`: "
+        f"{outcome['reason']}",
+        f"{host} {outcome['state']}. Hosts after it were not touched.",
+        f"The log is {log} on {host}; its end:",
+        *(f"  | {line}" for line in tail),
+        "Next: mend the cause and run `pulumi up` again, or set satellite:revision to a good "
+        "commit; nothing has to be cleaned by hand.",
+    ]
+    return 1, "\n".join(lines)
+
+
+def summary(layout: Layout) -> dict[str, Any]:
+    """What the host runs, as data."""
+    ledger = Ledger(layout)
+    good = ledger.good()
+    return {
+        "current": ledger.current(),
+        "good": [target.release for target in good],
+        "revision": good[-1].manifest.revision if good else None,
+        "unfinished": ledger.layout.journal.is_file(),
+    }

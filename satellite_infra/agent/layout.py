@@ -1,0 +1,173 @@
+"""Every path on a host has its one owner here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+AGENT = "/usr/local/lib/satellite/agent"
+APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things are for one app; `root` is another directory in tests."""
+
+    app: str
+    root: Path = Path("/")
+
+    def __post_init__(self) -> None:
+        if not APP_NAME.fullmatch(self.app):
+            raise ValueError(f"app: should match {APP_NAME.pattern}, got {self.app!r}")
+
+    # what the app user owns
+
+    @property
+    def home(self) -> Path:
+        """The app user's home directory."""
+        return self.root / "home" / self.app
+
+    @property
+    def base(self) -> Path:
+        """The app's directory in Capistrano's shape."""
+        return self.root / "app" / self.app
+
+    @property
+    def releases(self) -> Path:
+        """One directory for each release."""
+        return self.base / "releases"
+
+    @property
+    def shared(self) -> Path:
+        """What outlives releases: log, pids, config, bundle."""
+        return self.base / "shared"
+
+    @property
+    def current(self) -> Path:
+        """The symbolic link to the release that workers start from."""
+        return self.base / "current"
+
+    # what root alone may read
+
+    @property
+    def state(self) -> Path:
+        """What the agent must remember over reboots."""
+        return self.root / "var/lib/satellite" / self.app
+
+    @property
+    def repository(self) -> Path:
+        """The bare git mirror; root's, so that no job can plant a hook or read the deploy key."""
+        return self.state / "repository"
+
+    @property
+    def notes(self) -> Path:
+        """One file for each started worker that has not ended cleanly."""
+        return self.state / "workers"
+
+    @property
+    def good(self) -> Path:
+        """The list of releases that passed their gate, oldest first."""
+        return self.state / "good.json"
+
+    @property
+    def journal(self) -> Path:
+        """Written before anything that runs is touched; its presence means: not finished."""
+        return self.state / "journal.json"
+
+    @property
+    def reserve(self) -> Path:
+        """Disk space that the way back may use when all other is gone."""
+        return self.state / "reserve"
+
+    @property
+    def history(self) -> Path:
+        """One line of JSON for each release, recovery and drain."""
+        return self.state / "history.jsonl"
+
+    @property
+    def identity(self) -> Path:
+        """Which host and machine this is."""
+        return self.state / "host.json"
+
+    @property
+    def deploy_key(self) -> Path:
+        """The private key that reads the repository."""
+        return self.state / "deploy_key"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The pinned keys of the git server."""
+        return self.state / "known_hosts"
+
+    def manifest(self, release: str) -> Path:
+        """The manifest that a release runs by."""
+        return self.state / "releases" / release / "manifest"
+
+    def config(self, release: str) -> Path:
+        """The config vars of a release: the one file that holds their values."""
+        return self.state / "releases" / release / "config.json"
+
+    # what a reboot may forget
+
+    @property
+    def run(self) -> Path:
+        """Requests, results and the lock."""
+        return self.root / "run/satellite" / self.app
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one program that may change this app's workers; dies with its holder."""
+        return self.run / "lock"
+
+    @property
+    def phase(self) -> Path:
+        """The step that a release is in, for whoever asks why it ended."""
+        return self.run / "phase"
+
+    # the system's
+
+    @property
+    def logs(self) -> Path:
+        """One log for each release."""
+        return self.root / "var/log/satellite" / self.app
+
+    @property
+    def units(self) -> Path:
+        """Where systemd reads units of the machine's owner."""
+        return self.root / "etc/systemd/system"
+
+    # names of units: no app and no process type has a dot, so no two apps share a unit
+
+    def worker_unit(self, type_: str, number: int) -> str:
+        """The unit of one worker."""
+        return f"satellite-{self.app}.{type_}@{number}.service"
+
+    def template_unit(self, type_: str) -> str:
+        """The template unit of one process type."""
+        return f"satellite-{self.app}.{type_}@.service"
+
+    @property
+    def worker_units(self) -> str:
+        """A pattern for all workers' units."""
+        return f"satellite-{self.app}.*@*.service"
+
+    @property
+    def target(self) -> str:
+        """The unit that wants every worker, and starts them at boot."""
+        return f"satellite-{self.app}.target"
+
+    @property
+    def release_unit(self) -> str:
+        """The transient unit that a release runs as."""
+        return f"satellite-{self.app}-release.service"
+
+    @property
+    def recover_unit(self) -> str:
+        """The unit that puts things back at boot and after a kill."""
+        return f"satellite-{self.app}-recover.service"
+
+    @property
+    def reap_unit(self) -> str:
+        """The unit that releases the jobs of dead workers."""
+        return f"satellite-{self.app}-reap.service"

@@ -1,0 +1,92 @@
+"""What the host remembers: good releases, an unfinished one, its identity, its history."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from . import storage
+from .layout import Layout
+from .manifest import ReleaseManifest
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the workers shall run: a release on disk, by that manifest."""
+
+    release: str
+    manifest: ReleaseManifest
+
+    def record(self) -> dict[str, str]:
+        """As it is written down."""
+        return {"release": self.release, "manifest": self.manifest.text()}
+
+    @classmethod
+    def of(cls, record: dict[str, str]) -> Target:
+        """From what was written down."""
+        return cls(record["release"], ReleaseManifest.parse(record["manifest"]))
+
+
+class Ledger:
+    """The files of one app's memory; each write is whole and stays."""
+
+    def __init__(self, layout: Layout):
+        self.layout = layout
+
+    def good(self) -> list[Target]:
+        """The releases that passed their gate and are on disk, oldest first."""
+        return [Target.of(record) for record in storage.read_json(self.layout.good, [])]
+
+    def last_good(self) -> Target | None:
+        """The release to go back to."""
+        good = self.good()
+        return good[-1] if good else None
+
+    def mark_good(self, target: Target) -> None:
+        """From here on, `target` is what a recovery goes to."""
+        kept = [other for other in self.good() if other.release != target.release]
+        self.keep([*kept, target])
+
+    def keep(self, targets: list[Target]) -> None:
+        """Remember exactly these as good, oldest first."""
+        storage.write_json(self.layout.good, [target.record() for target in targets])
+
+    def current(self) -> str | None:
+        """The release that `current` points to."""
+        link = self.layout.current
+        return link.readlink().name if link.is_symlink() else None
+
+    def open_journal(self, target: Target) -> None:
+        """Write down that the host is on its way to `target`, before it is touched."""
+        back = self.last_good()
+        record = {"to": target.record(), "back_to": back.record() if back else None}
+        storage.write_json(self.layout.journal, record)
+
+    def unfinished(self) -> Target | None:
+        """The release that was begun and neither marked finished nor undone."""
+        record = storage.read_json(self.layout.journal)
+        return Target.of(record["to"]) if record else None
+
+    def close_journal(self) -> None:
+        """The host is where it should be."""
+        storage.remove(self.layout.journal)
+
+    def identity(self) -> dict[str, str]:
+        """The host's name and machine, as bootstrap wrote them."""
+        found: dict[str, str] = storage.read_json(self.layout.identity)
+        if not found:
+            raise LookupError(f"{self.layout.identity} is not there: this host is not bootstrapped")
+        return found
+
+    def config(self, release: str) -> dict[str, str]:
+        """The config vars of a release; empty where it has none."""
+        found: dict[str, str] = storage.read_json(self.layout.config(release), {})
+        return found
+
+    def record(self, outcome: str, **details: Any) -> None:
+        """Add a line to the history; `details` hold no secret."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = {"at": at, "outcome": outcome, **details}
+        storage.append(self.layout.history, json.dumps(line, sort_keys=True))

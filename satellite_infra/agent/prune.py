@@ -1,0 +1,64 @@
+"""Which releases stay on disk: good ones, the current one, and any that a process still uses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import storage, workers
+from .layout import Layout
+from .ledger import Ledger
+from .system import Say
+
+KEEP_LOGS = 30
+
+
+def prune(layout: Layout, ledger: Ledger, keep: int, say: Say) -> None:
+    """Keep the newest `keep` good releases, and whatever is in use."""
+    good = ledger.good()
+    kept = good[-keep:]
+    dropped = [t.release for t in good[:-keep] if t.release not in in_use(layout, ledger)]
+    # in this order a kill leaves an unknown directory, never a good release without one
+    ledger.keep([t for t in good if t in kept or t.release not in dropped])
+    discard_unknown(layout, ledger, say)
+    for log in sorted(layout.logs.glob("*.log"))[:-KEEP_LOGS]:
+        log.unlink()
+
+
+def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:
+    """Remove every release that is neither good nor in use: failed or interrupted ones."""
+    kept = {target.release for target in ledger.good()} | in_use(layout, ledger)
+    present = _names(layout.releases) | _names(layout.state / "releases")
+    for name in sorted(present - kept):
+        say(f"removing {name}")
+        discard(layout, name)
+
+
+def discard(layout: Layout, name: str) -> None:
+    """Remove one release from disk, its config vars first."""
+    storage.remove_tree(layout.manifest(name).parent)
+    shutil.rmtree(layout.releases / name, ignore_errors=True)  # a build may have left odd files
+
+
+def in_use(layout: Layout, ledger: Ledger) -> set[str]:
+    """The current release, and those that a worker was started from or a process stands in."""
+    current = ledger.current()
+    started = {
+        note.release for note in workers.notes(layout)
+    }  # the dead too: their jobs are given back there
+    return ({current} if current else set()) | started | set(_stood_in(layout.releases))
+
+
+def _stood_in(releases: Path) -> Iterable[str]:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            directory = str((process / "cwd").readlink())
+        except OSError:
+            continue  # it ended meanwhile
+        if directory.startswith(f"{releases}/"):
+            yield Path(directory).relative_to(releases).parts[0]
+
+
+def _names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} if directory.is_dir() else set()

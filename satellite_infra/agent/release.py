@@ -1,0 +1,189 @@
+"""One release on this host, as a list of phases, each of which may be the last thing that happens.
+
+    fetch - check out - link - build - [switch - gate] - finish
+
+Everything before the bracket touches nothing that runs. The journal is written before the bracket
+and removed after it; who finds one goes to the last good release (`recover`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+from . import gate, prune, source, storage, workers
+from .converge import converge
+from .layout import Layout
+from .ledger import Ledger, Target
+from .manifest import ReleaseManifest
+from .system import Say, System
+
+Checkpoint = Callable[[str], None]
+RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the host: the manifest, and the config vars that it lists by digest."""
+
+    manifest: ReleaseManifest
+    config: dict[str, str]
+
+    def check(self) -> None:
+        """ValueError where the two do not belong together."""
+        listed, sent = set(self.manifest.config), set(self.config)
+        if listed != sent:
+            names = ", ".join(sorted(listed ^ sent))
+            raise ValueError(
+                f"config: the manifest and the bundle should name the same vars, not {names}"
+            )
+
+
+class ReleaseError(Exception):
+    """A release did not become good; the host was put back, or the text says what could not be."""
+
+    def __init__(self, phase: str, reason: str, state: str):
+        super().__init__(f"{phase}: {reason}")
+        self.phase, self.reason, self.state = phase, reason, state
+
+
+class Release:
+    """The work of one release; `checkpoint` is told each phase before it begins."""
+
+    def __init__(
+        self, layout: Layout, system: System, say: Say, checkpoint: Checkpoint | None = None
+    ):
+        self.layout, self.system, self.say = layout, system, say
+        self.ledger = Ledger(layout)
+        self._checkpoint = checkpoint or (lambda _phase: None)
+        self._phase = "check"
+
+    def at(self, phase: str) -> None:
+        """Enter a phase: written down for whoever asks after a kill."""
+        self._phase = phase
+        storage.write(self.layout.phase, phase)
+        self.say(f"== {phase}")
+        self._checkpoint(phase)
+
+    def run(self, request: Request) -> str:
+        """Make the request true; what was done. ReleaseError once the host was put back."""
+        began = time.monotonic()
+        with storage.locked(self.layout.lock):
+            prepared: str | None = None
+            try:
+                self.at("check")
+                request.check()
+                finish(self.layout, self.system, self.say)
+                target = self._at_hand(request.manifest)
+                if target is None:
+                    prepared = _name(request.manifest.revision, self.layout)
+                    target = self._prepare(prepared, request)
+                done = self._switch(target)
+            except Exception as problem:
+                raise self._undone(request, prepared, problem, began) from problem
+            self._record("good", request, began, release=target.release)
+            return f"{target.release}: {done}"
+
+    def _at_hand(self, manifest: ReleaseManifest) -> Target | None:
+        """A good release on disk of the same commit, build and config: then it is only a switch."""
+        for other in reversed(self.ledger.good()):
+            same = other.manifest.release_id() == manifest.release_id()
+            if same and (self.layout.releases / other.release).is_dir():
+                workers.commands(self.layout.releases / other.release, manifest)
+                return Target(other.release, manifest)
+        return None
+
+    def _prepare(self, name: str, request: Request) -> Target:
+        layout, manifest, system, say = self.layout, request.manifest, self.system, self.say
+        self.at("fetch")
+        source.fetch(layout, manifest, system, say)
+        self.at("check out")
+        source.check_out(layout, name, manifest, system, say)
+        workers.commands(layout.releases / name, manifest)
+        storage.directory(layout.config(name).parent, 0o700)
+        storage.write_json(layout.config(name), request.config)
+        storage.write(layout.manifest(name), manifest.text())
+        self.at("link")
+        source.link(layout, name, system, say)
+        self.at("build")
+        source.build(layout, name, manifest, request.config, system, say)
+        return Target(name, manifest)
+
+    def _switch(self, target: Target) -> str:
+        self.at("journal")
+        storage.reserve(self.layout.reserve, RESERVE)
+        self.ledger.open_journal(target)
+        self.at("switch")
+        converge(self.layout, target, self.system, self.say)
+        self.at("gate")
+        gate.watch(self.layout, target, self.system)
+        self.at("mark good")
+        self.ledger.mark_good(target)
+        self.at("close")
+        self.ledger.close_journal()
+        self.at("prune")
+        try:
+            prune.prune(self.layout, self.ledger, target.manifest.keep_releases, self.say)
+        except OSError as problem:  # the release is good already; the next one prunes again
+            self.say(f"old releases could not be removed: {problem}")
+        count = len(target.manifest.slots())
+        return f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
+
+    def _undone(
+        self, request: Request, prepared: str | None, problem: Exception, began: float
+    ) -> ReleaseError:
+        phase, reason = self._phase, str(problem) or type(problem).__name__
+        self.say(f"failed in phase `{phase}`: {reason}")
+        try:
+            state = finish(self.layout, self.system, self.say)
+        except Exception as second:  # noqa: BLE001 - the first failure must be told
+            state = f"could not be put back: {second}; `{self.layout.recover_unit}` keeps trying"
+            self.say(state)
+        if prepared and prepared not in (
+            self.ledger.current(),
+            *(t.release for t in self.ledger.good()),
+        ):
+            prune.discard(self.layout, prepared)
+        self._record("failed", request, began, phase=phase, reason=reason)
+        return ReleaseError(phase, reason, state)
+
+    def _record(self, outcome: str, request: Request, began: float, **details: str) -> None:
+        seconds = round(time.monotonic() - began, 1)
+        self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
+
+
+def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
+    """Where a release was left unfinished: go to the last good one. Call it with the lock held.
+
+    What the host runs now, in a few words.
+    """
+    ledger = Ledger(layout)
+    unfinished = ledger.unfinished()
+    last = ledger.last_good()
+    if unfinished is not None:
+        storage.remove(layout.reserve)  # on a full disk the way back has room
+        say(f"{unfinished.release} was left unfinished; going to {last.release if last else None}")
+        converge(layout, last, system, say, wait)
+        ledger.close_journal()
+        ledger.record("recovered", release=last.release if last else None)
+    if last is None:
+        return "runs no release: it never had a good one"
+    return f"runs its last good release, {last.release}"
+
+
+def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
+    """What the host does by itself after a kill and at boot."""
+    with storage.locked(layout.lock):
+        state = finish(layout, system, say, wait)
+        prune.discard_unknown(layout, Ledger(layout), say)
+        return state
+
+
+def _name(revision: str, layout: Layout) -> str:
+    """A directory name that sorts by time and shows the commit."""
+    stem = time.strftime("%Y%m%d%H%M%S", time.gmtime())
+    names: list[str] = [path.name for path in layout.releases.iterdir()]
+    while any(name.startswith(stem) for name in names):
+        stem = str(int(stem) + 1)  # two within one second
+    return f"{stem}-{revision[:7]}"

@@ -1,0 +1,124 @@
+"""Files that are whole or absent, whatever dies in between."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def write(path: Path, content: str, mode: int = 0o600) -> bool:
+    """Make the file hold exactly this, at once; True when it did not before."""
+    data = content.encode("utf-8", "surrogateescape")
+    if path.is_file() and path.stat().st_mode & 0o7777 == mode and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    sync_directory(path.parent)
+    return True
+
+
+def append(path: Path, line: str) -> None:
+    """Add one line, and make it stay."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8", opener=_private) as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def reserve(path: Path, size: int) -> None:
+    """Hold that many bytes of the disk; OSError when it has not as many."""
+    with open(path, "ab", opener=_private) as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
+def remove(path: Path) -> None:
+    """Remove the file if it is there, and make that stay."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        sync_directory(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+def read_json(path: Path, default: Any = None) -> Any:
+    """The file's JSON, or the default where there is no file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return default
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Make the file hold this value as JSON, at once."""
+    write(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def point(link: Path, target: Path) -> bool:
+    """Make the link point there, with no moment without it; True when it did not before."""
+    if link.is_symlink() and link.readlink() == target:
+        return False
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    remove(temporary)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+    sync_directory(link.parent)
+    return True
+
+
+def directory(path: Path, mode: int, owner: tuple[int, int] | None = None) -> bool:
+    """Make the directory exist with that mode and owner (uid, gid); True when something changed."""
+    changed = not path.is_dir()
+    path.mkdir(parents=True, exist_ok=True)
+    before = path.stat()
+    if before.st_mode & 0o7777 != mode:
+        path.chmod(mode)
+        changed = True
+    if owner is not None and (before.st_uid, before.st_gid) != owner:
+        os.chown(path, *owner)
+        changed = True
+    return changed
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock; it ends with this process, however that ends."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(path, "a", opener=_private) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and removals in the directory stay over a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,178 @@
+"""The one place that runs other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, (
+    BinaryIO,
+    Callable,
+)
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+Say = Callable[[str], None]
+
+
+class CommandError(Exception):
+    """A program ended with a status other than 0; the text says which and how."""
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What systemd knows of one unit."""
+
+    name: str
+    active: str  # active, inactive, activating, deactivating, failed
+    sub: str
+    pid: int
+    restarts: int
+    invocation: str
+    job: bool  # a start or stop is queued or under way
+    result: str = "success"
+
+
+class System:
+    """Programs, systemd and time; tests have another."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        say: Say,
+        *,
+        user: str | None = None,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | Path | None = None,
+        timeout: float = 1800,
+    ) -> None:
+        """Run a program, hand on its output by the line; CommandError when it fails or is late."""
+        with (stdin if isinstance(stdin, Path) else Path(os.devnull)).open("rb") as source:
+            process = self._start(
+                argv, user, cwd, env, subprocess.PIPE if isinstance(stdin, str) else source
+            )
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(timeout, end)
+        timer.start()
+        try:
+            if process.stdin and isinstance(stdin, str):
+                # it may end without reading; its status decides
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write(stdin)
+                    process.stdin.close()
+            assert process.stdout
+            for line in process.stdout:
+                say(line.rstrip("\n"))
+            status = process.wait()
+        finally:
+            timer.cancel()
+        if late.is_set():
+            raise CommandError(f"`{argv[0]}` did not end within {timeout:.0f} s")
+        if status:
+            how = f"status {status}" if status > 0 else signal.Signals(-status).name
+            raise CommandError(f"`{' '.join(argv)}` ended with {how}")
+
+    @staticmethod
+    def _start(
+        argv: Sequence[str],
+        user: str | None,
+        cwd: Path | None,
+        env: Mapping[str, str] | None,
+        stdin: int | BinaryIO,
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            list(argv),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={"PATH": PATH, "LANG": "C.UTF-8", **(env or {})},
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            **_identity(user),
+        )
+
+    def output(self, argv: Sequence[str]) -> tuple[int, str]:
+        """The exit status and the output of a short program that runs as root."""
+        done = subprocess.run(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={"PATH": PATH, "LANG": "C.UTF-8"},
+        )
+        return done.returncode, done.stdout
+
+    def systemctl(self, *argv: str) -> str:
+        """The output of `systemctl`; CommandError with its own words."""
+        status, text = self.output(["systemctl", *argv])
+        if status:
+            raise CommandError(f"`systemctl {' '.join(argv)}`: {text.strip()}")
+        return text
+
+    def units(self, names: Iterable[str]) -> dict[str, UnitState]:
+        """The state of the named units (patterns match loaded ones), by name."""
+        wanted = list(names)
+        if not wanted:
+            return {}
+        properties = "Id,ActiveState,SubState,MainPID,NRestarts,InvocationID,Job,Result"
+        text = self.systemctl("show", f"--property={properties}", "--", *wanted)
+        found = (_unit(block) for block in text.split("\n\n") if block.strip())
+        return {unit.name: unit for unit in found}
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.monotonic()
+
+
+def user_environment(user: str, home: Path) -> dict[str, str]:
+    """What a login would set for that user."""
+    return {
+        "PATH": PATH,
+        "HOME": str(home),
+        "USER": user,
+        "LOGNAME": user,
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+    }
+
+
+def _identity(user: str | None) -> dict[str, Any]:
+    if user is None or os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(user)
+    groups: list[int] = os.getgrouplist(user, entry.pw_gid)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups, "umask": 0o022}
+
+
+def _unit(block: str) -> UnitState:
+    pairs = dict(line.split("=", 1) for line in block.strip().split("\n") if "=" in line)
+    return UnitState(
+        name=pairs["Id"],
+        active=pairs["ActiveState"],
+        sub=pairs["SubState"],
+        pid=int(pairs.get("MainPID") or 0),
+        restarts=int(pairs.get("NRestarts") or 0),
+        invocation=pairs.get("InvocationID", ""),
+        job=bool(pairs.get("Job")) and pairs["Job"] != "0",
+        result=pairs.get("Result", "success"),
+    )

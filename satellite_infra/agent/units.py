@@ -1,0 +1,65 @@
+"""A formation as systemd units: pure, `render` says which files with which content."""
+
+from __future__ import annotations
+
+import pkgutil
+from dataclasses import dataclass
+
+from .layout import AGENT, Layout
+from .manifest import Process, ReleaseManifest
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that shall be: its name in the units' directory, and its whole content."""
+
+    name: str
+    content: str
+
+
+def render(manifest: ReleaseManifest) -> list[File]:
+    """The units of a release: one template for each process type, and the target of all workers."""
+    layout = Layout(manifest.app)
+    wants = [f"Wants={layout.worker_unit(type_, number)}" for type_, number in manifest.slots()]
+    target = _fill("app.target", layout, WANTS="\n".join(wants))
+    return [
+        *(_worker(process, layout) for process in manifest.processes),
+        File(layout.target, target),
+    ]
+
+
+def housekeeping(layout: Layout) -> list[File]:
+    """The units that do not change with a release."""
+    return [
+        File(layout.recover_unit, _fill("recover.service", layout)),
+        File(layout.reap_unit, _fill("reap.service", layout)),
+    ]
+
+
+def template(name: str) -> str:
+    """The text of a template file of this package."""
+    data = pkgutil.get_data(__package__, f"templates/{name}")
+    assert data is not None
+    return data.decode()
+
+
+def _worker(process: Process, layout: Layout) -> File:
+    limits = f"MemoryMax={process.memory_max}\n" if process.memory_max else ""
+    content = _fill(
+        "worker.service", layout, TYPE=process.type, GRACE=str(process.grace), LIMITS=limits
+    )
+    return File(layout.template_unit(process.type), content.rstrip("\n") + "\n")
+
+
+def _fill(name: str, layout: Layout, **more: str) -> str:
+    text = template(name)
+    values = {
+        "APP": layout.app,
+        "AGENT": AGENT,
+        "TARGET": layout.target,
+        "RECOVER": layout.recover_unit,
+        **more,
+    }
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
+    return text
