@@ -12,10 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, (
-    BinaryIO,
-    Callable,
-)
+from typing import Any, BinaryIO, Callable
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Say = Callable[[str], None]
