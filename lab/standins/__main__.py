@@ -1,0 +1,18 @@
+"""Start a stand-in plugin: `python lab/standins language|command|aws [FLAGS] ENGINE_ADDRESS`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+MODULES = {
+    "language": "lab.standins.language.host",
+    "command": "lab.standins.command.provider",
+    "aws": "lab.standins.aws.provider",
+}
+
+if __name__ == "__main__":
+    # run as a folder, so that no variable needs to say where this checkout is
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+    import_module(MODULES[sys.argv[1]]).main(sys.argv[-1])

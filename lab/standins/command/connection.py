@@ -1,0 +1,92 @@
+"""The SSH connection of a remote resource: inputs checked, dialled with much patience."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import asyncssh
+
+from lab.standins.provider import Failure
+from lab.standins.values import SIGNATURE, Properties, plain, secret
+
+DEFAULTS: Properties = {"user": "root", "port": 22, "dialErrorLimit": 10, "perDialTimeout": 15}
+FIRST_WAIT, WAIT_GROWS, LONGEST_WAIT = 0.1, 1.5, 5.0  # seconds between two dials, as measured
+
+Say = Callable[[str], None]
+
+
+def checked(inputs: Properties, failures: list[Failure]) -> Properties:
+    """The inputs with the connection's defaults filled in, and the whole of it a secret."""
+    connection = inputs.get("connection")
+    if connection is None:
+        failures.append(("connection", "missing required property"))
+        return inputs
+    bare = connection
+    if isinstance(connection, dict) and SIGNATURE in connection:
+        bare = connection["value"]
+    if not isinstance(bare, dict):
+        return inputs  # not known yet
+    if bare.get("host") is None:
+        failures.append(("connection.host", "missing required property"))
+    bare = {**DEFAULTS, **bare}
+    if isinstance(bare.get("proxy"), dict):
+        bare["proxy"] = {**DEFAULTS, **bare["proxy"]}
+    return {**inputs, "connection": secret(bare)}
+
+
+async def connect(connection: Properties, say: Say) -> asyncssh.SSHClientConnection:
+    """Connect, through the proxy if there is one. `connection` is as `checked` leaves it."""
+    connection = plain(connection)
+    proxy = connection.get("proxy")
+    tunnel = await _dial(proxy, say, None) if proxy else None
+    return await _dial(connection, say, tunnel)
+
+
+async def _dial(
+    connection: Properties, say: Say, tunnel: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    """Try again after any failure, a refused key and a wrong host key included.
+
+    dialErrorLimit N is N + 1 attempts, -1 no limit. Raises RuntimeError after the last one.
+    """
+    options = _options(connection)
+    limit, failed, wait = int(connection["dialErrorLimit"]), 0, FIRST_WAIT
+    while True:
+        try:
+            return await asyncssh.connect(
+                connection["host"], int(connection["port"]), tunnel=tunnel or (), **options
+            )
+        except (OSError, asyncssh.Error) as error:
+            if -1 < limit <= failed:
+                why = str(error) or type(error).__name__
+                raise RuntimeError(f"after {failed} failed attempts: {why}") from error
+        failed += 1
+        say(f"Dial {failed}/{'inf' if limit == -1 else limit} failed: retrying")
+        await asyncio.sleep(wait)
+        wait = min(wait * WAIT_GROWS, LONGEST_WAIT)
+
+
+def _options(connection: Properties) -> dict[str, Any]:
+    """The options, with none of the library's defaults: no key files, known_hosts, or config."""
+    options: dict[str, Any] = {
+        "username": connection["user"],
+        "config": None,
+        "client_keys": [],
+        "known_hosts": None,  # without a hostKey, no host is verified; the vendor's does the same
+        "agent_path": connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK"),
+        "connect_timeout": connection["perDialTimeout"] or None,
+    }
+    if text := connection.get("privateKey"):
+        options["client_keys"] = [
+            asyncssh.import_private_key(text, connection.get("privateKeyPassword"))
+        ]
+    if password := connection.get("password"):
+        options["password"] = password
+    if text := connection.get("hostKey"):
+        key = asyncssh.import_public_key(text)
+        options["known_hosts"] = ([key], [], [])
+        options["server_host_key_algs"] = [key.get_algorithm()]
+    return options
