@@ -1,0 +1,11 @@
+"""A satellite: background workers of an app, on machines beside its home."""
+
+from __future__ import annotations
+
+import pulumi
+
+from satellite_infra.settings import Settings
+from satellite_infra.stack import satellite
+
+for name, value in satellite(Settings.load()).items():
+    pulumi.export(name, value)

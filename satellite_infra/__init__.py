@@ -1,0 +1,1 @@
+"""The Pulumi program of a satellite: settings -> network -> instances -> hosts -> releases."""

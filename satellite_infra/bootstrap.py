@@ -1,0 +1,30 @@
+"""Bootstrap: what a host shall be before any release."""
+
+from __future__ import annotations
+
+from satellite_infra.agent.manifest import BootstrapManifest
+from satellite_infra.agent_bundle import AgentBundle
+from satellite_infra.digests import Digests
+from satellite_infra.host import Host
+from satellite_infra.settings import Settings
+from satellite_infra.ssh import Task
+
+
+def bootstrap(settings: Settings, host: Host, agent: AgentBundle) -> Task:
+    """The task that prepares a host; it runs the agent that was just copied, and installs it."""
+    key = settings.deploy_key
+    manifest = BootstrapManifest(
+        host=host.name,
+        app=settings.app,
+        environment=settings.environment,
+        agent=agent.digest,
+        packages=settings.packages,
+        known_hosts=settings.known_hosts,
+        deploy_key=Digests.of(settings.host_key_seed).one("deploy_key", key) if key else "",
+    )
+    return Task(
+        title=f"Prepare {host.name} for {settings.app}",
+        agent=f"python3 {agent.remote_path} bootstrap",
+        manifest=manifest.text(),
+        secrets={"deploy_key": key} if key else {},
+    )

@@ -1,0 +1,221 @@
+"""The kinds of value that settings hold: each knows its rule, and says it when it is broken."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from satellite_infra import keys
+
+BROKEN = "broken rule"
+"""The error type of our own rules; its message needs no translation."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_HOST_PART = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RESERVED_VARS = frozenset(
+    {"WORKER_NAME", "PS", "HOME", "USER", "LOGNAME", "SHELL", "INVOCATION_ID", "JOURNAL_STREAM"}
+)
+_URL = re.compile(r"(?P<scheme>https|ssh)://((?P<user>[^/]*)@)?[^/@\s:]+(:[0-9]+)?/\S+")
+_SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:]+")
+
+
+def broken(rule: str, hide: bool = False) -> PydanticCustomError:
+    """The error that says `rule`; with `hide`, the value is not repeated."""
+    return PydanticCustomError(BROKEN, "{rule}", {"rule": rule, "hide": hide})
+
+
+def _matching(pattern: str, rule: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise broken(rule)
+        return value
+
+    return AfterValidator(check)
+
+
+def _whole_number(value: Any) -> Any:
+    """Scalars of a stack file arrive as text; `true` and `1.5` are not numbers of anything here."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise broken("should be a whole number")
+
+
+def _switch(value: Any) -> Any:
+    if value in ("true", "false"):
+        return value == "true"
+    if isinstance(value, bool):
+        return value
+    raise broken("should be true or false")
+
+
+def _cidr(value: str) -> str:
+    try:
+        wider = str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise broken("should be a CIDR such as 203.0.113.7/32") from None
+    if "/" not in value:
+        raise broken(f"should be a CIDR such as {wider}")
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise broken(f"should have no bits set behind its prefix, such as {wider}") from None
+
+
+def _repository(value: str) -> str:
+    url = _URL.fullmatch(value)
+    user = (url and url["user"]) or ""
+    if url and (":" in user or (user and url["scheme"] == "https")):
+        raise broken("should hold no password or token: use satellite:deploy_key", hide=True)
+    if not url and not _SCP_LIKE.fullmatch(value):
+        raise broken("should be ssh://..., https://... or git@HOST:PATH", hide="@" in value)
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        parts = value.lower().split(".")
+    if len(value) > 253 or not all(_HOST_PART.fullmatch(part) for part in parts):
+        raise broken("should be an IP address or a DNS name")
+    if parts[-1].isdigit():
+        raise broken("should be a whole IP address or a DNS name")
+    return value
+
+
+def _ipv4(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise broken("should be an IPv4 address") from None
+
+
+def _line(value: str) -> str:
+    if not value.strip() or any(ord(c) < 32 or ord(c) == 127 for c in value):
+        raise broken("should be one line of text without control characters")
+    return value
+
+
+def _env_name(value: str) -> str:
+    if not _ENV_NAME.fullmatch(value):
+        raise broken("should be named with letters, digits and _, no digit first")
+    if value in RESERVED_VARS or value.startswith("SATELLITE_"):
+        raise broken("should have another name: satellite itself sets this variable")
+    return value
+
+
+def _env_value(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # `pulumi config set --path` writes digits as a number
+    if not isinstance(value, str):
+        raise broken("should be text: write it in quotes")
+    if "\0" in value:
+        raise broken("should hold no NUL byte")
+    if len(value.encode(errors="replace")) >= 128 * 1024:
+        raise broken("should be under 128 KB, as Linux wants it")
+    return value
+
+
+def _process_type(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", value):
+        raise broken("should be a process type of letters, digits, _ and -")
+    if value == "release":
+        raise broken("should be a process that keeps running; `release` is the release phase")
+    return value
+
+
+def _branch(value: str) -> str:
+    wrong = re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|^[-/.]|[/.]$|\.lock$", value)
+    if wrong or not value:
+        raise broken("should be the name of a branch")
+    return value
+
+
+def _openssh_private(value: str) -> str:
+    if problem := keys.private_key_problem(value):
+        raise broken(problem)
+    return keys.normal(value)
+
+
+def _openssh_public(value: str) -> str:
+    if problem := keys.public_key_problem(value):
+        raise broken(problem)
+    return value.strip()
+
+
+def _known_host(value: str) -> str:
+    hosts, _, key = _line(value).strip().partition(" ")
+    if not hosts or keys.public_key_problem(key):
+        raise broken("should be a line as ssh-keyscan prints it: HOST TYPE KEY")
+    return value.strip()
+
+
+def _seed(value: str) -> str:
+    if len(value) < 32:
+        raise broken("should have at least 32 characters of random text")
+    return value
+
+
+Text = Annotated[str, Field(strict=True)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Number = Annotated[int, BeforeValidator(_whole_number)]
+AppName = Annotated[
+    Text, _matching(r"[a-z][a-z0-9-]{0,30}", "should be lower-case letters, digits and -")
+]
+EnvironmentName = Annotated[
+    Text, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "should be letters, digits, . _ and -")
+]
+HostName = Annotated[
+    Text, _matching(_HOST_PART.pattern, "should be a host name of a-z, 0-9 and -, 63 at most")
+]
+Commit = Annotated[Text, _matching(_COMMIT.pattern, "should be a commit's 40 hex digits")]
+Branch = Annotated[Text, AfterValidator(_branch)]
+Repository = Annotated[Text, AfterValidator(_repository)]
+Cidr = Annotated[Text, AfterValidator(_cidr)]
+Address = Annotated[Text, AfterValidator(_address)]
+IPv4 = Annotated[Text, AfterValidator(_ipv4)]
+Line = Annotated[Text, AfterValidator(_line)]
+Ami = Annotated[
+    Text, _matching(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "should be an AMI id such as ami-0123abcd")
+]
+VpcId = Annotated[Text, _matching(r"vpc-[0-9a-f]{8,17}", "should be a VPC id such as vpc-0123abcd")]
+SubnetId = Annotated[
+    Text, _matching(r"subnet-[0-9a-f]{8,17}", "should be a subnet id such as subnet-0123abcd")
+]
+InstanceType = Annotated[
+    Text, _matching(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "should be an instance type such as t3.small")
+]
+LoginUser = Annotated[Text, _matching(r"[a-z_][a-z0-9_-]{0,31}", "should be a Linux user's name")]
+Package = Annotated[
+    Text,
+    _matching(
+        r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?",
+        "should be a Debian package such as libpq-dev",
+    ),
+]
+MemoryMax = Annotated[
+    Text, _matching(r"[1-9][0-9]*[KMGT]|[1-9][0-9]?%", "should be a size such as 300M or 20%")
+]
+Protocol = Annotated[Text, _matching(r"tcp|udp|icmp|icmpv6|all", "should be tcp, udp, icmp or all")]
+ProcessType = Annotated[Text, AfterValidator(_process_type)]
+EnvName = Annotated[Text, AfterValidator(_env_name)]
+EnvValue = Annotated[str, BeforeValidator(_env_value)]
+PrivateKey = Annotated[Text, AfterValidator(_openssh_private)]
+PublicKey = Annotated[Text, AfterValidator(_openssh_public)]
+KnownHost = Annotated[Text, AfterValidator(_known_host)]
+Seed = Annotated[Text, AfterValidator(_seed)]
+TagKey = Annotated[
+    Text, _matching(r"(?!aws:)[^\x00-\x1f]{1,128}", "should be 1 to 128 characters, no aws: first")
+]
+TagValue = Annotated[Text, _matching(r"[^\x00-\x1f]{0,256}", "should be 256 characters at most")]

@@ -1,0 +1,41 @@
+"""A host: the one thing that everything after the instances knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from satellite_infra.settings import Settings
+
+
+@dataclass(frozen=True)
+class Host:
+    """How to reach a host, and which machine it is now."""
+
+    name: str
+    machine: pulumi.Output[str]
+    """What changes when the machine is another one: the instance's id, or the owner's number."""
+    address: pulumi.Output[str]
+    user: str
+    port: int
+    host_key: str
+    """`TYPE KEY`: the only host key that is accepted."""
+    lost: bool = False
+    """Dead: nobody connects, and its resources go without a drain."""
+
+
+def existing_hosts(settings: Settings) -> list[Host]:
+    """The hosts that are there without us, in the settings' order."""
+    return [
+        Host(
+            name=name,
+            machine=pulumi.Output.from_input(str(host.machine or 1)),
+            address=pulumi.Output.from_input(str(host.address)),
+            user=host.user or settings.ssh_user,
+            port=host.port or 22,
+            host_key=" ".join(str(host.host_key).split()[:2]),
+            lost=host.lost,
+        )
+        for name, host in settings.existing().items()
+    ]

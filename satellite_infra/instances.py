@@ -1,0 +1,71 @@
+"""The EC2 instances of the stack, as hosts."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_aws import ec2
+
+from satellite_infra.host import Host
+from satellite_infra.host_identity import host_identity
+from satellite_infra.network import Network, tags
+from satellite_infra.settings import HostSettings, Settings
+
+MACHINE = [
+    "ami",
+    "associatePublicIpAddress",
+    "instanceType",
+    "keyName",
+    "privateIp",
+    "subnetId",
+    "userData",
+]
+"""What makes the machine itself. The engine would replace or stop all instances within one second
+when it changes, so it is ignored on existing ones, and replaces those that are named in `roll`."""
+
+
+def instances(settings: Settings, network: Network) -> list[Host]:
+    """One host for each instance, in the settings' order."""
+    return [_instance(settings, network, name) for name in settings.instance_names()]
+
+
+def _instance(settings: Settings, network: Network, name: str) -> Host:
+    own = settings.hosts.get(name, HostSettings())
+    identity = host_identity(settings.host_key_seed, name)
+    public = settings.connect == "public"
+    instance = ec2.Instance(
+        name,
+        ami=settings.ami,
+        instance_type=own.instance_type or settings.instance_type,
+        key_name=network.key_name,
+        vpc_security_group_ids=[network.group],
+        subnet_id=settings.subnet_id or None,
+        private_ip=own.private_ip,
+        associate_public_ip_address=True if public else None,
+        user_data=pulumi.Output.secret(identity.user_data()),
+        metadata_options=ec2.InstanceMetadataOptionsArgs(
+            http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
+        ),
+        root_block_device=ec2.InstanceRootBlockDeviceArgs(
+            encrypted=True, volume_type="gp3", volume_size=settings.root_volume_gb
+        ),
+        tags={**tags(settings), "Name": name},
+        opts=_options(rolled=name in settings.roll, keeps_address=bool(own.private_ip)),
+    )
+    return Host(
+        name=name,
+        machine=instance.id,
+        address=instance.public_ip if public else instance.private_ip,
+        user=settings.ssh_user,
+        port=22,
+        host_key=identity.public,
+        lost=own.lost,
+    )
+
+
+def _options(rolled: bool, keeps_address: bool) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(
+        ignore_changes=None if rolled else MACHINE,
+        replace_on_changes=MACHINE if rolled else None,
+        # two machines cannot hold one address: the old one goes first, after its drain
+        delete_before_replace=True if keeps_address else None,
+    )

@@ -1,0 +1,69 @@
+"""SSH keys as text: what is wrong with one, which public key belongs to a private one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+    load_ssh_public_key,
+)
+
+
+def normal(private_key: str) -> str:
+    """The key as every reader wants it: Unix line ends, one at the end."""
+    return "\n".join(line.rstrip() for line in private_key.strip().splitlines()) + "\n"
+
+
+def private_key_problem(private_key: str) -> str | None:
+    """The rule that this text breaks, or None; never a part of the text."""
+    try:
+        _load(private_key)
+    except (ValueError, UnsupportedAlgorithm):
+        return "should be an SSH private key, BEGIN and END lines included"
+    except TypeError:
+        return "should be a private key without a passphrase"
+    return None
+
+
+def public_key_problem(line: str) -> str | None:
+    """The rule that this line breaks, or None."""
+    try:
+        load_ssh_public_key(" ".join(line.split()[:2]).encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return "should be a public key as one line: TYPE KEY [COMMENT]"
+    return "should be one line" if len(line.strip().splitlines()) > 1 else None
+
+
+def public_line(private_key: str) -> str:
+    """`TYPE KEY` of the public key that belongs to a private one."""
+    public = _load(private_key).public_key()
+    return str(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode())
+
+
+def same_public(line: str, other: str) -> bool:
+    """Whether two lines hold the same key, whatever their comments."""
+    return line.split()[:2] == other.split()[:2]
+
+
+def fingerprint(line: str) -> str:
+    """`SHA256:...` of a public line, as ssh-keygen -l prints it; ValueError when it is no key."""
+    try:
+        blob = base64.b64decode(line.split()[1], validate=True)
+    except (IndexError, binascii.Error):
+        raise ValueError("should be TYPE KEY") from None
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+def _load(private_key: str) -> Any:
+    data = normal(private_key).encode()
+    if b"BEGIN OPENSSH PRIVATE KEY" in data:
+        return load_ssh_private_key(data, None)
+    return load_pem_private_key(data, None)

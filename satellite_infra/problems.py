@@ -1,0 +1,77 @@
+"""What is wrong with a stack's settings, as lines that a person can act on: path, rule, value."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+RULES = {
+    "missing": "is missing",
+    "greater_than_equal": "should be at least {ge}",
+    "less_than_equal": "should be at most {le}",
+    "string_type": "should be text",
+    "string_unicode": "should be valid Unicode text",
+    "dict_type": "should be a map",
+    "model_type": "should be a map",
+    "tuple_type": "should be a list",
+    "literal_error": "should be {expected}",
+}
+
+
+def line(place: Iterable[str | int], rule: str, *got: Any) -> str:
+    """`satellite:path/inside: rule, got value`; without `got` no value is shown."""
+    shown = f", got {_shown(got[0])}" if got else ""
+    parts = [p if (p := str(part)).isprintable() else json.dumps(p) for part in place]
+    return f"satellite:{'/'.join(parts)}: {rule}{shown}"
+
+
+def lines(model: type[BaseModel], error: ValidationError, hidden: frozenset[str]) -> Iterator[str]:
+    """One line for each of the model's complaints; values below the `hidden` keys stay unseen."""
+    for e in error.errors(include_url=False):
+        place = [part for part in e["loc"] if part != "[key]"]
+        context = e.get("ctx", {})
+        if e["type"] == "extra_forbidden":
+            known = _keys_at(model, place[:-1])
+            yield line(place, "unknown key" + did_you_mean(str(place[-1]), known))
+        elif "[key]" in e["loc"] or e["type"] == "missing":
+            yield line(place, _rule(e, context))
+        elif place[0] in hidden or context.get("hide"):
+            yield line(place, _rule(e, context)) + ", got [secret]"
+        else:
+            yield line(place, _rule(e, context), e["input"])
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`, did you mean ...?`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), n=1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _rule(error: Any, context: dict[str, Any]) -> str:
+    template = RULES.get(error["type"])
+    rule = template.format(**context) if template else str(error["msg"])
+    quote = error["type"] == "string_type" and isinstance(error["input"], int | float)
+    if error["type"] == "literal_error":
+        rule = rule.replace("'", "")
+    return rule + (": write it in quotes" if quote else "")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[\w./:@+-]{1,60}", value):
+        return value
+    text = json.dumps(value, ensure_ascii=not str(value).isprintable(), default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _keys_at(model: Any, place: list[Any]) -> list[str]:
+    """The keys that the model knows below a path of names, map keys and list indexes."""
+    for part in place:
+        fields = getattr(model, "model_fields", {})
+        inner = [a for a in get_args(model) if a is not ...]
+        model = fields[part].annotation if part in fields else inner[-1]
+    return list(model.model_fields)

@@ -1,0 +1,41 @@
+"""Release: which commit, config vars and workers a host shall run."""
+
+from __future__ import annotations
+
+from satellite_infra.agent.layout import AGENT
+from satellite_infra.agent.manifest import Process, ReleaseManifest
+from satellite_infra.digests import Digests
+from satellite_infra.host import Host
+from satellite_infra.settings import Settings
+from satellite_infra.ssh import Task
+
+
+def release(settings: Settings, host: Host, revision: str) -> Task:
+    """The task that makes a host run the revision, by the installed agent."""
+    workers = " ".join(f"{type_}={p.quantity}" for type_, p in settings.processes.items())
+    return Task(
+        title=f"Release {revision[:12]} of {settings.app} on {host.name}: {workers}",
+        agent=f"{AGENT} release",
+        manifest=manifest(settings, host.name, revision).text(),
+        secrets={"config": settings.config},
+    )
+
+
+def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
+    """What the host of that name shall run; holds no secret value, only their keyed digests."""
+    return ReleaseManifest(
+        host=host,
+        app=settings.app,
+        environment=settings.environment,
+        repository=settings.repository,
+        revision=revision,
+        processes=tuple(
+            Process(type_, p.quantity, p.command, p.grace, p.memory_max)
+            for type_, p in settings.processes.items()
+        ),
+        config=Digests.of(settings.host_key_seed).each(settings.config),
+        build=settings.build,
+        generation=settings.generation,
+        keep_releases=settings.keep_releases,
+        gate_seconds=settings.gate_seconds,
+    )

@@ -1,0 +1,170 @@
+"""The rules that no setting can check alone; each yields its problems as lines."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from satellite_infra import keys
+from satellite_infra.problems import did_you_mean, line
+
+if TYPE_CHECKING:
+    from satellite_infra.settings import Settings
+
+SET = "is missing: pulumi config set satellite:"
+OWN_TAGS = frozenset({"Name", "label", "app", "environment"})
+
+
+def encryption(
+    values: dict[str, Any], secret: frozenset[str], must: frozenset[str]
+) -> Iterator[str]:
+    """What must be encrypted is; what previews show is not, or it would be shown all the same."""
+    for key in sorted(values.keys() & must - secret):
+        yield line([key], f"should be encrypted: pulumi config set --secret satellite:{key}")
+    shown = "should not be encrypted: previews show it; secrets belong in satellite:config"
+    for key in sorted(values.keys() & secret - must - {"config"}):
+        yield line([key], shown)
+
+
+def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
+    """Every problem between settings; `broken`: keys that have problems of their own already."""
+    for rule in (hosts, overrides, rolling, login, network, egress, tags):
+        yield from rule(settings)
+    for key, how in required(settings):
+        if key not in broken:
+            yield line([key], how)
+    if not broken & {"count", "names", "hosts"}:
+        yield from some_host(settings)
+    if not broken & {"count", "names"}:
+        yield from named_hosts(settings)
+
+
+def required(s: Settings) -> Iterator[tuple[str, str]]:
+    """Each key that is not set and that no default can stand in for, and how to set it."""
+    for key, how in {
+        "app": "app NAME",
+        "repository": "repository GIT_URL",
+        "public_key": 'public_key "$(cat KEY.pub)"',
+        "private_key": "private_key --secret < KEY",
+        "host_key_seed": 'host_key_seed --secret "$(openssl rand -base64 48)"',
+    }.items():
+        if not getattr(s, key):
+            yield key, SET + how
+    if not s.processes:
+        yield "processes", "should name at least one process type and its quantity"
+    if s.instance_names() and not s.ami:
+        yield "ami", SET + "ami AMI_ID"
+    over_ssh = s.repository and not s.repository.startswith("https://")
+    if over_ssh and not s.known_hosts:
+        yield "known_hosts", "should hold the git server's line of ssh-keyscan"
+    if over_ssh and not s.deploy_key:
+        yield "deploy_key", SET + "deploy_key --secret < KEY_THAT_READS_THE_REPOSITORY"
+
+
+def some_host(s: Settings) -> Iterator[str]:
+    """A satellite has a host."""
+    if not s.instance_names() and not s.existing():
+        yield line(["hosts"], "is missing: set satellite:count, satellite:names or satellite:hosts")
+
+
+def named_hosts(s: Settings) -> Iterator[str]:
+    """Whatever speaks of an instance speaks of one that the stack has."""
+    names = s.instance_names()
+    for name in (n for n, host in s.hosts.items() if not host.address and n not in names):
+        rule = f"should be one of this stack's instances{did_you_mean(name, names)}"
+        yield line(["hosts", name], rule + ", or have an `address`")
+    for name in (name for name in s.roll if name not in names):
+        rule = f"should hold only this stack's instances{did_you_mean(name, names)}"
+        yield line(["roll"], rule, name)
+
+
+def hosts(s: Settings) -> Iterator[str]:
+    """Each host has one name and one address."""
+    if s.count and s.names:
+        yield line(["names"], "should not be there beside satellite:count: one or the other")
+    for name in _twice(s.names):
+        yield line(["names"], "should name each host once", name)
+    for name in sorted(s.existing().keys() & set(s.instance_names())):
+        rule = "should have another name: an EC2 instance of this stack has it, or no `address`"
+        yield line(["hosts", name], rule)
+    for address, port in _twice((h.address, h.port or 22) for h in s.existing().values()):
+        yield line(["hosts"], "should have each address once", f"{address}:{port}")
+    for address in _twice(h.private_ip for h in s.hosts.values() if h.private_ip):
+        yield line(["hosts"], "should have each private_ip once", address)
+
+
+def overrides(s: Settings) -> Iterator[str]:
+    """An entry of `hosts` is about one kind of host."""
+    for name, host in s.hosts.items():
+        kind = "a host with an `address`" if host.address else "an EC2 instance"
+        foreign = ["private_ip", "instance_type"]
+        if not host.address:
+            foreign = ["user", "port", "host_key", "machine"]
+        for key in foreign:
+            if getattr(host, key) is not None:
+                yield line(["hosts", name, key], f"has no meaning for {kind}")
+        if host.address and not host.host_key:
+            how = f"is missing: TYPE KEY of ssh-keyscan {host.address}, compared on the host"
+            yield line(["hosts", name, "host_key"], how)
+
+
+def rolling(s: Settings) -> Iterator[str]:
+    """Machines that keep their address go before their successors come: not too many at once."""
+    kept = [name for name in s.roll if name in s.hosts and s.hosts[name].private_ip]
+    if len(kept) > s.max_unavailable:
+        rule = "should hold at most max_unavailable hosts that have a private_ip"
+        yield line(["roll"], rule, ", ".join(kept))
+
+
+def login(s: Settings) -> Iterator[str]:
+    """The two halves of the key belong together, and EC2 takes the kind."""
+    if not s.public_key:
+        return
+    if s.private_key and not keys.same_public(s.public_key, keys.public_line(s.private_key)):
+        yield line(["public_key"], "should be the public half of satellite:private_key")
+    kind = s.public_key.split()[0]
+    if s.instance_names() and kind not in ("ssh-ed25519", "ssh-rsa"):
+        yield line(["public_key"], "should be ssh-ed25519 or ssh-rsa: EC2 takes no other", kind)
+
+
+def network(s: Settings) -> Iterator[str]:
+    """SSH is open to the world only where somebody said so in so many words."""
+    if bool(s.vpc_id) != bool(s.subnet_id):
+        missing = "subnet_id" if s.vpc_id else "vpc_id"
+        yield line([missing], "is missing: vpc_id and subnet_id go together")
+    nets = [ipaddress.ip_network(cidr) for cidr in s.ssh_cidrs]
+    v4 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv4Network))
+    v6 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv6Network))
+    for whole in {"0.0.0.0/0", "::/0"} & {str(n) for n in chain(v4, v6)}:
+        if not s.allow_ssh_from_anywhere:
+            rule = "should not open SSH to the world without satellite:allow_ssh_from_anywhere"
+            yield line(["ssh_cidrs"], rule, whole)
+    for cidr in _twice(s.ssh_cidrs):
+        yield line(["ssh_cidrs"], "should hold each CIDR once", cidr)
+
+
+def egress(s: Settings) -> Iterator[str]:
+    """Ports where the protocol has ports, and nothing twice."""
+    for n, way in enumerate(s.egress):
+        if way.protocol in ("tcp", "udp"):
+            if way.from_port is None or way.to_port is None or way.from_port > way.to_port:
+                yield line(["egress", n], "should have from_port and to_port, in this order")
+        elif (way.from_port, way.to_port) != (None, None):
+            yield line(["egress", n], f"should have no ports: protocol {way.protocol} has none")
+    for twice in _twice((w.protocol, w.from_port, w.to_port, w.cidr) for w in s.egress):
+        yield line(["egress"], "should hold each rule once", " ".join(map(str, twice)))
+
+
+def tags(s: Settings) -> Iterator[str]:
+    """EC2 takes 50 tags, and ours are among them."""
+    for key in sorted(OWN_TAGS & s.tags.keys()):
+        yield line(["tags", key], "should have another name: satellite sets this tag")
+    if len(s.tags) > 50 - len(OWN_TAGS):
+        yield line(["tags"], f"should be at most {50 - len(OWN_TAGS)}, got {len(s.tags)}")
+
+
+def _twice(values: Iterable[Any]) -> list[Any]:
+    return [value for value, times in Counter(values).items() if times > 1]

@@ -1,0 +1,6 @@
+# @TITLE@
+# shellcheck shell=sh
+set -eu
+[ -e @AGENT@ ] || exit 0 # never prepared: nothing runs here
+[ "$(id -u)" -eq 0 ] || set -- sudo -n
+"$@" @AGENT@ drain --app @APP@ --machine @MACHINE@ </dev/null

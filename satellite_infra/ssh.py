@@ -1,0 +1,149 @@
+"""Make what a manifest says true on a host, with the agent: the only importer of pulumi_command."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi
+from pulumi_command import local, remote
+
+from satellite_infra.agent.layout import AGENT
+from satellite_infra.agent_bundle import AgentBundle
+from satellite_infra.host import Host
+from satellite_infra.settings import Settings
+
+HERE = Path(__file__).parent
+LONGEST = 127 * 1024
+"""Bytes that one command line of Linux can hold, with a little to spare."""
+After = Sequence[pulumi.Resource]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the agent shall do on a host: readable text, and secrets that go on stdin only."""
+
+    title: str
+    agent: str
+    manifest: str
+    secrets: Mapping[str, object] = field(repr=False)
+
+    def text(self) -> str:
+        """The whole command as it is sent and as previews show it; holds nothing secret."""
+        return _script("run_agent.sh", TITLE=self.title, MANIFEST=self.manifest, AGENT=self.agent)
+
+
+def digest(*parts: str) -> str:
+    """16 hex digits that change when anything of it changes."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def reach(settings: Settings, host: Host, what: str, after: After) -> pulumi.Resource:
+    """Check that the host answers as itself, before it is sent something new (`what`: a digest)."""
+    return local.Command(
+        f"{host.name}-reach",
+        create="python3 -m satellite_infra.reach",
+        environment={
+            "SATELLITE_HOST": host.name,
+            "SATELLITE_MACHINE": host.machine,
+            "SATELLITE_ADDRESS": host.address,
+            "SATELLITE_PORT": str(host.port),
+            "SATELLITE_HOST_KEY": host.host_key,
+            "SATELLITE_REACH_SECONDS": str(settings.reach_seconds),
+            "SATELLITE_OPENED_TO": ", ".join(settings.ssh_cidrs) or "nobody",
+        },
+        triggers=[host.machine, what],
+        add_previous_output_in_env=False,
+        logging=local.Logging.NONE,
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
+def copy_agent(settings: Settings, host: Host, agent: AgentBundle, after: After) -> pulumi.Resource:
+    """Bring the agent's zip to the login user's home."""
+    return remote.CopyToRemote(
+        f"{host.name}-agent",
+        connection=_connection(settings, host),
+        source=pulumi.FileAsset(agent.path),
+        remote_path=agent.remote_path,
+        triggers=[host.machine],
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
+def run(settings: Settings, host: Host, name: str, task: Task, after: After) -> pulumi.Resource:
+    """Run the agent on the host; create, change and another machine are the same thing."""
+
+    def bundle(machine: str) -> str:
+        return json.dumps({"machine": machine, **task.secrets})
+
+    stdin: pulumi.Output[str] = pulumi.Output.secret(host.machine.apply(bundle))
+    return remote.Command(
+        f"{host.name}-{name}",
+        connection=_connection(settings, host),
+        create=task.text(),
+        stdin=stdin,
+        triggers=[host.machine],
+        add_previous_output_in_env=False,
+        logging=remote.Logging.NONE,
+        opts=_options(after),
+    )
+
+
+def at_the_end(settings: Settings, host: Host, after: After) -> pulumi.Resource:
+    """Nothing now; a drain of that machine when it goes. A lost host goes without."""
+    drain = host.machine.apply(
+        lambda machine: _script(
+            "run_drain.sh",
+            TITLE=f"Drain {settings.app} on {host.name}",
+            AGENT=AGENT,
+            APP=shlex.quote(settings.app),
+            MACHINE=shlex.quote(machine),
+        )
+    )
+    return remote.Command(
+        f"{host.name}-drain",
+        connection=_connection(settings, host, dials=2, seconds=5),
+        delete=None if host.lost else drain,
+        triggers=[host.machine],
+        add_previous_output_in_env=False,
+        logging=remote.Logging.NONE,
+        opts=_options(after),
+    )
+
+
+def _connection(
+    settings: Settings, host: Host, dials: int = 5, seconds: int = 10
+) -> remote.ConnectionArgs:
+    return remote.ConnectionArgs(
+        host=host.address,
+        port=host.port,
+        user=host.user,
+        private_key=settings.private_key,
+        host_key=host.host_key,
+        dial_error_limit=dials,
+        per_dial_timeout=seconds,
+    )
+
+
+def _options(after: After) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(
+        depends_on=list(after), additional_secret_outputs=["stdout", "stderr"]
+    )
+
+
+def _script(template: str, **words: str) -> str:
+    text = (HERE / template).read_text("utf-8")
+    text = re.sub(r"@([A-Z]+)@", lambda match: words[match[1]].rstrip("\n"), text)
+    if len(text.encode()) > LONGEST:
+        raise pulumi.RunError(
+            f"{words['TITLE']}: the command's text has {len(text.encode()) // 1024} KB, and Linux "
+            f"takes {LONGEST // 1024}: shorten satellite:build, satellite:processes, "
+            "satellite:known_hosts or the number of satellite:config vars"
+        )
+    return text
