@@ -1,0 +1,74 @@
+"""The app's repository: the example app, published to the lab's git server and changed later."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.failure import DemoError
+from demo.report import APP
+
+CHANGE = ("app.rb", "sleep_delay = 1  ", "sleep_delay = 0.5")
+"""The change that is deployed while jobs run: file, what it says, what it shall say."""
+
+IDENTITY = {
+    "GIT_CONFIG_GLOBAL": os.devnull,  # nobody's hooks, signing or templates
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Demo",
+    "GIT_AUTHOR_EMAIL": "demo@example.com",
+    "GIT_COMMITTER_NAME": "Demo",
+    "GIT_COMMITTER_EMAIL": "demo@example.com",
+}
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A working copy in `folder` of the repository at `url`."""
+
+    folder: Path
+    url: str
+
+    def publish(self) -> str:
+        """Commit the example app, push it, and return the commit."""
+        shutil.copytree(APP, self.folder)
+        self._git("init", "--quiet", "--initial-branch=main")
+        self._git("remote", "add", "origin", self.url)
+        return self._push("The app")
+
+    def change(self) -> str:
+        """Commit a small change to the app, push it, and return the commit."""
+        name, old, new = CHANGE
+        path = self.folder / name
+        text = path.read_text(encoding="utf-8")
+        if old not in text:
+            raise DemoError(f"the demo's change does not fit the app: no {old!r} in {path}")
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        return self._push("Look twice as often for new jobs")
+
+    def last_change(self) -> str:
+        """The last commit in one line."""
+        return self._git("log", "-1", "--format=%h %s")
+
+    def _push(self, message: str) -> str:
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "-m", message)
+        self._git("push", "--quiet", "origin", "main")
+        return self._git("rev-parse", "HEAD")
+
+    def _git(self, *args: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(self.folder), *args],
+            env={**os.environ, **IDENTITY},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise DemoError(
+                f"`git {' '.join(args)}` ended with status {done.returncode}",
+                done.stderr.splitlines(),
+            )
+        return done.stdout.strip()
