@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -50,9 +48,7 @@ def check_out(
     """Lay the commit's files into the release's directory, as the app user."""
     directory = layout.releases / release
     directory.mkdir(mode=0o755)
-    if os.geteuid() == 0:
-        entry = pwd.getpwnam(layout.app)
-        os.chown(directory, entry.pw_uid, entry.pw_gid)
+    system.own(directory, layout.app)
     with tempfile.NamedTemporaryFile(dir=layout.run, suffix=".tar") as archive:
         argv = ["archive", "--format=tar", f"--output={archive.name}", manifest.revision]
         _git(layout, argv, system, say)

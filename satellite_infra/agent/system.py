@@ -70,8 +70,9 @@ class System:
                     process.stdin.write(stdin)
                     process.stdin.close()
             assert process.stdout
-            for line in process.stdout:
-                say(line.rstrip("\n"))
+            with process.stdout as lines:
+                for line in lines:
+                    say(line.rstrip("\n"))
             status = process.wait()
         finally:
             timer.cancel()
@@ -101,6 +102,11 @@ class System:
             start_new_session=True,
             **_identity(user),
         )
+
+    def own(self, path: Path, user: str) -> None:
+        """Give the directory to that user."""
+        entry = pwd.getpwnam(user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
 
     def output(self, argv: Sequence[str]) -> tuple[int, str]:
         """The exit status and the output of a short program that runs as root."""

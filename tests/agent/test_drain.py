@@ -1,0 +1,42 @@
+"""Draining ends the workers of this machine, and of no other."""
+
+from __future__ import annotations
+
+import json
+
+from satellite_infra.agent import storage
+from satellite_infra.agent.drain import drain
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.release import Release
+from tests.agent.conftest import FakeSystem, Origin, request
+
+
+def test_all_workers_end_and_do_not_come_back_at_boot(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit())
+    Release(layout, system, lambda _: None).run(wanted)
+    assert drain(layout, "m", system, lambda _: None) == "drained, 2 workers ended"
+    assert system.running() == {}
+    assert not (layout.units / "multi-user.target.wants" / layout.target).exists()
+    last = json.loads(layout.history.read_text().splitlines()[-1])
+    assert (last["outcome"], last["workers"]) == ("drained", 2)
+    assert drain(layout, "m", system, lambda _: None) == "drained, 0 workers ended"
+    # a host that comes back into the stack runs again
+    Release(layout, system, lambda _: None).run(wanted)
+    assert len(system.running()) == 2
+    assert (layout.units / "multi-user.target.wants" / layout.target).exists()
+
+
+def test_another_machine_behind_the_address_is_left_alone(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    Release(layout, system, lambda _: None).run(request(origin, origin.commit()))
+    said = drain(layout, "i-old", system, lambda _: None)
+    assert said == "this is machine m, not i-old: nothing to drain"
+    assert len(system.running()) == 2
+
+
+def test_a_machine_that_was_never_prepared(layout: Layout, system: FakeSystem) -> None:
+    storage.remove(layout.identity)
+    assert drain(layout, "m", system, lambda _: None) == "not prepared: nothing to drain"

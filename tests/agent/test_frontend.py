@@ -1,0 +1,118 @@
+"""What an SSH connection sends, and what it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from satellite_infra.agent import frontend, storage
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.release import Request
+from tests.agent.conftest import FakeSystem, Origin, request
+
+
+def text(wanted: Request) -> str:
+    bundle = {"machine": "m", "config": wanted.config, "deploy_key": ""}
+    return wanted.manifest.text() + json.dumps(bundle)
+
+
+class Submitting(FakeSystem):
+    """Runs the unit's program at once, or pretends that another release is under way first."""
+
+    busy = 0
+    kill = False
+
+    def output(self, argv: Sequence[str]) -> tuple[int, str]:
+        if argv[0] != "systemd-run":
+            return super().output(argv)
+        if self.busy:
+            self.busy -= 1
+            return 1, f"Unit {self.layout.release_unit} was already loaded or has a fragment file."
+        named = dict(a.split("=", 2)[1:] for a in argv if a.startswith("--property="))
+        sent = Path(named["StandardInput"].removeprefix("file:")).read_text()
+        result = Path(argv[-1])
+        log = Path(named["StandardOutput"].removeprefix("append:"))
+        with log.open("a") as file:
+            if self.kill:
+                storage.write(self.layout.phase, "build")
+                frontend.killed(self.layout, result, "runs no release: it never had a good one")
+                return 1, ""
+            status = frontend.job(
+                self.layout, sent, result, self, lambda line: print(line, file=file)
+            )
+        frontend.killed(self.layout, result, "must not be told")
+        return status, ""
+
+
+@pytest.fixture
+def submitting(layout: Layout) -> Submitting:
+    return Submitting(layout)
+
+
+def leftovers(layout: Layout) -> list[str]:
+    return sorted(p.name for p in layout.run.iterdir() if p.name not in ("lock", "phase"))
+
+
+def test_a_good_release_is_one_line(layout: Layout, submitting: Submitting, origin: Origin) -> None:
+    wanted = request(origin, origin.commit())
+    submitting.busy = 2
+    status, told = frontend.submit(layout, text(wanted), submitting)
+    current = layout.current.readlink().name
+    short = wanted.manifest.revision[:12]
+    assert (status, told) == (0, f"h: {current}: {short} is live, 2 workers")
+    assert leftovers(layout) == []
+
+
+def test_a_failure_names_host_phase_reason_log_and_next_step(
+    layout: Layout, submitting: Submitting, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit(), build=('echo "token: $TOKEN"; exit 3',))
+    status, told = frontend.submit(layout, text(wanted), submitting)
+    log = next(layout.logs.iterdir())
+    short = wanted.manifest.revision[:12]
+    reason = '`/bin/bash -c echo "token: $TOKEN"; exit 3` ended with status 3'
+    assert status == 1
+    assert told.splitlines()[:3] == [
+        f"h: release of {short} FAILED in phase `build`: {reason}",
+        "h runs no release: it never had a good one. Hosts after it were not touched.",
+        f"The log is {log} on h; its end:",
+    ]
+    assert told.splitlines()[-3:] == [
+        "  | token: [TOKEN]",
+        f"  | failed in phase `build`: {reason}",
+        "Next: mend the cause and run `pulumi up` again, or set satellite:revision to a good "
+        "commit; nothing has to be cleaned by hand.",
+    ]
+    assert "canary-value" not in told + log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert leftovers(layout) == []
+
+
+def test_a_killed_release_is_told_by_its_recovery(
+    layout: Layout, submitting: Submitting, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit())
+    submitting.kill = True
+    status, told = frontend.submit(layout, text(wanted), submitting)
+    assert status == 1
+    assert told.splitlines()[0].endswith(
+        "FAILED in phase `build`: the release's program was killed"
+    )
+    assert leftovers(layout) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ("", "stdin: should be a manifest and its end line, then a bundle"),
+        ("a: 1\nend: manifest\n{canary", "stdin: the bundle after the manifest should be JSON"),
+        ("a: 1\nend: manifest\n[]", "stdin: the bundle should be a JSON object"),
+    ],
+)
+def test_what_cannot_be_read_is_said_without_its_secrets(sent: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$") as problem:
+        frontend.split(sent)
+    assert problem.value.__cause__ is None

@@ -1,0 +1,68 @@
+"""What is in use stays on disk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from satellite_infra.agent import prune
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger, Target
+from satellite_infra.agent.release import Release
+from tests.agent.conftest import FakeSystem, Origin, request
+
+
+def test_a_directory_that_a_process_stands_in_is_kept(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    releases: list[str] = []
+    for number in range(2):
+        wanted = request(origin, origin.commit(a=str(number)), keep_releases=1)
+        if releases:
+            argv = [sys.executable, "-c", "print(flush=True); input()"]
+            directory = layout.releases / releases[0]
+            with subprocess.Popen(
+                argv, cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ) as draining:
+                assert draining.stdout
+                draining.stdout.readline()
+                Release(layout, system, lambda _: None).run(wanted)
+                assert directory.is_dir()
+                draining.communicate(b"\n")
+        else:
+            Release(layout, system, lambda _: None).run(wanted)
+        releases.append(str(Ledger(layout).current()))
+    prune.prune(layout, Ledger(layout), 1, lambda _: None)
+    assert [path.name for path in layout.releases.iterdir()] == releases[1:]
+
+
+def test_logs_are_kept_in_number(layout: Layout) -> None:
+    layout.logs.mkdir(parents=True)
+    for number in range(40):
+        (layout.logs / f"release-{number:02}.log").touch()
+    prune.prune(layout, Ledger(layout), 5, lambda _: None)
+    names = sorted(path.name for path in layout.logs.iterdir())
+    assert names == [f"release-{number:02}.log" for number in range(10, 40)]
+
+
+def test_the_last_good_release_stays_whatever_is_asked(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit(), keep_releases=1)
+    Release(layout, system, lambda _: None).run(wanted)
+    ledger = Ledger(layout)
+    assert ledger.good() == [Target(str(ledger.current()), wanted.manifest)]
+    prune.prune(layout, ledger, 1, lambda _: None)
+    assert (layout.releases / str(ledger.current())).is_dir()
+
+
+@pytest.mark.parametrize("name", ["20260101000000-abcdefg"])
+def test_an_interrupted_release_is_removed(name: str, layout: Layout) -> None:
+    (layout.releases / name / "half").mkdir(parents=True)
+    layout.config(name).parent.mkdir(parents=True)
+    layout.config(name).write_text("{}")
+    prune.discard_unknown(layout, Ledger(layout), lambda _: None)
+    assert list(layout.releases.iterdir()) == []
+    assert list((layout.state / "releases").iterdir()) == []

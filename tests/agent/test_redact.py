@@ -1,0 +1,41 @@
+"""Config values never reach a log, in any of their usual spellings."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from satellite_infra.agent.redact import Redactor
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ("s3cr3t/+", "s3cr3t/+"),
+        ("s3cr3t/+", quote("s3cr3t/+", safe="")),
+        ('quo"ted', json.dumps('quo"ted')[1:-1]),
+        ("line one\nline two", "line two"),
+        ("pässword", "p\\u00e4ssword"),
+    ],
+)
+def test_each_spelling_is_replaced_by_the_name(value: str, printed: str) -> None:
+    assert Redactor({"TOKEN": value})(f"a {printed} b") == "a [TOKEN] b"
+
+
+def test_the_longest_value_wins() -> None:
+    redact = Redactor({"A": "secret", "B": "secret-longer"})
+    assert redact("secret-longer secret") == "[B] [A]"
+
+
+def test_short_values_do_not_garble_the_log() -> None:
+    assert Redactor({"A": "1", "B": "on", "C": ""})("1 on one") == "1 on one"
+
+
+@given(st.text(min_size=4).filter(lambda text: text.strip() == text), st.text(), st.text())
+def test_no_value_survives(value: str, before: str, after: str) -> None:
+    redacted = Redactor({"[]": value})(f"{before}{value}{after}")
+    assert value not in redacted.replace("[[]]", "") or value in before + "[[]]" + after

@@ -1,0 +1,301 @@
+"""A release on a host that is only files: forward, back, and cut off at every step."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from satellite_infra.agent import storage
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger
+from satellite_infra.agent.manifest import Process
+from satellite_infra.agent.release import Release, ReleaseError, Request, recover
+from tests.agent.conftest import FakeSystem, Killed, Origin, request
+
+PHASES = ["check", "fetch", "check out", "link", "build", "journal", "switch", "gate"]
+PHASES += ["mark good", "close", "prune"]
+
+
+def deploy(
+    layout: Layout, system: FakeSystem, wanted: Request, log: list[str] | None = None
+) -> str:
+    said = log if log is not None else []
+    return Release(layout, system, said.append).run(wanted)
+
+
+def history(layout: Layout) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in layout.history.read_text().splitlines()]
+
+
+def no_leftovers(layout: Layout) -> None:
+    """Only good releases are on disk, code and config vars alike, and nothing is under way."""
+    good = {target.release for target in Ledger(layout).good()}
+    assert {path.name for path in layout.releases.iterdir()} == good
+    states = layout.state / "releases"
+    assert {path.name for path in states.iterdir()} == good
+    assert not layout.journal.exists()
+
+
+def test_first_release_runs_all_workers(layout: Layout, system: FakeSystem, origin: Origin) -> None:
+    revision = origin.commit()
+    phases: list[str] = []
+    said = Release(layout, system, lambda _: None, phases.append).run(request(origin, revision))
+    release = Ledger(layout).current()
+    assert release is not None
+    assert said == f"{release}: {revision[:12]} is live, 2 workers"
+    assert phases == PHASES
+    assert system.running() == {
+        "satellite-shop.worker@1.service": release,
+        "satellite-shop.worker@2.service": release,
+    }
+    directory = layout.releases / release
+    assert (directory / "REVISION").read_text() == revision + "\n"
+    assert (directory / "log").resolve() == layout.shared / "log"
+    assert layout.config(release).stat().st_mode & 0o777 == 0o600
+    assert json.loads(layout.config(release).read_text()) == {"TOKEN": "canary-value"}
+    assert (layout.units / "multi-user.target.wants" / layout.target).is_symlink()
+    assert [(line["outcome"], line["revision"]) for line in history(layout)] == [("good", revision)]
+    no_leftovers(layout)
+
+
+def test_same_request_again_touches_no_worker(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit())
+    deploy(layout, system, wanted)
+    starts = system.starts
+    deploy(layout, system, wanted)
+    assert system.starts == starts
+    no_leftovers(layout)
+
+
+def test_scaling_touches_only_the_difference(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    revision = origin.commit()
+    deploy(layout, system, request(origin, revision))
+    before = dict(system.loaded)
+    deploy(layout, system, request(origin, revision, quantity=4))
+    assert {n: u for n, u in system.loaded.items() if n in before} == before
+    assert len(system.loaded) == 4
+    deploy(layout, system, request(origin, revision, quantity=1))
+    assert list(system.loaded.items()) == list(before.items())[:1]
+    no_leftovers(layout)
+
+
+def test_removed_process_type_leaves_no_unit(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    revision = origin.commit()
+    both = (Process("worker", 1), Process("mailer", 1))
+    deploy(layout, system, request(origin, revision, processes=both))
+    assert sorted(system.running()) == [
+        "satellite-shop.mailer@1.service",
+        "satellite-shop.worker@1.service",
+    ]
+    deploy(layout, system, request(origin, revision, quantity=1))
+    assert sorted(system.running()) == ["satellite-shop.worker@1.service"]
+    names = sorted(path.name for path in layout.units.iterdir() if path.is_file())
+    assert names == ["satellite-shop.target", "satellite-shop.worker@.service"]
+
+
+def test_new_command_restarts_only_its_type(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    revision = origin.commit()
+    worker, mailer = Process("worker", 1), Process("mailer", 1)
+    deploy(layout, system, request(origin, revision, processes=(worker, mailer)))
+    before = dict(system.loaded)
+    changed = (worker, replace(mailer, command="./mail --fast"))
+    deploy(layout, system, request(origin, revision, processes=changed))
+    same = {name for name in before if system.loaded[name] == before[name]}
+    assert same == {"satellite-shop.worker@1.service"}
+
+
+def test_rollback_to_a_release_on_disk_is_only_a_switch(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    old = request(origin, origin.commit(a="1"))
+    deploy(layout, system, old)
+    first = Ledger(layout).current()
+    deploy(layout, system, request(origin, origin.commit(a="2")))
+    phases: list[str] = []
+    Release(layout, system, lambda _: None, phases.append).run(old)
+    assert phases == ["check", "journal", "switch", "gate", "mark good", "close", "prune"]
+    assert Ledger(layout).current() == first
+    assert set(system.running().values()) == {first}
+
+
+def test_only_good_releases_are_kept_and_never_too_few(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    names = []
+    for number in range(4):
+        deploy(layout, system, request(origin, origin.commit(a=str(number))))
+        names.append(Ledger(layout).current())
+        with pytest.raises(ReleaseError):
+            deploy(layout, system, request(origin, origin.commit(CRASH="yes")))
+        origin.git("rm", "-q", "CRASH")
+    assert [target.release for target in Ledger(layout).good()] == names[-2:]
+    no_leftovers(layout)
+
+
+BROKEN: dict[str, tuple[str, dict[str, object], str]] = {
+    "no such commit": ("fetch", {"revision": "0" * 40}, "has no commit|not our ref|bad object"),
+    "repository down": ("fetch", {"repository": "/nowhere"}, "`git .*` ended with status 128"),
+    "not in the Procfile": (
+        "check out",
+        {"processes": (Process("wroker", 1),)},
+        r"processes/wroker: should be in the Procfile \(it has: worker, mailer\)",
+    ),
+    "build fails": ("build", {"build": ("echo no; exit 3",)}, "ended with status 3"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+def test_failure_before_the_switch_touches_no_worker(
+    case: str, first: bool, layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    phase, changes, reason = BROKEN[case]
+    revision = origin.commit()
+    if not first:
+        deploy(layout, system, request(origin, revision))
+    before = (dict(system.loaded), Ledger(layout).current(), list(system.calls))
+    changes = {"revision": origin.commit(b="2"), "build": ("true",), **changes}
+    with pytest.raises(ReleaseError, match=reason) as failure:
+        deploy(layout, system, request(origin, revision, 2, **changes))
+    assert failure.value.phase == phase
+    assert (system.loaded, Ledger(layout).current(), system.calls) == before
+    assert history(layout)[-1]["outcome"] == "failed"
+    assert list(layout.releases.iterdir()) == [
+        layout.releases / t.release for t in Ledger(layout).good()
+    ]
+
+
+def test_workers_that_do_not_stay_bring_the_old_release_back(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit()))
+    good = Ledger(layout).current()
+    with pytest.raises(
+        ReleaseError, match=r"worker@1.*ended while its health was watched"
+    ) as failure:
+        deploy(layout, system, request(origin, origin.commit(CRASH="yes"), quantity=3))
+    assert failure.value.phase == "gate"
+    assert failure.value.state == f"runs its last good release, {good}"
+    assert system.running() == {
+        "satellite-shop.worker@1.service": good,
+        "satellite-shop.worker@2.service": good,
+    }
+    assert Ledger(layout).current() == good
+    no_leftovers(layout)
+    origin.git("rm", "-q", "CRASH")
+    deploy(layout, system, request(origin, origin.commit()))
+    no_leftovers(layout)
+
+
+def test_first_release_that_does_not_stay_leaves_a_clean_host(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    with pytest.raises(ReleaseError) as failure:
+        deploy(layout, system, request(origin, origin.commit(CRASH="yes")))
+    assert failure.value.state == "runs no release: it never had a good one"
+    assert system.running() == {}
+    assert not layout.current.is_symlink()
+    assert [path.name for path in layout.units.iterdir() if path.is_file()] == []
+    no_leftovers(layout)
+
+
+def test_what_a_build_prints_is_in_the_log_and_config_reaches_it(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    log: list[str] = []
+    build = ('echo "$TOKEN $PWD $SATELLITE_SHARED"',)
+    deploy(layout, system, request(origin, origin.commit(), build=build), log)
+    directory = layout.releases / str(Ledger(layout).current())
+    assert f"canary-value {directory} {layout.shared}" in log
+
+
+def test_manifest_and_bundle_must_name_the_same_vars(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    wanted = replace(request(origin, origin.commit()), config={"OTHER": "x"})
+    with pytest.raises(ReleaseError, match="should name the same vars, not OTHER, TOKEN"):
+        deploy(layout, system, wanted)
+
+
+# every durable step of the agent and every order to systemd is a crash point
+STEPS = ("write", "point", "remove", "remove_tree", "append", "reserve")
+
+
+def count_down(
+    monkeypatch: pytest.MonkeyPatch, system: FakeSystem, steps: int, after: bool
+) -> Callable[[], int]:
+    """Kill at the step of that number, before it is done or right after; how many were left."""
+    left = [steps]
+
+    def wrapped(action: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*argv: Any, **named: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0 and not after:
+                raise Killed
+            result = action(*argv, **named)
+            if left[0] == 0 and after:
+                raise Killed
+            return result
+
+        return run
+
+    for name in STEPS:
+        monkeypatch.setattr(storage, name, wrapped(getattr(storage, name)))
+    monkeypatch.setattr(system, "systemctl", wrapped(system.systemctl))
+    return lambda: left[0]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("fails", [False, True], ids=["good", "crashing"])
+def test_killed_at_every_step_the_host_ends_at_old_or_new(
+    fails: bool, after: bool, tmp_path: Path, origin: Origin
+) -> None:
+    old = request(origin, origin.commit(a="old"))
+    new = request(origin, origin.commit(a="new", **({"CRASH": "y"} if fails else {})), quantity=3)
+    outcomes = set()
+    for step in range(1, 200):
+        layout = Layout("shop", tmp_path / f"host{step}")
+        for path in (layout.releases, layout.shared / "log", layout.run, layout.units):
+            path.mkdir(parents=True)
+        system = FakeSystem(layout)
+        deploy(layout, system, old)
+        first = Ledger(layout).current()
+        with pytest.MonkeyPatch.context() as patch:
+            left = count_down(patch, system, step, after)
+            with contextlib.suppress(Killed, ReleaseError):
+                deploy(layout, system, new)
+        recover(layout, system, lambda _: None)
+        current = Ledger(layout).current()
+        last = Ledger(layout).last_good()
+        assert last is not None
+        assert current == last.release
+        slots = [f"satellite-shop.worker@{n}.service" for _, n in last.manifest.slots()]
+        assert system.running() == dict.fromkeys(slots, current), f"step {step}"
+        no_leftovers(layout)
+        outcomes.add("old" if current == first else "new")
+        if left() > 0:
+            break
+        # and the next good deploy needs no cleaning
+        deploy(
+            layout,
+            system,
+            request(origin, new.manifest.revision if not fails else old.manifest.revision),
+        )
+        no_leftovers(layout)
+    else:
+        pytest.fail("the release never came to its end")
+    assert outcomes == ({"old"} if fails else {"old", "new"})

@@ -1,0 +1,83 @@
+"""Files and links are whole or absent, whoever looks and whatever dies."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from satellite_infra.agent import storage
+
+
+def test_write_says_whether_it_changed_something(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b"
+    assert [storage.write(path, text) for text in ("x", "x", "y")] == [True, False, True]
+    assert path.read_text() == "y"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert storage.write(path, "y", 0o644)
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [entry.name for entry in path.parent.iterdir()] == ["b"]
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    storage.write(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        storage.write(path, "new")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_thousand_switches_under_a_reader(tmp_path: Path) -> None:
+    releases = [tmp_path / "1", tmp_path / "2"]
+    for release in releases:
+        release.mkdir()
+        (release / "REVISION").write_text(release.name)
+    link = tmp_path / "current"
+    storage.point(link, releases[0])
+    seen: set[str] = set()
+    wrong: list[str] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                seen.add((link / "REVISION").read_text())
+            except OSError as problem:
+                wrong.append(str(problem))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(1000):
+        storage.point(link, releases[(number + 1) % 2])
+    done.set()
+    reader.join()
+    assert wrong == []
+    assert seen == {"1", "2"}
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    order: list[str] = []
+    entered = threading.Event()
+
+    def second() -> None:
+        entered.set()
+        with storage.locked(tmp_path / "lock"):
+            order.append("second")
+
+    with storage.locked(tmp_path / "lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        entered.wait()
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]

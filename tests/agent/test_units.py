@@ -1,0 +1,55 @@
+"""Units are compared whole, and read by systemd itself."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from satellite_infra.agent import units
+from satellite_infra.agent.layout import AGENT, Layout
+from satellite_infra.agent.manifest import Process, ReleaseManifest
+
+GOLDEN = Path(__file__).parent / "golden"
+MANIFEST = ReleaseManifest(
+    host="worker-1",
+    app="shop",
+    environment="staging",
+    repository="r",
+    revision="0" * 40,
+    processes=(Process("worker", 2, grace=90, memory_max="300M"), Process("mailer", 1)),
+)
+FILES = [*units.render(MANIFEST), *units.housekeeping(Layout("shop"))]
+
+
+def test_names() -> None:
+    assert [file.name for file in FILES] == [
+        "satellite-shop.worker@.service",
+        "satellite-shop.mailer@.service",
+        "satellite-shop.target",
+        "satellite-shop-recover.service",
+        "satellite-shop-reap.service",
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_whole_file(file: units.File) -> None:
+    assert file.content == (GOLDEN / file.name).read_text()
+
+
+def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    assert analyze, "systemd-analyze comes with systemd"
+    for file in FILES:
+        content = file.content.replace(AGENT, "/bin/true")  # it checks that the program is there
+        (tmp_path / file.name).write_text(content)
+    names = [str(tmp_path / file.name.replace("@.", "@1.")) for file in FILES]
+    for name in names:
+        template = tmp_path / Path(name).name.replace("@1.", "@.")
+        if not Path(name).exists():
+            Path(name).write_text(template.read_text())
+    done = subprocess.run([analyze, "verify", *names], capture_output=True, text=True)
+    # it exits with 0 on a typing error, so its words are what counts
+    assert (done.returncode, done.stderr) == (0, "")
