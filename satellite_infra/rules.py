@@ -74,8 +74,8 @@ def named_hosts(s: Settings) -> Iterator[str]:
     """Whatever speaks of an instance speaks of one that the stack has."""
     names = s.instance_names()
     for name in (n for n, host in s.hosts.items() if not host.address and n not in names):
-        rule = f"should be one of this stack's instances{did_you_mean(name, names)}"
-        yield line(["hosts", name], rule + ", or have an `address`")
+        rule = f"should have an `address`, or be an instance here{did_you_mean(name, names)}"
+        yield line(["hosts", name], rule)
     for name in (name for name in s.roll if name not in names):
         rule = f"should hold only this stack's instances{did_you_mean(name, names)}"
         yield line(["roll"], rule, name)

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from satellite_infra import ssh
+from satellite_infra.agent.flat import END
 from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
 from satellite_infra.digests import Digests
@@ -44,17 +45,22 @@ def roll_out(
     """
     alive = [host for host in hosts if not host.lost]
     tasks = {h.name: (bootstrap(settings, h, agent), release(settings, h, revision)) for h in alive}
-    drains = {host.name: ssh.at_the_end(settings, host, rules) for host in hosts}
     reached = {
-        host.name: ssh.reach(settings, host, _sent(settings, agent, *tasks[host.name]), rules)
+        host.name: [ssh.reach(settings, host, _sent(settings, agent, *tasks[host.name]), rules)]
         for host in alive
     }
-    before: Resources = list(reached.values())  # nothing is changed while a host is out of reach
+    # a host that was never reached has nothing to drain, and must not block its own removal
+    drains = {
+        host.name: ssh.at_the_end(settings, host, [*rules, *reached.get(host.name, [])])
+        for host in hosts
+    }
+    # nothing is changed while a host is out of reach
+    before: Resources = [resource for found in reached.values() for resource in found]
     for batch in batches(alive, settings.max_unavailable, set(settings.roll)):
         released: Resources = []
         for host in batch:
             prepare, run = tasks[host.name]
-            copied = ssh.copy_agent(settings, host, agent, [reached[host.name], *before])
+            copied = ssh.copy_agent(settings, host, agent, [*reached[host.name], *before])
             prepared = ssh.run(settings, host, "bootstrap", prepare, [copied, *before])
             needs = [prepared, drains[host.name]]
             released.append(ssh.run(settings, host, "release", run, needs))
@@ -75,6 +81,7 @@ def batches(hosts: Sequence[Host], size: int, alone: set[str]) -> list[list[Host
 def outputs(settings: Settings, hosts: Sequence[Host], revision: str) -> dict[str, Any]:
     """What people and programs ask a stack for; nothing secret."""
     text = manifest(settings, "", revision).text()
+    not_app_wide = ('host: ""', END)
     return {
         "hosts": [
             {
@@ -88,7 +95,7 @@ def outputs(settings: Settings, hosts: Sequence[Host], revision: str) -> dict[st
         ],
         "revision": revision,
         "formation": {type_: process.quantity for type_, process in settings.processes.items()},
-        "manifest": "".join(f"{line}\n" for line in text.splitlines() if line != 'host: ""'),
+        "manifest": "".join(f"{line}\n" for line in text.splitlines() if line not in not_app_wide),
     }
 
 

@@ -1,0 +1,182 @@
+"""A host is reached when it answers as itself; anything else ends in time, with what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from satellite_infra.host_identity import HostIdentity, host_identity
+from satellite_infra.keys import fingerprint
+from satellite_infra.reach import Target, UnreachedError, main, reach
+
+from .conftest import SEED
+
+OWN = host_identity(SEED, "worker-1")
+OTHER = host_identity(SEED, "worker-2")
+
+
+def target(port: int, seconds: float = 1.5, key: str = OWN.public) -> Target:
+    return Target("worker-1", "i-0123", "127.0.0.1", port, key, seconds, "203.0.113.0/24")
+
+
+@contextmanager
+def ssh_server(identity: HostIdentity, delay: float = 0, port: int = 0) -> Iterator[int]:
+    """A real SSH server in a thread, after a delay; yields its port."""
+    ready, over = threading.Event(), threading.Event()
+    found: list[int] = [port]
+
+    async def serve() -> None:
+        await asyncio.sleep(delay)
+        key = asyncssh.import_private_key(identity.private)
+        async with asyncssh.listen("127.0.0.1", port, server_host_keys=[key]) as server:
+            found.append(server.get_port())
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert delay or ready.wait(5)
+        yield found[-1]
+    finally:
+        over.set()
+        thread.join(5)
+
+
+@contextmanager
+def peer(says: bytes = b"", close: bool = False) -> Iterator[int]:
+    """A TCP server that says these bytes to whoever comes, and then hangs or closes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept: list[socket.socket] = []
+
+        def run() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                connection.sendall(says)
+                kept.append(connection)
+                if close:
+                    connection.close()
+
+        threading.Thread(target=run, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        for connection in kept:
+            connection.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def refused(wanted: Target) -> str:
+    start = time.monotonic()
+    with pytest.raises(UnreachedError) as caught:
+        reach(wanted, pause=0.1)
+    assert time.monotonic() - start < wanted.seconds + 4
+    return str(caught.value)
+
+
+def test_the_pinned_key_is_enough() -> None:
+    with ssh_server(OWN) as port:
+        reach(target(port))
+
+
+def test_a_machine_that_still_boots_is_waited_for() -> None:
+    with ssh_server(OWN, delay=0.7, port=free_port()) as port:
+        reach(target(port, seconds=10), pause=0.1)
+
+
+def test_another_key_ends_it_at_once_with_both_fingerprints() -> None:
+    with ssh_server(OTHER) as port:
+        start = time.monotonic()
+        said = refused(target(port, seconds=60))
+        assert time.monotonic() - start < 10
+    assert said == (
+        f"worker-1 (127.0.0.1, port {port}) shows another host key than the pinned one. "
+        "Nothing was sent to it.\n"
+        f"  pinned: ssh-ed25519 {fingerprint(OWN.public)}\n"
+        f"  shown:  ssh-ed25519 {fingerprint(OTHER.public)}\n"
+        "  - If nobody changed this machine or its keys, another machine answers there: find out "
+        "which one.\n"
+        "  - An EC2 instance has its key from satellite:host_key_seed since its first boot. If the "
+        "seed was\n"
+        "    changed, put the old one back, or replace the machine: add worker-1 to satellite:roll."
+        "\n"
+        "  - If you rebuilt an existing host, compare the new key on the host itself, then set\n"
+        "    satellite:hosts.worker-1.host_key, and raise satellite:hosts.worker-1.machine."
+    )
+
+
+def test_nobody_listens() -> None:
+    port = free_port()
+    assert refused(target(port)) == (
+        f"worker-1 (127.0.0.1, port {port}) cannot be reached by SSH, tried for 1.5 s: "
+        "connection refused.\n"
+        "  - Is machine i-0123 running? Look at its console output.\n"
+        "  - Is it open to this computer? SSH is open to: 203.0.113.0/24. (satellite:ssh_cidrs)\n"
+        "  - Did its address change? `pulumi refresh` reads it again.\n"
+        "  - Is it dead? Say so, and nothing waits for it any more:\n"
+        "      pulumi config set --path 'satellite:hosts.worker-1.lost' true && pulumi up"
+    )
+
+
+@pytest.mark.parametrize(
+    ("says", "close", "reason"),
+    [
+        (b"", False, "no answer: packets are dropped, or the peer accepts and stays silent"),
+        (b"", True, "it closes the connection without an SSH banner"),
+        (b"HTTP/1.1 400 Bad Request\r\n" * 200, False, "something else than SSH listens there"),
+        (b"SSH-2.0-silent\r\n", False, "it speaks SSH, but shows no ssh-ed25519 host key"),
+    ],
+)
+def test_a_peer_that_is_no_ssh_server(says: bytes, close: bool, reason: str) -> None:
+    with peer(says, close) as port:
+        assert f"tried for 1.5 s: {reason}.\n" in refused(target(port))
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    wanted = Target("worker-1", "1", "nowhere.invalid", 22, OWN.public, 0.5, "nobody")
+    assert re.search(r"tried for 0.5 s: .*(not known|resolution).*\.\n", refused(wanted))
+
+
+def test_as_the_engine_runs_it_with_the_standard_library_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {
+        "SATELLITE_HOST": "worker-1",
+        "SATELLITE_MACHINE": "i-0123",
+        "SATELLITE_ADDRESS": "127.0.0.1",
+        "SATELLITE_HOST_KEY": OWN.public,
+        "SATELLITE_REACH_SECONDS": "1",
+        "SATELLITE_OPENED_TO": "nobody",
+    }
+    with ssh_server(OWN) as port:
+        done = subprocess.run(
+            [sys.executable, "-S", "-m", "satellite_infra.reach"],
+            cwd=Path(__file__).parents[2],
+            env={"PATH": os.environ["PATH"], **variables, "SATELLITE_PORT": str(port)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for name, value in {**variables, "SATELLITE_PORT": str(free_port())}.items():
+        monkeypatch.setenv(name, value)
+    assert main() == 1
+    assert "SSH is open to: nobody" in capsys.readouterr().err

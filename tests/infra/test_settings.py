@@ -1,0 +1,429 @@
+"""Every setting has its rule, and all broken ones are told at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pulumi.runtime import config as pulumi_config
+
+from satellite_infra import keys
+from satellite_infra.host_identity import host_identity
+from satellite_infra.settings import ANYWHERE, ProcessSettings, Settings, validated
+
+from .conftest import LOGIN, LOGIN_PUBLIC, REVISION, SECRET, SEED, stack_values
+
+OTHER = host_identity("another seed with more than 32 characters", "x")
+SSH = "ssh://git@git.example.com/shop.git"
+HOST = {"address": "192.0.2.7", "host_key": OTHER.public}
+
+
+def problems(secret: frozenset[str] = SECRET, **changed: Any) -> list[str]:
+    """What is said about good values with these changed, sent as the engine sends them."""
+    given_values = {k: v for k, v in {**stack_values(), **changed}.items() if v is not None}
+    sent = {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in given_values.items()}
+    return validated(sent, secret & sent.keys())[1]
+
+
+def test_good_values_become_one_frozen_value() -> None:
+    settings, found = validated(stack_values(), SECRET)
+    assert found == []
+    assert settings.model_dump() == {
+        "app": "shop",
+        "environment": "staging",
+        "repository": "https://git.example.com/shop.git",
+        "branch": "main",
+        "revision": REVISION,
+        "generation": 0,
+        "deploy_key": "",
+        "known_hosts": (),
+        "public_key": LOGIN_PUBLIC,
+        "private_key": LOGIN,
+        "host_key_seed": SEED,
+        "count": 2,
+        "names": (),
+        "hosts": {},
+        "roll": (),
+        "instance_type": "t3.small",
+        "ami": "ami-0123456789abcdef0",
+        "ssh_user": "admin",
+        "root_volume_gb": 20,
+        "tags": {},
+        "vpc_id": "",
+        "subnet_id": "",
+        "connect": "private",
+        "ssh_cidrs": ("203.0.113.0/24",),
+        "allow_ssh_from_anywhere": False,
+        "egress": tuple(way.model_dump() for way in ANYWHERE),
+        "reach_seconds": 300,
+        "packages": (),
+        "processes": {"worker": ProcessSettings(quantity=2).model_dump()},
+        "build": (),
+        "config": {"DATABASE_URL": "postgresql://app:canary@db/app"},
+        "keep_releases": 5,
+        "gate_seconds": 10,
+        "max_unavailable": 1,
+    }
+    assert settings.instance_names() == ("worker-1", "worker-2")
+    assert "canary" not in repr(settings)
+    assert SEED not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"count": "500", "max_unavailable": "20"},
+        {"count": None, "names": ["mailer-1", "reports"]},
+        {"count": None, "ami": None, "hosts": {"rented": HOST}},
+        {"hosts": {"worker-2": {"lost": True}, "rented": {**HOST, "machine": 3, "port": 2222}}},
+        {"repository": SSH, "deploy_key": LOGIN, "known_hosts": [f"git.lab {OTHER.public}"]},
+        {"ssh_cidrs": ["0.0.0.0/0", "::/0"], "allow_ssh_from_anywhere": "true"},
+        {"ssh_cidrs": [], "branch": "feature/Überholung#7"},
+        {"config": {"PORT": 5000, "KEY": "two\nlines", "EMPTY": ""}},
+        {"packages": ["libpq-dev", "g++", "ruby=1:3.1"], "build": ["make -j2"]},
+        {"egress": [{"from_port": 443, "to_port": 443, "cidr": "0.0.0.0/0", "description": "x"}]},
+        {"branch": "", "names": "", "generation": "7"},
+        {"private_key": LOGIN.replace("\n", "\r\n").rstrip()},
+    ],
+)
+def test_is_accepted(changed: dict[str, Any]) -> None:
+    assert problems(**changed) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        # what is missing
+        ({"app": None}, "app: is missing: pulumi config set satellite:app NAME"),
+        ({"ami": None}, "ami: is missing: pulumi config set satellite:ami AMI_ID"),
+        (
+            {"count": None},
+            "hosts: is missing: set satellite:count, satellite:names or satellite:hosts",
+        ),
+        ({"processes": {}}, "processes: should name at least one process type and its quantity"),
+        ({"processes": {"worker": {}}}, "processes/worker/quantity: is missing"),
+        # unknown keys
+        ({"procesess": "x"}, "procesess: unknown key, did you mean processes?"),
+        ({"xyzzy": "x"}, "xyzzy: unknown key"),
+        (
+            {"processes": {"worker": {"quantity": 1, "quantty": 2}}},
+            "processes/worker/quantty: unknown key, did you mean quantity?",
+        ),
+        (
+            {"egress": [{"protocol": "all", "cidr": "::/0", "descripton": "", "description": "x"}]},
+            "egress/0/descripton: unknown key, did you mean description?",
+        ),
+        (
+            {"hosts": {"worker-1": {"adress": "192.0.2.1"}}},
+            "hosts/worker-1/adress: unknown key, did you mean address?",
+        ),
+        # numbers, switches, containers
+        ({"count": "0"}, "count: should be at least 1, got 0"),
+        ({"count": "two"}, "count: should be a whole number, got two"),
+        (
+            {"count": "1.2345678901234568e+29"},
+            "count: should be a whole number, got 1.2345678901234568e+29",
+        ),
+        ({"generation": "-1"}, "generation: should be at least 0, got -1"),
+        ({"count": "5000"}, "count: should be at most 1000, got 5000"),
+        (
+            {"processes": {"worker": {"quantity": 0}}},
+            "processes/worker/quantity: should be at least 1, got 0",
+        ),
+        (
+            {"processes": {"worker": {"quantity": True}}},
+            "processes/worker/quantity: should be a whole number, got true",
+        ),
+        (
+            {"processes": {"worker": {"quantity": None}}},
+            "processes/worker/quantity: should be a whole number, got null",
+        ),
+        (
+            {"processes": {"worker": {"quantity": 1, "command": 5}}},
+            "processes/worker/command: should be text: write it in quotes, got 5",
+        ),
+        ({"processes": {"worker": 2}}, "processes/worker: should be a map, got 2"),
+        ({"processes": "worker"}, "processes: should be a map, got worker"),
+        ({"processes": ["worker"]}, 'processes: should be a map, got ["worker"]'),
+        ({"ssh_cidrs": "10.0.0.0/8"}, "ssh_cidrs: should be a list, got 10.0.0.0/8"),
+        (
+            {"names": "[" * 10_000, "count": None},
+            "names: should be a list, got " + '"' + "[" * 56 + "...",
+        ),
+        (
+            {"allow_ssh_from_anywhere": "yes"},
+            "allow_ssh_from_anywhere: should be true or false, got yes",
+        ),
+        ({"connect": "pubic"}, "connect: should be public or private, got pubic"),
+        # names
+        ({"app": "My_App"}, "app: should be lower-case letters, digits and -, got My_App"),
+        ({"environment": "a b"}, 'environment: should be letters, digits, . _ and -, got "a b"'),
+        (
+            {"count": None, "names": ["worker_1"]},
+            "names/0: should be a host name of a-z, 0-9 and -, 63 at most, got worker_1",
+        ),
+        ({"count": None, "names": ["a", "b", "a"]}, "names: should name each host once, got a"),
+        ({"names": ["a"]}, "names: should not be there beside satellite:count: one or the other"),
+        (
+            {"processes": {"a.b": {"quantity": 1}}},
+            "processes/a.b: should be a process type of letters, digits, _ and -",
+        ),
+        (
+            {"processes": {"release": {"quantity": 1}}},
+            "processes/release: should be a process that "
+            "keeps running; `release` is the release phase",
+        ),
+        (
+            {"packages": ["Lib PQ"]},
+            'packages/0: should be a Debian package such as libpq-dev, got "Lib PQ"',
+        ),
+        (
+            {"branch": "--upload-pack=x"},
+            'branch: should be the name of a branch, got "--upload-pack=x"',
+        ),
+        ({"revision": "abc123"}, "revision: should be a commit's 40 hex digits, got abc123"),
+        # AWS
+        ({"ami": "ubuntu"}, "ami: should be an AMI id such as ami-0123abcd, got ubuntu"),
+        (
+            {"instance_type": "large"},
+            "instance_type: should be an instance type such as t3.small, got large",
+        ),
+        ({"vpc_id": "vpc-01234567"}, "subnet_id: is missing: vpc_id and subnet_id go together"),
+        ({"tags": {"label": "x"}}, "tags/label: should have another name: satellite sets this tag"),
+        ({"tags": {"aws:x": "y"}}, "tags/aws:x: should be 1 to 128 characters, no aws: first"),
+        ({"tags": {f"t{n}": "" for n in range(47)}}, "tags: should be at most 46, got 47"),
+        # networks
+        (
+            {"ssh_cidrs": ["0.0.0.0/0"]},
+            "ssh_cidrs: should not open SSH to the world without "
+            "satellite:allow_ssh_from_anywhere, got 0.0.0.0/0",
+        ),
+        (
+            {"ssh_cidrs": ["0.0.0.0/0.0.0.0"]},
+            "ssh_cidrs: should not open SSH to the world without "
+            "satellite:allow_ssh_from_anywhere, got 0.0.0.0/0",
+        ),
+        (
+            {"ssh_cidrs": ["0.0.0.0/1", "128.0.0.0/1"]},
+            "ssh_cidrs: should not open SSH to the world "
+            "without satellite:allow_ssh_from_anywhere, got 0.0.0.0/0",
+        ),
+        (
+            {"ssh_cidrs": ["0::0/0"]},
+            "ssh_cidrs: should not open SSH to the world without "
+            "satellite:allow_ssh_from_anywhere, got ::/0",
+        ),
+        (
+            {"ssh_cidrs": ["10.0.0.1/24"]},
+            "ssh_cidrs/0: should have no bits set behind its prefix, "
+            "such as 10.0.0.0/24, got 10.0.0.1/24",
+        ),
+        (
+            {"ssh_cidrs": ["203.0.113.7"]},
+            "ssh_cidrs/0: should be a CIDR such as 203.0.113.7/32, got 203.0.113.7",
+        ),
+        (
+            {"ssh_cidrs": ["office"]},
+            "ssh_cidrs/0: should be a CIDR such as 203.0.113.7/32, got office",
+        ),
+        (
+            {"ssh_cidrs": ["10.0.0.0/8", "10.0.0.0/8"]},
+            "ssh_cidrs: should hold each CIDR once, got 10.0.0.0/8",
+        ),
+        (
+            {"egress": [{"cidr": "::/0", "description": "x"}]},
+            "egress/0: should have from_port and to_port, in this order",
+        ),
+        (
+            {"egress": [{"protocol": "all", "from_port": 1, "cidr": "::/0", "description": "x"}]},
+            "egress/0: should have no ports: protocol all has none",
+        ),
+        # hosts
+        (
+            {"hosts": {"worker-3": {"lost": True}}},
+            "hosts/worker-3: should have an `address`, or be an instance here, "
+            "did you mean worker-2?",
+        ),
+        (
+            {"hosts": {"worker-1": HOST}},
+            "hosts/worker-1: should have another name: an EC2 instance "
+            "of this stack has it, or no `address`",
+        ),
+        (
+            {"hosts": {"db": {"address": "192.0.2.7"}}},
+            "hosts/db/host_key: is missing: TYPE KEY of "
+            "ssh-keyscan 192.0.2.7, compared on the host",
+        ),
+        (
+            {"hosts": {"worker-1": {"port": 22}}},
+            "hosts/worker-1/port: has no meaning for an EC2 instance",
+        ),
+        (
+            {"hosts": {"db": {**HOST, "private_ip": "10.0.0.1"}}},
+            "hosts/db/private_ip: has no meaning for a host with an `address`",
+        ),
+        (
+            {"hosts": {"a": HOST, "b": HOST}},
+            "hosts: should have each address once, got 192.0.2.7:22",
+        ),
+        (
+            {"hosts": {"db": {**HOST, "address": "300.1.1.1"}}},
+            "hosts/db/address: should be a whole IP address or a DNS name, got 300.1.1.1",
+        ),
+        (
+            {"roll": ["worker-9"]},
+            "roll: should hold only this stack's instances, did you mean worker-2?, got worker-9",
+        ),
+        (
+            {
+                "hosts": {
+                    "worker-1": {"private_ip": "10.0.0.1"},
+                    "worker-2": {"private_ip": "10.0.0.2"},
+                },
+                "roll": ["worker-1", "worker-2"],
+            },
+            "roll: should hold at most max_unavailable hosts that have a private_ip, "
+            'got "worker-1, worker-2"',
+        ),
+        # keys and secrets: no value is ever shown
+        (
+            {"public_key": OTHER.public},
+            "public_key: should be the public half of satellite:private_key",
+        ),
+        (
+            {"public_key": "AAAA"},
+            "public_key: should be a public key as one line: TYPE KEY [COMMENT], got AAAA",
+        ),
+        (
+            {"private_key": "canary"},
+            "private_key: should be an SSH private key, BEGIN and END lines included, got [secret]",
+        ),
+        (
+            {"host_key_seed": "canary"},
+            "host_key_seed: should have at least 32 characters of random text, got [secret]",
+        ),
+        (
+            {"config": {"A-B": "canary"}},
+            "config/A-B: should be named with letters, digits and _, no digit first",
+        ),
+        (
+            {"config": {"WORKER_NAME": "canary"}},
+            "config/WORKER_NAME: should have another name: satellite itself sets this variable",
+        ),
+        ({"config": {"A": True}}, "config/A: should be text: write it in quotes, got [secret]"),
+        ({"config": {"A": "canary\0"}}, "config/A: should hold no NUL byte, got [secret]"),
+        (
+            {"config": {"A": "canary" * 30_000}},
+            "config/A: should be under 128 KB, as Linux wants it, got [secret]",
+        ),
+        ({"config": ["A=canary"]}, "config: should be a map, got [secret]"),
+        (
+            {"repository": "https://u:canary@h/p"},
+            "repository: should hold no password or token: use satellite:deploy_key, got [secret]",
+        ),
+        (
+            {"repository": "https://canary@h/p"},
+            "repository: should hold no password or token: use satellite:deploy_key, got [secret]",
+        ),
+        (
+            {"repository": "ext::sh -c x"},
+            'repository: should be ssh://..., https://... or git@HOST:PATH, got "ext::sh -c x"',
+        ),
+    ],
+)
+def test_is_refused_with_path_rule_and_value(changed: dict[str, Any], said: str) -> None:
+    assert problems(**changed) == [f"satellite:{said}"]
+
+
+def test_a_repository_over_ssh_needs_both_keys() -> None:
+    assert problems(repository=SSH) == [
+        "satellite:deploy_key: is missing: pulumi config set satellite:deploy_key --secret < "
+        "KEY_THAT_READS_THE_REPOSITORY",
+        "satellite:known_hosts: should hold the git server's line of ssh-keyscan",
+    ]
+
+
+def test_what_must_be_encrypted_and_what_must_not() -> None:
+    assert problems(secret=frozenset({"private_key", "app", "config"})) == [
+        "satellite:app: should not be encrypted: previews show it; secrets belong in "
+        "satellite:config",
+        "satellite:host_key_seed: should be encrypted: "
+        "pulumi config set --secret satellite:host_key_seed",
+    ]
+
+
+def test_all_problems_come_at_once_and_one_hides_no_other() -> None:
+    found = problems(
+        app=None,
+        procesess="x",
+        ssh_cidrs=["10.0.0.1/24", "0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/8"],
+        hosts={"rented": {"address": "192.0.2.1"}, "worker-1": {"port": 0, "lost": "perhaps"}},
+        config={"A": None, "B-C": "canary"},
+        private_key="canary",
+    )
+    assert [line.split(": ")[0].removeprefix("satellite:") for line in found] == [
+        "app",
+        "config/A",
+        "config/B-C",
+        "hosts/rented/host_key",
+        "hosts/worker-1/lost",
+        "hosts/worker-1/port",
+        "private_key",
+        "procesess",
+        "ssh_cidrs/0",
+        "ssh_cidrs",
+        "ssh_cidrs",
+    ]
+    assert "canary" not in "".join(found)
+
+
+def test_load_reads_the_engines_map_and_raises_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "staging")
+    bad = {**stack_values(), "count": "0", "procesess": "x"}
+    del bad["environment"]
+    pulumi_config.set_all_config(
+        {**{f"satellite:{k}": v for k, v in bad.items()}, "aws:region": "eu-west-1"},
+        [f"satellite:{k}" for k in SECRET],
+    )
+    try:
+        with pytest.raises(pulumi.RunError) as caught:
+            Settings.load()
+        assert str(caught.value) == (
+            "2 problems in this stack's settings:\n"
+            "  satellite:count: should be at least 1, got 0\n"
+            "  satellite:procesess: unknown key, did you mean processes?"
+        )
+        pulumi_config.set_config("satellite:count", "3")
+        pulumi_config.CONFIG.get().pop("satellite:procesess")
+        settings = Settings.load()
+        assert (settings.environment, settings.count) == ("staging", 3)
+    finally:
+        pulumi_config.set_all_config({}, [])
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+anything = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["worker", "quantity", "cidr", "address"]) | st.text(), inner
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Settings.model_fields)), anything, max_size=6))
+def test_whatever_comes_is_accepted_or_refused_without_a_traceback(values: dict[str, Any]) -> None:
+    sent = {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
+    _, found = validated({**stack_values(), **sent}, SECRET)
+    assert all(line.startswith("satellite:") and ": " in line for line in found)
+
+
+def test_the_login_key_of_these_tests_is_a_pair() -> None:
+    assert keys.same_public(LOGIN_PUBLIC, keys.public_line(LOGIN))
