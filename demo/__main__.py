@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from demo import evidence, keep, story
 from demo.failure import DemoError, expect
 from demo.screen import Screen
 from demo.stack import CHECKOUT
+from lab.errors import LabError
 
 
 def main() -> int:
@@ -39,29 +39,35 @@ def main() -> int:
 
 
 def _play(screen: Screen, logs: Path) -> None:
-    before = _status()
+    before = _stack_files()
     scene = story.Scene.set(screen, logs)
     try:
-        facts = story.tell(scene, interlude=_open)
+        facts = _tell(scene)
     except DemoError as failure:
         evidence.collect(scene.lab, logs)
         if keep.wanted():
             screen.failure(failure)
             _open(scene)
         raise
-    expect("the demo should leave the checkout as it is", sorted(_status() ^ before))
+    changed = sorted({name for name, _ in _stack_files() ^ before})
+    expect("the demo should leave the checkout's stack files as they are", changed)
     screen.table("What happened", ["", ""], facts)
+
+
+def _tell(scene: story.Scene) -> list[tuple[str, str]]:
+    try:
+        return story.tell(scene, interlude=_open)
+    except LabError as error:
+        raise DemoError("the lab could not do its part", str(error).splitlines()) from error
 
 
 def _open(scene: story.Scene) -> None:
     keep.keep(scene.screen, scene.stack.project, sorted(host.name for host in scene.lab.hosts()))
 
 
-def _status() -> set[str]:
-    """What git says about the checkout; nothing where it is not one, or there is no git."""
-    command = ["git", "-C", str(CHECKOUT), "-c", "safe.directory=*", "status", "--porcelain"]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    return set(done.stdout.splitlines())
+def _stack_files() -> set[tuple[str, str]]:
+    """The checkout's stack files, which belong to the team, and what is in them."""
+    return {(path.name, path.read_text()) for path in CHECKOUT.glob("Pulumi*.yaml")}
 
 
 if __name__ == "__main__":

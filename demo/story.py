@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from os import environ
 from pathlib import Path
 
-from lab.client import Lab
-
 from demo import narration
 from demo.failure import DemoError, expect
 from demo.leftovers import leftovers
@@ -21,6 +19,7 @@ from demo.report import APP, QUERY, Snapshot, count, problems
 from demo.repository import Repository
 from demo.screen import Clock, Screen
 from demo.stack import Stack
+from lab.client import Lab
 
 HOSTS, WORKERS, JOBS = 2, 2, 200
 SHORTEST, LONGEST = 0.3, 1.0  # seconds that a job takes
@@ -52,7 +51,7 @@ class Scene:
 
     def connections(self) -> int:
         """How many SSH connections the hosts have seen so far."""
-        return sum(host.ssh_logins() for host in self.lab.hosts())
+        return sum(host.ssh_connections() for host in self.lab.hosts())
 
     def pulumi(self, *args: str, telling: Callable[[str], str] = narration.done) -> str:
         """Run Pulumi and show what `telling` makes of each line of its output."""
