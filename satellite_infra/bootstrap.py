@@ -5,16 +5,15 @@ from __future__ import annotations
 from satellite_infra.agent.manifest import BootstrapManifest
 from satellite_infra.agent_bundle import AgentBundle
 from satellite_infra.digests import Digests
-from satellite_infra.host import Host
 from satellite_infra.settings import Settings
 from satellite_infra.ssh import Task
 
 
-def bootstrap(settings: Settings, host: Host, agent: AgentBundle) -> Task:
+def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
     """The task that prepares a host; it runs the agent that was just copied, and installs it."""
     key = settings.deploy_key
     manifest = BootstrapManifest(
-        host=host.name,
+        host=host,
         app=settings.app,
         environment=settings.environment,
         agent=agent.digest,
@@ -23,7 +22,7 @@ def bootstrap(settings: Settings, host: Host, agent: AgentBundle) -> Task:
         deploy_key=Digests.of(settings.host_key_seed).one("deploy_key", key) if key else "",
     )
     return Task(
-        title=f"Prepare {host.name} for {settings.app}",
+        title=f"Prepare {host} for {settings.app}",
         agent=f"python3 {agent.remote_path} bootstrap",
         manifest=manifest.text(),
         secrets={"deploy_key": key} if key else {},

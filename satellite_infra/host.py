@@ -23,6 +23,8 @@ class Host:
     """`TYPE KEY`: the only host key that is accepted."""
     lost: bool = False
     """Dead: nobody connects, and its resources go without a drain."""
+    openings: tuple[pulumi.Resource, ...] = ()
+    """The rules without which it cannot be reached, or drained at its end."""
 
 
 def existing_hosts(settings: Settings) -> list[Host]:

@@ -59,6 +59,7 @@ def _instance(settings: Settings, network: Network, name: str) -> Host:
         port=22,
         host_key=identity.public,
         lost=own.lost,
+        openings=network.rules,
     )
 
 

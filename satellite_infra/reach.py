@@ -72,6 +72,8 @@ def reach(target: Target, pause: float = 2.0) -> None:
 
 def _no_banner(target: Target, seconds: float) -> str:
     """Why the SSH port gives no banner; empty when it gives one."""
+    if not target.address:
+        return "it has no such address; see satellite:connect, and add it to satellite:roll"
     end = time.monotonic() + seconds
     heard = b""
     try:

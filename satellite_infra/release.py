@@ -5,18 +5,17 @@ from __future__ import annotations
 from satellite_infra.agent.layout import AGENT
 from satellite_infra.agent.manifest import Process, ReleaseManifest
 from satellite_infra.digests import Digests
-from satellite_infra.host import Host
 from satellite_infra.settings import Settings
 from satellite_infra.ssh import Task
 
 
-def release(settings: Settings, host: Host, revision: str) -> Task:
+def release(settings: Settings, host: str, revision: str) -> Task:
     """The task that makes a host run the revision, by the installed agent."""
     workers = " ".join(f"{type_}={p.quantity}" for type_, p in settings.processes.items())
     return Task(
-        title=f"Release {revision[:12]} of {settings.app} on {host.name}: {workers}",
+        title=f"Release {revision[:12]} of {settings.app} on {host}: {workers}",
         agent=f"{AGENT} release",
-        manifest=manifest(settings, host.name, revision).text(),
+        manifest=manifest(settings, host, revision).text(),
         secrets={"config": settings.config},
     )
 

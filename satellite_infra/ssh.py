@@ -43,7 +43,7 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def reach(settings: Settings, host: Host, what: str, after: After) -> pulumi.Resource:
+def reach(settings: Settings, host: Host, what: str) -> pulumi.Resource:
     """Check that the host answers as itself, before it is sent something new (`what`: a digest)."""
     return local.Command(
         f"{host.name}-reach",
@@ -60,7 +60,7 @@ def reach(settings: Settings, host: Host, what: str, after: After) -> pulumi.Res
         triggers=[host.machine, what],
         add_previous_output_in_env=False,
         logging=local.Logging.NONE,
-        opts=pulumi.ResourceOptions(depends_on=list(after)),
+        opts=pulumi.ResourceOptions(depends_on=list(host.openings)),
     )
 
 
@@ -95,9 +95,9 @@ def run(settings: Settings, host: Host, name: str, task: Task, after: After) -> 
     )
 
 
-def at_the_end(settings: Settings, host: Host, after: After) -> pulumi.Resource:
+def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
     """Nothing now; a drain of that machine when it goes. A lost host goes without."""
-    drain = host.machine.apply(
+    at_the_end = host.machine.apply(
         lambda machine: _script(
             "run_drain.sh",
             TITLE=f"Drain {settings.app} on {host.name}",
@@ -109,11 +109,11 @@ def at_the_end(settings: Settings, host: Host, after: After) -> pulumi.Resource:
     return remote.Command(
         f"{host.name}-drain",
         connection=_connection(settings, host, dials=2, seconds=5),
-        delete=None if host.lost else drain,
+        delete=None if host.lost else at_the_end,
         triggers=[host.machine],
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
-        opts=_options(after),
+        opts=_options([*host.openings, *after]),  # they outlive it, or it could not connect
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -23,47 +24,60 @@ from satellite_infra.settings import Settings
 Resources = list[pulumi.Resource]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What one host will be sent, and a digest of it."""
+
+    prepare: ssh.Task
+    run: ssh.Task
+    digest: str
+
+
 def satellite(settings: Settings) -> dict[str, Any]:
     """Declare everything; the stack's outputs."""
-    revision = resolved(settings)  # before any resource: nothing is touched when git does not tell
+    # what can fail here fails before any resource is touched
+    revision = resolved(settings)
     agent = agent_bundle()
-    hosts, rules = existing_hosts(settings), Resources()
+    plan = plans(settings, revision, agent)
+    hosts = existing_hosts(settings)
     if settings.instance_names():
-        around = network(settings)
-        hosts, rules = [*instances(settings, around), *hosts], list(around.rules)
-    roll_out(settings, hosts, revision, agent, rules)
+        hosts = [*instances(settings, network(settings)), *hosts]
+    roll_out(settings, hosts, plan, agent)
     return outputs(settings, hosts, revision)
 
 
+def plans(settings: Settings, revision: str, agent: AgentBundle) -> dict[str, Plan]:
+    """The plan of each host by its name; RunError when one cannot be sent."""
+    key = Digests.of(settings.host_key_seed).one("private_key", settings.private_key)
+    found: dict[str, Plan] = {}
+    for name in (*settings.instance_names(), *settings.existing()):
+        tasks = bootstrap(settings, name, agent), release(settings, name, revision)
+        # the login key too: a host that is sent nothing new but opened by a new key is reached
+        found[name] = Plan(*tasks, ssh.digest(agent.digest, key, *(t.text() for t in tasks)))
+    return found
+
+
 def roll_out(
-    settings: Settings, hosts: Sequence[Host], revision: str, agent: AgentBundle, rules: Resources
+    settings: Settings, hosts: Sequence[Host], plan: dict[str, Plan], agent: AgentBundle
 ) -> None:
     """Reach all hosts, then change them a batch after the other; a failure stops what comes after.
 
-    `rules` outlive every host's drain, or it could not connect. The order hangs on the commands
-    themselves: an empty component would lose it.
+    The order hangs on the commands themselves: an empty component would lose it.
     """
     alive = [host for host in hosts if not host.lost]
-    tasks = {h.name: (bootstrap(settings, h, agent), release(settings, h, revision)) for h in alive}
-    reached = {
-        host.name: [ssh.reach(settings, host, _sent(settings, agent, *tasks[host.name]), rules)]
-        for host in alive
-    }
+    reached = {h.name: [ssh.reach(settings, h, plan[h.name].digest)] for h in alive}
     # a host that was never reached has nothing to drain, and must not block its own removal
-    drains = {
-        host.name: ssh.at_the_end(settings, host, [*rules, *reached.get(host.name, [])])
-        for host in hosts
-    }
+    drains = {h.name: ssh.drain(settings, h, reached.get(h.name, [])) for h in hosts}
     # nothing is changed while a host is out of reach
     before: Resources = [resource for found in reached.values() for resource in found]
     for batch in batches(alive, settings.max_unavailable, set(settings.roll)):
         released: Resources = []
         for host in batch:
-            prepare, run = tasks[host.name]
+            tasks = plan[host.name]
             copied = ssh.copy_agent(settings, host, agent, [*reached[host.name], *before])
-            prepared = ssh.run(settings, host, "bootstrap", prepare, [copied, *before])
+            prepared = ssh.run(settings, host, "bootstrap", tasks.prepare, [copied, *before])
             needs = [prepared, drains[host.name]]
-            released.append(ssh.run(settings, host, "release", run, needs))
+            released.append(ssh.run(settings, host, "release", tasks.run, needs))
         before = released
 
 
@@ -97,9 +111,3 @@ def outputs(settings: Settings, hosts: Sequence[Host], revision: str) -> dict[st
         "formation": {type_: process.quantity for type_, process in settings.processes.items()},
         "manifest": "".join(f"{line}\n" for line in text.splitlines() if line not in not_app_wide),
     }
-
-
-def _sent(settings: Settings, agent: AgentBundle, *tasks: ssh.Task) -> str:
-    """A digest of all that a host would be sent, and of the key that opens it."""
-    key = Digests.of(settings.host_key_seed).one("private_key", settings.private_key)
-    return ssh.digest(agent.digest, key, *(task.text() for task in tasks))

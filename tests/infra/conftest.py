@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import warnings
 from typing import Any
 
-import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from satellite_infra import host_identity, keys
+
+with warnings.catch_warnings():
+    # both SDKs warn of their own deprecated parts when they are imported, whoever uses them
+    warnings.simplefilter("ignore", DeprecationWarning)
+    for module in (
+        "pulumi_aws.ec2",
+        "pulumi_aws.vpc",
+        "pulumi_command.local",
+        "pulumi_command.remote",
+    ):
+        getattr(importlib.import_module(module), "__all__", None)  # they load when they are used
 
 SEED = "a seed of at least thirty-two characters"
 # any OpenSSH key will do; this one is made without a subprocess
@@ -35,12 +45,3 @@ def stack_values() -> dict[str, Any]:
         "processes": json.dumps({"worker": {"quantity": 2}}),
         "config": json.dumps({"DATABASE_URL": "postgresql://app:canary@db/app"}),
     }
-
-
-@pytest.fixture
-def values() -> dict[str, Any]:
-    return stack_values()
-
-
-def another_key() -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.generate()

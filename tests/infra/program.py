@@ -1,0 +1,153 @@
+"""Run the program as it is against mocks, and write down all that the engine would be asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from google.protobuf import json_format
+from pulumi.runtime import config as pulumi_config
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.settings import get_root_resource
+from pulumi.runtime.stack import Stack
+
+from .conftest import LOGIN, SECRET, SEED
+
+CHECKOUT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+class Ec2(mocks.Mocks):
+    """Gives every resource an id, and instances their addresses, in the order of their names."""
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(f"the program should ask AWS for nothing, asked {args.token}")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        computed: dict[str, Any] = {}
+        if args.typ == "aws:ec2/instance:Instance":
+            number = re.sub(r"\D", "", args.name) or "99"
+            computed = {
+                "privateIp": f"172.31.0.{number}",
+                "publicIp": f"198.51.100.{number}",
+                **args.inputs,
+            }
+        if args.typ == "aws:ec2/keyPair:KeyPair":
+            computed = {"keyName": f"{args.name}-abcdef0"}
+        return f"id-of-{args.name}", {**args.inputs, **computed}
+
+
+class Recorder(mocks.MockMonitor):
+    """Keeps each request with its options, which mocks are not shown."""
+
+    def __init__(self) -> None:
+        super().__init__(Ec2())
+        self.asked: dict[str, dict[str, Any]] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        if request.type != "pulumi:pulumi:Stack":
+            urn = f"{request.type}::{request.name}"
+            assert urn not in self.asked, f"{urn} is declared twice"
+            self.asked[urn] = {**_options(request), "inputs": _plain(request.object)}
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one run of the program asked for, by `TYPE::NAME`, and its stack outputs."""
+
+    resources: dict[str, dict[str, Any]]
+    outputs: dict[str, Any]
+
+
+def run(values: dict[str, Any], secret: frozenset[str] = SECRET) -> Ran:
+    """Run `__main__.py` with these settings, as the engine would."""
+    recorder = Recorder()
+    mocks.set_mocks(recorder.mocks, "satellite", "staging", monitor=recorder)
+    pulumi_config.set_all_config(
+        {f"satellite:{key}": value for key, value in values.items()},
+        [f"satellite:{key}" for key in secret & values.keys()],
+    )
+    outputs: dict[str, Any] = {}
+
+    def program() -> pulumi.Output[None]:
+        runpy.run_path(str(CHECKOUT), run_name="__main__")
+        stack = get_root_resource()
+        assert isinstance(stack, Stack)
+        exported: pulumi.Output[dict[str, Any]] = pulumi.Output.from_input(stack.outputs)
+        return exported.apply(outputs.update)
+
+    pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
+    pulumi_config.set_all_config({}, [])
+    return Ran(dict(sorted(recorder.asked.items())), outputs)
+
+
+def text(ran: Ran) -> str:
+    """A run as YAML; what differs with every change of the agent, or is a key, is replaced."""
+    data = {"outputs": ran.outputs, "resources": ran.resources}
+    shown = yaml.dump(data, Dumper=_Blocks, width=1000, sort_keys=True, allow_unicode=True)
+    shown = re.sub(r"-----BEGIN .*?-----END[ A-Z]+-----", "PRIVATE KEY", shown)
+    shown = re.sub(r"(satellite-agent-|agent: )'?[0-9a-f]{16}'?", r"\1AGENT", shown)
+    return re.sub(r"(triggers:\n +- .*\n +- )'?[0-9a-f]{16}'?", r"\1SENT", shown)
+
+
+def golden(name: str, ran: Ran) -> tuple[str, str]:
+    """What the run is and what it should be; UPDATE_GOLDEN=1 writes the file."""
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text(ran))
+    return text(ran), path.read_text()
+
+
+class _Blocks(yaml.SafeDumper):
+    """Texts of several lines are shown as such, and nothing by reference."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Blocks.add_representer(str, _represent)
+
+
+def _options(request: Any) -> dict[str, Any]:
+    options = {
+        "depends_on": sorted(urn.split("::", 2)[2].split("$")[-1] for urn in request.dependencies),
+        "ignore_changes": sorted(request.ignoreChanges),
+        "replace_on_changes": sorted(request.replaceOnChanges),
+        "secret_outputs": sorted(request.additionalSecretOutputs),
+        "delete_before_replace": request.deleteBeforeReplace,
+    }
+    return {key: value for key, value in options.items() if value}
+
+
+def _plain(properties: Any) -> Any:
+    return _named(json_format.MessageToDict(properties))
+
+
+def _named(value: Any) -> Any:
+    """Secrets and assets by name instead of by signature; whole numbers as such."""
+    if isinstance(value, dict) and rpc._special_sig_key in value:
+        if value[rpc._special_sig_key] == rpc._special_secret_sig:
+            return {"SECRET": _named(value["value"])}
+        return {"ASSET": Path(value["path"]).name}
+    if isinstance(value, dict):
+        return {key: _named(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_named(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return (
+        value.replace(LOGIN, "LOGIN KEY").replace(SEED, "SEED") if isinstance(value, str) else value
+    )

@@ -1,0 +1,185 @@
+"""The whole program against mocks: every resource, input, option and output, and no other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from satellite_infra.host_identity import host_identity
+
+from .conftest import LOGIN, SEED, stack_values
+from .program import Ran, golden, run
+
+OTHER = host_identity("another seed with more than 32 characters", "x")
+
+
+def after(ran: Ran, name: str) -> set[str]:
+    """The names of what a command waits for, directly."""
+    found = [r for urn, r in ran.resources.items() if urn.endswith(f":Command::{name}")]
+    found += [r for urn, r in ran.resources.items() if urn.endswith(f":CopyToRemote::{name}")]
+    return {urn.split("::")[-1] for urn in found[0]["depends_on"]}
+
+
+def changed(**values: Any) -> dict[str, Any]:
+    merged = {k: v for k, v in {**stack_values(), **values}.items() if v is not None}
+    return {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in merged.items()}
+
+
+def test_two_instances() -> None:
+    ran = run(stack_values())
+    assert list(ran.resources) == [
+        "aws:ec2/instance:Instance::worker-1",
+        "aws:ec2/instance:Instance::worker-2",
+        "aws:ec2/keyPair:KeyPair::satellite-shop-staging",
+        "aws:ec2/securityGroup:SecurityGroup::satellite-shop-staging",
+        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule::out-all-to----0",
+        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule::out-all-to-0.0.0.0-0",
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule::ssh-from-203.0.113.0-24",
+        "command:local:Command::worker-1-reach",
+        "command:local:Command::worker-2-reach",
+        "command:remote:Command::worker-1-bootstrap",
+        "command:remote:Command::worker-1-drain",
+        "command:remote:Command::worker-1-release",
+        "command:remote:Command::worker-2-bootstrap",
+        "command:remote:Command::worker-2-drain",
+        "command:remote:Command::worker-2-release",
+        "command:remote:CopyToRemote::worker-1-agent",
+        "command:remote:CopyToRemote::worker-2-agent",
+    ]
+    is_, should_be = golden("two_instances", ran)
+    assert is_ == should_be
+
+
+def test_existing_hosts_need_no_aws() -> None:
+    hosts = {"rented": {"address": "rented.example.com", "host_key": OTHER.public, "user": "root"}}
+    ran = run(changed(count=None, ami=None, public_key=None, hosts=hosts) | {"public_key": PUBLIC})
+    assert list(ran.resources) == [
+        "command:local:Command::rented-reach",
+        "command:remote:Command::rented-bootstrap",
+        "command:remote:Command::rented-drain",
+        "command:remote:Command::rented-release",
+        "command:remote:CopyToRemote::rented-agent",
+    ]
+    is_, should_be = golden("existing_host", ran)
+    assert is_ == should_be
+
+
+def test_every_setting_that_shapes_a_resource() -> None:
+    values = changed(
+        count=None,
+        names=["mailer-1", "reports-2", "gone-3"],
+        hosts={
+            "mailer-1": {"private_ip": "172.31.0.77", "instance_type": "t3.large"},
+            "gone-3": {"lost": True},
+            "rented": {
+                "address": "192.0.2.7",
+                "port": 2222,
+                "machine": 4,
+                "host_key": OTHER.public,
+            },
+        },
+        roll=["mailer-1"],
+        environment="production",
+        connect="public",
+        instance_type="m6i.large",
+        root_volume_gb="50",
+        ssh_user="ubuntu",
+        tags={"team": "orders"},
+        vpc_id="vpc-0123456789abcdef0",
+        subnet_id="subnet-0123456789abcdef0",
+        ssh_cidrs=["203.0.113.7/32", "2001:db8::/32"],
+        egress=[
+            {"from_port": 443, "to_port": 443, "cidr": "0.0.0.0/0", "description": "HTTPS"},
+            {"protocol": "icmp", "cidr": "10.0.0.0/8", "description": "Ping inside"},
+        ],
+        reach_seconds="60",
+        repository="git@git.example.com:shop.git",
+        deploy_key=LOGIN,
+        known_hosts=[f"git.example.com {OTHER.public}"],
+        packages=["libpq-dev"],
+        processes={
+            "worker": {"quantity": 3, "grace": 120, "memory_max": "300M"},
+            "mailer": {"quantity": 1, "command": "bin/mailer --queue 'a b'"},
+        },
+        build=["make"],
+        generation="2",
+        keep_releases="3",
+        gate_seconds="20",
+        max_unavailable="2",
+    )
+    is_, should_be = golden("every_setting", run(values))
+    assert is_ == should_be
+
+
+def test_batches_wait_for_the_releases_before_them() -> None:
+    ran = run(changed(count="5", max_unavailable="2"))
+    reached = {f"worker-{n}-reach" for n in range(1, 6)}
+    first, second = ({f"worker-{n}-release" for n in pair} for pair in ((1, 2), (3, 4)))
+    for n, waits in enumerate((reached, reached, first, first, second), 1):
+        own, machine = f"worker-{n}", {f"worker-{n}"}
+        assert after(ran, f"{own}-agent") == waits | {f"{own}-reach"} | machine
+        assert after(ran, f"{own}-bootstrap") == waits | {f"{own}-agent"} | machine
+        assert after(ran, f"{own}-release") == {f"{own}-bootstrap", f"{own}-drain"} | machine
+        rules = {"ssh-from-203.0.113.0-24", "out-all-to-0.0.0.0-0", "out-all-to----0"}
+        assert after(ran, f"{own}-drain") == rules | {f"{own}-reach"} | machine
+        assert after(ran, f"{own}-reach") == rules | machine
+
+
+def test_a_lost_host_keeps_its_place_and_nobody_connects_to_it() -> None:
+    ran = run(changed(count="3", hosts={"worker-2": {"lost": True}}))
+    assert [name for name in ran.resources if "worker-2" in name] == [
+        "aws:ec2/instance:Instance::worker-2",
+        "command:remote:Command::worker-2-drain",
+    ]
+    drain = ran.resources["command:remote:Command::worker-2-drain"]
+    assert "delete" not in drain["inputs"]
+    assert "worker-1-release" in after(ran, "worker-3-bootstrap")
+
+
+def test_removing_the_middle_host_changes_no_input_of_the_others() -> None:
+    three = run(changed(count=None, names=["a-1", "b-2", "c-3"])).resources
+    two = run(changed(count=None, names=["a-1", "c-3"])).resources
+    gone = {urn for urn in three if "::b-2" in urn}
+    assert three.keys() - two.keys() == gone
+    assert {urn: r["inputs"] for urn, r in two.items()} == {
+        urn: r["inputs"] for urn, r in three.items() if urn not in gone
+    }
+
+
+def test_only_a_drain_does_anything_when_it_is_deleted() -> None:
+    for urn, resource in run(stack_values()).resources.items():
+        inputs = resource["inputs"]
+        assert ("delete" in inputs) == urn.endswith("-drain")
+        assert "update" not in inputs
+        assert "environment" not in inputs or "local" in urn
+
+
+def test_secrets_are_where_they_must_be_and_nowhere_else() -> None:
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: shown(v) for k, v in value.items() if k != "SECRET"}
+        return [shown(v) for v in value] if isinstance(value, list) else value
+
+    ran = run(stack_values())
+    everything = json.dumps([ran.resources, ran.outputs])
+    assert "canary" in everything
+    assert "LOGIN KEY" in everything
+    visible = json.dumps([shown(ran.resources), ran.outputs])
+    for secret in ("canary", "LOGIN KEY", "PRIVATE", SEED):
+        assert secret not in visible
+
+
+def test_bad_settings_touch_nothing() -> None:
+    with pytest.raises(pulumi.RunError, match=r"1 problem in this stack's settings:\n  satellite:"):
+        run(changed(count="0"))
+
+
+def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
+    with pytest.raises(pulumi.RunError, match=r"the command's text has 1\d\d KB"):
+        run(changed(build=["x" * 1000] * 140))
+
+
+PUBLIC = stack_values()["public_key"]
