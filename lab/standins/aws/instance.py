@@ -75,12 +75,14 @@ class Instance(Ec2Resource):
         self._wait("instance_running", instance)
         if inputs.get("sourceDestCheck") is False:
             self._modify(instance, SourceDestCheck={"Value": False})
+        if inputs.get("disableApiTermination"):  # moto does not take it at launch
+            self._modify(instance, DisableApiTermination={"Value": True})
         self._tag_disk(instance, inputs)
         return instance
 
     def _machine(self, inputs: Properties) -> dict[str, Any]:
         names = (
-            *("instanceType", "keyName", "ebsOptimized", "userData", "disableApiTermination"),
+            *("instanceType", "keyName", "ebsOptimized", "userData"),
             "instanceInitiatedShutdownBehavior",
         )
         launch = {"ImageId": inputs["ami"], **arguments(inputs, names)}
@@ -137,6 +139,7 @@ class Instance(Ec2Resource):
         names = (*DISK, "encrypted", "kmsKeyId", "deleteOnTermination")
         disk = {
             "VolumeSize": (sizes or [None])[0] or 8,  # GB; moto, unlike AWS, has no default
+            "DeleteOnTermination": True,  # the vendor's default; moto has False
             **arguments(inputs["rootBlockDevice"], names),
         }
         return {"BlockDeviceMappings": [{"DeviceName": device, "Ebs": disk}]}
