@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.engine.cache import home
 
+INSTALLED = (Path("/usr/local/go"), Path("/usr/lib/go"))  # where installers put it
 OLDEST = (1, 21)  # the first that downloads a newer toolchain by itself
 
 
@@ -43,6 +44,6 @@ def find_go(environ: Mapping[str, str]) -> Go | None:
 def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
     if found := shutil.which("go", path=environ.get("PATH")):
         yield Path(found)
-    for folder in (Path("/usr/local/go"), home(environ) / "go", Path("/usr/lib/go")):
+    for folder in INSTALLED:
         if (path := folder / "bin/go").is_file():
             yield path

@@ -80,7 +80,7 @@ class AwsResource(Resource):
         ]
         known = self.properties | {"tags", "region", "__defaults"}
         failures += [
-            (key, f"{key}: not in this stand-in for the AWS provider")
+            (key, "not in this stand-in for the AWS provider")
             for key in sorted(inputs.keys() - known)
         ]
         key = self.name_key
