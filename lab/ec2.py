@@ -151,7 +151,7 @@ class Ec2:
     def _rebooted(self, instance: Any, _: Any) -> None:
         if self._ours(instance):
             assert self._fleet is not None
-            self._fleet.reboot(instance.id)
+            self._fleet.reboot(instance.id, self._seed(instance))
 
     def _settle(self, instance: Any, pending: str) -> None:
         if instance.state != pending:

@@ -62,8 +62,10 @@ class Fleet:
         """Shut down; `then` is called when the machine is off."""
         self._order(instance, self._machines[instance].stop, then)
 
-    def reboot(self, instance: str) -> None:
-        self._order(instance, self._machines[instance].reboot)
+    def reboot(self, instance: str, seed: Seed) -> None:
+        """Restart; a machine whose power was cut is started."""
+        machine = self._machines[instance]
+        self._order(instance, lambda: machine.reboot() if machine.running else machine.start(seed))
 
     def terminate(self, instance: str, then: Callable[[], None]) -> None:
         """Shut down and remove; `then` is called when nothing is left of the machine."""

@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Protocol
 
 import asyncssh
 
@@ -13,7 +14,18 @@ HOST = "git.lab"
 PORT = 22
 USER = "git"
 REPOSITORY = "app.git"
+CHUNK = 1 << 16
 SERVICES = ("git-upload-pack", "git-receive-pack")
+
+
+class _Source(Protocol):
+    async def read(self, n: int, /) -> bytes: ...
+
+
+class _Sink(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+    async def drain(self) -> None: ...
+    def close(self) -> None: ...
 
 
 async def start(directory: Path, address: str) -> dict[str, str]:
@@ -65,12 +77,27 @@ async def _serve(process: asyncssh.SSHServerProcess[bytes], repositories: Path) 
     child = await asyncio.create_subprocess_exec(
         *(service, str(repository)), stdin=pipe, stdout=pipe, stderr=pipe
     )
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    assert child.stdin
+    assert child.stdout
+    assert child.stderr
+    feeding = asyncio.create_task(_pump(process.stdin, child.stdin, close=True))
+    await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
     status = await child.wait()
-    await process.stdout.drain()
-    await process.stderr.drain()
+    feeding.cancel()
     process.exit(status)
-    await process.wait_closed()
+
+
+async def _pump(source: _Source, sink: _Sink, close: bool = False) -> None:
+    """Copy to the end. (asyncssh's own redirection breaks off on the first slow reader.)"""
+    try:
+        while data := await source.read(CHUNK):
+            sink.write(data)
+            await sink.drain()
+    except OSError:
+        return  # the other side is gone, and the process's status will say why
+    finally:
+        if close:
+            sink.close()
 
 
 def _parse(command: str, repositories: Path) -> tuple[str, Path]:

@@ -98,7 +98,7 @@ class Machine:
         self._wait_for_end(seconds)
 
     def reboot(self) -> None:
-        """Restart in order; returns at once. A machine that is off is left off."""
+        """Restart in order; returns at once."""
         self._signal(RESTART, expected=False)
 
     def kill(self) -> None:
