@@ -19,7 +19,7 @@ from demo.screen import Screen
 POLL = 0.5  # seconds between two looks at the database
 LINE_EVERY = 4.0  # seconds between two lines where there is no terminal
 STALLED = 60.0  # seconds in which nothing at all happens to the jobs
-WIDTH = 48  # cells of a bar
+WIDTH = 40  # cells of a bar; all of it fits into 80 columns
 STYLES = ("blue", "green", "magenta")  # of the first, second, ... revision
 
 

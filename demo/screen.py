@@ -85,8 +85,14 @@ class Screen:
         self.console.print(f"  {escape(text)}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A small table; the first column is text, the others too when they are not numbers."""
-        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+        """A small table, numbers to the right; without a head where no column has a name."""
+        table = Table(
+            title=title or None,
+            title_style="bold",
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            show_header=any(columns),
+        )
         rows = list(rows)
         for number, name in enumerate(columns):
             numeric = bool(rows) and all(row[number].isdigit() for row in rows)

@@ -31,18 +31,18 @@ class Stack:
     name: str = "demo"
 
     @classmethod
-    def copied(cls, project: Path, logs: Path) -> Stack:
+    def copied(cls, project: Path, logs: Path, name: str = "demo") -> Stack:
         """Copy the program from the checkout to `project`."""
         project.mkdir(parents=True)
-        for name in PROGRAM:
-            source = CHECKOUT / name
+        for part in PROGRAM:
+            source = CHECKOUT / part
             if source.is_dir():
                 shutil.copytree(
-                    source, project / name, ignore=shutil.ignore_patterns("__pycache__")
+                    source, project / part, ignore=shutil.ignore_patterns("__pycache__")
                 )
             else:
-                shutil.copy2(source, project / name)
-        return cls(project, logs)
+                shutil.copy2(source, project / part)
+        return cls(project, logs, name)
 
     def run(self, *args: str, stdin: str = "", hear: Callable[[str], None] = _unheard) -> str:
         """Run `pulumi ARGS` and return its output; each line goes to `hear` as it comes.

@@ -83,10 +83,10 @@ def test_bars() -> None:
     report = Report(5, 3, 2, 0, (), (), ())
     shown.console.print(progress.drawn(SNAPSHOT, report, [OLD, NEW], "deploy: starts"))
     assert [row.rstrip() for row in text.getvalue().splitlines()] == [
-        f"  all jobs           {'━' * 48}  3 of 5",
-        f"  worker-1 worker.1  {'█' * 44}{' ' * 4}  1 + 1",
-        f"  worker-2 worker.1  {'█' * 22}{' ' * 26}  1 + 0",
-        f"  worker-2 worker.2  {' ' * 48}  0 + 0",
+        f"  all jobs           {'━' * 40}  3 of 5",
+        f"  worker-1 worker.1  {'█' * 36}{' ' * 4}  1 + 1",
+        f"  worker-2 worker.1  {'█' * 18}{' ' * 22}  1 + 0",
+        f"  worker-2 worker.2  {' ' * 40}  0 + 0",
         "  █ release aaaaaaa  █ release bbbbbbb",
         "  deploy: starts",
     ]
