@@ -53,12 +53,13 @@ class Bootstrap:
             ("units", self.units),
         ]
         changed = []
-        for name, step in steps:
-            try:
-                if step():
-                    changed.append(name)
-            except (CommandError, OSError, ValueError, LookupError) as problem:
-                raise CommandError(f"bootstrap FAILED in step `{name}`: {problem}") from problem
+        with storage.locked(self.layout.run / "bootstrap"):
+            for name, step in steps:
+                try:
+                    if step():
+                        changed.append(name)
+                except (CommandError, OSError, ValueError, LookupError) as problem:
+                    raise CommandError(f"bootstrap FAILED in step `{name}`: {problem}") from problem
         right = len(steps) - len(changed)
         what = ", ".join(changed) or "nothing"
         return f"changed: {what}; {right} of {len(steps)} were right already"
@@ -136,10 +137,13 @@ class Bootstrap:
             with zipfile.ZipFile(self.archive) as contents:
                 contents.extractall(directory)
             storage.write(directory / ".complete", "", 0o644)
-        changed = storage.point(base / "current", directory)
+        link = base / "current"
+        # a release that still runs goes on reading the agent it began with
+        before = link.readlink() if link.is_symlink() else directory
+        changed = storage.point(link, directory)
         changed = storage.write(Path(AGENT), units.template("launcher"), 0o755) or changed
         for other in base.iterdir():
-            if other.is_dir() and not other.is_symlink() and other != directory:
+            if other.is_dir() and not other.is_symlink() and other not in (directory, before):
                 storage.remove_tree(other)
         return changed
 

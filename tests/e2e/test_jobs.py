@@ -1,0 +1,118 @@
+"""Real jobs on a real queue: what a deploy, a kill and a reboot do to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from demo.report import APP, QUERY, Report, Snapshot, count
+from tests.e2e.conftest import Site, new_site, wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+JOBS = 120
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two hosts with two delayed_job workers each, up."""
+    folder = tmp_path_factory.mktemp("shop")
+    files = {path.name: path.read_text("utf-8") for path in APP.iterdir() if path.is_file()}
+    settings = {"build[0]": "BUNDLE_FROZEN=true bundle install --local"}
+    site = new_site(folder, "shop", files, hosts=2, settings=settings)
+    site.lab.sql((APP / "schema.sql").read_text("utf-8"))
+    site.up()
+    yield site
+    site.stack.run("destroy", "--yes", "--skip-preview")
+    shutil.rmtree(folder)
+
+
+def enqueue(site: Site, jobs: int, seconds: float) -> None:
+    """Put that many jobs into the queue, by the app's own program on a host."""
+    host = site.hosts()[0]
+    host.run(
+        "cd /app/shop/current && runuser -u shop -- env HOME=/home/shop "
+        f"DATABASE_URL={os.environ['LAB_DATABASE_URL']} "
+        f"bundle exec ruby enqueue.rb {jobs} {seconds} {seconds}"
+    )
+
+
+def report(site: Site) -> Report:
+    return count(Snapshot.of(site.lab.sql(QUERY)))
+
+
+def empty(site: Site) -> None:
+    for table in ("runs", "tasks", "delayed_jobs"):
+        site.lab.sql(f"DELETE FROM {table}")
+
+
+def locked(site: Site) -> set[str]:
+    """The names of the workers that hold a job now."""
+    rows = site.lab.sql("SELECT DISTINCT locked_by FROM delayed_jobs WHERE locked_by IS NOT NULL")
+    return {row[0] for row in rows}
+
+
+def test_a_deploy_in_mid_flight_loses_and_repeats_no_job(shop: Site) -> None:
+    empty(shop)
+    enqueue(shop, JOBS, 0.4)
+    wait_until("jobs run", lambda: report(shop).done > 5)
+    new = shop.repository.commit({"note": "in mid-flight"})
+    shop.up()
+    for host in shop.hosts():
+        assert shop.runs_from(host) == {new}
+    wait_until("all jobs are done", lambda: report(shop).done == JOBS, 120)
+    found = report(shop)
+    assert found.line() == (
+        f"{JOBS} of {JOBS} done, 0 waiting, 0 lost, 0 twice at once, 0 repeated, 0 cut off"
+    )
+    assert len({row[0] for row in shop.lab.sql("SELECT DISTINCT revision FROM runs")}) == 2
+
+
+def test_jobs_of_a_killed_worker_are_given_back_at_once(shop: Site) -> None:
+    empty(shop)
+    enqueue(shop, 8, 6)
+    wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
+    host = shop.host(1)
+    pid = shop.workers(host)["satellite-shop.worker@1.service"]
+    dead = {name for name in locked(shop) if name.startswith("shop-1.") and ".worker.1." in name}
+    assert len(dead) == 1
+    host.run(f"kill -9 {pid}")
+    wait_until("its job is free", lambda: not dead & locked(shop), 20)
+    wait_until("all jobs are done", lambda: report(shop).done == 8)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), 1)
+    assert not host.run(
+        "ls /var/lib/satellite/shop/workers | grep -F " + dead.pop(), check=False
+    ).stdout
+
+
+def test_jobs_of_a_host_whose_power_was_cut_are_given_back_at_boot(shop: Site) -> None:
+    empty(shop)
+    enqueue(shop, 8, 6)
+    wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
+    host = shop.host(2)
+    dead = {name for name in locked(shop) if name.startswith("shop-2.")}
+    assert len(dead) == 2
+    host.kill()
+    host.reboot()
+    wait_until("its jobs are free", lambda: not dead & locked(shop))
+    wait_until("all jobs are done", lambda: report(shop).done == 8)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), 2)
+
+
+def test_a_removed_host_finishes_its_jobs_first(shop: Site) -> None:
+    empty(shop)
+    enqueue(shop, 12, 3)
+    wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
+    shop.unset("names[1]")
+    shop.up()
+    assert [host.name for host in shop.hosts()] == ["shop-1"]
+    assert not any(name.startswith("shop-2.") for name in locked(shop))
+    wait_until("all jobs are done", lambda: report(shop).done == 12)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), 0)
+    shop.put("names[1]", "shop-2")
+    shop.up()

@@ -1,0 +1,171 @@
+"""Machines that are replaced, die, lie about who they are, or belong to somebody else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import CANARY, PLAIN_APP, UP, Site, new_site
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Site]:
+    """Two hosts with two shell workers each, up."""
+    settings = {"hosts.pair-1.private_ip": "172.31.0.77"}
+    site = new_site(tmp_path / "pair", "pair", PLAIN_APP, hosts=2, settings=settings)
+    site.up()
+    yield site
+    site.stack.run("destroy", "--yes", "--skip-preview")
+    shutil.rmtree(Path(os.environ["SATELLITE_LAB"], "git", "pair.git"))
+
+
+def test_replaced_behind_the_same_address_it_is_drained_and_prepared_again(pair: Site) -> None:
+    old, other = pair.host(1), pair.host(2)
+    logins = other.ssh_logins()
+    # the old machine's last words: when its workers ended, on a disk that outlives it
+    pair.lab.sql("CREATE TABLE IF NOT EXISTS last_words (said text)")
+    pair.put("roll[0]", "pair-1")
+    pair.put("instance_type", "t3.medium")
+    out = pair.up()
+    new = pair.host(1)
+    assert new.address == old.address == "172.31.0.77"
+    assert new.instance_id != old.instance_id
+    assert len(pair.workers(new)) == 2
+    identity = new.run("cat /var/lib/satellite/pair/host.json").stdout
+    assert new.instance_id in identity
+    # deleted in this order: the drain, then the machine
+    drained, gone = out.index("pair-1-drain deleted"), out.index("ec2:Instance pair-1 deleted")
+    assert drained < gone
+    assert other.ssh_logins() == logins
+    assert pair.host(2).instance_id == other.instance_id
+
+
+def test_a_dead_host_is_declared_lost_and_removed_by_up(pair: Site) -> None:
+    dead = pair.host(2)
+    dead.kill()
+    pair.put("hosts.pair-2.lost", "true")
+    new = pair.repository.commit({"number": "without the dead"})
+    pair.up()
+    assert pair.revision(pair.host(1)) == new
+    pair.unset("names[1]")
+    pair.unset("hosts.pair-2")
+    pair.up()
+    assert [host.name for host in pair.hosts()] == ["pair-1"]
+
+
+def test_a_dead_host_blocks_destroy_until_it_is_declared_lost(pair: Site) -> None:
+    pair.host(1).kill()
+    assert "pair-1" in pair.fails("destroy", "--yes", "--skip-preview")
+    pair.put("hosts.pair-1.lost", "true")
+    pair.up()
+    pair.pulumi("destroy", "--yes", "--skip-preview")
+    assert pair.hosts() == []
+    pair.unset("hosts.pair-1.lost")
+
+
+def test_a_host_that_does_not_answer_is_named_before_anything_changes(pair: Site) -> None:
+    pair.put("reach_seconds", "6")
+    first, second = pair.hosts()
+    old = pair.revision(first)
+    second.run("systemctl stop ssh.socket ssh.service", check=False)
+    pair.repository.commit({"number": "unreachable"})
+    out = pair.fails(*UP)
+    for part in ("pair-2", "172.31.", "22", "ssh_cidrs", "lost"):
+        assert part in out, out
+    assert pair.revision(first) == old
+    second.run("systemctl start ssh.service")
+    pair.up()
+
+
+def test_a_frozen_host_does_not_hang_the_deploy(pair: Site) -> None:
+    pair.put("reach_seconds", "6")
+    host = pair.host(2)
+    host.pause()
+    pair.repository.commit({"number": "frozen"})
+    out = pair.fails(*UP)
+    host.resume()
+    assert "pair-2" in out
+    assert "6 s" in out
+    pair.up()
+
+
+def test_a_wrong_host_key_stops_the_deploy(pair: Site) -> None:
+    pair.put("reach_seconds", "10")
+    host = pair.host(2)
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    host.run(f"mv {key} /root/kept && ssh-keygen -q -t ed25519 -N '' -f {key}")
+    host.run("systemctl restart ssh")
+    before = pair.logins()
+    pair.repository.commit({"number": "wrong key"})
+    out = pair.fails(*UP)
+    for part in ("pair-2", "host key", "SHA256:", "machine"):
+        assert part in out, out
+    assert pair.logins() == before
+    host.run(f"mv /root/kept {key} && systemctl restart ssh")
+    pair.up()
+
+
+def test_an_existing_host_is_prepared_again_when_its_machine_is_another(pair: Site) -> None:
+    """A rented server: no AWS resource; its owner raises the machine number after a rebuild."""
+    rented = pair.host(2)
+    key = rented.run("cat /etc/ssh/ssh_host_ed25519_key.pub").stdout.split()
+    pair.put("hosts.rented.address", rented.address)
+    pair.put("hosts.rented.user", "admin")
+    pair.put("hosts.rented.host_key", " ".join(key[:2]))
+    # it is the same machine under another name here: take it out of EC2's part first
+    pair.put("hosts.pair-2.lost", "true")
+    pair.up()
+    identity = "cat /var/lib/satellite/pair/host.json"
+    assert '"host": "rented"' in rented.run(identity).stdout
+    logins = pair.host(1).ssh_logins()
+    rented.run("rm -r /var/lib/satellite /usr/local/lib/satellite")  # as if it were rebuilt
+    assert "unchanged" in pair.up()
+    pair.put("hosts.rented.machine", "2")
+    pair.up()
+    assert '"machine": "2"' in rented.run(identity).stdout
+    assert pair.host(1).ssh_logins() == logins
+    pair.unset("hosts.rented")
+    pair.up()
+
+
+def test_the_canary_is_nowhere_but_in_its_file_and_the_workers(pair: Site) -> None:
+    needs_it = '#!/bin/sh\ntest -n "$CANARY" || exit 1\n'
+    pair.repository.commit({"worker": needs_it + PLAIN_APP["worker"].partition("\n")[2]})
+    pair.pulumi("preview", "--diff")
+    pair.up()
+    pair.pulumi("up", "--yes", "--skip-preview", "--diff")
+    pair.put("build[0]", 'echo "$CANARY"; env; exit 1')
+    pair.fails(*UP)
+    pair.unset("build")
+    pair.up()
+    for host in pair.hosts():
+        # where it belongs
+        places = "/var /etc /run /home /app /tmp /root /usr/local"
+        holders = host.run(f"grep -rlF {CANARY} {places} || true").stdout.split()
+        assert holders
+        for name in holders:
+            assert host.run(f"stat -c %a:%U {name}").stdout.strip() == "600:root", name
+            assert name.endswith("/config.json"), name
+        pids = pair.workers(host).values()
+        for pid in pids:
+            assert CANARY in host.run(f"cat /proc/{pid}/environ").stdout
+        # where it does not
+        for command in (
+            "ps axww -o args",
+            "journalctl --no-pager",
+            "systemctl show 'satellite-*'",
+            "systemctl cat 'satellite-*'",
+            "cat /var/log/satellite/pair/*",
+        ):
+            assert CANARY not in host.run(command).stdout, command
+    for out in pair.outputs:
+        assert CANARY not in out
+    state = Path(os.environ["SATELLITE_LAB"], "state")
+    for path in state.rglob("*.json"):
+        assert CANARY not in path.read_text("utf-8"), path

@@ -1,0 +1,210 @@
+"""Releases on three real hosts: good, failing, cut off, raced, and none at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lab.client import LabHost
+from tests.e2e.conftest import CANARY, PLAIN_APP, UP, Site, wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+
+
+def good(site: Site, files: Mapping[str, str] | None = None) -> str:
+    """Deploy a new good commit; all hosts run it and nothing else."""
+    commit = site.repository.commit(files or {"number": os.urandom(4).hex()})
+    site.up()
+    for host in site.hosts():
+        assert site.revision(host) == commit
+        assert site.runs_from(host) == {commit}
+        assert len(site.workers(host)) == 2
+    return commit
+
+
+def start(site: Site) -> subprocess.Popen[str]:
+    """An `up` that goes on while the test does something to it."""
+    return subprocess.Popen(
+        ["pulumi", *UP, "--non-interactive", "--stack", site.stack.name],
+        cwd=site.stack.project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def phase(host: LabHost) -> str:
+    """The phase that the host's release is in."""
+    return host.run("cat /run/satellite/plain/phase", check=False).stdout
+
+
+def test_second_up_changes_nothing_and_visits_nobody(plain: Site, tmp_path: Path) -> None:
+    good(plain)
+    before = plain.logins()
+    out = plain.up()
+    assert "unchanged" in out
+    for word in ("created", "updated", "replaced", "deleted"):
+        assert f" {word}" not in out.partition("Resources:")[2]
+    # another clone, with another umask, in another folder
+    other = tmp_path / "elsewhere" / "clone"
+    shutil.copytree(plain.stack.project, other, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in other.rglob("*"):
+        path.chmod(path.stat().st_mode & ~0o077)
+        os.utime(path, (1, 1))
+    command = ["pulumi", *UP, "--expect-no-changes", "--stack", plain.stack.name]
+    done = subprocess.run(command, cwd=other, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert plain.logins() == before
+
+
+def test_preview_shows_both_revisions_for_each_host_and_nothing_secret(plain: Site) -> None:
+    old = good(plain)
+    new = plain.repository.commit({"number": "preview"})
+    out = plain.pulumi("preview", "--diff")
+    for host in plain.hosts():
+        before, _, after = out.partition(f"host: {host.name}\n")
+        assert after, f"{host.name} is not in the preview"
+        lines = [line.strip() for line in after.splitlines()[:2]]
+        assert lines == [f"- revision: {old}", f"+ revision: {new}"], (before[-500:], lines)
+    assert CANARY not in out
+
+
+def test_release_that_fails_on_the_second_host(plain: Site) -> None:
+    old = good(plain)
+    first, second, third = plain.hosts()
+    pids = {host.name: plain.workers(host) for host in (second, third)}
+    logins = third.ssh_logins()
+    # only the second host lacks what the build asks for
+    for host in (first, third):
+        host.run("touch /has-it")
+    plain.put("build[0]", 'test -e /has-it || { echo "no $CANARY here"; exit 4; }')
+    new = plain.repository.commit({"number": "fails on the second"})
+    out = plain.fails(*UP)
+    for part in (
+        f"plain-2: release of {new[:12]} FAILED in phase `build`",
+        "ended with status 4",
+        "plain-2 runs its last good release",
+        "/var/log/satellite/plain/release-",
+        "  | no [CANARY] here",
+        "nothing has to be cleaned by hand",
+    ):
+        assert part in out
+    assert CANARY not in out
+    assert [plain.revision(host) for host in plain.hosts()] == [new, old, old]
+    assert {host.name: plain.workers(host) for host in (second, third)} == pids
+    assert third.ssh_logins() == logins
+    plain.unset("build")
+    good(plain)
+
+
+@pytest.mark.parametrize(
+    ("files", "phase"),
+    [
+        ({"worker": "#!/bin/sh\nexit 1\n"}, "gate"),
+        ({"worker": "#!/bin/sh\nsleep 1.5\nexit 0\n"}, "gate"),
+        ({"Procfile": "web: ./web\n"}, "check out"),
+    ],
+    ids=["crashes at once", "dies later", "no such process type"],
+)
+def test_bad_release_leaves_the_old_one_running(
+    files: dict[str, str], phase: str, plain: Site
+) -> None:
+    old = good(plain)
+    bad = plain.repository.commit(files)
+    out = plain.fails(*UP)
+    assert f"plain-1: release of {bad[:12]} FAILED in phase `{phase}`" in out
+    for host in plain.hosts():
+        assert plain.revision(host) == old
+        assert len(plain.workers(host)) == 2
+        assert plain.runs_from(host) == {old}
+        assert not host.run("ls /var/lib/satellite/plain/journal.json", check=False).stdout
+    good(plain, PLAIN_APP)
+
+
+def test_engine_killed_in_mid_release(plain: Site) -> None:
+    good(plain)
+    host = plain.host(1)
+    plain.put("build[0]", "sleep 4")
+    new = plain.repository.commit({"number": "engine killed"})
+    engine = start(plain)
+    wait_until("the build runs", lambda: phase(host) == "build")
+    os.killpg(engine.pid, signal.SIGKILL)
+    engine.communicate()
+    unit = "satellite-plain-release.service"
+    wait_until(
+        "the release ends",
+        lambda: host.run(f"systemctl is-active {unit}", check=False).stdout.strip() == "inactive",
+    )
+    assert plain.revision(host) == new
+    assert plain.runs_from(host) == {new}
+    plain.pulumi("cancel", "--yes")
+    plain.unset("build")
+    good(plain)
+
+
+@pytest.mark.parametrize("where", ["build", "gate"])
+def test_agent_killed_on_the_host(where: str, plain: Site) -> None:
+    old = good(plain)
+    host = plain.host(1)
+    plain.put("build[0]", "sleep 3")
+    plain.put("gate_seconds", "5")
+    bad = plain.repository.commit({"number": f"killed in {where}"})
+    engine = start(plain)
+    wait_until(where, lambda: phase(host) == where)
+    host.run("systemctl kill --signal=KILL satellite-plain-release.service")
+    out, _ = engine.communicate()
+    assert engine.returncode != 0
+    assert (
+        f"release of {bad[:12]} FAILED in phase `{where}`: the release's program was killed" in out
+    )
+    assert plain.revision(host) == old
+    wait_until("the old workers run", lambda: len(plain.workers(host)) == 2)
+    assert plain.runs_from(host) == {old}
+    plain.unset("build")
+    plain.put("gate_seconds", "2")
+    good(plain)
+
+
+def test_power_cut_in_mid_switch(plain: Site) -> None:
+    old = good(plain)
+    host = plain.host(1)
+    plain.put("gate_seconds", "30")
+    plain.repository.commit({"number": "power cut"})
+    engine = start(plain)
+    wait_until("gate", lambda: phase(host) == "gate")
+    host.kill()
+    engine.communicate()
+    plain.lab.ec2.stop_instances(InstanceIds=[host.instance_id])
+    plain.lab.ec2.start_instances(InstanceIds=[host.instance_id])
+    wait_until("the host is back", lambda: any(h.name == host.name for h in plain.hosts()))
+    again = plain.host(1)
+    wait_until("its workers run", lambda: len(plain.workers(again)) == 2)
+    assert plain.revision(again) == old
+    assert plain.runs_from(again) == {old}
+    plain.put("gate_seconds", "2")
+    good(plain)
+
+
+def test_next_deploy_waits_for_a_release_that_still_runs(plain: Site) -> None:
+    good(plain)
+    host = plain.host(1)
+    plain.put("build[0]", "sleep 5")
+    first = plain.repository.commit({"number": "first of two"})
+    engine = start(plain)
+    wait_until("the build runs", lambda: phase(host) == "build")
+    os.killpg(engine.pid, signal.SIGKILL)
+    engine.communicate()
+    plain.pulumi("cancel", "--yes")
+    plain.unset("build")
+    second = good(plain)
+    lines = host.run("cat /var/lib/satellite/plain/history.jsonl").stdout.splitlines()
+    ends = [(line["outcome"], line["revision"]) for line in map(json.loads, lines[-2:])]
+    assert ends == [("good", first), ("good", second)]
