@@ -22,36 +22,34 @@ def main() -> int:
         return 2
     screen = Screen.standard()
     logs = Path(tempfile.mkdtemp(prefix="satellite-demo-"))
-    status = 1
+    kept = False
     try:
-        _play(screen, logs)
-        status = 0
-    except DemoError as failure:
-        screen.failure(failure)
+        kept = _play(screen, logs)
     except KeyboardInterrupt:
         screen.say("interrupted")
     finally:
-        if status:
-            screen.say(f"What the commands and the hosts said is kept in {logs}")
-        else:
+        if kept:
             shutil.rmtree(logs)
-    return status
+        else:
+            screen.say(f"What the commands and the hosts said is kept in {logs}")
+    return 0 if kept else 1
 
 
-def _play(screen: Screen, logs: Path) -> None:
+def _play(screen: Screen, logs: Path) -> bool:
+    """Whether every promise was kept."""
     before = _stack_files()
     scene = story.Scene.set(screen, logs)
     try:
         facts = _tell(scene)
+        changed = sorted({name for name, _ in _stack_files() ^ before})
+        expect("the demo should leave the checkout's stack files as they are", changed)
     except DemoError as failure:
+        screen.failure(failure)
         evidence.collect(scene.lab, logs)
-        if keep.wanted():
-            screen.failure(failure)
-            _open(scene)
-        raise
-    changed = sorted({name for name, _ in _stack_files() ^ before})
-    expect("the demo should leave the checkout's stack files as they are", changed)
+        _open(scene)
+        return False
     screen.table("What happened", ["", ""], facts)
+    return True
 
 
 def _tell(scene: story.Scene) -> list[tuple[str, str]]:

@@ -11,24 +11,14 @@ from pathlib import Path
 from demo.screen import Screen
 
 
-def wanted() -> bool:
-    """Whether the lab shall stay open at the end."""
-    return os.environ.get("KEEP", "").lower() in ("1", "yes", "true")
-
-
 def keep(screen: Screen, project: Path, hosts: Sequence[str]) -> None:
     """With KEEP=1, open a shell in `project` and wait for its end; elsewhere do nothing."""
-    if not wanted():
+    if os.environ.get("KEEP", "").lower() not in ("1", "yes", "true"):
         return
     if not sys.stdin.isatty():
         screen.say("KEEP=1 opens a shell here when it is typed on a terminal: make demo KEEP=1")
         return
     screen.say("The lab stays open until you leave this shell. In it:")
-    for command in (
-        *(f"ssh {host}" for host in hosts),
-        "pulumi stack output",
-        "pulumi up",
-        'psql "$LAB_DATABASE_URL"  (where psql is installed)',
-    ):
+    for command in (*(f"ssh {host}" for host in hosts), "pulumi stack output", "pulumi up"):
         screen.command(command)
     subprocess.run([os.environ.get("SHELL") or "bash"], cwd=project, check=False)
