@@ -37,6 +37,8 @@ def network(settings: Settings) -> Network:
         vpc_id=settings.vpc_id or None,
         tags=tags(settings),
     )
+    if not settings.ssh_cidrs:
+        pulumi.log.warn("satellite:ssh_cidrs is empty: no instance can be reached over SSH")
     ingress = [_ingress(settings, group, cidr) for cidr in settings.ssh_cidrs]
     egress = [_egress(settings, group, way) for way in settings.egress]
     return Network(pair.key_name, group.id, (*ingress, *egress))
