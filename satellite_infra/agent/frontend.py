@@ -102,6 +102,9 @@ def _run_unit(
         busy = not result.exists() and "already" in said
         if not busy:
             return said.strip()
+        unit = system.units([layout.release_unit])[layout.release_unit]
+        if unit.active == "failed":  # something pins an ended one: let its name go
+            system.systemctl("reset-failed", layout.release_unit)
         if system.now() > end:
             raise TimeoutError(
                 f"another release has been running for {BUSY_LIMIT} s: {layout.release_unit}"
@@ -114,19 +117,22 @@ def _systemd_run(
 ) -> list[str]:
     longest = max([p.grace for p in manifest.processes] + [0])
     limit = FETCH_LIMIT + BUILD_LIMIT + 2 * longest + manifest.gate_seconds + 600
-    properties = {
-        "StandardInput": f"file:{request}",
-        "StandardOutput": f"append:{log}",
-        "StandardError": f"append:{log}",
-        "ExecStopPost": f"{AGENT} recover --app {layout.app} --result {result}",
-        "OnFailure": layout.recover_unit,
-        "RuntimeMaxSec": str(limit),
-        "TimeoutStopSec": str(2 * longest + 120),  # the recovery drains too
-    }
+    recover = f"-{AGENT} recover --app {layout.app} --result {result}"
+    # should that be killed too; OnFailure= would pin the failed unit, and so its name
+    again = f"-/usr/bin/systemctl start --no-block {layout.recover_unit}"
+    properties = [
+        ("StandardInput", f"file:{request}"),
+        ("StandardOutput", f"append:{log}"),
+        ("StandardError", f"append:{log}"),
+        ("ExecStopPost", recover),
+        ("ExecStopPost", again),
+        ("RuntimeMaxSec", str(limit)),
+        ("TimeoutStopSec", str(2 * longest + 120)),  # the recovery drains too
+    ]
     return [
         *("systemd-run", f"--unit={layout.release_unit}", "--collect", "--wait", "--quiet"),
         *("--service-type=exec", f"--description=Release {manifest.revision[:12]} of {layout.app}"),
-        *(f"--property={key}={value}" for key, value in properties.items()),
+        *(f"--property={key}={value}" for key, value in properties),
         *(AGENT, "release-job", "--app", layout.app, "--result", str(result)),
     ]
 
