@@ -7,6 +7,9 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-lint lint test demo lab lock clean
+# as typed: a $ in them is the shell's, not make's
+override ARGS := $(value ARGS)
+override RUN := $(value RUN)
 export ARGS RUN KEEP PYTHON
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python

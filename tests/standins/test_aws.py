@@ -201,7 +201,12 @@ def test_what_aws_can_change_in_place(project: Project, aws: Aws, policy: str) -
         "machine": {
             "instance_type": "t3.medium",
             "user_data": "#cloud-config\npackages: []\n",
-            "root_block_device": {"volume_size": 30, "volume_type": "gp3", "encrypted": True},
+            "root_block_device": {
+                "volume_size": 30,
+                "volume_type": "gp3",
+                "encrypted": True,
+                "delete_on_termination": False,
+            },
             "metadata_options": {"http_tokens": "required", "http_put_response_hop_limit": 2},
             "vpc_security_group_ids": [ref("other", "id")],
             "iam_instance_profile": ref("weaker", "name"),
@@ -229,6 +234,7 @@ def test_what_aws_can_change_in_place(project: Project, aws: Aws, policy: str) -
             "iamInstanceProfile",
             "instanceType",
             "metadataOptions.httpPutResponseHopLimit",
+            "rootBlockDevice.deleteOnTermination",
             "rootBlockDevice.volumeSize",
             "sourceDestCheck",
             "userData",
@@ -238,7 +244,8 @@ def test_what_aws_can_change_in_place(project: Project, aws: Aws, policy: str) -
     ec2, instance = aws("ec2"), old["machine"]["id"]
     seen = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
     data = ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")["UserData"]
-    volume = seen["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    disk = seen["BlockDeviceMappings"][0]["Ebs"]
+    volume = disk["VolumeId"]
     associations = ec2.describe_iam_instance_profile_associations()
     (association,) = associations["IamInstanceProfileAssociations"]
     assert {
@@ -247,6 +254,7 @@ def test_what_aws_can_change_in_place(project: Project, aws: Aws, policy: str) -
         "groups": [group["GroupId"] for group in seen["SecurityGroups"]],
         "hops": seen["MetadataOptions"]["HttpPutResponseHopLimit"],
         "disk": ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"],
+        "disk goes with it": disk["DeleteOnTermination"],
         "data": data["Value"],
         "profile": association["IamInstanceProfile"]["Arn"].split("/")[-1],
     } == {
@@ -255,6 +263,7 @@ def test_what_aws_can_change_in_place(project: Project, aws: Aws, policy: str) -
         "groups": [old["other"]["id"]],
         "hops": 2,
         "disk": 30,
+        "disk goes with it": False,
         "data": "I2Nsb3VkLWNvbmZpZwpwYWNrYWdlczogW10K",
         "profile": old["weaker"]["id"],
     }

@@ -244,9 +244,14 @@ class Instance(Ec2Resource):
             )
 
     def _change_disk(self, instance: str, disk: Properties) -> None:
+        seen = (self.look(instance, {}) or {})["rootBlockDevice"]
         wanted = arguments(disk, DISK, {"volumeSize": "Size"})
         if wanted:
-            self.ec2.modify_volume(VolumeId=self._disk_id(instance), **wanted)
+            self.ec2.modify_volume(VolumeId=seen["volumeId"], **wanted)
+        if kept := arguments(disk, ("deleteOnTermination",)):
+            self._modify(
+                instance, BlockDeviceMappings=[{"DeviceName": seen["deviceName"], "Ebs": kept}]
+            )
 
     def _change_stopped(self, instance: str, new: Properties, changed: set[str]) -> None:
         """What EC2 changes only on a stopped instance. Stopping may change the public address."""

@@ -133,6 +133,16 @@ class RemoteCommand(Command):
 class LocalCommand(Command):
     """A command on the machine that runs the engine."""
 
+    def check(
+        self, inputs: Properties, old_inputs: Properties, failures: list[Failure]
+    ) -> Properties:
+        failures += [
+            (key, "not in this stand-in for the command provider")
+            for key in ("archivePaths", "assetPaths")
+            if inputs.get(key) is not None
+        ]
+        return inputs
+
     def run(self, command: str, inputs: Properties, env: list[Variable], heard: Heard) -> Ended:
         interpreter = inputs.get("interpreter") or ["/bin/sh", "-c"]
         done = subprocess.run(
