@@ -138,6 +138,8 @@ class _Init:
 
 def _execute(command: list[str], environment: dict[str, str]) -> NoReturn:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored_by_python, signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, environment)
     except OSError as error:

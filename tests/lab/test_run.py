@@ -1,0 +1,170 @@
+"""A lab from outside: its exit status, how it ends, that nothing is left, and two side by side."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab import paths
+from tests.lab.conftest import eventually
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+CHECKOUT = Path(__file__).parents[2]
+BOOT = """
+import os
+from lab.client import Lab
+lab = Lab()
+lab.ec2.run_instances(ImageId=os.environ["LAB_AMI"], MinCount=1, MaxCount=1)
+(host,) = lab.hosts()
+while host.run("true", check=False).returncode:
+    pass
+host.run("touch /run/mine")
+print(os.environ["SATELLITE_LAB"], host.address, flush=True)
+"""
+
+
+def lab(*command: str, action: str = "run") -> list[str]:
+    return [sys.executable, "-m", "lab", action, *(["--", *command] if command else [])]
+
+
+def start(*command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(lab(*command), cwd=CHECKOUT, stdout=-1, stderr=-1, text=True)
+
+
+def python(code: str) -> tuple[str, str, str]:
+    return sys.executable, "-c", code
+
+
+def traces(name: str) -> list[str]:
+    """Directories, cgroups and processes of the lab of this name, and mounts seen from here."""
+    found = [str(path) for path in paths.runs().glob(f"*{name}*")]
+    found += [str(path) for path in Path("/sys/fs/cgroup").rglob(name)]
+    found += [m for m in Path("/proc/self/mounts").read_text().splitlines() if name in m]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            text += (process / "mounts").read_bytes()
+        except OSError:
+            continue  # it has ended
+        if name.encode() in text:
+            found.append(f"{process} {text[:200]!r}")
+    return found
+
+
+def booted(process: subprocess.Popen[str]) -> str:
+    """Name of the lab, once a machine runs in it."""
+    assert process.stdout
+    line = process.stdout.readline()
+    assert line, process.communicate()
+    return Path(line.split()[0]).name
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill $$", 143)]
+)
+def test_exit_status_is_the_commands(script: str, status: int) -> None:
+    assert subprocess.run(lab("bash", "-c", script), cwd=CHECKOUT).returncode == status
+
+
+def test_missing_command_and_wrong_usage() -> None:
+    missing = subprocess.run(lab("no-such-program"), cwd=CHECKOUT, text=True, capture_output=True)
+    assert (missing.returncode, missing.stderr) == (
+        127,
+        "lab: no-such-program: No such file or directory\n",
+    )
+    nothing = subprocess.run(lab(), cwd=CHECKOUT, text=True, capture_output=True)
+    assert nothing.returncode == 2
+
+
+def test_runs_in_the_callers_folder_with_its_standard_input(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        lab("sh", "-c", "pwd; cat; echo error >&2"),
+        cwd=tmp_path,
+        env=environment,
+        input="in\n",
+        text=True,
+        capture_output=True,
+    )
+    assert (done.stdout, done.stderr) == (f"{tmp_path}\nin\n", "error\n")
+
+
+def test_normal_end_leaves_nothing() -> None:
+    done = subprocess.run(lab(*python(BOOT)), cwd=CHECKOUT, text=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert traces(Path(done.stdout.split()[0]).name) == []
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+
+
+def terminate(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(kill, -signal.SIGKILL), (terminate, 128 + signal.SIGTERM), (interrupt, 128 + signal.SIGINT)],
+)
+def test_a_killed_lab_leaves_nothing(
+    end: Callable[[subprocess.Popen[str]], None], status: int
+) -> None:
+    process = start(*python(f"{BOOT}import time; time.sleep(1000)"))
+    name = booted(process)
+    assert len(traces(name)) > 10
+    began = time.monotonic()
+    end(process)
+    assert process.wait() == status
+    eventually(lambda: not traces(name), 10)
+    assert time.monotonic() - began < 10
+    process.communicate()
+
+
+def test_a_command_that_ignores_sigterm_is_ended() -> None:
+    process = start("bash", "-c", "trap '' TERM; echo on; while :; do sleep 0.1; done")
+    assert process.stdout
+    assert process.stdout.readline() == "on\n"
+    process.terminate()
+    assert process.wait(15) == 128 + signal.SIGTERM
+    process.communicate()
+
+
+def test_killed_with_its_watcher_it_is_removed_by_the_next() -> None:
+    process = start(*python(f"{BOOT}import time; time.sleep(1000)"))
+    name = booted(process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for pid in (int(children[0]), process.pid):  # the watcher was forked first
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    eventually(lambda: not [t for t in traces(name) if t.startswith("/proc")], 10)
+    assert traces(name) != []
+    collected = subprocess.run(lab(action="gc"), cwd=CHECKOUT, text=True, capture_output=True)
+    assert collected.stdout == f"removed {name}\n"
+    assert traces(name) == []
+
+
+def test_two_labs_side_by_side() -> None:
+    check = BOOT + "import sys; sys.stdin.read(); host.run('test -e /run/mine')"
+    labs = [
+        subprocess.Popen(
+            lab(*python(check)), cwd=CHECKOUT, stdin=-1, stdout=-1, stderr=-1, text=True
+        )
+        for _ in range(2)
+    ]
+    lines = [process.stdout.readline().split() for process in labs if process.stdout]
+    assert [address for _, address in lines] == ["172.31.0.4", "172.31.0.4"]
+    assert lines[0][0] != lines[1][0]
+    assert [(*process.communicate(), process.returncode) for process in labs] == [("", "", 0)] * 2
