@@ -30,8 +30,9 @@ def done(line: str) -> str:
 
 
 def at_work(line: str) -> str:
-    """What the engine is at, or has just done."""
-    return _resource(line, AT_WORK)
+    """What the engine is at, or has just done, in two words."""
+    found = RESOURCE.fullmatch(line)
+    return f"{found['name']} {found['verb']}" if found and found["verb"] in AT_WORK else ""
 
 
 def diff(output: str) -> list[str]:

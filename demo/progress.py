@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -78,9 +79,10 @@ def follow(
 
 def line(seconds: float, report: Report, slots: Sequence[Share], note: str) -> str:
     """The state in one line of text."""
-    each = ", ".join(f"{share.slot}: {'+'.join(map(str, share.done))}" for share in slots)
-    parts = [f"{seconds:3.0f} s  {report.done:3} of {report.tasks} done", each, note]
-    return "  ".join(part for part in parts if part)
+    parts = [f"{seconds:3.0f} s  {report.done:3} of {report.tasks} done"]
+    for host, group in groupby(slots, key=lambda share: share.slot.partition(" ")[0]):
+        parts.append(" ".join([f"{host}:", *("+".join(map(str, s.done)) for s in group)]))
+    return "  ".join(filter(None, [*parts, note]))
 
 
 def drawn(

@@ -84,9 +84,9 @@ def test_what_the_engine_is_at() -> None:
             "Duration: 1s",
         )
     ] == [
-        "+  worker-1 (aws:ec2:Instance) creating",
-        "+  worker-1 (aws:ec2:Instance) created in 12 s",
-        "~  worker-1-release (command:remote:Command) updating",
+        "worker-1 creating",
+        "worker-1 created",
+        "worker-1-release updating",
         "",
         "",
     ]

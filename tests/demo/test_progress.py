@@ -42,8 +42,7 @@ def test_shares() -> None:
 
 def test_line() -> None:
     assert line(12.3, count(SNAPSHOT), shares(SNAPSHOT, [OLD, NEW]), "deploy: starts") == (
-        " 12 s    3 of 5 done  "
-        "worker-1 worker.1: 1+1, worker-2 worker.1: 1+0, worker-2 worker.2: 0+0  deploy: starts"
+        " 12 s    3 of 5 done  worker-1: 1+1  worker-2: 1+0 0+0  deploy: starts"
     )
 
 
@@ -61,9 +60,7 @@ def test_following_ends_with_the_last_snapshot_and_tells_it(
     shown, text = screen(terminal=False)
     assert follow(shown, lambda: next(looks), [OLD, NEW], lambda r: r.done == 3) == SNAPSHOT
     assert text.getvalue() == (
-        "    0 s    0 of 5 done\n"
-        "    0 s    3 of 5 done  "
-        "worker-1 worker.1: 1+1, worker-2 worker.1: 1+0, worker-2 worker.2: 0+0\n"
+        "    0 s    0 of 5 done\n    0 s    3 of 5 done  worker-1: 1+1  worker-2: 1+0 0+0\n"
     )
 
 
