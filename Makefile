@@ -1,7 +1,7 @@
 # Everything that a person types. `make` alone lists it.
 #
 #   ARGS='-k drain'     more arguments for pytest                (make test)
-#   RUN='COMMAND'       one command in the lab, its exit status  (make lab)
+#   RUN='COMMAND'       one command in the lab; make says 2 where it fails (make lab)
 #   KEEP=1              leave the demo's lab open at its end     (make demo)
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
@@ -12,7 +12,9 @@ override ARGS := $(value ARGS)
 override RUN := $(value RUN)
 export ARGS RUN KEEP PYTHON
 MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
 python := .venv/bin/python
+run := source scripts/common.sh && exec $(python)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +26,7 @@ setup-lint:
 	@scripts/setup --no-base
 
 demo: setup ## two machines, real jobs, a deploy while they run
-	@$(python) -m lab run -- $(python) -m demo
+	@$(run) -m lab run -- $(python) -m demo
 
 test: setup ## lint, types, and every test, the lab's included
 	@scripts/test
@@ -33,7 +35,7 @@ lint: setup-lint ## ruff, mypy --strict, shellcheck
 	@scripts/lint
 
 lab: setup ## a shell (or RUN='COMMAND') among emulated EC2 machines
-	@if [ -n "$$RUN" ]; then exec $(python) -m lab run -- bash -c "$$RUN"; else exec $(python) -m lab shell; fi
+	@if [ -n "$$RUN" ]; then $(run) -m lab run -- bash -c "$$RUN"; else $(run) -m lab shell; fi
 
 lock: setup-lint ## pin the dependencies of requirements*.in anew
 	@scripts/lock
