@@ -40,9 +40,9 @@ class Ledger:
         return [Target.of(record) for record in storage.read_json(self.layout.good, [])]
 
     def last_good(self) -> Target | None:
-        """The release to go back to."""
-        good = self.good()
-        return good[-1] if good else None
+        """The release to go back to: the newest good one that is still on disk."""
+        present = [t for t in self.good() if (self.layout.releases / t.release).is_dir()]
+        return present[-1] if present else None
 
     def mark_good(self, target: Target) -> None:
         """From here on, `target` is what a recovery goes to."""
@@ -81,8 +81,10 @@ class Ledger:
         return found
 
     def config(self, release: str) -> dict[str, str]:
-        """The config vars of a release; empty where it has none."""
-        found: dict[str, str] = storage.read_json(self.layout.config(release), {})
+        """The config vars of a release; LookupError where their file is gone."""
+        found: dict[str, str] | None = storage.read_json(self.layout.config(release))
+        if found is None:
+            raise LookupError(f"{self.layout.config(release)} is not there: release again")
         return found
 
     def record(self, outcome: str, **details: Any) -> None:

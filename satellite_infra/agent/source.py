@@ -113,7 +113,8 @@ def _git(layout: Layout, argv: Sequence[str], system: System, say: Say) -> None:
         "GIT_SSH_COMMAND": " ".join(map(shlex.quote, ssh)),
     }
     # a pack is whole or absent; loose objects of a fetch cut short would pass for the commit
-    command = ["git", f"--git-dir={layout.repository}", "-c", "fetch.unpackLimit=1", *argv]
+    options = ["-c", "fetch.unpackLimit=1", "-c", "gc.autoDetach=false"]
+    command = ["git", f"--git-dir={layout.repository}", *options, *argv]
     system.run(command, say, env=env, timeout=FETCH_LIMIT)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import pwd
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +23,7 @@ from .manifest import Process, ReleaseManifest
 from .system import CommandError, Say, System, user_environment
 from .units import template
 
+TOGETHER = 500  # dead workers in one run of an adapter; a crash loop leaves many
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -139,38 +140,38 @@ def ended(layout: Layout, type_: str, number: int, system: System) -> None:
 
 
 def reap(layout: Layout, system: System, say: Say) -> bool:
-    """Give back the jobs of every dead worker, and forget it; False when one could not be done."""
+    """Give back the jobs of every dead worker, and forget it; False when it could not be done."""
     done = True
-    for note in notes(layout):
-        if note.alive():
-            continue
-        try:
-            give_back(layout, note, system, say)
-            storage.remove(layout.notes / f"{note.name}.json")
-        except (CommandError, OSError) as problem:
-            say(f"{note.name}: its jobs could not be given back yet: {problem}")
-            done = False
+    dead = [note for note in notes(layout) if not note.alive()]
+    for release in dict.fromkeys(note.release for note in dead):
+        mine = [note.name for note in dead if note.release == release]
+        for some in (mine[n : n + TOGETHER] for n in range(0, len(mine), TOGETHER)):
+            try:
+                give_back(layout, release, some, system, say)
+            except (CommandError, OSError, LookupError) as problem:
+                say(f"{', '.join(some)}: their jobs could not be given back yet: {problem}")
+                done = False
+            else:
+                for name in some:
+                    storage.remove(layout.notes / f"{name}.json")
     return done
 
 
-def give_back(layout: Layout, note: Note, system: System, say: Say) -> None:
-    """Have the queue release what exactly this dead worker held, where the queue is known."""
-    release = (
-        note.release if (layout.releases / note.release).is_dir() else Ledger(layout).current()
-    )
-    lock = layout.releases / str(release) / "Gemfile.lock"
-    if release is None or not lock.is_file() or " delayed_job " not in lock.read_text("utf-8"):
-        say(f"{note.name}: ended; no adapter for its queue")
+def give_back(layout: Layout, release: str, names: Sequence[str], system: System, say: Say) -> None:
+    """Have the queue release what exactly these dead workers held, where the queue is known."""
+    ledger = Ledger(layout)
+    here = release if (layout.releases / release).is_dir() else ledger.current()
+    lock = layout.releases / str(here) / "Gemfile.lock"
+    if here is None or not lock.is_file() or " delayed_job " not in lock.read_text("utf-8"):
+        say(f"{', '.join(names)}: ended; no adapter for their queue")
         return
+    app = environment(layout, here, ledger.config(here))
     system.run(
         ["bundle", "exec", "ruby", "-"],
         say,
         user=layout.app,
-        cwd=layout.releases / release,
-        env={
-            **environment(layout, release, Ledger(layout).config(release)),
-            "DEAD_WORKER": note.name,
-        },
+        cwd=layout.releases / here,
+        env={**app, "DEAD_WORKERS": "\n".join(names)},
         stdin=template("unlock_delayed_job.rb"),
         timeout=60,
     )

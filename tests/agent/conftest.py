@@ -53,7 +53,7 @@ class FakeSystem(System):
 
     def systemctl(self, *argv: str) -> str:
         self.calls.append(argv)
-        verb, names = argv[0], [a for a in argv[1:] if not a.startswith("--")]
+        verb, names = argv[0], [a for a in argv[1:] if "@" in a or a.endswith(".target")]
         for name in names:
             if name.endswith(".target"):
                 if verb == "start":

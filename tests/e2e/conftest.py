@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -34,6 +35,7 @@ class AppRepository(Repository):
     def create(self, files: Mapping[str, str]) -> str:
         """Make it, with a first commit; the commit."""
         bare = Path(os.environ["SATELLITE_LAB"], "git", self.url.rpartition("/")[2])
+        shutil.rmtree(bare, ignore_errors=True)  # of the test before
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(bare)], check=True)
         subprocess.run(
             ["git", "-C", str(bare), "config", "uploadpack.allowAnySHA1InWant", "true"], check=True
@@ -67,7 +69,10 @@ class Site:
 
     def pulumi(self, *args: str) -> str:
         """What a successful `pulumi ARGS` prints."""
-        self.outputs.append(self.stack.run(*args))
+        try:
+            self.outputs.append(self.stack.run(*args))
+        except DemoError as failure:
+            pytest.fail("\n".join([failure.what, *failure.why]))
         return self.outputs[-1]
 
     def up(self) -> str:
@@ -173,12 +178,27 @@ def new_site(
     return Site(Lab(), stack, repository, app)
 
 
+@contextlib.contextmanager
+def demolished(site: Site) -> Iterator[None]:
+    """Afterwards nothing of the site is left, whatever the test did to it."""
+    try:
+        yield
+    finally:
+        try:
+            site.stack.run("destroy", "--yes", "--skip-preview")
+        except DemoError:  # a test that failed may have left hosts that no drain reaches
+            ids = [host.instance_id for host in site.hosts()]
+            if ids:
+                site.lab.ec2.terminate_instances(InstanceIds=ids)
+        site.stack.run("stack", "rm", "--yes", "--force")
+        shutil.rmtree(site.stack.project.parent)
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Three hosts with two shell workers each, up."""
     folder = tmp_path_factory.mktemp("plain")
     site = new_site(folder, "plain", PLAIN_APP, hosts=3, settings={})
-    site.up()
-    yield site
-    site.stack.run("destroy", "--yes", "--skip-preview")
-    shutil.rmtree(folder)
+    with demolished(site):
+        site.up()
+        yield site

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from demo.report import APP, QUERY, Report, Snapshot, count
-from tests.e2e.conftest import Site, new_site, wait_until
+from tests.e2e.conftest import Site, demolished, new_site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 JOBS = 120
@@ -23,10 +22,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     settings = {"build[0]": "BUNDLE_FROZEN=true bundle install --local"}
     site = new_site(folder, "shop", files, hosts=2, settings=settings)
     site.lab.sql((APP / "schema.sql").read_text("utf-8"))
-    site.up()
-    yield site
-    site.stack.run("destroy", "--yes", "--skip-preview")
-    shutil.rmtree(folder)
+    with demolished(site):
+        site.up()
+        yield site
 
 
 def enqueue(site: Site, jobs: int, seconds: float) -> None:

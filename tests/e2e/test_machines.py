@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CANARY, PLAIN_APP, UP, Site, new_site
+from tests.e2e.conftest import CANARY, PLAIN_APP, UP, Site, demolished, new_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 
@@ -19,10 +18,9 @@ def pair(tmp_path: Path) -> Iterator[Site]:
     """Two hosts with two shell workers each, up."""
     settings = {"hosts.pair-1.private_ip": "172.31.0.77"}
     site = new_site(tmp_path / "pair", "pair", PLAIN_APP, hosts=2, settings=settings)
-    site.up()
-    yield site
-    site.stack.run("destroy", "--yes", "--skip-preview")
-    shutil.rmtree(Path(os.environ["SATELLITE_LAB"], "git", "pair.git"))
+    with demolished(site):
+        site.up()
+        yield site
 
 
 def test_replaced_behind_the_same_address_it_is_drained_and_prepared_again(pair: Site) -> None:

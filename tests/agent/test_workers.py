@@ -1,0 +1,152 @@
+"""Workers' notes: who is alive, who is dead, and whose jobs are given back how."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from satellite_infra.agent import storage, workers
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.manifest import Process
+from satellite_infra.agent.system import CommandError, Say
+from tests.agent.conftest import FakeSystem
+
+NOTE = workers.Note(
+    name="h.m.worker.1.aa",
+    type="worker",
+    number=1,
+    release="r1",
+    shape="s",
+    pid=os.getpid(),
+    started=workers.process_start(os.getpid()),
+    boot=workers.boot_id(),
+)
+
+
+class Adapter(FakeSystem):
+    """Hears what is given to the queue's adapter."""
+
+    heard: list[tuple[list[str], str]]
+    down = False
+
+    def run(
+        self,
+        argv: Sequence[str],
+        say: Say,
+        *,
+        user: str | None = None,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | Path | None = None,
+        timeout: float = 60,
+    ) -> None:
+        if self.down:
+            raise CommandError("the database does not answer")
+        assert env
+        assert cwd
+        self.heard.append((env["DEAD_WORKERS"].split("\n"), cwd.name))
+
+
+@pytest.fixture
+def adapter(layout: Layout) -> Adapter:
+    for release in ("r1", "r2"):
+        directory = layout.releases / release
+        directory.mkdir()
+        (directory / "Gemfile.lock").write_text("GEM\n    delayed_job (4.1.9)\n")
+        storage.write_json(layout.config(release), {})
+    found = Adapter(layout)
+    found.heard = []
+    return found
+
+
+def write(layout: Layout, *notes: workers.Note) -> None:
+    for note in notes:
+        storage.write_json(layout.notes / f"{note.name}.json", asdict(note))
+
+
+def names(layout: Layout) -> list[str]:
+    return [note.name for note in workers.notes(layout)]
+
+
+def test_a_note_is_alive_only_as_that_very_process() -> None:
+    assert NOTE.alive()
+    assert not replace(NOTE, started="1").alive()  # the number went to another process
+    assert not replace(NOTE, boot="another boot").alive()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        started = workers.process_start(other.pid)
+        assert replace(NOTE, pid=other.pid, started=started).alive()
+        other.kill()
+        other.wait()
+        assert not replace(NOTE, pid=other.pid, started=started).alive()
+
+
+def test_jobs_of_the_dead_are_given_back_together_and_of_the_living_never(
+    layout: Layout, adapter: Adapter
+) -> None:
+    dead = [replace(NOTE, name=f"dead.{n}", boot="old") for n in range(3)]
+    write(layout, NOTE, *dead, replace(dead[0], name="dead.of-r2", release="r2"))
+    assert workers.reap(layout, adapter, lambda _: None)
+    assert adapter.heard == [(["dead.0", "dead.1", "dead.2"], "r1"), (["dead.of-r2"], "r2")]
+    assert names(layout) == [NOTE.name]
+
+
+def test_while_the_queue_does_not_answer_the_dead_are_remembered(
+    layout: Layout, adapter: Adapter
+) -> None:
+    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    adapter.down = True
+    assert not workers.reap(layout, adapter, lambda _: None)
+    assert names(layout) == ["dead.1"]
+    adapter.down = False
+    assert workers.reap(layout, adapter, lambda _: None)
+    assert names(layout) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "left", "calls"),
+    [
+        ("exited", "0", [], []),
+        ("exited", "1", ["dead.1"], [("start", "--no-block", "satellite-shop-reap.service")]),
+        ("killed", "KILL", ["dead.1"], [("start", "--no-block", "satellite-shop-reap.service")]),
+        ("killed", "TERM", ["dead.1"], [("start", "--no-block", "satellite-shop-reap.service")]),
+    ],
+)
+def test_only_a_clean_end_is_forgotten_at_once(
+    code: str,
+    status: str,
+    left: list[str],
+    calls: list[tuple[str, ...]],
+    layout: Layout,
+    system: FakeSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EXIT_CODE", code)
+    monkeypatch.setenv("EXIT_STATUS", status)
+    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    workers.ended(layout, "worker", 1, system)
+    assert names(layout) == left
+    assert system.calls == calls
+
+
+def test_shape_is_what_a_restart_would_change() -> None:
+    process = Process("worker", 1, command="a", grace=5)
+    same = replace(process, quantity=9, grace=60)
+    assert workers.shape("r1", process) == workers.shape("r1", same)
+    for other in (replace(process, command="b"), replace(process, memory_max="1G")):
+        assert workers.shape("r1", process) != workers.shape("r1", other)
+    assert workers.shape("r1", process) != workers.shape("r2", process)
+
+
+def test_an_app_without_an_adapter_is_forgotten_and_said(
+    layout: Layout, system: FakeSystem
+) -> None:
+    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    said: list[str] = []
+    assert workers.reap(layout, system, said.append)
+    assert said == ["dead.1: ended; no adapter for their queue"]
+    assert names(layout) == []
