@@ -29,7 +29,7 @@ class ProcessSettings(Model):
 
     quantity: Annotated[f.Number, Field(ge=1, le=1000)]
     command: f.Line = ""
-    grace: Annotated[f.Number, Field(ge=0, le=86_400)] = 60
+    grace: Annotated[f.Number, Field(ge=1, le=86_400)] = 60  # systemd takes 0 for: no limit
     memory_max: f.MemoryMax = ""
 
 

@@ -19,7 +19,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two hosts with two delayed_job workers each, up."""
     folder = tmp_path_factory.mktemp("shop")
     files = {path.name: path.read_text("utf-8") for path in APP.iterdir() if path.is_file()}
-    settings = {"build[0]": "BUNDLE_FROZEN=true bundle install --local"}
+    # by their public addresses, which the lab translates as EC2 does
+    settings = {"build[0]": "BUNDLE_FROZEN=true bundle install --local", "connect": "public"}
     site = new_site(folder, "shop", files, hosts=2, settings=settings)
     site.lab.sql((APP / "schema.sql").read_text("utf-8"))
     with demolished(site):
