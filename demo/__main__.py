@@ -48,7 +48,7 @@ def _play(screen: Screen, logs: Path) -> bool:
         evidence.collect(scene.lab, logs)
         _open(scene)
         return False
-    screen.table("What happened", ["", ""], facts)
+    screen.summary("What happened", facts)
     return True
 
 

@@ -84,21 +84,23 @@ class Screen:
         """A remark."""
         self.console.print(f"  {escape(text)}")
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A small table, numbers to the right; without a head where no column has a name."""
-        table = Table(
-            title=title or None,
-            title_style="bold",
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            show_header=any(columns),
-        )
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A small table, numbers to the right."""
+        table = Table(box=box.SIMPLE_HEAD)
         rows = list(rows)
         for number, name in enumerate(columns):
             numeric = bool(rows) and all(row[number].isdigit() for row in rows)
-            table.add_column(name, justify="right" if numeric else "left")
+            table.add_column(escape(name), justify="right" if numeric else "left")
         for row in rows:
             table.add_row(*map(escape, row))
+        self.console.print(table)
+
+    def summary(self, title: str, facts: Iterable[tuple[str, str]]) -> None:
+        """The facts of the whole, one below the other."""
+        table = Table.grid(padding=(0, 3))
+        for name, fact in facts:
+            table.add_row(f"  {escape(name)}", escape(fact))
+        self.console.print(f"\n[bold cyan]{escape(title)}[/]")
         self.console.print(table)
 
     def failure(self, failure: DemoError) -> None:

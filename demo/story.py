@@ -241,7 +241,7 @@ def verify(scene: Scene, snapshot: Snapshot, old: str, new: str) -> None:
     scene.screen.step("Was every job done, and done once?")
     slots = shares(snapshot, [old, new])
     columns = ["worker", *(f"jobs done by release {revision[:7]}" for revision in (old, new))]
-    scene.screen.table("", columns, [[share.slot, *map(str, share.done)] for share in slots])
+    scene.screen.table(columns, [[share.slot, *map(str, share.done)] for share in slots])
     report = count(snapshot)
     by_revision = snapshot.done_by(lambda run: run.revision)
     wrong = problems(report, JOBS)

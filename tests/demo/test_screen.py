@@ -44,15 +44,25 @@ def test_steps_commands_and_remarks() -> None:
 
 def test_a_table_keeps_numbers_to_the_right() -> None:
     screen = plain()
-    screen.table("Who", ["worker", "jobs"], [["worker-1 worker.1", "7"], ["worker-2", "101"]])
+    screen.table(["worker", "jobs"], [["worker-1 worker.1", "7"], ["worker-2", "101"]])
     assert printed(screen) == [
-        "Who",
         "",
         "  worker              jobs",
         " ──────────────────────────",
         "  worker-1 worker.1      7",
         "  worker-2             101",
         "",
+    ]
+
+
+def test_a_summary() -> None:
+    screen = plain()
+    screen.summary("What happened", [("200 jobs", "200 done"), ("all of it", "72.9 s")])
+    assert printed(screen) == [
+        "",
+        "What happened",
+        "  200 jobs    200 done",
+        "  all of it   72.9 s",
     ]
 
 
