@@ -6,23 +6,36 @@ from . import workers
 from .converge import POLL
 from .layout import Layout
 from .ledger import Target
-from .system import System, UnitState
+from .system import Say, System, UnitState
 
 START_LIMIT = 30  # seconds for a worker to be started at all
+LINES = 12  # of its journal that say why a worker did not stay
 
 
 class UnhealthyError(Exception):
     """A worker of the new release did not stay up; the text says which and how it ended."""
 
+    def __init__(self, unit: str, how: str):
+        super().__init__(f"{unit}: {how}")
+        self.unit = unit
 
-def watch(layout: Layout, target: Target, system: System) -> None:
-    """Wait until every worker runs, then see each keep its process for the gate's seconds."""
+
+def watch(layout: Layout, target: Target, system: System, say: Say) -> None:
+    """Wait until every worker runs, then see each keep its process for the gate's seconds.
+
+    What a worker that did not stay said at last goes to the log.
+    """
     names = [layout.worker_unit(type_, number) for type_, number in target.manifest.slots()]
-    first = _started(layout, target, names, system)
-    end = system.now() + target.manifest.gate_seconds
-    while system.now() < end:
-        system.sleep(POLL)
-        _same(first, system.units(names))
+    try:
+        first = _started(layout, target, names, system)
+        end = system.now() + target.manifest.gate_seconds
+        while system.now() < end:
+            system.sleep(POLL)
+            _same(first, system.units(names))
+    except UnhealthyError as problem:
+        for line in _last_words(problem.unit, system):
+            say(f"{problem.unit} said: {line}")
+        raise
 
 
 def _started(
@@ -40,7 +53,7 @@ def _started(
             how = (
                 f"{unit.active} ({unit.result}), {unit.restarts} restarts" if unit else "not loaded"
             )
-            raise UnhealthyError(f"{waiting[0]}: did not start within {START_LIMIT} s: {how}")
+            raise UnhealthyError(waiting[0], f"did not start within {START_LIMIT} s: {how}")
         system.sleep(POLL)
 
 
@@ -58,4 +71,10 @@ def _same(first: dict[str, tuple[int, int]], units: dict[str, UnitState]) -> Non
         unit = units.get(name)
         if unit is None or unit.active != "active" or (unit.pid, unit.restarts) != (pid, restarts):
             how = f"{unit.result}, {unit.restarts - restarts} restarts" if unit else "unit gone"
-            raise UnhealthyError(f"{name}: ended while its health was watched ({how})")
+            raise UnhealthyError(name, f"ended while its health was watched ({how})")
+
+
+def _last_words(unit: str, system: System) -> list[str]:
+    argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={LINES}"]
+    status, text = system.output([*argv, f"--unit={unit}"])
+    return text.splitlines() if status == 0 else []

@@ -117,7 +117,7 @@ class Release:
         self.at("switch")
         converge(self.layout, target, self.system, self.say)
         self.at("gate")
-        gate.watch(self.layout, target, self.system)
+        gate.watch(self.layout, target, self.system, self.say)
         self.at("mark good")
         self.ledger.mark_good(target)
         self.at("close")

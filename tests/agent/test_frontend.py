@@ -91,6 +91,16 @@ def test_a_failure_names_host_phase_reason_log_and_next_step(
     assert leftovers(layout) == []
 
 
+def test_what_a_worker_said_at_last_is_told_without_secrets(
+    layout: Layout, submitting: Submitting, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit(CRASH="yes"))
+    status, told = frontend.submit(layout, text(wanted), submitting)
+    assert status == 1
+    assert "  | satellite-shop.worker@1.service said: cannot connect with [TOKEN]" in told
+    assert "canary-value" not in told
+
+
 def test_a_killed_release_is_told_by_its_recovery(
     layout: Layout, submitting: Submitting, origin: Origin
 ) -> None:
