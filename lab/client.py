@@ -52,7 +52,7 @@ class LabHost:
 
     def kill(self) -> None:
         """Cut the power; EC2 goes on calling the instance running. `reboot` brings it back."""
-        control.order(self.lab.directory, "kill", self.instance_id)
+        control.order("kill", self.instance_id)
 
     def reboot(self) -> None:
         """Restart the machine as EC2's RebootInstances does; returns at once."""
@@ -60,10 +60,10 @@ class LabHost:
 
     def pause(self) -> None:
         """Freeze the machine: TCP connections are taken and nothing answers on them."""
-        control.order(self.lab.directory, "pause", self.instance_id)
+        control.order("pause", self.instance_id)
 
     def resume(self) -> None:
-        control.order(self.lab.directory, "resume", self.instance_id)
+        control.order("resume", self.instance_id)
 
     def _count(self, start: str) -> int:
         log = self.run("journalctl --quiet --output=cat -t sshd -t sshd-session").stdout

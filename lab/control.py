@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from pathlib import Path
 
 from lab.errors import LabError
 from lab.fleet import Fleet
 from lab.machine import Machine
 
-SOCKET = "control"
+SOCKET = "\0satellite-lab"  # no file: the name is the lab's network's own, unseen by machines
 ACTIONS = {"kill": Machine.kill, "pause": Machine.pause, "resume": Machine.resume}
 
 
-async def serve(directory: Path, fleet: Fleet) -> None:
+async def serve(fleet: Fleet) -> None:
     """Take orders from `order` until the lab ends."""
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,13 +28,13 @@ async def serve(directory: Path, fleet: Fleet) -> None:
         writer.write(json.dumps(reply).encode() + b"\n")
         writer.close()
 
-    await asyncio.start_unix_server(take, directory / SOCKET)
+    await asyncio.start_unix_server(take, SOCKET)
 
 
-def order(directory: Path, action: str, instance: str) -> None:
+def order(action: str, instance: str) -> None:
     """Have the lab do one of ACTIONS to a machine; LabError if it could not."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(directory / SOCKET))
+        connection.connect(SOCKET)
         connection.sendall(json.dumps({"action": action, "instance": instance}).encode() + b"\n")
         reply = json.loads(connection.makefile().readline())
     if "error" in reply:

@@ -48,7 +48,7 @@ class Fleet:
         def make() -> None:
             if before:
                 before.result()
-            machine.create(self._apt)
+            machine.create(self._apt, seed.hostname)
             _point(self._run.directory / "addresses" / address, Path("../machines") / instance)
             machine.start(seed)
 

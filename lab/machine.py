@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -57,6 +58,7 @@ class Machine:
         self._directory = directory
         self._group = group
         self._powered_off = powered_off
+        self._console = directory / "console.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: threading.Thread | None = None
         self._expected = False  # that it ends: somebody outside asked for it
@@ -69,8 +71,8 @@ class Machine:
     def running(self) -> bool:
         return self._watcher is not None and self._watcher.is_alive()
 
-    def create(self, apt: Apt) -> None:
-        """Make the disk: an empty layer over the base image."""
+    def create(self, apt: Apt, hostname: str) -> None:
+        """Make the disk: a layer over the base image with nothing but names and apt sources."""
         upper, work = self._directory / "upper", self._directory / "work"
         for directory in (upper, work, self.root):
             directory.mkdir(parents=True)
@@ -83,6 +85,12 @@ class Machine:
                 "Set SATELLITE_LAB_RUNS to a directory on ext4, xfs or btrfs."
             )
         apt.write(self.root)
+        for path, text in {
+            "etc/hostname": f"{hostname}\n",
+            "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {hostname}\n",
+            "etc/resolv.conf": f"nameserver {network.GATEWAY}\n",
+        }.items():
+            (self.root / path).write_text(text)
 
     def start(self, seed: Seed) -> None:
         """Boot. Returns when PID 1 is there; SSH answers one to three seconds later."""
@@ -116,13 +124,13 @@ class Machine:
     def remove(self) -> None:
         """Shut down, and remove the disk."""
         self.stop()
-        subprocess.run(["umount", "--lazy", str(self.root)], check=True)
+        if self.root.is_mount():
+            subprocess.run(["umount", "--lazy", str(self.root)], check=True)
         shutil.rmtree(self._directory)
 
     def console(self) -> str:
         """The end of what the machine printed while it booted."""
-        text = (self._directory / "console.log").read_text(errors="replace")
-        return "\n".join(text.splitlines()[-15:])
+        return "\n".join(self._console.read_text(errors="replace").splitlines()[-15:])
 
     def _write(self, seed: Seed) -> None:
         keys = "".join(f"  - {key}\n" for key in seed.public_keys)
@@ -132,40 +140,45 @@ class Machine:
         cloud.mkdir(parents=True, exist_ok=True)
         (cloud / "meta-data").write_text(meta)
         (cloud / "user-data").write_bytes(seed.user_data)
-        hosts = f"127.0.0.1 localhost\n127.0.1.1 {seed.hostname}\n"
-        for path, text in {
-            "etc/hostname": f"{seed.hostname}\n",
-            "etc/hosts": hosts,
-            "etc/resolv.conf": f"nameserver {network.GATEWAY}\n",
-        }.items():
-            file = self.root / path
-            if not file.exists() or not file.stat().st_size:
-                file.write_text(text)
 
     def _boot(self) -> None:
         network.unplug(self.name, self.address)
         network.plug(self.name, self.address)
         self._group.create()
-        with _Notifications(self._directory / "notify") as notifications:
-            self._process = subprocess.Popen(
-                ["sh", "-c", JOIN, "sh", *self._nspawn()],
-                env={
-                    "PATH": os.environ["PATH"],
-                    "GROUPS_TO_JOIN": " ".join(self._group.entrances()),
-                    "NOTIFY_SOCKET": str(notifications.path),
-                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=(self._directory / "console.log").open("ab"),
-                stderr=subprocess.STDOUT,
-            )
-            leader = notifications.leader(self._process)
-        if leader is None:
+        self._notifications = _Notifications(self.name)
+        self._process = subprocess.Popen(
+            ["sh", "-c", JOIN, "sh", *self._nspawn()],
+            env={
+                "PATH": os.environ["PATH"],
+                "GROUPS_TO_JOIN": " ".join(self._group.entrances()),
+                "NOTIFY_SOCKET": f"@{self.name}",
+                "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=self._console.open("ab"),
+            stderr=subprocess.STDOUT,
+        )
+        leader = self._notifications.leader(self._process)
+        if leader is None or not self._obeys(leader):
             self._process.kill()
             self._process.wait()
             self._clear()
             raise LabError(f"lab: {self.name} did not boot:\n{self.console()}")
         (self._directory / "leader").write_text(f"{leader}\n")
+
+    def _obeys(self, leader: int) -> bool:
+        """Wait until PID 1 has become systemd: before that, an order to stop would get lost."""
+        end = time.monotonic() + FIRST_SIGN
+        while time.monotonic() < end:
+            try:
+                status = Path(f"/proc/{leader}/status").read_text()
+            except OSError:
+                return False
+            waiting_for = re.search(r"SigBlk:\s*(\w+)", status)
+            if waiting_for and int(waiting_for[1], 16) >> (HALT - 1) & 1:
+                return True
+            time.sleep(0.01)
+        return False
 
     def _nspawn(self) -> list[str]:
         return [
@@ -183,6 +196,8 @@ class Machine:
             while self._process.wait() == REBOOT:
                 self._clear()
                 self._boot()
+        except LabError as error:
+            print(error, file=sys.stderr, flush=True)
         finally:
             self._clear()
         if not self._expected:
@@ -190,6 +205,7 @@ class Machine:
 
     def _clear(self) -> None:
         (self._directory / "leader").unlink(missing_ok=True)
+        self._notifications.close()
         network.unplug(self.name, self.address)
         self._group.remove()
 
@@ -213,19 +229,13 @@ class Machine:
 class _Notifications:
     """The socket on which nspawn says what became of the machine."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, name: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-
-    def __enter__(self) -> _Notifications:
-        self.path.unlink(missing_ok=True)
-        self._socket.bind(str(self.path))
+        self._socket.bind(f"\0{name}")  # no file: the name is the lab's network's own
         self._socket.settimeout(0.1)
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._socket.close()
-        self.path.unlink()
 
     def leader(self, process: subprocess.Popen[bytes]) -> int | None:
         """Process id of the machine's PID 1; None if nspawn ended or took too long."""

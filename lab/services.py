@@ -51,7 +51,7 @@ async def _serve(run: Run, image: Image, apt: Apt, outside: Mapping[str, str]) -
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(lambda: dns.Server(resolve), local_addr=(GATEWAY, 53))
     git = await git_server.start(run.directory, GATEWAY)
-    await control.serve(run.directory, fleet)
+    await control.serve(fleet)
     await asyncio.to_thread(ec2.start, fleet)
     await asyncio.to_thread(database.wait, sql, GATEWAY)
     environment = _engine(run.directory) | _environment(run.directory) | git

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,14 @@ def test_poweroff_inside_stops_the_instance(cloud: Cloud, own: LabHost) -> None:
     cloud.wait_for("stopped", own)
     cloud.lab.ec2.start_instances(InstanceIds=[own.instance_id])
     eventually(lambda: cloud.reachable(own))
+
+
+def test_terminate_at_once(cloud: Cloud) -> None:
+    host = cloud.launch("short-1")
+    began = time.monotonic()
+    cloud.terminate(host)
+    assert time.monotonic() - began < 30
+    assert traces(host) == []
 
 
 def test_terminate_leaves_nothing_and_frees_the_address(cloud: Cloud, own: LabHost) -> None:

@@ -19,13 +19,14 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 CHECKOUT = Path(__file__).parents[2]
 BOOT = """
-import os
+import os, time
 from lab.client import Lab
 lab = Lab()
 lab.ec2.run_instances(ImageId=os.environ["LAB_AMI"], MinCount=1, MaxCount=1)
 (host,) = lab.hosts()
+end = time.monotonic() + 60
 while host.run("true", check=False).returncode:
-    pass
+    assert time.monotonic() < end
 host.run("touch /run/mine")
 print(os.environ["SATELLITE_LAB"], host.address, flush=True)
 """
@@ -122,7 +123,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 def test_a_killed_lab_leaves_nothing(
     end: Callable[[subprocess.Popen[str]], None], status: int
 ) -> None:
-    process = start(*python(f"{BOOT}import time; time.sleep(1000)"))
+    process = start(*python(f"{BOOT}time.sleep(1000)"))
     name = booted(process)
     assert len(traces(name)) > 10
     began = time.monotonic()
@@ -142,8 +143,11 @@ def test_a_command_that_ignores_sigterm_is_ended() -> None:
     process.communicate()
 
 
-def test_killed_with_its_watcher_it_is_removed_by_the_next() -> None:
-    process = start(*python(f"{BOOT}import time; time.sleep(1000)"))
+def test_killed_with_its_watcher_it_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SATELLITE_LAB_RUNS", str(tmp_path))  # other labs may start just now
+    process = start(*python(f"{BOOT}time.sleep(1000)"))
     name = booted(process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for pid in (int(children[0]), process.pid):  # the watcher was forked first
@@ -154,6 +158,23 @@ def test_killed_with_its_watcher_it_is_removed_by_the_next() -> None:
     collected = subprocess.run(lab(action="gc"), cwd=CHECKOUT, text=True, capture_output=True)
     assert collected.stdout == f"removed {name}\n"
     assert traces(name) == []
+
+
+def test_unified_cgroups_without_controllers() -> None:
+    """What of cgroup v2 can be tried on a machine that gives its controllers to v1."""
+    check = (
+        BOOT
+        + "print(host.run('stat -fc %T /sys/fs/cgroup; systemctl is-active dbus.socket').stdout)"
+    )
+    script = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", *lab(*python(check))],
+        cwd=CHECKOUT,
+        text=True,
+        capture_output=True,
+    )
+    assert (done.stdout.split()[2:], done.stderr) == (["cgroup2fs", "active"], "")
+    assert traces(Path(done.stdout.split()[0]).name) == []
 
 
 def test_two_labs_side_by_side() -> None:
