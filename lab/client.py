@@ -31,7 +31,8 @@ class LabHost:
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root on the machine, past its sshd. Output is captured as text.
 
-        With `check`, LabError on a status other than 0, with the command's output.
+        The status is 255 while the machine is off or has not begun to boot. With `check`, LabError
+        on a status other than 0, with the command's output.
         """
         done = subprocess.run(
             [str(self.lab.ssh), self.address, command], text=True, capture_output=True, input=input

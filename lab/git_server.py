@@ -66,7 +66,7 @@ def _create(repository: Path) -> None:
 
 async def _serve(process: asyncssh.SSHServerProcess[bytes], repositories: Path) -> None:
     try:
-        service, repository = _parse(process.command or "", repositories)
+        service, repository = parse(process.command or "", repositories)
         if process.get_extra_info("username") != USER:
             raise ValueError(f"log in as {USER}")
     except ValueError as error:
@@ -100,7 +100,7 @@ async def _pump(source: _Source, sink: _Sink, close: bool = False) -> None:
             sink.close()
 
 
-def _parse(command: str, repositories: Path) -> tuple[str, Path]:
+def parse(command: str, repositories: Path) -> tuple[str, Path]:
     """What to run for a client's command such as `git-upload-pack '/app.git'`; else ValueError."""
     words = shlex.split(command)
     if len(words) != 2 or words[0] not in SERVICES:

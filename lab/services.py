@@ -52,9 +52,12 @@ async def _serve(run: Run, image: Image, apt: Apt, outside: Mapping[str, str]) -
     await loop.create_datagram_endpoint(lambda: dns.Server(resolve), local_addr=(GATEWAY, 53))
     git = await git_server.start(run.directory, GATEWAY)
     await control.serve(fleet)
-    await asyncio.to_thread(ec2.start, fleet)
-    await asyncio.to_thread(database.wait, sql, GATEWAY)
-    environment = _engine(run.directory) | _environment(run.directory) | git
+    engine_variables, _, _ = await asyncio.gather(
+        asyncio.to_thread(_engine, run.directory),
+        asyncio.to_thread(ec2.start, fleet),
+        asyncio.to_thread(database.wait, sql, GATEWAY),
+    )
+    environment = engine_variables | _environment(run.directory) | git
     environment["PATH"] = f"{paths.package() / 'bin'}:{environment['PATH']}"
     (run.directory / ENVIRONMENT).write_text(json.dumps(environment))
     os.kill(os.getppid(), READY)

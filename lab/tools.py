@@ -21,13 +21,14 @@ PACKAGES = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
 }
+SYSTEM_PATH = "/usr/sbin:/sbin"  # Debian leaves these out of a user's PATH
 RUNNING = ("systemd-nspawn", "nft", "ip", "ssh", "git", "unshare", "nsenter")
 BUILDING = ("mmdebstrap", "unshare")
 
 
 def need(programs: Iterable[str]) -> None:
     """Raise LabError naming the packages of those programs that are not installed."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # Debian leaves these out for users
+    path = f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
     missing = [program for program in programs if not shutil.which(program, path=path)]
     if missing:
         packages = " ".join(sorted({PACKAGES[program] for program in missing}))
@@ -41,7 +42,7 @@ def as_root(argv: list[str]) -> None:
 
     The cache stays the caller's own.
     """
-    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+    os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SYSTEM_PATH}"
     if os.geteuid() == 0:
         return
     if not shutil.which("sudo"):

@@ -111,6 +111,28 @@ def test_back_door_is_not_counted_by_sshd(cloud: Cloud, host: LabHost) -> None:
     assert (host.ssh_logins(), host.ssh_connections()) == (logins + 1, connections + 1)
 
 
+def test_back_door_leaves_other_hosts_to_the_real_ssh(cloud: Cloud, host: LabHost) -> None:
+    options = ["-F", "none", "-i", str(cloud.key), "-o", "StrictHostKeyChecking=no"]
+    options += ["-o", "UserKnownHostsFile=/dev/null"]
+    through = subprocess.run(
+        ["ssh", *options, f"admin@{host.name}", "id -un"], text=True, capture_output=True
+    )
+    assert through.stdout == "admin\n"
+    git = subprocess.run(["ssh", "-T", *options, "git@git.lab"], text=True, capture_output=True)
+    assert "Permission denied" in git.stderr
+
+
+def test_interactive_shell_has_a_terminal(host: LabHost) -> None:
+    typed = subprocess.run(
+        ["script", "--quiet", "--command", f"ssh {host.name}", "/dev/null"],
+        input="tty; hostname; exit 4\n",
+        text=True,
+        capture_output=True,
+    )
+    assert "/dev/pts/" in typed.stdout
+    assert f"ip-{host.address.replace('.', '-')}" in typed.stdout
+
+
 def test_back_door_tells_the_truth(host: LabHost) -> None:
     assert host.run("cat; exit 3", check=False, input="in").stdout == "in"
     with pytest.raises(LabError, match="status 3 of: echo why; exit 3\nwhy"):
@@ -160,6 +182,11 @@ def test_reboot(cloud: Cloud, own: LabHost) -> None:
 def test_power_cut(cloud: Cloud, own: LabHost) -> None:
     own.run("echo kept >/var/kept; sync")
     own.kill()
+    dark = own.run("true", check=False)
+    assert (dark.returncode, dark.stderr) == (
+        255,
+        f"ssh: {own.address}: no machine runs at {own.address}\n",
+    )
     assert not cloud.reachable(own)
     assert cloud.state(own) == "running"  # as EC2 says for hours when the hardware has died
     own.reboot()
