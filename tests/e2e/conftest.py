@@ -18,6 +18,7 @@ from demo.failure import DemoError
 from demo.repository import Repository
 from demo.stack import Stack
 from lab.client import Lab, LabHost
+from lab.errors import LabError
 
 CANARY = "canary-7f3a9c"
 UP = ("up", "--yes", "--skip-preview")
@@ -130,9 +131,12 @@ class Site:
 
 
 def wait_until(what: str, true: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for something that must come; it fails with its name."""
+    """Wait for something that must come, on a machine that may be booting; it fails with its name."""
     end = time.monotonic() + seconds
-    while not true():
+    while True:
+        with contextlib.suppress(LabError):
+            if true():
+                return
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
         time.sleep(0.2)
 
