@@ -131,7 +131,7 @@ class Site:
 
 
 def wait_until(what: str, true: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for something that must come, on a machine that may be booting; it fails with its name."""
+    """Wait for something that must come, also on a machine that boots; it fails with its name."""
     end = time.monotonic() + seconds
     while True:
         with contextlib.suppress(LabError):
