@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import apt, database, paths, tools
+from lab import apt, database, kernel, paths, tools
 from lab.errors import LabError
 
 RECIPE = paths.package() / "image"
@@ -90,7 +90,13 @@ def _build(image: Image, configuration: apt.Apt) -> None:
     command = [*namespace, "mmdebstrap", *options]
     command += [configuration.suite, str(image.root), str(sources)]
     with log.open("wb") as output:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=kernel.die_with_parent,  # or it would go on building for nobody
+        )
     if done.returncode:
         raise LabError(
             f"lab: mmdebstrap failed with status {done.returncode}; the end of what it said:\n"

@@ -145,8 +145,18 @@ class Machine:
         network.unplug(self.name, self.address)
         network.plug(self.name, self.address)
         self._group.create()
-        self._notifications = _Notifications(self.name)
-        self._process = subprocess.Popen(
+        with _Notifications(self.name) as notifications:
+            self._process = self._spawn()
+            leader = notifications.leader(self._process)
+        if leader is None or not self._obeys(leader):
+            self._process.kill()
+            self._process.wait()
+            self._clear()
+            raise LabError(f"lab: {self.name} did not boot:\n{self.console()}")
+        (self._directory / "leader").write_text(f"{leader}\n")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             ["sh", "-c", JOIN, "sh", *self._nspawn()],
             env={
                 "PATH": os.environ["PATH"],
@@ -158,27 +168,16 @@ class Machine:
             stdout=self._console.open("ab"),
             stderr=subprocess.STDOUT,
         )
-        leader = self._notifications.leader(self._process)
-        if leader is None or not self._obeys(leader):
-            self._process.kill()
-            self._process.wait()
-            self._clear()
-            raise LabError(f"lab: {self.name} did not boot:\n{self.console()}")
-        (self._directory / "leader").write_text(f"{leader}\n")
 
     def _obeys(self, leader: int) -> bool:
         """Wait until PID 1 has become systemd: before that, an order to stop would get lost."""
         end = time.monotonic() + FIRST_SIGN
-        while time.monotonic() < end:
-            try:
-                status = Path(f"/proc/{leader}/status").read_text()
-            except OSError:
+        sign = Path(f"/proc/{leader}/root/run/systemd/private")  # made after its signal handlers
+        while not sign.exists():
+            if time.monotonic() > end or not Path(f"/proc/{leader}").exists():
                 return False
-            waiting_for = re.search(r"SigBlk:\s*(\w+)", status)
-            if waiting_for and int(waiting_for[1], 16) >> (HALT - 1) & 1:
-                return True
             time.sleep(0.01)
-        return False
+        return True
 
     def _nspawn(self) -> list[str]:
         return [
@@ -205,7 +204,6 @@ class Machine:
 
     def _clear(self) -> None:
         (self._directory / "leader").unlink(missing_ok=True)
-        self._notifications.close()
         network.unplug(self.name, self.address)
         self._group.remove()
 
@@ -227,14 +225,21 @@ class Machine:
 
 
 class _Notifications:
-    """The socket on which nspawn says what became of the machine."""
+    """The socket on which nspawn says what became of the machine.
+
+    It must be closed once the leader is known: nspawn passes on what the machine's systemd reports,
+    and both would stop as soon as nobody empties the queue.
+    """
 
     def __init__(self, name: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{name}")  # no file: the name is the lab's network's own
         self._socket.settimeout(0.1)
 
-    def close(self) -> None:
+    def __enter__(self) -> _Notifications:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._socket.close()
 
     def leader(self, process: subprocess.Popen[bytes]) -> int | None:
