@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 
 from lab.errors import LabError
@@ -35,6 +36,8 @@ def main(argv: list[str]) -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _act(action: str, command: list[str], argv: list[str]) -> int:
