@@ -6,9 +6,12 @@ half, its name is a lock that dies with it, and systemd starts the recovery what
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +49,15 @@ def submit(layout: Layout, text: str, system: System) -> tuple[int, str]:
     number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
     storage.directory(layout.run, 0o700)
     storage.directory(layout.logs, 0o700)
-    request, result = layout.run / f"request-{number}", layout.run / f"result-{number}"
+    result = layout.run / f"result-{number}"
     log = layout.logs / f"release-{number}.log"
-    storage.write(request, text)
     storage.write(log, "")
     try:
-        said = _run_unit(layout, manifest, request, result, log, system)
+        with _passed(text) as request:
+            said = _run_unit(layout, manifest, request, result, log, system)
         none = {"ok": False, "phase": "start", "reason": said or "it left no result"}
         outcome = storage.read_json(result, {**none, "state": f"see `{layout.recover_unit}`"})
     finally:
-        storage.remove(request)
         storage.remove(result)
     return _told(manifest, outcome, log)
 
@@ -86,10 +88,20 @@ def killed(layout: Layout, result: Path, state: str) -> None:
     storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})
 
 
+@contextlib.contextmanager
+def _passed(text: str) -> Iterator[str]:
+    """A path to the text, secrets included, that goes with this process, however that ends."""
+    handle = os.memfd_create("request")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{handle}"
+
+
 def _run_unit(
     layout: Layout,
     manifest: ReleaseManifest,
-    request: Path,
+    request: str,
     result: Path,
     log: Path,
     system: System,
@@ -113,7 +125,7 @@ def _run_unit(
 
 
 def _systemd_run(
-    layout: Layout, manifest: ReleaseManifest, request: Path, result: Path, log: Path
+    layout: Layout, manifest: ReleaseManifest, request: str, result: Path, log: Path
 ) -> list[str]:
     longest = max([p.grace for p in manifest.processes] + [0])
     limit = FETCH_LIMIT + BUILD_LIMIT + 2 * longest + manifest.gate_seconds + 600

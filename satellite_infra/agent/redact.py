@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 SHORTEST = 4  # a shorter value is a part of ordinary words
 
@@ -25,6 +26,20 @@ class Redactor:
 
 
 def _spellings(value: str) -> Iterable[str]:
-    found: set[str] = {value, json.dumps(value)[1:-1], quote(value, safe=""), repr(value)[1:-1]}
-    found.update(line.strip() for line in value.splitlines())  # a log is read line by line
+    parts = {value, *(line.strip() for line in value.splitlines())}  # a log is read line by line
+    with contextlib.suppress(ValueError):
+        parts.add(urlsplit(value).password or "")
+    found = {spelling for part in parts for spelling in _escaped(part)}
     return [text for text in found if len(text) >= SHORTEST]
+
+
+def _escaped(text: str) -> Iterable[str]:
+    inner = json.dumps(text, ensure_ascii=False)[1:-1]
+    return (
+        *(text, quote(text, safe=""), repr(text)[1:-1]),
+        *(json.dumps(text)[1:-1], inner, re.sub(r"#(?=[{$@])", r"\\#", inner)),  # JSON, Ruby
+        *(
+            text.replace("'", q) for q in ("'\\''", "'\"'\"'")
+        ),  # `set -x` and `export -p` of a shell
+        re.sub(r'([\\"$`])', r"\\\1", text),
+    )

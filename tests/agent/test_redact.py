@@ -19,11 +19,18 @@ from satellite_infra.agent.redact import Redactor
         ("s3cr3t/+", quote("s3cr3t/+", safe="")),
         ('quo"ted', json.dumps('quo"ted')[1:-1]),
         ("line one\nline two", "line two"),
+        ("pa\"$'`x", "'pa\"$'\\''`x'"),  # set -x of bash
+        ("pa\"$'`x", "'pa\"$'\"'\"'`x'"),  # export -p of dash
+        ("pa\"$'`x", '"pa\\"\\$\'\\`x"'),  # export -p of bash
+        ('pä"#{x}', '"pä\\"\\#{x}"'),  # inspect of Ruby
+        ("postgres://me:s3cr3t@db/app", "s3cr3t"),
         ("pässword", "p\\u00e4ssword"),
     ],
 )
 def test_each_spelling_is_replaced_by_the_name(value: str, printed: str) -> None:
-    assert Redactor({"TOKEN": value})(f"a {printed} b") == "a [TOKEN] b"
+    quote_ = printed[0] if printed[0] in "'\"" else ""
+    shown = Redactor({"TOKEN": value})(f"a {printed} b")
+    assert shown == f"a {quote_}[TOKEN]{quote_} b"
 
 
 def test_the_longest_value_wins() -> None:
