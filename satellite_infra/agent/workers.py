@@ -7,6 +7,7 @@ cleanly, or when the jobs it held were given back.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -132,7 +133,7 @@ def ended(layout: Layout, type_: str, number: int, system: System) -> None:
     """Called by systemd after a worker ended: forget a clean end, have other ends reaped."""
     dead = [n for n in notes(layout) if (n.type, n.number) == (type_, number) and not n.alive()]
     clean = (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0")
-    if clean:
+    if clean and not outlived(dead):
         for note in dead:
             storage.remove(layout.notes / f"{note.name}.json")
     elif dead:
@@ -143,6 +144,10 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
     """Give back the jobs of every dead worker, and forget it; False when it could not be done."""
     done = True
     dead = [note for note in notes(layout) if not note.alive()]
+    for name in sorted(outlived(dead)):
+        say(f"{name}: ended, but processes that it started still run, maybe its job")
+        dead = [note for note in dead if note.name != name]
+        done = False
     for release in dict.fromkeys(note.release for note in dead):
         mine = [note.name for note in dead if note.release == release]
         for some in (mine[n : n + TOGETHER] for n in range(0, len(mine), TOGETHER)):
@@ -175,6 +180,16 @@ def give_back(layout: Layout, release: str, names: Sequence[str], system: System
         stdin=template("unlock_delayed_job.rb"),
         timeout=60,
     )
+
+
+def outlived(dead: Sequence[Note]) -> set[str]:
+    """The names that processes still carry whose worker has ended, such as the child of a shell."""
+    marks = {f"WORKER_NAME={note.name}".encode(): note.name for note in dead}
+    found: set[str] = set()
+    for path in Path("/proc").glob("[0-9]*/environ") if marks else ():
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found.update(marks[pair] for pair in path.read_bytes().split(b"\0") if pair in marks)
+    return found
 
 
 def boot_id() -> str:

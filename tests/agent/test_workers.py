@@ -95,6 +95,27 @@ def test_jobs_of_the_dead_are_given_back_together_and_of_the_living_never(
     assert names(layout) == [NOTE.name]
 
 
+def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
+    layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell ends at once on SIGTERM; the program that it started finishes its job."""
+    write(layout, replace(NOTE, name="shell.1", started="1"), replace(NOTE, name="b.1", boot="old"))
+    with subprocess.Popen(["sleep", "60"], env={"WORKER_NAME": "shell.1"}) as child:
+        said: list[str] = []
+        assert not workers.reap(layout, adapter, said.append)  # systemd starts it again
+        assert said == ["shell.1: ended, but processes that it started still run, maybe its job"]
+        assert adapter.heard == [(["b.1"], "r1")]
+        monkeypatch.setenv("EXIT_CODE", "exited")
+        monkeypatch.setenv("EXIT_STATUS", "0")
+        workers.ended(layout, "worker", 1, adapter)
+        assert adapter.calls == [("start", "--no-block", "satellite-shop-reap.service")]
+        assert names(layout) == ["shell.1"]
+        child.kill()
+    assert workers.reap(layout, adapter, lambda _: None)
+    assert adapter.heard[1:] == [(["shell.1"], "r1")]
+    assert names(layout) == []
+
+
 def test_while_the_queue_does_not_answer_the_dead_are_remembered(
     layout: Layout, adapter: Adapter
 ) -> None:
