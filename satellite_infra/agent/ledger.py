@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ class Ledger:
         return found
 
     def record(self, outcome: str, **details: Any) -> None:
-        """Add a line to the history; `details` hold no secret."""
+        """Add a line to the history, if the disk has room; `details` hold no secret."""
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = {"at": at, "outcome": outcome, **details}
-        storage.append(self.layout.history, json.dumps(line, sort_keys=True))
+        with contextlib.suppress(OSError):
+            storage.append(self.layout.history, json.dumps(line, sort_keys=True))
