@@ -31,7 +31,7 @@ def encryption(
 
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
-    for rule in (hosts, overrides, rolling, login, network, egress, tags):
+    for rule in (users, hosts, overrides, rolling, login, network, egress, tags):
         yield from rule(settings)
     for key, how in required(settings):
         if key not in broken:
@@ -79,6 +79,12 @@ def named_hosts(s: Settings) -> Iterator[str]:
     for name in (name for name in s.roll if name not in names):
         rule = f"should hold only this stack's instances{did_you_mean(name, names)}"
         yield line(["roll"], rule, name)
+
+
+def users(s: Settings) -> Iterator[str]:
+    """Jobs do not run as somebody who may use sudo."""
+    if s.app in {s.ssh_user, "root", *(host.user for host in s.hosts.values())}:
+        yield line(["app"], "should have another name than root and the login users", s.app)
 
 
 def hosts(s: Settings) -> Iterator[str]:

@@ -22,6 +22,7 @@ from .system import CommandError, Say, System
 APT_LIMIT = 1800  # seconds
 # needrestart would restart services, workers among them, after any apt run (Ubuntu 24.04's default)
 APT_ENV = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+REPAIR = ("dpkg", "--force-confdef", "--force-confold", "--configure", "-a")
 ALWAYS = ("git", "openssh-client", "ca-certificates", "tar")
 
 
@@ -53,7 +54,7 @@ class Bootstrap:
             ("units", self.units),
         ]
         changed = []
-        with storage.locked(self.layout.run / "bootstrap"):
+        with storage.locked(self.layout.run.parent / "bootstrap"):  # apps share the agent, and apt
             for name, step in steps:
                 try:
                     if step():
@@ -80,14 +81,24 @@ class Bootstrap:
         present = {line.split()[0] for line in text.splitlines() if line.endswith(" installed")}
         missing = [name for name in wanted if name not in present]
         if missing:
+            install = ("install", "--no-install-recommends", "--", *missing)
             self._apt("update")
-            self._apt("install", "--no-install-recommends", "--", *missing)
+            try:
+                self._apt(*install)
+            except CommandError:  # after a power cut in the middle of dpkg, apt refuses until this
+                self.system.run(REPAIR, self.say, env=APT_ENV, timeout=APT_LIMIT)
+                self._apt(*install)
         return bool(missing)
 
     def user(self) -> bool:
         """The app's own user, without a password."""
         try:
-            pwd.getpwnam(self.manifest.app)
+            entry = pwd.getpwnam(self.manifest.app)
+            if entry.pw_dir != str(self.layout.home):  # root, mail, backup: not ours to run jobs as
+                raise ValueError(
+                    f"{entry.pw_name} is a user of this machine already, with the home "
+                    f"{entry.pw_dir}: choose another satellite:app"
+                )
             return False
         except KeyError:
             argv = ["useradd", "--create-home", "--home-dir", str(self.layout.home)]

@@ -192,6 +192,11 @@ def test_is_accepted(changed: dict[str, Any]) -> None:
             {"instance_type": "large"},
             "instance_type: should be an instance type such as t3.small, got large",
         ),
+        (
+            {"app": "admin"},
+            "app: should have another name than root and the login users, got admin",
+        ),
+        ({"app": "root"}, "app: should have another name than root and the login users, got root"),
         ({"vpc_id": "vpc-01234567"}, "subnet_id: is missing: vpc_id and subnet_id go together"),
         ({"tags": {"label": "x"}}, "tags/label: should have another name: satellite sets this tag"),
         ({"tags": {"aws:x": "y"}}, "tags/aws:x: should be 1 to 128 characters, no aws: first"),
