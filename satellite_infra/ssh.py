@@ -43,7 +43,7 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def reach(settings: Settings, host: Host, what: str) -> pulumi.Resource:
+def reach(settings: Settings, host: Host, what: str) -> pulumi.CustomResource:
     """Check that the host answers as itself, before it is sent something new (`what`: a digest)."""
     return local.Command(
         f"{host.name}-reach",
@@ -76,13 +76,24 @@ def copy_agent(settings: Settings, host: Host, agent: AgentBundle, after: After)
     )
 
 
-def run(settings: Settings, host: Host, name: str, task: Task, after: After) -> pulumi.Resource:
-    """Run the agent on the host; create, change and another machine are the same thing."""
+def run(
+    settings: Settings,
+    host: Host,
+    name: str,
+    task: Task,
+    after: After,
+    **known: pulumi.Input[str],
+) -> pulumi.Resource:
+    """Run the agent on the host; create, change and another machine are the same thing.
 
-    def bundle(machine: str) -> str:
-        return json.dumps({"machine": machine, **task.secrets})
+    A change of what is `known` only at run time is a change, too.
+    """
 
-    stdin: pulumi.Output[str] = pulumi.Output.secret(host.machine.apply(bundle))
+    def bundle(found: dict[str, str]) -> str:
+        return json.dumps({**found, **task.secrets})
+
+    everything = pulumi.Output.all(machine=host.machine, **known)
+    stdin: pulumi.Output[str] = pulumi.Output.secret(everything.apply(bundle))
     return remote.Command(
         f"{host.name}-{name}",
         connection=_connection(settings, host),
@@ -103,6 +114,7 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
             TITLE=f"Drain {settings.app} on {host.name}",
             AGENT=AGENT,
             APP=shlex.quote(settings.app),
+            HOST=shlex.quote(host.name),
             MACHINE=shlex.quote(machine),
         )
     )

@@ -65,19 +65,26 @@ def roll_out(
     The order hangs on the commands themselves: an empty component would lose it.
     """
     alive = [host for host in hosts if not host.lost]
-    reached = {h.name: [ssh.reach(settings, h, plan[h.name].digest)] for h in alive}
+    reached = {h.name: ssh.reach(settings, h, plan[h.name].digest) for h in alive}
     # a host that was never reached has nothing to drain, and must not block its own removal
-    drains = {h.name: ssh.drain(settings, h, reached.get(h.name, [])) for h in hosts}
+    drains = {
+        h.name: ssh.drain(settings, h, [reached[h.name]] if h.name in reached else [])
+        for h in hosts
+    }
     # nothing is changed while a host is out of reach
-    before: Resources = [resource for found in reached.values() for resource in found]
+    before: Resources = list(reached.values())
     for batch in batches(alive, settings.max_unavailable, set(settings.roll)):
         released: Resources = []
         for host in batch:
             tasks = plan[host.name]
-            copied = ssh.copy_agent(settings, host, agent, [*reached[host.name], *before])
+            copied = ssh.copy_agent(settings, host, agent, [reached[host.name], *before])
             prepared = ssh.run(settings, host, "bootstrap", tasks.prepare, [copied, *before])
             needs = [prepared, drains[host.name]]
-            released.append(ssh.run(settings, host, "release", tasks.run, needs))
+            # after an update that failed or was killed the engine knows only what was there before,
+            # and would visit nobody on the way back; but who was reached for more is visited again
+            visit = reached[host.name].id
+            run = ssh.run(settings, host, "release", tasks.run, needs, visit=visit)
+            released.append(run)
         before = released
 
 

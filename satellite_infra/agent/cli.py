@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Callable
@@ -18,6 +20,7 @@ Verb = Callable[[argparse.Namespace], int]
 
 def main(argv: list[str]) -> int:
     """Run one verb; 0 when what it says is true now, 1 with one clear message when not."""
+    os.umask(0o022)  # a login's may be 077, and the app's user must get into what is made here
     # always first: a sender whose input is left unread fails at random and shows no message
     text = (
         sys.stdin.read() if argv[:1] and argv[0] in ("bootstrap", "release", "release-job") else ""
@@ -67,7 +70,7 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 
 def _drain(arguments: argparse.Namespace) -> int:
-    print(drain.drain(Layout(arguments.app), arguments.machine, System(), _say))
+    print(drain.drain(Layout(arguments.app), arguments.host, arguments.machine, System(), _say))
     return 0
 
 
@@ -103,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("bootstrap", _bootstrap, "Prepare this machine; manifest and secrets come on stdin.")
     add("release", _release, "Run a release; manifest and secrets come on stdin.")
-    add("drain", _drain, "End all workers, if this is that machine.", "app", "machine")
+    add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
     add("status", _status, "Say what this host runs, as JSON.", "app")
     add("release-job", _release_job, "The release itself, as a unit of systemd.", "app", "result")
     recover = add("recover", _recover, "Finish or undo an interrupted release.", "app")
@@ -118,4 +121,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    with contextlib.suppress(OSError):  # a full disk takes no log, and must not stop the way back
+        print(line, flush=True)

@@ -9,13 +9,17 @@ from .ledger import Ledger
 from .system import Say, System
 
 
-def drain(layout: Layout, machine: str, system: System, say: Say) -> str:
-    """End all workers of the app on that machine; on another behind its address, nothing."""
+def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> str:
+    """End all workers of the app on that machine; on another behind its address, nothing.
+
+    A host that goes on under another name is another, too: its new one has just been released to.
+    """
     if not layout.identity.is_file():
         return "not prepared: nothing to drain"
-    found = Ledger(layout).identity()["machine"]
-    if found != machine:
-        return f"this is machine {found}, not {machine}: nothing to drain"
+    found = Ledger(layout).identity()
+    if (found["host"], found["machine"]) != (host, machine):
+        here = f"{found['host']}, machine {found['machine']}"
+        return f"this is {here}, not {host}, machine {machine}: nothing to drain"
     _end_release(layout, system, say)
     with storage.locked(layout.lock):
         # not again at the next boot, should the machine be rebooted before it is terminated

@@ -16,12 +16,12 @@ def test_all_workers_end_and_do_not_come_back_at_boot(
 ) -> None:
     wanted = request(origin, origin.commit())
     Release(layout, system, lambda _: None).run(wanted)
-    assert drain(layout, "m", system, lambda _: None) == "drained, 2 workers ended"
+    assert drain(layout, "h", "m", system, lambda _: None) == "drained, 2 workers ended"
     assert system.running() == {}
     assert not (layout.units / "multi-user.target.wants" / layout.target).exists()
     last = json.loads(layout.history.read_text().splitlines()[-1])
     assert (last["outcome"], last["workers"]) == ("drained", 2)
-    assert drain(layout, "m", system, lambda _: None) == "drained, 0 workers ended"
+    assert drain(layout, "h", "m", system, lambda _: None) == "drained, 0 workers ended"
     # a host that comes back into the stack runs again
     Release(layout, system, lambda _: None).run(wanted)
     assert len(system.running()) == 2
@@ -32,11 +32,14 @@ def test_another_machine_behind_the_address_is_left_alone(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:
     Release(layout, system, lambda _: None).run(request(origin, origin.commit()))
-    said = drain(layout, "i-old", system, lambda _: None)
-    assert said == "this is machine m, not i-old: nothing to drain"
+    said = drain(layout, "h", "i-old", system, lambda _: None)
+    assert said == "this is h, machine m, not h, machine i-old: nothing to drain"
+    # an existing host under another name: its machine number is the same
+    said = drain(layout, "old-name", "m", system, lambda _: None)
+    assert said == "this is h, machine m, not old-name, machine m: nothing to drain"
     assert len(system.running()) == 2
 
 
 def test_a_machine_that_was_never_prepared(layout: Layout, system: FakeSystem) -> None:
     storage.remove(layout.identity)
-    assert drain(layout, "m", system, lambda _: None) == "not prepared: nothing to drain"
+    assert drain(layout, "h", "m", system, lambda _: None) == "not prepared: nothing to drain"

@@ -131,8 +131,17 @@ def test_an_existing_host_is_prepared_again_when_its_machine_is_another(pair: Si
     pair.up()
     assert '"machine": "2"' in rented.run(identity).stdout
     assert pair.host(1).ssh_logins() == logins
+    # under another name it goes on: the drain of the old name is not for the new one's workers
     pair.unset("hosts.rented")
+    pair.put("hosts.office.address", rented.address)
+    pair.put("hosts.office.user", "admin")
+    pair.put("hosts.office.host_key", " ".join(key[:2]))
     pair.up()
+    assert '"host": "office"' in rented.run(identity).stdout
+    assert len(pair.workers(rented)) == 2
+    pair.unset("hosts.office")
+    pair.up()
+    assert pair.workers(rented) == {}
 
 
 def test_the_canary_is_nowhere_but_in_its_file_and_the_workers(pair: Site) -> None:

@@ -130,7 +130,7 @@ def test_bad_release_leaves_the_old_one_running(
 
 
 def test_engine_killed_in_mid_release(plain: Site) -> None:
-    good(plain)
+    old = good(plain)
     host = plain.host(1)
     plain.put("build[0]", "sleep 4")
     new = plain.repository.commit({"number": "engine killed"})
@@ -147,6 +147,11 @@ def test_engine_killed_in_mid_release(plain: Site) -> None:
     assert plain.runs_from(host) == {new}
     plain.pulumi("cancel", "--yes")
     plain.unset("build")
+    # the engine's state never knew of another release than the old one: the way back is real
+    plain.put("revision", old)
+    plain.up()
+    assert [plain.runs_from(each) for each in plain.hosts()] == [{old}] * 3
+    plain.unset("revision")
     good(plain)
 
 

@@ -122,7 +122,8 @@ def test_batches_wait_for_the_releases_before_them() -> None:
         own, machine = f"worker-{n}", {f"worker-{n}"}
         assert after(ran, f"{own}-agent") == waits | {f"{own}-reach"} | machine
         assert after(ran, f"{own}-bootstrap") == waits | {f"{own}-agent"} | machine
-        assert after(ran, f"{own}-release") == {f"{own}-bootstrap", f"{own}-drain"} | machine
+        steps = {f"{own}-{step}" for step in ("reach", "bootstrap", "drain")}
+        assert after(ran, f"{own}-release") == steps | machine
         rules = {"ssh-from-203.0.113.0-24", "out-all-to-0.0.0.0-0", "out-all-to----0"}
         assert after(ran, f"{own}-drain") == rules | {f"{own}-reach"} | machine
         assert after(ran, f"{own}-reach") == rules | machine

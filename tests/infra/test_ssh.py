@@ -89,6 +89,10 @@ def test_the_text_holds_no_secret_and_begins_with_what_it_does() -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_drain_of_a_host_without_an_agent_is_nothing(host: Path, shell: str) -> None:
     text = (HERE / "run_drain.sh").read_text().replace("@APP@", "shop").replace("@MACHINE@", "i-1")
+    text = text.replace("@HOST@", "worker-1")
     assert sent(host, text.replace("@AGENT@", "./none"), shell).returncode == 0
     done = sent(host, text.replace("@AGENT@", "./agent"), shell, STATUS="3")
-    assert (done.returncode, done.stdout) == (3, "agent drain --app shop --machine i-1\n")
+    assert (done.returncode, done.stdout) == (
+        3,
+        "agent drain --app shop --host worker-1 --machine i-1\n",
+    )
