@@ -57,7 +57,7 @@ def reach(target: Target, pause: float = 2.0) -> None:
     end = time.monotonic() + target.seconds
     while True:
         left = end - time.monotonic()
-        problem = _no_banner(target, min(TRY, left))
+        problem = _no_banner(target, max(min(TRY, left), 0.1))
         if not problem:
             shown = _shown_keys(target, max(min(TRY, end - time.monotonic()), 1))
             if target.host_key in shown:
