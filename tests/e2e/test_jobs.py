@@ -87,6 +87,22 @@ def test_jobs_of_a_killed_worker_are_given_back_at_once(shop: Site) -> None:
     ).stdout
 
 
+def test_a_job_behind_a_shell_is_not_given_back_while_it_runs(shop: Site) -> None:
+    """The shell ends at once when it is told to; its child finishes the job, which is still its."""
+    shop.put("processes.worker.command", "true; bundle exec ruby worker.rb; true")
+    shop.up()
+    empty(shop)
+    enqueue(shop, 8, 6)
+    wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
+    shop.repository.commit({"note": "behind a shell"})
+    shop.up()
+    wait_until("all jobs are done", lambda: report(shop).done == 8)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), 0)
+    shop.unset("processes.worker.command")
+    shop.up()
+
+
 def test_jobs_of_a_host_whose_power_was_cut_are_given_back_at_boot(shop: Site) -> None:
     empty(shop)
     enqueue(shop, 8, 6)
