@@ -70,6 +70,34 @@ def test_a_dead_host_blocks_destroy_until_it_is_declared_lost(pair: Site) -> Non
     pair.unset("hosts.pair-1.lost")
 
 
+def test_an_instance_that_somebody_terminated_is_parted_with_after_a_refresh_too(
+    pair: Site,
+) -> None:
+    gone = pair.host(2)
+    pair.lab.ec2.terminate_instances(InstanceIds=[gone.instance_id])
+    terminated = pair.lab.ec2.get_waiter("instance_terminated")
+    terminated.wait(InstanceIds=[gone.instance_id], WaiterConfig={"Delay": 1})
+    # somebody else has its address now
+    other = pair.lab.ec2.run_instances(
+        ImageId=os.environ["LAB_AMI"],
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=pair.lab.ec2.describe_instances(InstanceIds=[pair.host(1).instance_id])[
+            "Reservations"
+        ][0]["Instances"][0]["SubnetId"],
+        PrivateIpAddress=gone.address,
+    )["Instances"][0]["InstanceId"]
+    pair.pulumi("refresh", "--yes")
+    pair.fails(*UP)  # its old machine cannot be drained
+    pair.put("hosts.pair-2.lost", "true")
+    pair.up()
+    pair.unset("hosts.pair-2")
+    pair.up()
+    assert len(pair.workers(pair.host(2))) == 2
+    assert pair.host(2).address != gone.address
+    pair.lab.ec2.terminate_instances(InstanceIds=[other])
+
+
 def test_a_host_that_does_not_answer_is_named_before_anything_changes(pair: Site) -> None:
     pair.put("reach_seconds", "6")
     first, second = pair.hosts()
