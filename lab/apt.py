@@ -17,7 +17,6 @@ from lab.errors import LabError
 LOOPBACK_NAME = "outside.lab"  # what a machine calls the loopback address of the machine around it
 SUFFIXES = ("", "-updates", "-security", "-backports", "/updates")
 MIRROR_PATHS = re.compile(r"/(debian|debian-security|ubuntu|ubuntu-ports)/?$|/archive/debian")
-VENDOR_HOSTS = (".debian.org", ".ubuntu.com")
 KEPT_SETTINGS = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
 ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
@@ -128,9 +127,7 @@ def of_distribution(sources: Iterable[Source], codename: str) -> list[Source]:
     fitting = [s for s in sources if wanted.issuperset(s.suites) and "main" in s.components]
 
     def usual(source: Source) -> bool:
-        url = urlsplit(source.uri)
-        vendor = f".{url.hostname}".endswith(VENDOR_HOSTS)
-        return vendor or MIRROR_PATHS.search(url.path) is not None
+        return MIRROR_PATHS.search(urlsplit(source.uri).path) is not None
 
     return [s for s in fitting if usual(s)] or fitting
 
@@ -171,7 +168,7 @@ def configure(
     if not sources:
         raise LabError(
             f"lab: no http or https apt source for {codename!r} found in /etc/apt; add one:\n"
-            f"  deb http://deb.debian.org/debian {codename} main"
+            f"  deb http://m.example.com/debian {codename} main"
         )
     lines = ['Acquire::Languages "none";', 'APT::Install-Recommends "false";']
     lines += [f'{name} "{settings[name]}";' for name in KEPT_SETTINGS if name in settings]

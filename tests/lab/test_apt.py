@@ -13,13 +13,13 @@ from lab.errors import LabError
 DEBIAN = """\
 Types: deb
 # a comment
-URIs: http://deb.debian.org/debian
+URIs: http://m.example.com/debian
 Suites: bookworm bookworm-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb deb-src
-URIs: http://deb.debian.org/debian-security
+URIs: http://m.example.com/debian-security
 Suites: bookworm-security
 Components: main
 
@@ -30,8 +30,8 @@ Suites: bookworm
 Components: main
 """
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-MAIN = Source("http://deb.debian.org/debian", ("bookworm", "bookworm-updates"), ("main",), KEYRING)
-SECURITY = Source("http://deb.debian.org/debian-security", ("bookworm-security",), ("main",))
+MAIN = Source("http://m.example.com/debian", ("bookworm", "bookworm-updates"), ("main",), KEYRING)
+SECURITY = Source("http://m.example.com/debian-security", ("bookworm-security",), ("main",))
 
 
 def test_deb822() -> None:
@@ -51,12 +51,12 @@ def test_deb822_with_an_armoured_key() -> None:
 def test_one_line() -> None:
     text = """
 # deb http://commented.example.com/debian bookworm main
-deb http://deb.debian.org/debian bookworm main contrib # the rest
-deb-src http://deb.debian.org/debian bookworm main
+deb http://m.example.com/debian bookworm main contrib # the rest
+deb-src http://m.example.com/debian bookworm main
 deb [arch=x signed-by=/etc/apt/m.gpg trusted=yes] https://m.example.com/debian bookworm main
 """
     assert apt.one_line(text) == [
-        Source("http://deb.debian.org/debian", ("bookworm",), ("main", "contrib")),
+        Source("http://m.example.com/debian", ("bookworm",), ("main", "contrib")),
         Source(
             "https://m.example.com/debian",
             ("bookworm",),
@@ -69,11 +69,11 @@ deb [arch=x signed-by=/etc/apt/m.gpg trusted=yes] https://m.example.com/debian b
 
 def test_only_the_distribution_counts() -> None:
     others = [
-        Source("https://apt.releases.hashicorp.com", ("bookworm",), ("main",)),
-        Source("https://download.docker.com/linux/debian", ("bookworm",), ("stable",)),
-        Source("https://packages.cloud.google.com/apt", ("cloud-sdk-bookworm",), ("main",)),
-        Source("https://packages.microsoft.com/debian/12/prod", ("bookworm",), ("main",)),
-        Source("http://deb.debian.org/debian", ("trixie",), ("main",)),
+        Source("https://apt.example.org", ("bookworm",), ("main",)),
+        Source("https://download.example.org/linux/debian", ("bookworm",), ("stable",)),
+        Source("https://packages.example.org/apt", ("cloud-sdk-bookworm",), ("main",)),
+        Source("https://more.example.org/debian/12/prod", ("bookworm",), ("main",)),
+        Source("http://m.example.com/debian", ("trixie",), ("main",)),
     ]
     assert apt.of_distribution([*others, MAIN, SECURITY], "bookworm") == [MAIN, SECURITY]
 
@@ -124,7 +124,7 @@ def test_configuration() -> None:
             'Acquire::Check-Valid-Until "false";\n'
         ),
         keyrings=(Path(KEYRING),),
-        relays=(Relay("deb.debian.org", "deb.debian.org", 80),),
+        relays=(Relay("m.example.com", "m.example.com", 80),),
     )
 
 
@@ -145,7 +145,7 @@ def test_a_proxy_is_all_that_the_relay_reaches(
 
 
 def test_no_source_says_what_to_add() -> None:
-    with pytest.raises(LabError, match=r"deb http://deb\.debian\.org/debian bookworm main"):
+    with pytest.raises(LabError, match=r"deb http://m\.example\.com/debian bookworm main"):
         apt.configure("bookworm", [Source("cdrom:x", ("bookworm",), ("main",))], {}, {})
 
 
