@@ -27,7 +27,7 @@ def converge(
     """Make the workers run `target`, or none; without `wait` systemd is only told what to do."""
     if target is not None and not (layout.releases / target.release).is_dir():
         raise MissingReleaseError(f"{layout.releases / target.release} is not there")
-    longest = _longest_grace(layout, target)
+    longest = longest_grace(layout, target)
     write_units(layout, target, system)
     switch(layout, target)
     touched = restart(layout, target, system, say)
@@ -133,7 +133,7 @@ def _is_right(
     return note.pid == unit.pid and note.shape == wanted[name]
 
 
-def _longest_grace(layout: Layout, target: Target | None) -> int:
+def longest_grace(layout: Layout, target: Target | None = None) -> int:
     """Seconds that the slowest worker may take to end, old formation and new."""
     graces = [p.grace for p in target.manifest.processes] if target else []
     texts = (path.read_text("utf-8") for path in _templates(layout))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import storage, workers
-from .converge import MARGIN, POLL
+from .converge import MARGIN, POLL, longest_grace
 from .layout import Layout
 from .ledger import Ledger
 from .system import Say, System
@@ -49,13 +49,7 @@ def _end_release(layout: Layout, system: System, say: Say) -> None:
 
 def _wait(layout: Layout, units: list[str], system: System) -> None:
     """Until all have ended; systemd sees to each one's grace, so this limit is for its hanging."""
-    texts = (
-        path.read_text("utf-8") for path in layout.units.glob(f"satellite-{layout.app}.*@.service")
-    )
-    lines = [
-        line for text in texts for line in text.split("\n") if line.startswith("TimeoutStopSec=")
-    ]
-    limit = max([int(line.partition("=")[2]) for line in lines] + [0]) + MARGIN
+    limit = longest_grace(layout) + MARGIN
     end = system.now() + limit
     while any(unit.active not in ("inactive", "failed") for unit in system.units(units).values()):
         if system.now() > end:
