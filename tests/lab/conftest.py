@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,21 @@ def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.1)
     return value
+
+
+def cgroups_of(name: str) -> list[str]:
+    """Every cgroup of that name; os.walk passes over those that vanish meanwhile."""
+    walk = os.walk("/sys/fs/cgroup")
+    return [f"{folder}/{name}" for folder, inner, _ in walk if name in inner]
+
+
+def command_lines() -> list[str]:
+    """The command line of every process that is there long enough to be read."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_text(errors="replace").replace("\0", " "))
+    return found
 
 
 def permission(protocol: str, port: int, cidr: str) -> dict[str, Any]:
@@ -56,8 +73,6 @@ class Cloud:
 
     def launch(self, name: str, **arguments: Any) -> LabHost:
         """Order an instance; by default the gateway may connect to its sshd. Does not wait."""
-        import os
-
         if "SecurityGroupIds" not in arguments:
             arguments["SecurityGroupIds"] = [self.group(permission("tcp", 22, GATEWAY))]
         self.lab.ec2.run_instances(

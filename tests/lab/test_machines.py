@@ -11,7 +11,7 @@ import pytest
 
 from lab.client import LabHost
 from lab.errors import LabError
-from tests.lab.conftest import Cloud, eventually
+from tests.lab.conftest import Cloud, cgroups_of, command_lines, eventually
 
 pytestmark = pytest.mark.lab
 
@@ -29,9 +29,9 @@ def traces(host: LabHost) -> list[str]:
     """Whatever of a machine can be seen from outside of it."""
     found = Path("/proc/self/mounts").read_text().splitlines()
     found += [str(path) for path in Path("/run/netns").iterdir()]
-    found += [path.read_text().replace("\0", " ") for path in Path("/proc").glob("[0-9]*/cmdline")]
+    found += command_lines()
     found += [str(path) for path in host.lab.directory.glob("machines/*")]
-    found += [str(path) for path in Path("/sys/fs/cgroup").rglob("satellite-lab-*/*")]
+    found += cgroups_of(host.instance_id)
     return [trace for trace in found if host.instance_id in trace]
 
 

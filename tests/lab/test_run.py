@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lab import paths
-from tests.lab.conftest import eventually
+from tests.lab.conftest import cgroups_of, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -38,8 +38,23 @@ def lab(*command: str, action: str = "run") -> list[str]:
     return [sys.executable, "-m", "lab", action, *(["--", *command] if command else [])]
 
 
-def start(*command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(lab(*command), cwd=CHECKOUT, stdout=-1, stderr=-1, text=True)
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts `lab run -- ARGUMENTS`; what still runs at the test's end is ended."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*command: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(lab(*command), cwd=CHECKOUT, stdout=-1, stderr=-1, text=True)
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.terminate()
+        process.communicate()
 
 
 def python(code: str) -> tuple[str, str, str]:
@@ -49,7 +64,7 @@ def python(code: str) -> tuple[str, str, str]:
 def traces(name: str) -> list[str]:
     """Directories, cgroups and processes of the lab of this name, and mounts seen from here."""
     found = [str(path) for path in paths.runs().glob(f"*{name}*")]
-    found += [str(path) for path in Path("/sys/fs/cgroup").rglob(name)]
+    found += cgroups_of(name)
     found += [m for m in Path("/proc/self/mounts").read_text().splitlines() if name in m]
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -123,7 +138,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     [(kill, -signal.SIGKILL), (terminate, 128 + signal.SIGTERM), (interrupt, 128 + signal.SIGINT)],
 )
 def test_a_killed_lab_leaves_nothing(
-    end: Callable[[subprocess.Popen[str]], None], status: int
+    start: Start, end: Callable[[subprocess.Popen[str]], None], status: int
 ) -> None:
     process = start(*python(f"{BOOT}time.sleep(1000)"))
     name = booted(process)
@@ -133,7 +148,6 @@ def test_a_killed_lab_leaves_nothing(
     assert process.wait() == status
     eventually(lambda: not traces(name), 10)
     assert time.monotonic() - began < 10
-    process.communicate()
 
 
 def at_a_terminal(*command: str) -> tuple[int, int]:
@@ -186,17 +200,16 @@ def test_shell() -> None:
     os.close(terminal)
 
 
-def test_a_command_that_ignores_sigterm_is_ended() -> None:
+def test_a_command_that_ignores_sigterm_is_ended(start: Start) -> None:
     process = start("bash", "-c", "trap '' TERM; echo on; while :; do sleep 0.1; done")
     assert process.stdout
     assert process.stdout.readline() == "on\n"
     process.terminate()
     assert process.wait(15) == 128 + signal.SIGTERM
-    process.communicate()
 
 
 def test_killed_with_its_watcher_it_is_removed_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SATELLITE_LAB_RUNS", str(tmp_path))  # other labs may start just now
     process = start(*python(f"{BOOT}time.sleep(1000)"))
