@@ -6,7 +6,7 @@
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lint lint test demo lab lock clean
+.PHONY: help setup setup-lint lint test demo lab docs lock clean
 # as typed: a $ in them is the shell's, not make's
 override ARGS := $(value ARGS)
 override RUN := $(value RUN)
@@ -36,6 +36,9 @@ lint: setup-lint ## ruff, mypy --strict, shellcheck
 
 lab: setup ## a shell (or RUN='COMMAND') among emulated EC2 machines
 	@if [ -n "$$RUN" ]; then $(run) -m lab run -- bash -c "$$RUN"; else $(run) -m lab shell; fi
+
+docs: setup-lint ## write the reference of settings and the example from the code
+	@$(python) -m scripts.reference
 
 lock: setup-lint ## pin the dependencies of requirements*.in anew
 	@scripts/lock

@@ -189,6 +189,20 @@ Line = Annotated[Text, AfterValidator(_line)]
 Ami = Annotated[
     Text, _matching(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "should be an AMI id such as ami-0123abcd")
 ]
+AmiOwner = Annotated[
+    Text,
+    _matching(
+        r"[0-9]{12}|amazon|aws-marketplace|self",
+        "should be an account's 12 digits, amazon, aws-marketplace or self",
+    ),
+]
+PolicyArn = Annotated[
+    Text,
+    _matching(
+        r"arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[\w+=,.@/-]{1,512}",
+        "should be the ARN of an IAM policy",
+    ),
+]
 VpcId = Annotated[Text, _matching(r"vpc-[0-9a-f]{8,17}", "should be a VPC id such as vpc-0123abcd")]
 SubnetId = Annotated[
     Text, _matching(r"subnet-[0-9a-f]{8,17}", "should be a subnet id such as subnet-0123abcd")

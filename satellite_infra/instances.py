@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import zlib
+from collections.abc import Sequence
+
 import pulumi
 from pulumi_aws import ec2
 
@@ -38,7 +42,7 @@ def _instance(settings: Settings, network: Network, name: str) -> Host:
         instance_type=own.instance_type or settings.instance_type,
         key_name=network.key_name,
         vpc_security_group_ids=[network.group],
-        subnet_id=settings.subnet_id or None,
+        subnet_id=own.subnet_id or _subnet(settings.subnet_ids, name),
         private_ip=own.private_ip,
         associate_public_ip_address=True if public else None,
         user_data=pulumi.Output.secret(identity.user_data()),
@@ -61,6 +65,15 @@ def _instance(settings: Settings, network: Network, name: str) -> Host:
         lost=own.lost,
         openings=network.rules,
     )
+
+
+def _subnet(ids: Sequence[str], name: str) -> str | None:
+    """By the number at the end of the name, so that no host's place depends on the others."""
+    if not ids:
+        return None
+    number = re.search(r"[0-9]+$", name)
+    place = int(number[0]) - 1 if number else zlib.crc32(name.encode())
+    return ids[place % len(ids)]
 
 
 def _options(rolled: bool, keeps_address: bool) -> pulumi.ResourceOptions:

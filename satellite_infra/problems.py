@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -72,6 +73,12 @@ def _keys_at(model: Any, place: list[Any]) -> list[str]:
     """The keys that the model knows below a path of names, map keys and list indexes."""
     for part in place:
         fields = getattr(model, "model_fields", {})
-        inner = [a for a in get_args(model) if a is not ...]
-        model = fields[part].annotation if part in fields else inner[-1]
+        model = fields[part].annotation if part in fields else _inner(model)
+        if NoneType in get_args(model):  # a part that may be left out
+            model = _inner(model)
     return list(model.model_fields)
+
+
+def _inner(annotation: Any) -> Any:
+    """What a list or map holds, or what may be left out."""
+    return [a for a in get_args(annotation) if a not in (..., NoneType)][-1]

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from satellite_infra.settings import Settings
 
 SET = "is missing: pulumi config set satellite:"
+INSTANCE_ONLY = (
+    "ami",
+    "instance_type",
+    "root_volume_gb",
+    "subnet_id",
+    "private_ip",
+    "protect",
+)
+INSTEAD = {"ami": "ami_lookup", "private_key": "ssh_agent"}
+"""What can stand in for a key that is required."""
 OWN_TAGS = frozenset({"Name", "label", "app", "environment"})
 
 
@@ -31,10 +41,10 @@ def encryption(
 
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
-    for rule in (users, hosts, overrides, rolling, login, network, egress, tags):
+    for rule in (users, hosts, overrides, rolling, login, role, network, egress, tags):
         yield from rule(settings)
     for key, how in required(settings):
-        if key not in broken:
+        if key not in broken and INSTEAD.get(key) not in broken:
             yield line([key], how)
     if not broken & {"count", "names", "hosts"}:
         yield from some_host(settings)
@@ -48,14 +58,16 @@ def required(s: Settings) -> Iterator[tuple[str, str]]:
         "app": "app NAME",
         "repository": "repository GIT_URL",
         "public_key": 'public_key "$(cat KEY.pub)"',
-        "private_key": "private_key --secret < KEY",
         "host_key_seed": 'host_key_seed --secret "$(openssl rand -base64 48)"',
     }.items():
         if not getattr(s, key):
             yield key, SET + how
+    if not s.private_key and not s.ssh_agent:
+        yield "private_key", SET + "private_key --secret < KEY"
     if not s.processes:
         yield "processes", "should name at least one process type and its quantity"
-    if s.instance_names() and not s.ami:
+    own = (s.hosts.get(name) for name in s.instance_names())
+    if not s.ami_lookup and not s.ami and any(host is None or not host.ami for host in own):
         yield "ami", SET + "ami AMI_ID"
     over_ssh = s.repository and not s.repository.startswith("https://")
     if over_ssh and not s.known_hosts:
@@ -83,12 +95,15 @@ def named_hosts(s: Settings) -> Iterator[str]:
 
 def users(s: Settings) -> Iterator[str]:
     """Jobs do not run as somebody who may use sudo."""
-    if s.app in {s.ssh_user, "root", *(host.user for host in s.hosts.values())}:
+    logins = {s.ssh_user, "root", *(host.user for host in s.hosts.values())}
+    if s.app in logins | {s.bastion.user if s.bastion else None}:
         yield line(["app"], "should have another name than root and the login users", s.app)
 
 
 def hosts(s: Settings) -> Iterator[str]:
     """Each host has one name and one address."""
+    if s.ami and s.ami_lookup:
+        yield line(["ami_lookup"], "should not be there beside satellite:ami: one or the other")
     if s.count and s.names:
         yield line(["names"], "should not be there beside satellite:count: one or the other")
     for name in _twice(s.names):
@@ -106,7 +121,7 @@ def overrides(s: Settings) -> Iterator[str]:
     """An entry of `hosts` is about one kind of host."""
     for name, host in s.hosts.items():
         kind = "a host with an `address`" if host.address else "an EC2 instance"
-        foreign = ["private_ip", "instance_type"]
+        foreign = list(INSTANCE_ONLY)
         if not host.address:
             foreign = ["user", "port", "host_key", "machine"]
         for key in foreign:
@@ -119,6 +134,10 @@ def overrides(s: Settings) -> Iterator[str]:
 
 def rolling(s: Settings) -> Iterator[str]:
     """Machines that keep their address go before their successors come: not too many at once."""
+    for name in (name for name in s.roll if s.protected(name)):
+        first = f"hosts.{name}.protect' false && pulumi up"
+        rule = f"should hold no protected host; first: pulumi config set --path 'satellite:{first}"
+        yield line(["roll"], rule, name)
     kept = [name for name in s.roll if name in s.hosts and s.hosts[name].private_ip]
     if len(kept) > s.max_unavailable:
         rule = "should hold at most max_unavailable hosts that have a private_ip"
@@ -126,21 +145,44 @@ def rolling(s: Settings) -> Iterator[str]:
 
 
 def login(s: Settings) -> Iterator[str]:
-    """The two halves of the key belong together, and EC2 takes the kind."""
-    if not s.public_key:
-        return
-    if s.private_key and not keys.same_public(s.public_key, keys.public_line(s.private_key)):
-        yield line(["public_key"], "should be the public half of satellite:private_key")
-    kind = s.public_key.split()[0]
-    if s.instance_names() and kind not in ("ssh-ed25519", "ssh-rsa"):
-        yield line(["public_key"], "should be ssh-ed25519 or ssh-rsa: EC2 takes no other", kind)
+    """The two halves of a key belong together, and EC2 takes the kind."""
+    if s.ssh_agent and s.private_key:
+        yield line(["ssh_agent"], "should be false while there is a satellite:private_key")
+    for name, public, private in (
+        ("", s.public_key, s.private_key),
+        ("next_", s.next_public_key, s.next_private_key),
+    ):
+        if public and private and not keys.same_public(public, keys.public_line(private)):
+            rule = f"should be the public half of satellite:{name}private_key"
+            yield line([f"{name}public_key"], rule)
+        kind = public.split()[0] if public else "ssh-ed25519"
+        if s.instance_names() and kind not in ("ssh-ed25519", "ssh-rsa"):
+            rule = "should be ssh-ed25519 or ssh-rsa: EC2 takes no other"
+            yield line([f"{name}public_key"], rule, kind)
+    if s.next_private_key and not s.next_public_key:
+        yield line(["next_public_key"], "is missing: the public half of next_private_key")
+    for key in _twice(" ".join(key.split()[:2]) for key in s.authorized_keys):
+        yield line(["authorized_keys"], "should hold each key once", key)
+
+
+def role(s: Settings) -> Iterator[str]:
+    """A role is there for the app to use."""
+    for name in _twice(s.app_policies):
+        yield line(["app_policies"], "should hold each policy once", name)
+    if s.app_policies and s.app_metadata == "blocked":
+        rule = "should be allowed, or the app cannot use satellite:app_policies"
+        yield line(["app_metadata"], rule, s.app_metadata)
 
 
 def network(s: Settings) -> Iterator[str]:
     """SSH is open to the world only where somebody said so in so many words."""
-    if bool(s.vpc_id) != bool(s.subnet_id):
-        missing = "subnet_id" if s.vpc_id else "vpc_id"
-        yield line([missing], "is missing: vpc_id and subnet_id go together")
+    if bool(s.vpc_id) != bool(s.subnet_ids):
+        missing = "subnet_ids" if s.vpc_id else "vpc_id"
+        yield line([missing], "is missing: vpc_id and subnet_ids go together")
+    for subnet in _twice(s.subnet_ids):
+        yield line(["subnet_ids"], "should hold each subnet once", subnet)
+    for name in (n for n, host in s.hosts.items() if host.subnet_id and not s.vpc_id):
+        yield line(["hosts", name, "subnet_id"], "has no meaning without satellite:vpc_id")
     nets = [ipaddress.ip_network(cidr) for cidr in s.ssh_cidrs]
     v4 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv4Network))
     v6 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv6Network))

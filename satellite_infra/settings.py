@@ -14,46 +14,111 @@ from satellite_infra import fields as f
 from satellite_infra import problems, rules
 
 NAMESPACE = "satellite"
-ENCRYPTED = frozenset({"private_key", "host_key_seed", "deploy_key"})
+ENCRYPTED = frozenset({"private_key", "next_private_key", "host_key_seed", "deploy_key"})
 """Settings that must be encrypted in the stack file; `config` may be, and no other may."""
 
 
 class Model(BaseModel):
-    """Frozen; a key that it does not know is an error."""
+    """Frozen; a key that it does not know is an error. The docstrings are the reference's text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 class ProcessSettings(Model):
     """One process type of the Procfile: how many workers on each host, and how each ends."""
 
-    quantity: Annotated[f.Number, Field(ge=1, le=1000)]
-    command: f.Line = ""
-    grace: Annotated[f.Number, Field(ge=1, le=86_400)] = 60  # systemd takes 0 for: no limit
-    memory_max: f.MemoryMax = ""
+    quantity: Annotated[f.Number, Field(ge=1, le=1000)] = Field(examples=[2])
+    """How many workers on each host. Required."""
+    command: f.Line = Field(default="", examples=["bundle exec rake jobs:work"])
+    """Instead of the Procfile's line."""
+    # systemd takes 0 for: no limit
+    grace: Annotated[f.Number, Field(ge=1, le=86_400)] = Field(default=60, examples=[120])
+    """Seconds from SIGTERM to SIGKILL: more than the longest job takes."""
+    memory_max: f.MemoryMax = Field(default="", examples=["700M"])
+    """Limit for each worker: the kernel ends one that grows beyond it."""
+
+
+class AmiSettings(Model):
+    """The newest image of an owner whose name fits; existing instances keep theirs."""
+
+    owner: f.AmiOwner = Field(examples=["136693071363"])
+    """AWS account id of the image's owner, or `amazon`, `aws-marketplace`, `self`. Required."""
+    name: f.Line = Field(examples=["debian-12-amd64-*"])
+    """Name of the image; `*` and `?` stand for any text and any character. Required."""
+
+
+class BastionSettings(Model):
+    """The machine through which every host is reached; the login key opens it, too."""
+
+    address: f.Address = Field(examples=["bastion.example.com"])
+    """IP address or DNS name. Required."""
+    host_key: f.PublicKey = Field(
+        examples=[
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJj1lcCmhlZphUTHYt3BhGPZJXcBTzk1uVg2o+uxDbnq"
+        ]
+    )
+    """`TYPE KEY`: the only SSH host key that is accepted. Required."""
+    user: f.LoginUser | None = Field(default=None, examples=["jump"])
+    """How to log in; `ssh_user` where it is not set."""
+    port: Annotated[f.Number, Field(ge=1, le=65_535)] = Field(default=22, examples=[22])
+    """Its SSH port."""
 
 
 class HostSettings(Model):
     """What is special about one host; with an `address` it exists already, without AWS."""
 
-    lost: f.Switch = False
-    private_ip: f.IPv4 | None = None
-    instance_type: f.InstanceType | None = None
-    address: f.Address | None = None
-    user: f.LoginUser | None = None
-    port: Annotated[f.Number, Field(ge=1, le=65_535)] | None = None
-    host_key: f.PublicKey | None = None
-    machine: Annotated[f.Number, Field(ge=1, le=10**9)] | None = None
+    lost: f.Switch = Field(default=False, examples=[False])
+    """`true`: it is dead; nobody connects, and it goes without a drain."""
+    ami: f.Ami | None = Field(default=None, examples=["ami-0123456789abcdef0"])
+    """Image of this instance alone."""
+    instance_type: f.InstanceType | None = Field(default=None, examples=["c7i.large"])
+    """EC2 type of this instance alone."""
+    root_volume_gb: Annotated[f.Number, Field(ge=8, le=16_384)] | None = Field(
+        default=None, examples=[100]
+    )
+    """Encrypted disk of this instance alone, in GB."""
+    subnet_id: f.SubnetId | None = Field(default=None, examples=["subnet-0123456789abcdef0"])
+    """Subnet of this instance alone."""
+    private_ip: f.IPv4 | None = Field(default=None, examples=["10.0.1.10"])
+    """A private address that this instance keeps when it is replaced."""
+    protect: f.Switch | None = Field(default=None, examples=[False])
+    """`protect` of this instance alone: set `false` and `pulumi up`, then it can be removed."""
+    address: f.Address | None = Field(default=None, examples=["rented.example.com"])
+    """IP address or DNS name of a host that exists without us."""
+    host_key: f.PublicKey | None = Field(
+        default=None,
+        examples=[
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJj1lcCmhlZphUTHYt3BhGPZJXcBTzk1uVg2o+uxDbnq"
+        ],
+    )
+    """`TYPE KEY`: the only SSH host key that is accepted. Required with an address."""
+    user: f.LoginUser | None = Field(default=None, examples=["root"])
+    """How to log in where there is an address; `ssh_user` where it is not set."""
+    port: Annotated[f.Number, Field(ge=1, le=65_535)] | None = Field(default=None, examples=[22])
+    """SSH port where there is an address; 22 where it is not set."""
+    machine: Annotated[f.Number, Field(ge=1, le=10**9)] | None = Field(default=None, examples=[1])
+    """Raise it when the machine behind the address is another one; 1 where it is not set."""
 
 
 class EgressSettings(Model):
     """One way out of the hosts."""
 
-    protocol: f.Protocol = "tcp"
-    from_port: Annotated[f.Number, Field(ge=0, le=65_535)] | None = None
-    to_port: Annotated[f.Number, Field(ge=0, le=65_535)] | None = None
-    cidr: f.Cidr
-    description: Annotated[f.Line, Field(max_length=255)]
+    protocol: f.Protocol = Field(default="tcp", examples=["tcp"])
+    """`tcp`, `udp`, `icmp`, `icmpv6` or `all`."""
+    from_port: Annotated[f.Number, Field(ge=0, le=65_535)] | None = Field(
+        default=None, examples=[443]
+    )
+    """First port; required with `tcp` and `udp`."""
+    to_port: Annotated[f.Number, Field(ge=0, le=65_535)] | None = Field(
+        default=None, examples=[443]
+    )
+    """Last port; required with `tcp` and `udp`."""
+    cidr: f.Cidr = Field(examples=["0.0.0.0/0"])
+    """The network, of IPv4 or IPv6. Required."""
+    description: Annotated[f.Line, Field(max_length=255)] = Field(examples=["HTTPS"])
+    """What it is for: stands beside the rule in AWS. Required."""
 
 
 ANYWHERE = tuple(
@@ -65,48 +130,145 @@ ANYWHERE = tuple(
 class Settings(Model):
     """Everything that a stack declares. An empty text stands for: not set."""
 
-    app: f.AppName = ""
-    environment: f.EnvironmentName = ""
-    repository: f.Repository = ""
-    branch: f.Branch = "main"
-    revision: f.Commit = ""
-    generation: Annotated[f.Number, Field(ge=0, le=10**9)] = 0
-    deploy_key: f.PrivateKey = Field("", repr=False)
-    known_hosts: tuple[f.KnownHost, ...] = ()
+    app: f.AppName = Field(default="", examples=["shop"])
+    """Name of the app, and of its user on the hosts. Required."""
+    environment: f.EnvironmentName = Field(default="", examples=["staging"])
+    """Name of the environment; the stack's name where it is not set."""
+    repository: f.Repository = Field(default="", examples=["git@github.com:you/app.git"])
+    """The app's git repository: `ssh://...`, `git@HOST:PATH` or `https://...`. Required."""
+    branch: f.Branch = Field(default="main", examples=["main"])
+    """Its head is deployed."""
+    revision: f.Commit = Field(default="", examples=["0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"])
+    """40 hex digits: deploy this commit, whatever the branch says."""
+    generation: Annotated[f.Number, Field(ge=0, le=10**9)] = Field(default=0, examples=[1])
+    """Raise it to have every host visited although nothing changed."""
+    deploy_key: f.PrivateKey = Field(default="", repr=False)
+    """Secret: the private key that may read the repository. Required with SSH."""
+    known_hosts: tuple[f.KnownHost, ...] = Field(
+        default=(),
+        examples=[
+            [
+                "github.com ssh-ed25519 "
+                "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+            ]
+        ],
+    )
+    """The git server's lines of `ssh-keyscan`, compared with what its owner publishes. Required
+    with SSH."""
 
-    public_key: f.PublicKey = ""
-    private_key: f.PrivateKey = Field("", repr=False)
-    host_key_seed: f.Seed = Field("", repr=False)
-
-    count: Annotated[f.Number, Field(ge=1, le=1000)] | None = None
-    names: tuple[f.HostName, ...] = ()
-    hosts: dict[f.HostName, HostSettings] = {}
-    roll: tuple[f.HostName, ...] = ()
-    instance_type: f.InstanceType = "t3.small"
-    ami: f.Ami = ""
-    ssh_user: f.LoginUser = "admin"
-    root_volume_gb: Annotated[f.Number, Field(ge=8, le=16_384)] = 20
-    tags: dict[f.TagKey, f.TagValue] = {}
-
-    vpc_id: f.VpcId = ""
-    subnet_id: f.SubnetId = ""
-    connect: Literal["public", "private"] = "public"
-    ssh_cidrs: tuple[f.Cidr, ...] = ()
-    allow_ssh_from_anywhere: f.Switch = False
-    egress: tuple[EgressSettings, ...] = ANYWHERE
-    reach_seconds: Annotated[f.Number, Field(ge=1, le=3600)] = 300
-
-    packages: tuple[f.Package, ...] = ()
     processes: dict[f.ProcessType, ProcessSettings] = {}
-    build: tuple[f.Line, ...] = ()
-    config: dict[f.EnvName, f.EnvValue] = Field({}, repr=False)
-    keep_releases: Annotated[f.Number, Field(ge=1, le=100)] = 5
-    gate_seconds: Annotated[f.Number, Field(ge=0, le=3600)] = 10
-    max_unavailable: Annotated[f.Number, Field(ge=1, le=1000)] = 1
+    """The formation: process types of the Procfile that run on each host. Required."""
+    build: tuple[f.Line, ...] = Field(
+        default=(), examples=[["bundle install", "bundle exec rake assets"]]
+    )
+    """Shell commands, run in the release's directory as the app's user; `bundle install` where none
+    is set and there is a Gemfile."""
+    config: dict[f.EnvName, f.EnvValue] = Field(
+        default={}, repr=False, examples=[{"RAILS_ENV": "staging"}]
+    )
+    """Config vars of the app; values may be secret."""
+    packages: tuple[f.Package, ...] = Field(default=(), examples=[["libpq-dev"]])
+    """Packages of the distribution that the app needs."""
+    keep_releases: Annotated[f.Number, Field(ge=1, le=100)] = Field(default=5, examples=[10])
+    """Good releases that each host keeps."""
+    gate_seconds: Annotated[f.Number, Field(ge=0, le=3600)] = Field(default=10, examples=[30])
+    """Seconds that new workers must stay up before a release counts as good."""
+    max_unavailable: Annotated[f.Number, Field(ge=1, le=1000)] = Field(default=1, examples=[2])
+    """Hosts that may change at the same time."""
+
+    count: Annotated[f.Number, Field(ge=1, le=1000)] | None = Field(default=None, examples=[2])
+    """EC2 instances, named `worker-1` to `worker-N`."""
+    names: tuple[f.HostName, ...] = Field(default=(), examples=[["mailer", "reports"]])
+    """Instead of `count`: the names of the EC2 instances."""
+    hosts: dict[f.HostName, HostSettings] = {}
+    """What is special about a host; or, with an `address`, a host that exists without us."""
+    ami: f.Ami = Field(default="", examples=["ami-0123456789abcdef0"])
+    """Image of new instances. Required with instances, or `ami_lookup`."""
+    ami_lookup: AmiSettings | None = None
+    """Instead of `ami`: the newest image of this owner and name."""
+    instance_type: f.InstanceType = Field(default="t3.small", examples=["t3.medium"])
+    """EC2 type of new instances."""
+    root_volume_gb: Annotated[f.Number, Field(ge=8, le=16_384)] = Field(default=20, examples=[40])
+    """Encrypted disk of new instances, in GB."""
+    ssh_user: f.LoginUser = Field(default="admin", examples=["ubuntu"])
+    """Login user of the image, who may use sudo."""
+    tags: dict[f.TagKey, f.TagValue] = Field(default={}, examples=[{"team": "orders"}])
+    """Tags on everything in AWS, beside `label`, `app`, `environment` and `Name`."""
+    roll: tuple[f.HostName, ...] = Field(default=(), examples=[["mailer"]])
+    """Instances that are replaced when image, type, key or the like differ; any other keeps its
+    machine."""
+    protect: f.Switch = Field(default=False, examples=[True])
+    """An instance is neither removed nor rolled before its protection is taken away."""
+    auto_recover: f.Switch = Field(default=False, examples=[True])
+    """EC2 moves an instance to other hardware when its own fails."""
+    app_policies: tuple[f.PolicyArn, ...] = Field(
+        default=(), examples=[["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]]
+    )
+    """ARNs of the IAM policies that the app may use; without any, instances have no role."""
+    app_metadata: Literal["blocked", "allowed"] = Field(default="blocked", examples=["allowed"])
+    """Whether the app's processes reach the instance's metadata, and with it the role's
+    credentials."""
+
+    public_key: f.PublicKey = Field(
+        default="",
+        examples=[
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJj1lcCmhlZphUTHYt3BhGPZJXcBTzk1uVg2o+uxDbnq"
+        ],
+    )
+    """The OpenSSH line that may log in to new instances. Required."""
+    private_key: f.PrivateKey = Field(default="", repr=False)
+    """Secret: its other half. Required, or `ssh_agent`."""
+    ssh_agent: f.Switch = Field(default=False, examples=[True])
+    """The private half stays in the SSH agent of whoever runs Pulumi."""
+    next_public_key: f.PublicKey = Field(
+        default="",
+        examples=[
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKU4Fdy3xs5PSNMzGvh8Qsdqq0rpjgI2bdC6KO0C8tTf"
+        ],
+    )
+    """The login key of tomorrow, authorised beside today's: the first half of a rotation."""
+    next_private_key: f.PrivateKey = Field(default="", repr=False)
+    """Secret: its other half, kept until it becomes `private_key`."""
+    host_key_seed: f.Seed = Field(default="", repr=False)
+    """Secret, 32 characters or more: what the hosts' own SSH keys are derived from. Required."""
+    authorized_keys: tuple[f.PublicKey, ...] = Field(
+        default=(),
+        examples=[
+            ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAoGriMqEGWtumu6ccumS8XiQAvqG8nJRCPRBbUMHrxz ada"]
+        ],
+    )
+    """The team's own keys: they may log in as the login user, too. Who is removed is locked out."""
+
+    connect: Literal["public", "private"] = Field(default="public", examples=["private"])
+    """Reach instances by their public or their private address."""
+    bastion: BastionSettings | None = None
+    """Reach every host through this machine."""
+    ssh_cidrs: tuple[f.Cidr, ...] = Field(
+        default=(), examples=[["203.0.113.7/32", "2001:db8:7::/48"]]
+    )
+    """The networks, of IPv4 or IPv6, from which SSH is open; none until you say so."""
+    allow_ssh_from_anywhere: f.Switch = Field(default=False, examples=[False])
+    """Without it `0.0.0.0/0` and `::/0` are refused above."""
+    egress: tuple[EgressSettings, ...] = ANYWHERE
+    """Where the hosts may connect to; anywhere where it is not set."""
+    vpc_id: f.VpcId = Field(default="", examples=["vpc-0123456789abcdef0"])
+    """An existing VPC for the instances; the account's default where it is not set."""
+    subnet_ids: tuple[f.SubnetId, ...] = Field(
+        default=(), examples=[["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"]]
+    )
+    """Its subnets, over which the instances are spread by the numbers in their names. Required with
+    `vpc_id`."""
+    reach_seconds: Annotated[f.Number, Field(ge=1, le=3600)] = Field(default=300, examples=[600])
+    """Seconds that a host may take to answer on SSH."""
 
     def instance_names(self) -> tuple[str, ...]:
         """The names of the hosts that are EC2 instances."""
         return self.names or tuple(f"worker-{n}" for n in range(1, (self.count or 0) + 1))
+
+    def protected(self, name: str) -> bool:
+        """Whether this instance may not go."""
+        own = self.hosts[name].protect if name in self.hosts else None
+        return self.protect if own is None else own
 
     def existing(self) -> dict[str, HostSettings]:
         """The hosts that exist without us."""
@@ -122,6 +284,16 @@ class Settings(Model):
             many = f"{len(found)} problems" if len(found) > 1 else "1 problem"
             raise pulumi.RunError("\n  ".join([f"{many} in this stack's settings:", *found]))
         return settings
+
+
+WHOLE = frozenset({"ami_lookup", "bastion"})
+"""Settings of several parts, which mean nothing without one of them."""
+STRUCTURED = WHOLE | {
+    key
+    for key, field in Settings.model_fields.items()
+    if get_origin(field.annotation) in (dict, tuple)
+}
+"""Settings that are maps or lists."""
 
 
 def validated(values: Mapping[str, Any], secret: frozenset[str]) -> tuple[Settings, list[str]]:
@@ -152,8 +324,7 @@ def _read() -> tuple[dict[str, Any], frozenset[str]]:
 
 def _parsed(key: str, value: Any) -> Any:
     """Maps and lists arrive as JSON text, everything else as plain text."""
-    field = Settings.model_fields.get(key)
-    if field and get_origin(field.annotation) in (dict, tuple) and isinstance(value, str):
+    if key in STRUCTURED and isinstance(value, str):
         try:
             return json.loads(value)
         except (ValueError, RecursionError):
@@ -164,7 +335,7 @@ def _parsed(key: str, value: Any) -> Any:
 def _without(values: dict[str, Any], error: ValidationError) -> dict[str, Any]:
     """The values without the entries in error, so that the rules across settings see the rest."""
     bad = {e["loc"][:2] for e in error.errors(include_url=False)}
-    whole = {path[0] for path in bad if len(path) == 1}
+    whole = {path[0] for path in bad if len(path) == 1 or path[0] in WHOLE}
     rest: dict[str, Any] = {}
     for key, value in values.items():
         if key in whole:

@@ -1,63 +1,84 @@
-"""The reference of settings names every setting with its default, and links lead somewhere."""
+"""The reference of settings is made from them, its example works, and links lead somewhere."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from pydantic_core import PydanticUndefined
+import yaml
 
-from satellite_infra.settings import HostSettings, ProcessSettings, Settings
+from satellite_infra import keys
+from satellite_infra.host_identity import host_identity
+from satellite_infra.settings import (
+    ENCRYPTED,
+    NAMESPACE,
+    AmiSettings,
+    BastionSettings,
+    EgressSettings,
+    HostSettings,
+    ProcessSettings,
+    Settings,
+    validated,
+)
+from scripts import reference
 
 CHECKOUT = Path(__file__).parents[2]
-REFERENCE = (CHECKOUT / "docs" / "settings.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| (`.*?) \| .* \|(.*)\|$", REFERENCE, re.MULTILINE)
+SEED = "a seed of at least thirty-two characters"
 PAGES = sorted(
     [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md"), *CHECKOUT.glob("examples/**/*.md")]
 )
 
 
-def documented() -> dict[str, str]:
-    """Key -> what stands in the column `default`; `a.b`, `.c` in one row are two keys."""
-    found: dict[str, str] = {}
-    for keys, default in ROWS:
-        names = re.findall(r"`([^`]+)`", keys)
-        defaults = default.strip().split(", ")
-        for number, name in enumerate(names):
-            whole = names[0].rpartition(".")[0] + name if name.startswith(".") else name
-            found[whole] = defaults[number if len(defaults) == len(names) else 0]
-    return found
+def test_the_reference_and_the_example_are_what_the_settings_say() -> None:
+    for name, page in reference.PAGES.items():
+        assert (CHECKOUT / "docs" / name).read_text(encoding="utf-8") == page()
 
 
-def test_every_setting_is_there_and_no_other() -> None:
-    assert set(documented()) == {
+def test_the_example_names_every_setting_and_is_accepted() -> None:
+    text = reference.example_file()
+    for key in Settings.model_fields:
+        assert f"{NAMESPACE}:{key}" in text, key
+    config = yaml.safe_load(text)["config"]
+    values = {
+        key.removeprefix(f"{NAMESPACE}:"): json.dumps(value)
+        if isinstance(value, dict | list)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+        for key, value in config.items()
+        if key != "aws:region"
+    }
+    private, following = (host_identity(SEED, name).private for name in ("login", "next"))
+    values |= {
+        "private_key": private,
+        "public_key": keys.public_line(private),
+        "next_private_key": following,
+        "next_public_key": keys.public_line(following),
+        "host_key_seed": SEED,
+        "deploy_key": private,
+    }
+    assert validated(values, ENCRYPTED)[1] == []
+    given = {key for key in values if f"# {NAMESPACE}:{key}:" not in text}
+    assert given == set(Settings.model_fields) - reference.INSTEAD
+
+
+def test_every_part_of_a_setting_has_a_row() -> None:
+    rows = [row.split("`")[1] for _, row in reference.rows(Settings)]
+    assert set(rows) >= {
         *Settings.model_fields,
         *(f"processes.TYPE.{key}" for key in ProcessSettings.model_fields),
         *(f"hosts.NAME.{key}" for key in HostSettings.model_fields),
-    } - {"hosts.NAME.instance_type", "hosts.NAME.private_ip"}
-    assert "with `instance_type`, `private_ip` or `lost`" in REFERENCE
-
-
-@pytest.mark.parametrize(
-    ("model", "prefix"), [(Settings, ""), (ProcessSettings, "processes.TYPE.")]
-)
-def test_plain_defaults_are_those_of_the_program(
-    model: type[Settings | ProcessSettings], prefix: str
-) -> None:
-    told = documented()
-    wrong = {}
-    for key, field in model.model_fields.items():
-        value = field.default
-        if value is PydanticUndefined or value is None or isinstance(value, (tuple, dict)):
-            continue
-        text = (
-            f"`{str(value).lower() if isinstance(value, bool) else value}`" if value != "" else ""
-        )
-        words = not told[prefix + key].startswith("`")  # `required`, `closed`, ...
-        if told[prefix + key] != text and not (text == "" and words):
-            wrong[key] = (told[prefix + key], text)
-    assert wrong == {}
+        *(f"egress.N.{key}" for key in EgressSettings.model_fields),
+        *(f"bastion.{key}" for key in BastionSettings.model_fields),
+        *(f"ami_lookup.{key}" for key in AmiSettings.model_fields),
+    }
+    assert len(rows) == len(set(rows))
+    text = reference.settings_page()
+    grace = "Seconds from SIGTERM to SIGKILL: more than the longest job takes."
+    assert f"| `processes.TYPE.grace` | {grace} | `60` |" in text
+    assert "| `app` | Name of the app, and of its user on the hosts. | required |" in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))

@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from satellite_infra import host_identity, keys
+from satellite_infra.settings import ENCRYPTED
 
 with warnings.catch_warnings():
     # both SDKs warn of their own deprecated parts when they are imported, whoever uses them
@@ -25,7 +26,7 @@ SEED = "a seed of at least thirty-two characters"
 LOGIN = host_identity.host_identity("the tests' own login key, not a host key", "login").private
 LOGIN_PUBLIC = keys.public_line(LOGIN) + " team@example.com"
 REVISION = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"
-SECRET = frozenset({"private_key", "host_key_seed", "deploy_key", "config"})
+SECRET = ENCRYPTED | {"config"}
 
 
 def stack_values() -> dict[str, Any]:

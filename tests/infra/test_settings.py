@@ -13,12 +13,15 @@ from pulumi.runtime import config as pulumi_config
 
 from satellite_infra import keys
 from satellite_infra.host_identity import host_identity
-from satellite_infra.settings import ANYWHERE, ProcessSettings, Settings, validated
+from satellite_infra.settings import ProcessSettings, Settings, validated
 
 from .conftest import LOGIN, LOGIN_PUBLIC, REVISION, SECRET, SEED, stack_values
 
 OTHER = host_identity("another seed with more than 32 characters", "x")
 SSH = "ssh://git@git.example.com/shop.git"
+SUBNET = "subnet-0123456789abcdef0"
+POLICY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+DEFAULTS = Settings().model_dump()
 HOST = {"address": "192.0.2.7", "host_key": OTHER.public}
 
 
@@ -32,41 +35,20 @@ def problems(secret: frozenset[str] = SECRET, **changed: Any) -> list[str]:
 def test_good_values_become_one_frozen_value() -> None:
     good, found = validated(stack_values(), SECRET)
     assert found == []
-    assert good.model_dump() == {
+    assert {k: v for k, v in good.model_dump().items() if v != DEFAULTS[k]} == {
         "app": "shop",
         "environment": "staging",
         "repository": "https://git.example.com/shop.git",
-        "branch": "main",
         "revision": REVISION,
-        "generation": 0,
-        "deploy_key": "",
-        "known_hosts": (),
+        "processes": {"worker": ProcessSettings(quantity=2).model_dump()},
+        "config": {"DATABASE_URL": "postgresql://app:canary@db/app"},
+        "count": 2,
+        "ami": "ami-0123456789abcdef0",
         "public_key": LOGIN_PUBLIC,
         "private_key": LOGIN,
         "host_key_seed": SEED,
-        "count": 2,
-        "names": (),
-        "hosts": {},
-        "roll": (),
-        "instance_type": "t3.small",
-        "ami": "ami-0123456789abcdef0",
-        "ssh_user": "admin",
-        "root_volume_gb": 20,
-        "tags": {},
-        "vpc_id": "",
-        "subnet_id": "",
         "connect": "private",
         "ssh_cidrs": ("203.0.113.0/24",),
-        "allow_ssh_from_anywhere": False,
-        "egress": tuple(way.model_dump() for way in ANYWHERE),
-        "reach_seconds": 300,
-        "packages": (),
-        "processes": {"worker": ProcessSettings(quantity=2).model_dump()},
-        "build": (),
-        "config": {"DATABASE_URL": "postgresql://app:canary@db/app"},
-        "keep_releases": 5,
-        "gate_seconds": 10,
-        "max_unavailable": 1,
     }
     assert good.instance_names() == ("worker-1", "worker-2")
     assert "canary" not in repr(good)
@@ -87,6 +69,13 @@ def test_good_values_become_one_frozen_value() -> None:
         {"packages": ["libpq-dev", "g++", "ruby=1:3.1"], "build": ["make -j2"]},
         {"egress": [{"from_port": 443, "to_port": 443, "cidr": "0.0.0.0/0", "description": "x"}]},
         {"branch": "", "names": "", "generation": "7"},
+        {"bastion": HOST, "authorized_keys": [OTHER.public]},
+        {"private_key": None, "ssh_agent": "true"},
+        {"next_public_key": OTHER.public, "next_private_key": OTHER.private},
+        {"ami": None, "ami_lookup": {"owner": "136693071363", "name": "debian-12-amd64-*"}},
+        {"ami": None, "hosts": {f"worker-{n}": {"ami": "ami-01234567"} for n in (1, 2)}},
+        {"protect": "true", "roll": ["worker-1"], "hosts": {"worker-1": {"protect": False}}},
+        {"app_policies": [POLICY], "app_metadata": "allowed", "auto_recover": "true"},
         {"private_key": LOGIN.replace("\n", "\r\n").rstrip()},
     ],
 )
@@ -197,7 +186,47 @@ def test_is_accepted(changed: dict[str, Any]) -> None:
             "app: should have another name than root and the login users, got admin",
         ),
         ({"app": "root"}, "app: should have another name than root and the login users, got root"),
-        ({"vpc_id": "vpc-01234567"}, "subnet_id: is missing: vpc_id and subnet_id go together"),
+        ({"vpc_id": "vpc-01234567"}, "subnet_ids: is missing: vpc_id and subnet_ids go together"),
+        ({"subnet_ids": [SUBNET]}, "vpc_id: is missing: vpc_id and subnet_ids go together"),
+        (
+            {"vpc_id": "vpc-01234567", "subnet_ids": [SUBNET, SUBNET]},
+            f"subnet_ids: should hold each subnet once, got {SUBNET}",
+        ),
+        (
+            {"hosts": {"worker-1": {"subnet_id": SUBNET}}},
+            "hosts/worker-1/subnet_id: has no meaning without satellite:vpc_id",
+        ),
+        (
+            {"ami_lookup": {"owner": "amazon", "name": "debian-12-*"}},
+            "ami_lookup: should not be there beside satellite:ami: one or the other",
+        ),
+        (
+            {"ami": None, "ami_lookup": {"owner": "debian", "name": "*"}},
+            "ami_lookup/owner: should be an account's 12 digits, amazon, aws-marketplace or self, "
+            "got debian",
+        ),
+        (
+            {"ami": None, "ami_lookup": {"owner": "amazon", "nmae": "*", "name": "x"}},
+            "ami_lookup/nmae: unknown key, did you mean name?",
+        ),
+        (
+            {"app_policies": ["ReadOnly"]},
+            "app_policies/0: should be the ARN of an IAM policy, got ReadOnly",
+        ),
+        (
+            {"app_policies": [POLICY]},
+            "app_metadata: should be allowed, or the app cannot use satellite:app_policies, "
+            "got blocked",
+        ),
+        (
+            {"app_policies": [POLICY, POLICY], "app_metadata": "allowed"},
+            f"app_policies: should hold each policy once, got {POLICY}",
+        ),
+        (
+            {"protect": "true", "roll": ["worker-1"]},
+            "roll: should hold no protected host; first: pulumi config set --path "
+            "'satellite:hosts.worker-1.protect' false && pulumi up, got worker-1",
+        ),
         ({"tags": {"label": "x"}}, "tags/label: should have another name: satellite sets this tag"),
         ({"tags": {"aws:x": "y"}}, "tags/aws:x: should be 1 to 128 characters, no aws: first"),
         ({"tags": {f"t{n}": "" for n in range(47)}}, "tags: should be at most 46, got 47"),
@@ -324,6 +353,34 @@ def test_is_accepted(changed: dict[str, Any]) -> None:
         (
             {"config": {"A": "canary" * 30_000}},
             "config/A: should be under 128 KB, as Linux wants it, got [secret]",
+        ),
+        (
+            {"next_public_key": OTHER.public, "next_private_key": LOGIN},
+            "next_public_key: should be the public half of satellite:next_private_key",
+        ),
+        (
+            {"next_private_key": OTHER.private},
+            "next_public_key: is missing: the public half of next_private_key",
+        ),
+        (
+            {"ssh_agent": "true"},
+            "ssh_agent: should be false while there is a satellite:private_key",
+        ),
+        (
+            {"private_key": None},
+            "private_key: is missing: pulumi config set satellite:private_key --secret < KEY",
+        ),
+        (
+            {"authorized_keys": [OTHER.public, f"{OTHER.public} ada"]},
+            f'authorized_keys: should hold each key once, got "{OTHER.public[:56]}...',
+        ),
+        (
+            {"bastion": {"address": "192.0.2.1"}},
+            "bastion/host_key: is missing",
+        ),
+        (
+            {"bastion": {**HOST, "user": "shop"}},
+            "app: should have another name than root and the login users, got shop",
         ),
         ({"config": ["A=canary"]}, "config: should be a map, got [secret]"),
         (
