@@ -6,7 +6,7 @@
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lint lint test demo lab docs lock clean
+.PHONY: help setup setup-lint lint test demo lab docs bench lock clean
 # as typed: a $ in them is the shell's, not make's
 override ARGS := $(value ARGS)
 override RUN := $(value RUN)
@@ -39,6 +39,9 @@ lab: setup ## a shell (or RUN='COMMAND') among emulated EC2 machines
 
 docs: setup-lint ## write the reference of settings and the example from the code
 	@$(python) -m scripts.reference
+
+bench: setup-lint ## measure stacks of 1 to 100 simulated hosts; writes docs/benchmarks
+	@$(python) -m benchmarks.hosts
 
 lock: setup-lint ## pin the dependencies of requirements*.in anew
 	@scripts/lock

@@ -9,6 +9,7 @@ import pulumi
 from pulumi_aws import ec2, vpc
 
 from satellite_infra.settings import EgressSettings, Settings
+from satellite_infra.together import together
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def network(settings: Settings) -> Network:
         pulumi.log.warn("satellite:ssh_cidrs is empty: no instance can be reached over SSH")
     ingress = [_ingress(settings, group, cidr) for cidr in settings.ssh_cidrs]
     egress = [_egress(settings, group, way) for way in settings.egress]
-    return Network(pair.key_name, group.id, (*ingress, *egress))
+    return Network(pair.key_name, group.id, tuple(together("openings", [*ingress, *egress])))
 
 
 def _ingress(settings: Settings, group: ec2.SecurityGroup, cidr: str) -> pulumi.Resource:

@@ -1,4 +1,4 @@
-"""Make what a manifest says true on a host, with the agent: the only importer of pulumi_command."""
+"""Make what a manifest says true on a host, with the agent: the importer of pulumi_command."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pulumi
 from pulumi_command import local, remote
 
+from satellite_infra import keys
 from satellite_infra.agent.layout import AGENT
 from satellite_infra.agent_bundle import AgentBundle
 from satellite_infra.host import Host
@@ -21,6 +22,8 @@ from satellite_infra.settings import Settings
 HERE = Path(__file__).parent
 LONGEST = 127 * 1024
 """Bytes that one command line of Linux can hold, with a little to spare."""
+ASIDE = r"^# shellcheck .*\n|^ *#: .*\n"
+"""Lines of a script for its readers and linters alone; the state keeps each twice for each host."""
 After = Sequence[pulumi.Resource]
 
 
@@ -126,7 +129,7 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
         opts=pulumi.ResourceOptions.merge(
-            _options([*host.openings, *after]),  # they outlive it, or it could not connect
+            _options(after or host.openings),  # they outlive it, or it could not connect
             pulumi.ResourceOptions(
                 # a drain that fails stays what it is, and can still be told that its host is lost;
                 # created first, the old one would be left to be deleted, out of anybody's reach
@@ -144,7 +147,7 @@ def _connection(
         host=host.address,
         port=host.port,
         user=host.user,
-        private_key=settings.private_key,
+        private_key=keys.short(settings.private_key),
         host_key=host.host_key,
         dial_error_limit=dials,
         per_dial_timeout=seconds,
@@ -158,7 +161,7 @@ def _options(after: After) -> pulumi.ResourceOptions:
 
 
 def _script(template: str, **words: str) -> str:
-    text = (HERE / template).read_text("utf-8")
+    text = re.sub(ASIDE, "", (HERE / template).read_text("utf-8"), flags=re.MULTILINE)
     text = re.sub(r"@([A-Z]+)@", lambda match: words[match[1]].rstrip("\n"), text)
     if len(text.encode()) > LONGEST:
         raise pulumi.RunError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,7 @@ from satellite_infra.network import network
 from satellite_infra.release import manifest, release
 from satellite_infra.revision import revision as resolved
 from satellite_infra.settings import Settings
+from satellite_infra.together import together
 
 Resources = list[pulumi.Resource]
 
@@ -39,11 +42,22 @@ def satellite(settings: Settings) -> dict[str, Any]:
     revision = resolved(settings)
     agent = agent_bundle()
     plan = plans(settings, revision, agent)
-    hosts = existing_hosts(settings)
-    if settings.instance_names():
-        hosts = [*instances(settings, network(settings)), *hosts]
-    roll_out(settings, hosts, plan, agent)
+    with without_stack_traces():
+        hosts = existing_hosts(settings)
+        if settings.instance_names():
+            hosts = [*instances(settings, network(settings)), *hosts]
+        roll_out(settings, hosts, plan, agent)
     return outputs(settings, hosts, revision)
+
+
+@contextmanager
+def without_stack_traces() -> Iterator[None]:
+    """The state would keep this machine's call stack with each resource: a quarter of its size."""
+    sys.tracebacklimit = 1  # frames; pulumi's own reading of the stack ends there, too
+    try:
+        yield
+    finally:
+        del sys.tracebacklimit
 
 
 def plans(settings: Settings, revision: str, agent: AgentBundle) -> dict[str, Plan]:
@@ -72,20 +86,22 @@ def roll_out(
         for h in hosts
     }
     # nothing is changed while a host is out of reach
-    before: Resources = list(reached.values())
-    for batch in batches(alive, settings.max_unavailable, set(settings.roll)):
+    before = together("all-reached", list(reached.values()))
+    in_order = batches(alive, settings.max_unavailable, set(settings.roll))
+    for n, batch in enumerate(in_order, 1):
         released: Resources = []
         for host in batch:
             tasks = plan[host.name]
             copied = ssh.copy_agent(settings, host, agent, [reached[host.name], *before])
-            prepared = ssh.run(settings, host, "bootstrap", tasks.prepare, [copied, *before])
+            prepared = ssh.run(settings, host, "bootstrap", tasks.prepare, [copied])
             needs = [prepared, drains[host.name]]
             # after an update that failed or was killed the engine knows only what was there before,
             # and would visit nobody on the way back; but who was reached for more is visited again
             visit = reached[host.name].id
             run = ssh.run(settings, host, "release", tasks.run, needs, visit=visit)
             released.append(run)
-        before = released
+        if n < len(in_order):
+            before = together(f"batch-{n}", released)
 
 
 def batches(hosts: Sequence[Host], size: int, alone: set[str]) -> list[list[Host]]:

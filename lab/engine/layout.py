@@ -14,12 +14,17 @@ from lab.engine.parts import LANGUAGE_HOST, MARK, PLUGINS, find
 STANDINS = Path(__file__).parents[1] / "standins"
 
 
-def environment(directory: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def environment(
+    directory: Path,
+    environ: Mapping[str, str] = os.environ,
+    instead: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Make `directory`/{bin,home,state} and return the variables to lay over `environ`.
 
     The CLI is the vendor's. Its language host and plugins are, too, wherever they are installed;
     stand-ins take the place of exactly the missing ones. State is kept in files below
     `directory`, no account and no network is needed. Safe to call again on the same folder.
+    `instead`: the stand-in to use for a plugin whatever is installed, such as quiet for command.
 
     Raises EngineError where there is no CLI: nothing is built here.
     """
@@ -39,7 +44,9 @@ def environment(directory: Path, environ: Mapping[str, str] = os.environ) -> dic
     for name, installed in parts.plugins.items():
         ours = home / "plugins" / f"resource-{name}-v{PLUGINS[name]}"
         ours.mkdir(parents=True, exist_ok=True)
-        if installed:  # the engine wants a real folder, but what is in it may be links
+        if instead and name in instead:
+            _launcher(ours / f"pulumi-resource-{name}", instead[name])
+        elif installed:  # the engine wants a real folder, but what is in it may be links
             for entry in installed.iterdir():
                 _link(entry, ours / entry.name)
         else:

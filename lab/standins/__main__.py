@@ -1,4 +1,4 @@
-"""Start a stand-in plugin: `python lab/standins language|command|aws [FLAGS] ENGINE_ADDRESS`."""
+"""Start a stand-in plugin: `python lab/standins language|command|quiet|aws ... ENGINE_ADDRESS`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 MODULES = {
     "language": "lab.standins.language.host",
     "command": "lab.standins.command.provider",
+    "quiet": "lab.standins.command.quiet",
     "aws": "lab.standins.aws.provider",
 }
 

@@ -17,6 +17,8 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
 
+from satellite_infra import keys
+
 from .conftest import LOGIN, SECRET, SEED
 
 CHECKOUT = Path(__file__).parents[2]
@@ -148,6 +150,8 @@ def _named(value: Any) -> Any:
         return [_named(inner) for inner in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return (
-        value.replace(LOGIN, "LOGIN KEY").replace(SEED, "SEED") if isinstance(value, str) else value
-    )
+    if isinstance(value, str):
+        for key in (LOGIN, keys.short(LOGIN)):
+            value = value.replace(key, "LOGIN KEY")
+        return value.replace(SEED, "SEED")
+    return value

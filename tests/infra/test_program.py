@@ -38,6 +38,8 @@ def test_two_instances() -> None:
         "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule::out-all-to----0",
         "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule::out-all-to-0.0.0.0-0",
         "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule::ssh-from-203.0.113.0-24",
+        "command:local:Command::all-reached",
+        "command:local:Command::openings",
         "command:local:Command::worker-1-reach",
         "command:local:Command::worker-2-reach",
         "command:remote:Command::worker-1-bootstrap",
@@ -116,17 +118,31 @@ def test_every_setting_that_shapes_a_resource() -> None:
 
 def test_batches_wait_for_the_releases_before_them() -> None:
     ran = run(changed(count="5", max_unavailable="2"))
-    reached = {f"worker-{n}-reach" for n in range(1, 6)}
-    first, second = ({f"worker-{n}-release" for n in pair} for pair in ((1, 2), (3, 4)))
-    for n, waits in enumerate((reached, reached, first, first, second), 1):
+    batches = [("all-reached",), ("batch-1",), ("batch-2",)]
+    assert after(ran, "all-reached") == {f"worker-{n}-reach" for n in range(1, 6)}
+    assert after(ran, "batch-1") == {"worker-1-release", "worker-2-release"}
+    assert after(ran, "batch-2") == {"worker-3-release", "worker-4-release"}
+    rules = {"ssh-from-203.0.113.0-24", "out-all-to-0.0.0.0-0", "out-all-to----0"}
+    assert after(ran, "openings") == rules
+    for n in range(1, 6):
         own, machine = f"worker-{n}", {f"worker-{n}"}
-        assert after(ran, f"{own}-agent") == waits | {f"{own}-reach"} | machine
-        assert after(ran, f"{own}-bootstrap") == waits | {f"{own}-agent"} | machine
+        waits = {*batches[(n - 1) // 2], f"{own}-reach"}
+        assert after(ran, f"{own}-agent") == waits | machine
+        assert after(ran, f"{own}-bootstrap") == {f"{own}-agent"} | machine
         steps = {f"{own}-{step}" for step in ("reach", "bootstrap", "drain")}
         assert after(ran, f"{own}-release") == steps | machine
-        rules = {"ssh-from-203.0.113.0-24", "out-all-to-0.0.0.0-0", "out-all-to----0"}
-        assert after(ran, f"{own}-drain") == rules | {f"{own}-reach"} | machine
-        assert after(ran, f"{own}-reach") == rules | machine
+        assert after(ran, f"{own}-drain") == {f"{own}-reach"} | machine
+        assert after(ran, f"{own}-reach") == {"openings"} | machine
+    assert "command:local:Command::batch-3" not in ran.resources
+
+
+def test_what_a_host_waits_for_does_not_grow_with_the_hosts() -> None:
+    def most(hosts: int) -> int:
+        ran = run(changed(count=str(hosts), max_unavailable=str(hosts // 2)))
+        mine = [r for urn, r in ran.resources.items() if "::worker-" in urn]
+        return max(len(r.get("depends_on", [])) for r in mine)
+
+    assert most(4) == most(20)
 
 
 def test_a_lost_host_keeps_its_place_and_nobody_connects_to_it() -> None:
@@ -137,7 +153,8 @@ def test_a_lost_host_keeps_its_place_and_nobody_connects_to_it() -> None:
     ]
     drain = ran.resources["command:remote:Command::worker-2-drain"]
     assert "delete" not in drain["inputs"]
-    assert "worker-1-release" in after(ran, "worker-3-bootstrap")
+    assert after(ran, "worker-2-drain") == {"openings", "worker-2"}
+    assert "worker-1-release" in after(ran, "worker-3-agent")
 
 
 def test_removing_the_middle_host_changes_no_input_of_the_others() -> None:

@@ -1,0 +1,1 @@
+"""Measurements for docs/benchmarks; run by hand, and by no test for their speed."""

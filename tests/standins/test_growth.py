@@ -1,0 +1,39 @@
+"""What a stack of many hosts costs grows with the hosts, and not with their product."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.hosts import CONFIG, made, project, simulated, size
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+EACH = 21_500
+"""Bytes for each host beside its config vars; half of them are what the providers say again."""
+
+
+@pytest.fixture
+def states(tmp_path: Path, moto_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
+    """The exported states of stacks of 1, 2 and 4 hosts."""
+    for name, value in simulated(tmp_path / "engine", moto_url).items():
+        monkeypatch.setenv(name, value)
+    stack = project(tmp_path)
+    found = {}
+    for hosts in (1, 2, 4):
+        found[hosts] = made(stack, hosts)
+        stack.run("stack", "rm", "--force", "--yes")
+    return found
+
+
+def test_state_of_each_further_host(states: dict[int, str]) -> None:
+    config = len(json.dumps(CONFIG))
+    second = size(states[2]) - size(states[1])
+    later = (size(states[4]) - size(states[2])) / 2
+    assert later < EACH + 3 * config
+    assert later < second * 1.1
+    for text in states.values():
+        ours = json.loads(text)["deployment"]["resources"][1:]  # the first is the stack itself
+        assert [r["urn"] for r in ours if "stackTrace" in r] == []
