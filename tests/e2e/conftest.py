@@ -57,6 +57,10 @@ class AppRepository(Repository):
             path.chmod(0o755)
         return self._push(message)
 
+    def branch(self, name: str) -> None:
+        """Push what is there as a branch of that name, too."""
+        self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
+
 
 @dataclass(frozen=True)
 class Site:
