@@ -19,7 +19,7 @@ from pulumi_policy.proxy import UnknownValueError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the pack is run as a folder
 
-from policy import rules  # noqa: E402
+from policy import rules
 
 SECRET_INPUTS = frozenset({"connection", "stdin", "userData"})
 """The inputs that the program marks as secret. Policies in Python get secrets opened, and cannot

@@ -184,7 +184,7 @@ class Answers(BaseHTTPRequestHandler):
 
     answers: list[str]
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         self.send_response(503 if text == "busy" else 200)
         self.end_headers()

@@ -176,9 +176,7 @@ def test_production_is_not_on_the_internet(
 )
 def test_secrets_are_not_plain(inputs: dict[str, Any], plain: list[str]) -> None:
     found = said(rules.plain_secrets, "any", inputs, known=frozenset({"hunter2"}))
-    assert found == [
-        f"it shows a secret to everybody: {path} should be a secret" for path in plain
-    ]
+    assert found == [f"it shows a secret to everybody: {path} should be a secret" for path in plain]
 
 
 def test_what_is_found_is_not_shown() -> None:
