@@ -31,7 +31,7 @@ demo: setup ## two machines, real jobs, a deploy while they run
 test: setup ## lint, types, and every test, the lab's included
 	@scripts/test
 
-lint: setup-lint ## ruff, mypy --strict, shellcheck
+lint: setup-lint ## ruff, mypy --strict, shellcheck, actionlint
 	@scripts/lint
 
 lab: setup ## a shell (or RUN='COMMAND') among emulated EC2 machines

@@ -1,0 +1,264 @@
+"""What a preview means, as the Markdown of a pull request's comment: no value of any config var.
+
+The preview is what `pulumi preview --json` prints. Hosts that change alike are said once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, TypeVar
+
+from ci import manifests
+from ci.blocks import Block, joined
+from ci.manifests import Change
+
+Step = Mapping[str, Any]
+T = TypeVar("T")
+
+INSTANCE = "aws:ec2/instance:Instance"
+COMMANDS = ("command:local:Command", "command:remote:Command", "command:remote:CopyToRemote")
+STACK = "pulumi:pulumi:Stack"
+REPLACED = frozenset({"create-replacement", "delete-replaced", "replace"})
+ROLES = ("machine", "bootstrap", "release", "drain")
+"""What is told of a host, in this order; that it is reached and gets the agent follows from it."""
+LATER = {"04da6b54-80e4-46f7-96ec-b56ff0331ba9": "(known when it is made)"}
+LONGEST_ERROR = 40  # lines
+SOME = 30  # things that one line lists
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource that changes: its type, name, what becomes of it, inputs before and after."""
+
+    kind: str
+    name: str
+    op: str
+    old: Mapping[str, Any] = field(repr=False)
+    new: Mapping[str, Any] = field(repr=False)
+
+    def host_and_role(self) -> tuple[str, str]:
+        """Whose it is, and what it is there; no host where it is nobody's own."""
+        if self.kind == INSTANCE:
+            return self.name, "machine"
+        host, dash, role = self.name.rpartition("-")
+        return (host, role) if dash and self.kind in COMMANDS else ("", "")
+
+
+def comment(stack: str, preview: Mapping[str, Any], trouble: str = "", commit: str = "") -> Block:
+    """The comment; `trouble`: what the engine said outside of its JSON when it failed."""
+    found = list(resources(preview.get("steps", [])))
+    hosts: dict[str, dict[str, Resource]] = {}
+    rest = []
+    for resource in found:
+        host, role = resource.host_and_role()
+        if host:
+            hosts.setdefault(host, {})[role] = resource
+        else:
+            rest.append(resource)
+    changes = [manifests.change(*_texts(roles)) for roles in hosts.values()]
+    replaced = sum("machine" in r and r["machine"].op == "replace" for r in hosts.values())
+    failed = list(errors(preview, trouble))
+    said = "the preview failed" if failed else headline(len(hosts), replaced, changes, bool(rest))
+    return joined(
+        [
+            Block((marker(stack), f"### {stack}: {said}")),
+            *failed,
+            Block(tuple(summary(changes, found, preview.get("changeSummary") or {}))),
+            *groups(hosts),
+            *beside(rest),
+            Block((f"<sub>Preview of commit `{commit[:12]}`.</sub>",) if commit else ()),
+        ]
+    )
+
+
+def marker(stack: str) -> str:
+    """The first line, by which the comment is found and updated."""
+    return f"<!-- satellite-preview: {stack} -->"
+
+
+def resources(steps: Iterable[Step]) -> Iterator[Resource]:
+    """Each resource that changes, once: a replacement is several steps of the engine."""
+    by_urn: dict[str, list[Step]] = {}
+    for step in steps:
+        kind = step["urn"].split("::")[2].split("$")[-1]
+        if step["op"] not in ("same", "refresh", "read") and kind != STACK:
+            by_urn.setdefault(step["urn"], []).append(step)
+    for urn, several in by_urn.items():
+        ops = {step["op"] for step in several}
+        yield Resource(
+            kind=urn.split("::")[2].split("$")[-1],
+            name=urn.split("::")[-1],
+            op="replace" if ops & REPLACED else several[0]["op"],
+            old=_inputs(several, "oldState"),
+            new=_inputs(several, "newState"),
+        )
+
+
+def headline(hosts: int, replaced: int, changes: Sequence[Change], other: bool) -> str:
+    """What happens, to how many, and from which commit to which."""
+    if not hosts and not other:
+        return "nothing changes"
+    parts = [_counted(hosts, "host changes", "hosts change")]
+    if replaced:
+        parts.append(_counted(replaced, "machine is replaced", "machines are replaced"))
+    moves = _unique(c.revision for c in changes if c.revision)
+    parts += [f"{old[:7] or 'nothing'} → {new[:7] or 'nothing'}" for old, new in moves[:SOME]]
+    return ", ".join(parts)
+
+
+def summary(
+    changes: Sequence[Change], found: Sequence[Resource], counts: Mapping[str, int]
+) -> Iterator[str]:
+    """What changes on any host, each thing once, and how many resources do."""
+    if moves := _unique(c.revision for c in changes if c.revision):
+        yield f"- **revision** {_some(f'{_code(old)} → {_code(new)}' for old, new in moves)}"
+    if formation := _unique(line for c in changes for line in c.formation):
+        yield f"- **formation, on each host** {_some(formation)}"
+    config = [
+        f"{verb} {_some(map(_code, names))}"
+        for verb in ("added", "changed", "removed")
+        if (names := _unique(name for c in changes for name in c.config.get(verb, ())))
+    ]
+    if config:
+        yield f"- **config vars** {'; '.join(config)} (values are never shown)"
+    told = [f"{counts[op]} to {op}" for op in sorted(counts.keys() - {"same"}) if counts[op]]
+    if told:
+        told += [f"{counts['same']} unchanged"] if counts.get("same") else []
+        replaced = {r.host_and_role()[1] for r in found if r.op == "replace"}
+        only = "; replaced are only the checks that a host answers" if replaced == {"reach"} else ""
+        yield f"- **resources** {', '.join(told)}{only}"
+
+
+def groups(hosts: Mapping[str, Mapping[str, Resource]]) -> Iterator[Block]:
+    """One block for all hosts that change alike, the largest group first."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for host, roles in hosts.items():
+        alike.setdefault(tuple(_host_lines(roles)), []).append(host)
+    ordered = sorted(alike.items(), key=lambda item: -len(item[1]))
+    for number, (lines, names) in enumerate(ordered):
+        many = f"{len(names)} hosts" if len(names) > 1 else "1 host"
+        yield Block.details(f"{many}: {ranges(names)}", lines, opened=number == 0)
+
+
+def beside(rest: Sequence[Resource]) -> Iterator[Block]:
+    """What changes that is no host's own."""
+    lines = [line for resource in rest for line in _resource_lines(resource)]
+    if lines:
+        yield Block.details("beside the hosts", lines, opened=True)
+
+
+def errors(preview: Mapping[str, Any], trouble: str) -> Iterator[Block]:
+    """What went wrong, as the engine tells it; its own last words only where it told nothing."""
+    told = False
+    for one in preview.get("diagnostics") or []:
+        if one.get("severity") == "error":
+            told = True
+            name = str(one.get("urn", "")).split("::")[-1]
+            text = str(one["message"]).strip().splitlines()
+            yield Block.fenced(
+                [f"{name}: {text[0]}" if name else text[0], *text[1:]][:LONGEST_ERROR]
+            )
+    if trouble and not told:
+        yield Block.fenced(trouble.strip().splitlines()[-LONGEST_ERROR:])
+
+
+def ranges(names: Sequence[str]) -> str:
+    """`a-1 to a-50, b-7`: neighbours by number are said as one."""
+    numbered = sorted((_numbered(name) for name in names), key=lambda pair: (pair[0], pair[1]))
+    found = []
+    for (stem, _), run in groupby(enumerate(numbered), key=lambda p: (p[1][0], p[1][1] - p[0])):
+        numbers = [number for _, (_, number) in run]
+        if numbers[0] < 0:
+            found += [stem] * len(numbers)
+        elif len(numbers) > 2:
+            found.append(f"{stem}{numbers[0]} to {stem}{numbers[-1]}")
+        else:
+            found += [f"{stem}{number}" for number in numbers]
+    return _some(found)
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """`worker-7` as its stem and number; without one: -1."""
+    match = re.fullmatch(r"(.*?)(0|[1-9]\d*)", name)
+    return (match[1], int(match[2])) if match else (name, -1)
+
+
+def _host_lines(roles: Mapping[str, Resource]) -> Iterator[str]:
+    told = [(role, roles[role]) for role in ROLES if role in roles]
+    for role, resource in told:
+        yield f"@@ {role}: {resource.op} @@"
+        if role == "machine":
+            yield from _inputs_diff(resource)
+        elif role in ("bootstrap", "release"):
+            yield from manifests.diff(_text(resource.old), _text(resource.new))
+    if not told:
+        yield "@@ reached again @@"
+
+
+def _resource_lines(resource: Resource) -> Iterator[str]:
+    sign = {"create": "+", "delete": "-"}.get(resource.op, "@@")
+    yield f"{sign} {resource.kind.split(':')[-1]} {resource.name}: {resource.op}"
+    if resource.op not in ("create", "delete"):
+        yield from _inputs_diff(resource)
+
+
+def _inputs_diff(resource: Resource) -> Iterator[str]:
+    """The inputs that differ, entry by entry; the engine shows secrets as [secret]."""
+    old, new = _flat(resource.old), _flat(resource.new)
+    if resource.op == "delete":
+        return
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            yield from manifests.pair(key, old.get(key), new.get(key))
+
+
+def _flat(inputs: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in inputs.items():
+        if key.startswith("__"):  # the engine's own
+            continue
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            found[prefix + key] = LATER.get(text, text)
+    return found
+
+
+def _texts(roles: Mapping[str, Resource]) -> tuple[str, str]:
+    """The host's release, before and after, as the command's text."""
+    release = roles.get("release")
+    return (_text(release.old), _text(release.new)) if release else ("", "")
+
+
+def _text(inputs: Mapping[str, Any]) -> str:
+    return str(inputs.get("create") or "")
+
+
+def _inputs(steps: Sequence[Step], state: str) -> Mapping[str, Any]:
+    for step in steps:
+        if inputs := (step.get(state) or {}).get("inputs"):
+            return dict(inputs)
+    return {}
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else "nothing"
+
+
+def _some(values: Iterable[str]) -> str:
+    """A list that stays a line, however many there are."""
+    all_ = list(values)
+    more = [f"and {len(all_) - SOME} more"] if len(all_) > SOME else []
+    return ", ".join([*all_[:SOME], *more])
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number or 'no'} {many if number > 1 else one}"
+
+
+def _unique(values: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(values))

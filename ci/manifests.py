@@ -1,0 +1,79 @@
+"""What differs between two manifests of a host, taken from the texts of its commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from satellite_infra.agent import flat
+
+EVERYWHERE = frozenset({"manifest", "host"})
+"""What says nothing about a change: the format, and the host's own name."""
+DIGEST = re.compile(r"[0-9a-f]{16}")
+CONFIG = "config."
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a host will run instead: revisions, lines about the formation, names of config vars."""
+
+    revision: tuple[str, str] | None = None
+    formation: tuple[str, ...] = ()
+    config: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def pairs(text: str) -> dict[str, str]:
+    """The manifest within a command's text; empty where there is none, or it is not known yet."""
+    match = re.search(r"<<'END_OF_MANIFEST'\n(.*?\n)END_OF_MANIFEST\n", text, re.DOTALL)
+    return flat.load(match[1]) if match else {}
+
+
+def change(old_text: str, new_text: str) -> Change:
+    """What the release of a host becomes."""
+    old, new = pairs(old_text), pairs(new_text)
+    before, after = old.get("revision", ""), new.get("revision", "")
+    return Change(
+        revision=(before, after) if before != after else None,
+        formation=tuple(_formation(old, new)),
+        config={
+            "added": tuple(_names(new.keys() - old.keys())),
+            "changed": tuple(_names({k for k in old.keys() & new.keys() if old[k] != new[k]})),
+            "removed": tuple(_names(old.keys() - new.keys())),
+        },
+    )
+
+
+def diff(old_text: str, new_text: str) -> Iterator[str]:
+    """Lines of a diff: what only one manifest has, in the order of the new one."""
+    old, new = pairs(old_text), pairs(new_text)
+    keys = [*new, *(key for key in old if key not in new)]
+    changed = [key for key in keys if key not in EVERYWHERE and old.get(key) != new.get(key)]
+    for key in changed:
+        yield from pair(key, old.get(key), new.get(key))
+    if not changed and old and new:
+        yield "  only what is secret, or which machine it is"
+
+
+def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:
+    """The lines of one key; a digest says only that it differs, and of a config var the name."""
+    digests = [v for v in (old, new) if v is not None and DIGEST.fullmatch(v)]
+    if key.startswith(CONFIG) or digests:
+        sign = "+" if old is None else "-" if new is None else "!"
+        yield f"{sign} {key}"
+        return
+    for sign, value in (("-", old), ("+", new)):
+        if value is not None:
+            yield f"{sign} {key}: {' '.join(value.split())}"
+
+
+def _formation(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    key = re.compile(r"processes\.(.+)\.quantity")
+    for match in filter(None, map(key.fullmatch, {**old, **new})):
+        before, after = old.get(match[0]), new.get(match[0])
+        if before != after:
+            yield f"`{match[1]}` {before or 0} → {after or 0}"
+
+
+def _names(keys: set[str]) -> list[str]:
+    return sorted(key.removeprefix(CONFIG) for key in keys if key.startswith(CONFIG))

@@ -1,0 +1,108 @@
+"""A program built from a Go module at a pinned version, kept in the cache."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.engine.cache import cache, home
+from lab.engine.errors import EngineError
+from lab.engine.go import Go
+
+
+@dataclass(frozen=True)
+class GoTool:
+    """What to build. `folder` holds go.mod and go.sum: the versions and their hashes.
+
+    `module` is the one that go.mod pins and whose version is the tool's; `source` the one with
+    `package`; `disk` the bytes that a build needs for a while.
+    """
+
+    name: str
+    folder: Path
+    module: str
+    source: str
+    package: str
+    disk: int
+    tags: str = ""
+    stamp: str = ""  # the variable of the program that holds its version
+
+    def version(self) -> str:
+        """The version that is built, e.g. `v3.274.1`, as go.mod pins it."""
+        pins = (self.folder / "go.mod").read_text()
+        match = re.search(rf"^\s*{re.escape(self.module)} (v\S+)", pins, re.MULTILINE)
+        if not match:
+            raise EngineError(f"{self.folder / 'go.mod'} requires no {self.module}")
+        return match[1]
+
+    def target(self, environ: Mapping[str, str]) -> Path:
+        """Where the program belongs, whether it is there or not."""
+        return cache(environ) / f"{self.name}-{self.version()}" / "bin" / self.name
+
+    def build(self, go: Go, environ: Mapping[str, str]) -> Path:
+        """The program, built unless it is there. EngineError for too little disk, or a failure."""
+        target = self.target(environ)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target.with_suffix(".lock")):
+            if not target.exists():  # another process may have built it while this one waited
+                self._build(go, target, environ)
+        return target
+
+    def _build(self, go: Go, target: Path, environ: Mapping[str, str]) -> None:
+        if shutil.disk_usage(target.parent).free < self.disk:
+            raise EngineError(
+                f"building {self.name} needs {self.disk / (1 << 30):g} GB of free disk for a while "
+                f"in {cache(environ)}; free some, or name another folder with SATELLITE_CACHE"
+            )
+        with tempfile.TemporaryDirectory(prefix="build-", dir=cache(environ)) as folder:
+            work = Path(folder)
+            source, output = work / "source", work / self.name
+            shutil.copytree(self.folder, source)
+            stamp = f" -X {self.stamp}={self.version()}" if self.stamp else ""
+            command = [
+                *(str(go.path), "build", "-trimpath", "-tags", self.tags),
+                *("-ldflags", f"-s -w{stamp}", "-o", str(output), self.package),
+            ]
+            done = subprocess.run(
+                command, cwd=source, env=self._environment(go, work, environ), check=False
+            )
+            if done.returncode:
+                raise EngineError(
+                    f"`go build` of {self.name} ended with exit status {done.returncode}; its own "
+                    "messages are above. It needs the Go module proxy (GOPROXY) on the network"
+                )
+            output.rename(target)
+
+    def _environment(self, go: Go, work: Path, environ: Mapping[str, str]) -> dict[str, str]:
+        """The user's own Go caches if they hold the modules already, else some to throw away."""
+        # images ship GOTOOLCHAIN=local; the module asks for a newer Go than most machines have
+        env = {**environ, "HOME": str(home(environ)), "GOTOOLCHAIN": "auto", "GOWORK": "off"}
+        env |= {"GOFLAGS": "-modcacherw", "CGO_ENABLED": "0"}  # modcacherw: deletable by us
+        env.pop("GOOS", None), env.pop("GOARCH", None)
+        asked = subprocess.run(
+            [go.path, "env", "GOMODCACHE"],
+            cwd="/",
+            env=env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        if not (Path(asked.stdout.strip()) / f"{self.source}@{self.version()}").exists():
+            env |= {"GOPATH": str(work / "go"), "GOMODCACHE": str(work / "modules")}
+            env |= {"GOCACHE": str(work / "objects")}
+        return env
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with this process."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

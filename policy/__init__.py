@@ -1,0 +1,1 @@
+"""What no stack may declare: the rules, and the pack that has Pulumi apply them."""

@@ -1,0 +1,250 @@
+"""The pull request's comment, from previews as the engine tells them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ci.blocks import LONGEST, NOTE
+from ci.comment import comment, ranges
+
+OLD, NEW = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233", "9a8b7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
+RELEASE = {
+    "manifest": "release 1",
+    "revision": OLD,
+    "processes.worker.quantity": "2",
+    "config.DATABASE_URL": "37d0437f025079ad",
+}
+
+
+def text(host: str, pairs: dict[str, str]) -> str:
+    lines = "".join(f"{key}: {value}\n" for key, value in {**pairs, "host": host}.items())
+    return f"set -eu\n{{\n    cat <<'END_OF_MANIFEST'\n{lines}end: manifest\nEND_OF_MANIFEST\n}}\n"
+
+
+def step(
+    op: str, kind: str, name: str, old: dict[str, Any] | None, new: dict[str, Any] | None
+) -> dict[str, Any]:
+    states = {"oldState": old, "newState": new}
+    return {
+        "op": op,
+        "urn": f"urn:pulumi:staging::satellite::{kind}::{name}",
+        **{key: {"inputs": inputs} for key, inputs in states.items() if inputs is not None},
+    }
+
+
+def release(host: str, **changed: str) -> dict[str, Any]:
+    pairs = {**RELEASE, **{key.replace("__", "."): value for key, value in changed.items()}}
+    old, new = {"create": text(host, RELEASE)}, {"create": text(host, pairs)}
+    return step("update", "command:remote:Command", f"{host}-release", old, new)
+
+
+def shown(*steps: dict[str, Any], **more: Any) -> str:
+    return comment("staging", {"steps": list(steps), **more}).text()
+
+
+def test_hosts_that_change_alike_are_said_once_and_others_apart() -> None:
+    steps = [release(f"worker-{n}", revision=NEW) for n in (1, 2, 3, 5)]
+    steps.append(release("mailer", revision=NEW, processes__mailer__quantity="1"))
+    counts = {"update": 5, "same": 20}
+    assert (
+        shown(*steps, changeSummary=counts)
+        == f"""\
+<!-- satellite-preview: staging -->
+### staging: 5 hosts change, 0f1e2d3 → 9a8b7c6
+
+- **revision** `{OLD}` → `{NEW}`
+- **formation, on each host** `mailer` 0 → 1
+- **resources** 5 to update, 20 unchanged
+
+<details open><summary>4 hosts: worker-1 to worker-3, worker-5</summary>
+
+```diff
+@@ release: update @@
+- revision: {OLD}
++ revision: {NEW}
+```
+
+</details>
+
+<details><summary>1 host: mailer</summary>
+
+```diff
+@@ release: update @@
+- revision: {OLD}
++ revision: {NEW}
++ processes.mailer.quantity: 1
+```
+
+</details>
+"""
+    )
+
+
+def test_machines_and_what_is_beside_the_hosts() -> None:
+    instance, rule = "aws:ec2/instance:Instance", "aws:vpc/securityGroupIngressRule:Rule"
+    machine = {"ami": "ami-1", "userData": "[secret]", "tags": {"app": "shop"}}
+    other = {**machine, "ami": "ami-2"}
+    steps = [
+        step("create-replacement", instance, "worker-1", machine, other),
+        step("replace", instance, "worker-1", machine, other),
+        step("delete-replaced", instance, "worker-1", machine, None),
+        step("replace", "command:remote:Command", "worker-1-drain", {}, {}),
+        step("delete", instance, "worker-2", machine, None),
+        step("delete", "command:remote:Command", "worker-2-drain", {}, None),
+        step("delete", "command:remote:Command", "worker-2-release", {"create": "x"}, None),
+        step("create", rule, "ssh-from-a", None, {"cidrIpv4": "192.0.2.1/32"}),
+        step("update", rule, "ssh-from-b", {"tags": {"a": "1"}}, {"tags": {"a": "2"}}),
+        step("same", rule, "ssh-from-c", {}, {}),
+        step("update", "pulumi:pulumi:Stack", "satellite-staging", {}, {}),
+    ]
+    assert (
+        shown(*steps)
+        == """\
+<!-- satellite-preview: staging -->
+### staging: 2 hosts change, 1 machine is replaced
+
+<details open><summary>1 host: worker-1</summary>
+
+```diff
+@@ machine: replace @@
+- ami: ami-1
++ ami: ami-2
+@@ drain: replace @@
+```
+
+</details>
+
+<details><summary>1 host: worker-2</summary>
+
+```diff
+@@ machine: delete @@
+@@ release: delete @@
+@@ drain: delete @@
+```
+
+</details>
+
+<details open><summary>beside the hosts</summary>
+
+```diff
++ Rule ssh-from-a: create
+@@ Rule ssh-from-b: update
+- tags.a: 1
++ tags.a: 2
+```
+
+</details>
+"""
+    )
+
+
+def test_a_new_host_is_told_whole_but_for_its_config() -> None:
+    new = {"create": text("worker-1", RELEASE)}
+    lines = shown(step("create", "command:remote:Command", "worker-1-release", None, new))
+    assert (
+        lines
+        == f"""\
+<!-- satellite-preview: staging -->
+### staging: 1 host changes, nothing → 0f1e2d3
+
+- **revision** nothing → `{OLD}`
+- **formation, on each host** `worker` 0 → 2
+- **config vars** added `DATABASE_URL` (values are never shown)
+
+<details open><summary>1 host: worker-1</summary>
+
+```diff
+@@ release: create @@
++ revision: {OLD}
++ processes.worker.quantity: 2
++ config.DATABASE_URL
+```
+
+</details>
+"""
+    )
+
+
+def test_a_change_that_only_secrets_tell_is_one_all_the_same() -> None:
+    assert "only what is secret, or which machine it is\n" in shown(release("worker-1"))
+
+
+def test_neither_value_nor_digest_of_a_config_var_is_shown() -> None:
+    changed = release("worker-1", config__DATABASE_URL="0123456789abcdef", config__PLAIN="value")
+    lines = shown(changed)
+    assert "added `PLAIN`; changed `DATABASE_URL` (" in lines
+    assert [v for v in ("37d0437f025079ad", "0123456789abcdef", "value\n") if v in lines] == []
+
+
+def test_errors_come_first_whatever_is_in_them() -> None:
+    urn = "urn:pulumi:staging::satellite::command:remote:Command::worker-1-release"
+    told = [
+        {"severity": "info", "message": "nothing"},
+        {"severity": "error", "urn": urn, "message": "bad ```` fence\n<b>@everybody</b>\n"},
+    ]
+    lines = shown(release("worker-1", revision=NEW), diagnostics=told).splitlines()
+    assert lines[:8] == [
+        "<!-- satellite-preview: staging -->",
+        "### staging: the preview failed",
+        "",
+        "`````text",
+        "worker-1-release: bad ```` fence",
+        "<b>@everybody</b>",
+        "`````",
+        "",
+    ]
+
+
+def test_the_engines_last_words_only_where_it_told_nothing_else() -> None:
+    assert (
+        comment("staging", {}, "error: no passphrase\n", commit=NEW).text()
+        == """\
+<!-- satellite-preview: staging -->
+### staging: the preview failed
+
+```text
+error: no passphrase
+```
+
+<sub>Preview of commit `9a8b7c6d5e4f`.</sub>
+"""
+    )
+    told = {"diagnostics": [{"severity": "error", "message": "this"}]}
+    assert "that" not in comment("staging", told, "that").text()
+
+
+@pytest.mark.parametrize("hosts", [1, 500, 2000])
+def test_it_is_cut_to_what_github_takes_and_says_so(hosts: int) -> None:
+    many = {f"processes.type{n}.quantity": "1" for n in range(4000 // hosts)}
+    block = comment(
+        "staging",
+        {"steps": [release(f"w{n}", revision=NEW, own=str(n), **many) for n in range(hosts)]},
+    )
+    assert len(block.text()) > LONGEST
+    cut = block.cut()
+    assert LONGEST - 1000 < len(cut.encode()) <= LONGEST
+    assert cut.endswith(f"\n{NOTE}\n")
+    assert cut.count("<details") == cut.count("</details>") > 0
+    assert cut.count("```") == 2 * cut.count("```diff")
+    assert block.text().startswith(cut.splitlines()[0])
+
+
+def test_what_has_room_is_not_cut() -> None:
+    block = comment("staging", {"steps": [release("worker-1", revision=NEW)]})
+    assert block.cut() == block.text()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a"], "a"),
+        (["w-10", "w-9", "w-8"], "w-8 to w-10"),
+        (["w-2", "w-1"], "w-1, w-2"),
+        (["w-01", "w-02", "w-03"], "w-01 to w-03"),
+        (["w-1", "w-2", "w-3", "w-5", "x-4", "w"], "w, w-1 to w-3, w-5, x-4"),
+    ],
+)
+def test_neighbours_are_said_as_one(names: list[str], said: str) -> None:
+    assert ranges(names) == said

@@ -1,0 +1,152 @@
+"""The comment of a real preview is the one in docs/pull-requests.md; UPDATE_GOLDEN=1 writes it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ci import preview
+from demo.stack import Stack
+from lab.engine import environment
+from tests.ci import simulated
+from tests.infra.conftest import LOGIN, LOGIN_PUBLIC, REVISION, SEED
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+PAGE = Path(__file__).parents[2] / "docs/pull-requests.md"
+NEW = "9a8b7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
+COMMIT = "4be1f0c2d3a495867768594a3b2c1d0e0f1e2d3c"
+SECRETS = ("canary-old", "canary-new", "canary-legacy", "canary-smtp")
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """The stack `staging` of a copy of the program, which is the current folder."""
+    for name, value in environment(tmp_path / "engine").items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "logs").mkdir()
+    made = Stack.copied(tmp_path / "project", tmp_path / "logs", "staging")
+    monkeypatch.chdir(made.project)
+    made.run("stack", "init")
+    return made
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[tuple[int, str]]:
+    with simulated.hosts(tmp_path / "hosts") as found:
+        yield found
+
+
+def deploy(stack: Stack, servers: tuple[int, str], count: int) -> None:
+    """That many hosts at the old commit."""
+    port, key = servers
+    hosts: dict[str, str] = {}
+    for number in range(1, count + 1):
+        where = f"satellite:hosts.worker-{number}"
+        hosts |= {f"{where}.address": f"127.0.0.{number}", f"{where}.port": str(port)}
+        hosts |= {f"{where}.host_key": key, f"{where}.user": "root"}
+    stack.configure(
+        {
+            "satellite:app": "shop",
+            "satellite:repository": "https://git.example.com/shop.git",
+            "satellite:revision": REVISION,
+            "satellite:public_key": LOGIN_PUBLIC,
+            "satellite:max_unavailable": str(count),
+            "satellite:processes.worker.quantity": "2",
+            "satellite:processes.mailer.quantity": "1",
+            **hosts,
+        },
+        {
+            "satellite:private_key": LOGIN,
+            "satellite:host_key_seed": SEED,
+            "satellite:config.DATABASE_URL": "canary-old",
+            "satellite:config.LEGACY_TOKEN": "canary-legacy",
+        },
+    )
+    stack.run("up", "--yes", "--skip-preview")
+
+
+def change(stack: Stack) -> None:
+    """Config, formation and revision together, as one pull request does it."""
+    stack.configure(
+        {"satellite:revision": NEW, "satellite:processes.worker.quantity": "3"},
+        {
+            "satellite:config.DATABASE_URL": "canary-new",
+            "satellite:config.SMTP_PASSWORD": "canary-smtp",
+        },
+    )
+    stack.run("config", "rm", "--path", "satellite:config.LEGACY_TOKEN")
+
+
+def written(stack: Stack, *options: str) -> tuple[int, str, str]:
+    """The exit status of the preview, the comment, and all of it."""
+    folder = stack.project.parent
+    comment, whole = folder / "comment.md", folder / "whole.md"
+    whole.unlink(missing_ok=True)
+    files = ["--comment", str(comment), "--whole", str(whole), "--commit", COMMIT]
+    status = preview.main(["staging", *files, *options])
+    return status, comment.read_text(), whole.read_text()
+
+
+def shown(count: int, text: str) -> str:
+    """What the page shows for that many hosts; UPDATE_GOLDEN=1 has it show this text."""
+    start, end = f"<!-- {count} hosts: written by a test -->\n", f"<!-- {count} hosts: end -->\n"
+    page = PAGE.read_text(encoding="utf-8")
+    if os.environ.get("UPDATE_GOLDEN"):
+        before, _, rest = page.partition(start)
+        page = before + start + "\n" + text + "\n" + end + rest.partition(end)[2]
+        PAGE.write_text(page, encoding="utf-8")
+    return page.partition(start)[2].partition(end)[0].strip("\n") + "\n"
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_the_comment_of_a_change_is_the_one_in_the_docs(
+    stack: Stack, servers: tuple[int, str], count: int
+) -> None:
+    deploy(stack, servers, count)
+    assert written(stack)[1].splitlines()[1] == "### staging: nothing changes"
+    change(stack)
+    status, comment, whole = written(stack)
+    assert status == 0
+    assert comment == shown(count, comment)
+    assert len(comment) < 64_000
+    assert whole == comment
+    assert [secret for secret in SECRETS if secret in comment] == []
+    digests = re.findall(r"\b[0-9a-f]{16}\b", comment)
+    assert digests == []
+
+
+def test_what_is_wrong_with_the_settings_comes_first(
+    stack: Stack, servers: tuple[int, str]
+) -> None:
+    deploy(stack, servers, 1)
+    stack.configure({"satellite:gate_seconds": "soon", "satellite:colour": "red"}, {})
+    status, comment, _ = written(stack)
+    assert status != 0
+    lines = comment.splitlines()
+    assert lines[:3] == [
+        "<!-- satellite-preview: staging -->",
+        "### staging: the preview failed",
+        "",
+    ]
+    assert lines[3] == "```text"
+    assert "2 problems in this stack's settings:" in lines[4]
+    assert [line.strip() for line in lines[5:7]] == [
+        "satellite:colour: unknown key",
+        "satellite:gate_seconds: should be a whole number, got soon",
+    ]
+
+
+def test_an_engine_that_tells_nothing_else_is_quoted(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "wrong")
+    stack.project.joinpath("Pulumi.staging.yaml").write_text("config: [\n")
+    status, comment, _ = written(stack)
+    assert status != 0
+    assert comment.splitlines()[1:4] == ["### staging: the preview failed", "", "```text"]
+    assert "error:" in comment

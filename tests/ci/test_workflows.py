@@ -1,0 +1,95 @@
+"""What the workflows must not lose: pinned actions, few permissions, limits, a door that closes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.engine import cli
+
+FOLDER = Path(__file__).parents[2] / ".github/workflows"
+PINNED = r"- uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+"
+NAMES = ["deploy", "preview"]
+
+
+def workflow(name: str) -> Any:
+    loaded = yaml.safe_load((FOLDER / f"{name}.yml").read_text())
+    loaded["on"] = loaded.pop(True)  # YAML 1.1 takes `on` for a boolean
+    return loaded
+
+
+def job(name: str) -> Any:
+    return workflow(name)["jobs"][name]
+
+
+def test_there_are_no_others() -> None:
+    assert sorted(path.stem for path in FOLDER.iterdir()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_actions_are_pinned_by_commit_and_say_their_version(name: str) -> None:
+    used = [line for line in (FOLDER / f"{name}.yml").read_text().splitlines() if "uses:" in line]
+    assert len(used) == 4
+    assert [line for line in used if not re.fullmatch(PINNED, line.strip())] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "events", "permissions", "group", "cancel"),
+    [
+        (
+            "preview",
+            {"pull_request": {"branches": ["staging", "production"]}},
+            {"contents": "read", "id-token": "write", "pull-requests": "write"},
+            "preview-${{ github.base_ref }}-${{ github.event.pull_request.number }}",
+            True,
+        ),
+        (
+            "deploy",
+            {"push": {"branches": ["staging", "production"]}},
+            {"contents": "read", "id-token": "write"},
+            "deploy-${{ github.ref_name }}",
+            False,
+        ),
+    ],
+)
+def test_when_it_runs_and_what_it_may(
+    name: str, events: Any, permissions: Any, group: str, cancel: bool
+) -> None:
+    found = workflow(name)
+    assert found["on"] == events
+    assert found["permissions"] == {}
+    assert found["concurrency"] == {"group": group, "cancel-in-progress": cancel}
+    assert list(found["jobs"]) == [name]
+    assert job(name)["permissions"] == permissions
+    assert job(name)["timeout-minutes"] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_of_an_event_becomes_a_command(name: str) -> None:
+    assert [step for step in job(name)["steps"] if "${{" in step.get("run", "")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_engine_is_the_one_that_is_tested(name: str) -> None:
+    versions = [s["with"]["pulumi-version"] for s in job(name)["steps"] if "pulumi/" in str(s)]
+    assert versions == [cli.version().removeprefix("v")]
+
+
+def test_a_fork_is_skipped() -> None:
+    same = "github.event.pull_request.head.repo.full_name == github.repository"
+    assert job("preview")["if"] == same
+
+
+def test_the_door_is_closed_whatever_happened_within_the_jobs_time() -> None:
+    steps = job("deploy")["steps"]
+    doors = [n for n, step in enumerate(steps) if "ci.ssh_door" in step.get("run", "")]
+    assert [steps[n]["run"].split()[3] for n in doors] == ["open", "close"]
+    assert doors[1] == len(steps) - 1
+    assert steps[doors[1]]["if"] == "always()"
+    (deploy,) = steps[doors[0] + 1 : doors[1]]
+    assert deploy["timeout-minutes"] + 10 < job("deploy")["timeout-minutes"]
+    assert deploy["run"].startswith("pulumi up --yes --skip-preview ")
