@@ -20,6 +20,7 @@ from satellite_infra.network import network
 from satellite_infra.release import manifest, release
 from satellite_infra.revision import revision as resolved
 from satellite_infra.settings import Settings
+from satellite_infra.ssh_agent import check_ssh_agent
 
 Resources = list[pulumi.Resource]
 
@@ -36,6 +37,7 @@ class Plan:
 def satellite(settings: Settings) -> dict[str, Any]:
     """Declare everything; the stack's outputs."""
     # what can fail here fails before any resource is touched
+    check_ssh_agent(settings)
     revision = resolved(settings)
     agent = agent_bundle()
     plan = plans(settings, revision, agent)

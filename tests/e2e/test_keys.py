@@ -12,6 +12,7 @@ import pytest
 
 from lab.client import LabHost
 from tests.e2e.conftest import PLAIN_APP, UP, Site, demolished, new_site
+from tests.ssh_agent import ssh_agent
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 
@@ -84,6 +85,38 @@ def test_a_person_gets_in_while_the_stack_says_so(keyed: Site, tmp_path: Path, l
     keyed.up()
     assert (ada.opens(host), login.opens(host)) == (False, True)
     assert keyed.workers(host) == workers
+
+
+def test_the_login_key_may_be_in_an_agent_and_nothing_of_the_agent_stays(
+    keyed: Site, tmp_path: Path, login: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = login.file.read_text(encoding="utf-8")
+    host = keyed.host(1)
+    keyed.unset("private_key")
+    keyed.put("ssh_agent", "true")
+    for session in ("first", "second"):
+        with ssh_agent(tmp_path / session, private) as socket:
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+            if session == "first":
+                revision = keyed.repository.commit({"number": "with an agent"})
+                keyed.up()
+                assert keyed.revision(host) == revision
+                logins = host.ssh_logins()
+            assert "unchanged" in keyed.up()  # another session's socket is no difference
+            assert host.ssh_logins() == logins
+            state = keyed.pulumi("stack", "export", "--show-secrets")
+            assert str(tmp_path) not in state
+            assert private.splitlines()[2] not in state
+
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    keyed.repository.commit({"number": "without an agent"})
+    told = "SSH_AUTH_SOCK is not set: start ssh-agent, or set satellite:private_key"
+    assert told in keyed.pulumi("preview")
+    assert told in keyed.fails(*UP)
+    assert (keyed.revision(host), host.ssh_logins()) == (revision, logins)
+    keyed.unset("ssh_agent")
+    put_secret(keyed, "private_key", private)
+    keyed.up()
 
 
 def test_the_login_key_is_rotated_in_two_ups(keyed: Site, tmp_path: Path, login: Key) -> None:
