@@ -8,13 +8,22 @@ import hashlib
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
     load_ssh_private_key,
     load_ssh_public_key,
 )
+
+
+def new_private_key() -> str:
+    """A new ed25519 key as an OpenSSH file without a passphrase, which was never in a file."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 
 
 def normal(private_key: str) -> str:
