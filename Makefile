@@ -3,14 +3,17 @@
 #   ARGS='-k drain'     more arguments for pytest                (make test)
 #   RUN='COMMAND'       one command in the lab; make says 2 where it fails (make lab)
 #   KEEP=1              leave the demo's lab open at its end     (make demo)
+#   STACK=staging       the stack; the selected one without it   (make keys)
+#   ROTATE=begin|end    one half of a login key's rotation       (make keys)
+#   DEPLOY_KEY=1        a key that reads the repository, too     (make keys)
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lint lint test demo lab docs bench lock clean
+.PHONY: help setup setup-lint keys lint test demo lab docs bench lock clean
 # as typed: a $ in them is the shell's, not make's
 override ARGS := $(value ARGS)
 override RUN := $(value RUN)
-export ARGS RUN KEEP PYTHON
+export ARGS RUN KEEP PYTHON STACK ROTATE
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 python := .venv/bin/python
@@ -30,6 +33,9 @@ demo: setup ## two machines, real jobs, a deploy while they run
 
 test: setup ## lint, types, and every test, the lab's included
 	@scripts/test
+
+keys: setup-lint ## make the keys that a stack lacks, or rotate its login key
+	@$(python) -m scripts.keys --stack "$$STACK" --rotate "$$ROTATE" $(if $(DEPLOY_KEY),--deploy-key)
 
 lint: setup-lint ## ruff, mypy --strict, shellcheck, actionlint
 	@scripts/lint

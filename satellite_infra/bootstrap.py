@@ -12,11 +12,16 @@ from satellite_infra.ssh import Task
 def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
     """The task that prepares a host; it runs the agent that was just copied, and installs it."""
     key = settings.deploy_key
+    existing = settings.existing().get(host)
+    # the deployer's own keys are among them, so that no list of people can lock it out
+    logins = (settings.public_key, settings.next_public_key, *settings.authorized_keys)
     manifest = BootstrapManifest(
         host=host,
         app=settings.app,
         environment=settings.environment,
         agent=agent.digest,
+        user=(existing and existing.user) or settings.ssh_user,
+        authorized_keys=tuple(line for line in logins if line),
         packages=settings.packages,
         known_hosts=settings.known_hosts,
         deploy_key=Digests.of(settings.host_key_seed).one("deploy_key", key) if key else "",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from satellite_infra.settings import Settings
 
 SET = "is missing: pulumi config set satellite:"
+MAKE = "is missing: make keys{}; or bring your own, as docs/keys.md says"
 INSTANCE_ONLY = (
     "ami",
     "instance_type",
@@ -55,15 +56,15 @@ def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
 def required(s: Settings) -> Iterator[tuple[str, str]]:
     """Each key that is not set and that no default can stand in for, and how to set it."""
     for key, how in {
-        "app": "app NAME",
-        "repository": "repository GIT_URL",
-        "public_key": 'public_key "$(cat KEY.pub)"',
-        "host_key_seed": 'host_key_seed --secret "$(openssl rand -base64 48)"',
+        "app": SET + "app NAME",
+        "repository": SET + "repository GIT_URL",
+        "public_key": MAKE.format(""),
+        "host_key_seed": MAKE.format(""),
     }.items():
         if not getattr(s, key):
-            yield key, SET + how
+            yield key, how
     if not s.private_key and not s.ssh_agent:
-        yield "private_key", SET + "private_key --secret < KEY"
+        yield "private_key", MAKE.format("")
     if not s.processes:
         yield "processes", "should name at least one process type and its quantity"
     own = (s.hosts.get(name) for name in s.instance_names())
@@ -73,7 +74,10 @@ def required(s: Settings) -> Iterator[tuple[str, str]]:
     if over_ssh and not s.known_hosts:
         yield "known_hosts", "should hold the git server's line of ssh-keyscan"
     if over_ssh and not s.deploy_key:
-        yield "deploy_key", SET + "deploy_key --secret < KEY_THAT_READS_THE_REPOSITORY"
+        yield (
+            "deploy_key",
+            "is missing: make keys DEPLOY_KEY=1; or bring your own, as docs/keys.md says",
+        )
 
 
 def some_host(s: Settings) -> Iterator[str]:

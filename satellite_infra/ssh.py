@@ -147,7 +147,8 @@ def _connection(
         host=host.address,
         port=host.port,
         user=host.user,
-        private_key=keys.short(settings.private_key),
+        # without one the provider asks the SSH agent
+        private_key=keys.short(settings.private_key) if settings.private_key else None,
         host_key=host.host_key,
         dial_error_limit=dials,
         per_dial_timeout=seconds,

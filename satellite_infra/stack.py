@@ -22,6 +22,7 @@ from satellite_infra.network import network
 from satellite_infra.release import manifest, release
 from satellite_infra.revision import revision as resolved
 from satellite_infra.settings import Settings
+from satellite_infra.ssh_agent import check_ssh_agent
 from satellite_infra.together import together
 
 Resources = list[pulumi.Resource]
@@ -39,6 +40,7 @@ class Plan:
 def satellite(settings: Settings) -> dict[str, Any]:
     """Declare everything; the stack's outputs."""
     # what can fail here fails before any resource is touched
+    check_ssh_agent(settings)
     revision = resolved(settings)
     agent = agent_bundle()
     plan = plans(settings, revision, agent)

@@ -6,6 +6,7 @@ finished by the next.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from . import storage, units
+from . import authorized, storage, units
 from .layout import AGENT, Layout
 from .manifest import BootstrapManifest
 from .system import CommandError, Say, System
@@ -45,6 +46,7 @@ class Bootstrap:
         """Do what is not done yet; what changed, in a few words."""
         steps: list[tuple[str, Callable[[], bool]]] = [
             ("cloud-init", self.cloud_init),
+            ("authorized keys", self.authorized_keys),
             ("packages", self.packages),
             ("user", self.user),
             ("directories", self.directories),
@@ -72,6 +74,18 @@ class Bootstrap:
             if status == 1:  # 2 means: done, with warnings
                 raise CommandError(f"{text.strip()}; see /var/log/cloud-init.log")
         return False
+
+    def authorized_keys(self) -> bool:
+        """Who may log in; where the login user is another one now, nobody of ours as the former."""
+        user, app = self.manifest.user, self.manifest.app
+        former = storage.read_json(self.layout.logins, [])
+        storage.write_json(self.layout.logins, sorted({user, *former}))
+        changed = authorized.authorize(user, app, self.manifest.authorized_keys)
+        for other in (name for name in former if name != user):
+            with contextlib.suppress(LookupError):  # that user is gone, and so are its keys
+                changed = authorized.authorize(other, app, ()) or changed
+        storage.write_json(self.layout.logins, [user])
+        return changed
 
     def packages(self) -> bool:
         """Install what is missing; the network is asked only then."""

@@ -91,6 +91,11 @@ class Layout:
         return self.state / "host.json"
 
     @property
+    def logins(self) -> Path:
+        """The users in whose authorized_keys this app may have a block."""
+        return self.state / "logins.json"
+
+    @property
     def deploy_key(self) -> Path:
         """The private key that reads the repository."""
         return self.state / "deploy_key"

@@ -45,6 +45,8 @@ class BootstrapManifest:
     app: str
     environment: str
     agent: str  # the digest of the agent that shall be installed
+    user: str  # who logs in to this host
+    authorized_keys: tuple[str, ...]  # the lines that may log in as that user; the deployer's first
     packages: tuple[str, ...] = ()
     known_hosts: tuple[str, ...] = ()  # lines of the git server's pinned keys
     deploy_key: str = ""  # its keyed digest; empty: none
@@ -58,6 +60,8 @@ class BootstrapManifest:
                 ("app", self.app),
                 ("environment", self.environment),
                 ("agent", self.agent),
+                ("user", self.user),
+                *flat.numbered("authorized_keys", self.authorized_keys),
                 *flat.numbered("packages", self.packages),
                 *flat.numbered("known_hosts", self.known_hosts),
                 ("deploy_key", self.deploy_key or "none"),
@@ -73,6 +77,8 @@ class BootstrapManifest:
             app=pairs["app"],
             environment=pairs["environment"],
             agent=pairs["agent"],
+            user=pairs["user"],
+            authorized_keys=tuple(flat.items(pairs, "authorized_keys")),
             packages=tuple(flat.items(pairs, "packages")),
             known_hosts=tuple(flat.items(pairs, "known_hosts")),
             deploy_key="" if pairs["deploy_key"] == "none" else pairs["deploy_key"],

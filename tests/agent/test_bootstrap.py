@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,8 +43,8 @@ class Apt(FakeSystem):
         return 1, "git installed\n"
 
 
-def bootstrap(layout: Layout, system: FakeSystem) -> Bootstrap:
-    manifest = BootstrapManifest(layout.app, layout.app, "test", agent="0")
+def bootstrap(layout: Layout, system: FakeSystem, user: str = "admin", *keys: str) -> Bootstrap:
+    manifest = BootstrapManifest(layout.app, layout.app, "test", "0", user, keys)
     return Bootstrap(manifest, {}, Path("agent.pyz"), system, lambda _: None)
 
 
@@ -66,3 +67,36 @@ def test_jobs_do_not_run_as_a_user_of_the_system(
     monkeypatch.setattr(pwd, "getpwnam", lambda _: entry)
     with pytest.raises(ValueError, match="mail is a user of this machine already"):
         bootstrap(layout, system).user()
+
+
+def test_where_the_login_user_is_another_one_the_former_keeps_no_key(
+    layout: Layout, tmp_path: Path, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes = {name: tmp_path / name for name in ("admin", "ubuntu")}
+    for home in homes.values():
+        home.mkdir()
+
+    def entry(name: str) -> pwd.struct_passwd:
+        home = str(homes[name])  # KeyError: no such user
+        return pwd.struct_passwd((name, "x", os.getuid(), os.getgid(), "", home, "/bin/sh"))
+
+    monkeypatch.setattr(pwd, "getpwnam", entry)
+
+    def files() -> dict[str, str]:
+        found = {n: home / ".ssh/authorized_keys" for n, home in homes.items()}
+        return {name: path.read_text() for name, path in found.items() if path.exists()}
+
+    block = "# satellite shop begin\nssh-ed25519 AAAA1 deployer\n# satellite shop end\n"
+    for user, expected in (
+        ("admin", {"admin": block}),
+        ("ubuntu", {"admin": "", "ubuntu": block}),
+    ):
+        step = bootstrap(layout, system, user, "ssh-ed25519 AAAA1 deployer").authorized_keys
+        assert [step(), step()] == [True, False]
+        assert files() == expected
+    del homes["ubuntu"]
+    step = bootstrap(layout, system, "admin", "ssh-ed25519 AAAA1 deployer").authorized_keys
+    assert [step(), step()] == [True, False]
+    assert files() == {"admin": block}
+    with pytest.raises(LookupError, match="this machine has no user ubuntu to log in as"):
+        bootstrap(layout, system, "ubuntu", "ssh-ed25519 AAAA1").authorized_keys()

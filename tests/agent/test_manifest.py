@@ -26,6 +26,8 @@ BOOTSTRAP = BootstrapManifest(
     app="shop",
     environment="staging",
     agent="abc123",
+    user="admin",
+    authorized_keys=("ssh-ed25519 AAAA deployer", "ssh-ed25519 BBBB"),
     packages=("ruby", "bundler"),
     known_hosts=("git.example.com ssh-ed25519 AAAA",),
 )
@@ -63,6 +65,9 @@ def test_bootstrap_text() -> None:
         "app: shop\n"
         "environment: staging\n"
         "agent: abc123\n"
+        "user: admin\n"
+        "authorized_keys.1: ssh-ed25519 AAAA deployer\n"
+        "authorized_keys.2: ssh-ed25519 BBBB\n"
         "packages.1: ruby\n"
         "packages.2: bundler\n"
         "known_hosts.1: git.example.com ssh-ed25519 AAAA\n"

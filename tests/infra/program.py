@@ -68,10 +68,10 @@ class Ran:
     outputs: dict[str, Any]
 
 
-def run(values: dict[str, Any], secret: frozenset[str] = SECRET) -> Ran:
+def run(values: dict[str, Any], secret: frozenset[str] = SECRET, preview: bool = False) -> Ran:
     """Run `__main__.py` with these settings, as the engine would."""
     recorder = Recorder()
-    mocks.set_mocks(recorder.mocks, "satellite", "staging", monitor=recorder)
+    mocks.set_mocks(recorder.mocks, "satellite", "staging", preview, monitor=recorder)
     pulumi_config.set_all_config(
         {f"satellite:{key}": value for key, value in values.items()},
         [f"satellite:{key}" for key in secret & values.keys()],

@@ -111,6 +111,8 @@ def test_every_setting_that_shapes_a_resource() -> None:
         keep_releases="3",
         gate_seconds="20",
         max_unavailable="2",
+        next_public_key=f"{OTHER.public} next",
+        authorized_keys=[f"{host_identity(SEED, 'ada').public} ada"],
     )
     is_, should_be = golden("every_setting", run(values))
     assert is_ == should_be

@@ -368,7 +368,7 @@ def test_is_accepted(changed: dict[str, Any]) -> None:
         ),
         (
             {"private_key": None},
-            "private_key: is missing: pulumi config set satellite:private_key --secret < KEY",
+            "private_key: is missing: make keys; or bring your own, as docs/keys.md says",
         ),
         (
             {"authorized_keys": [OTHER.public, f"{OTHER.public} ada"]},
@@ -403,8 +403,8 @@ def test_is_refused_with_path_rule_and_value(changed: dict[str, Any], said: str)
 
 def test_a_repository_over_ssh_needs_both_keys() -> None:
     assert problems(repository=SSH) == [
-        "satellite:deploy_key: is missing: pulumi config set satellite:deploy_key --secret < "
-        "KEY_THAT_READS_THE_REPOSITORY",
+        "satellite:deploy_key: is missing: make keys DEPLOY_KEY=1; or bring your own, "
+        "as docs/keys.md says",
         "satellite:known_hosts: should hold the git server's line of ssh-keyscan",
     ]
 

@@ -13,6 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from tests.ssh_agent import ssh_agent
 from tests.standins.project import Made, Project, interrupt, ref, secret
 from tests.standins.ssh_server import SshServer
 
@@ -358,3 +359,28 @@ def test_a_local_command_runs_here(project: Project, tmp_path: Path) -> None:
     project.declare(Made("cmd", "pulumi_command.local.Command", arguments))
     (error,) = project.preview().errors
     assert error.endswith("not in this stand-in for the command provider")
+
+
+def test_without_a_private_key_an_ssh_agent_is_asked(
+    project: Project, ssh: SshServer, tmp_path: Path
+) -> None:
+    login = ssh.connection()
+    private = login.pop("private_key")
+    project.declare(command("cmd", ssh, connection=login, create="echo $0 >>log"))
+    assert project.up().status == 1  # nobody offers a key, the user's own files included
+    for number in (1, 2):
+        with ssh_agent(tmp_path / f"agent-{number}", private) as path:
+            project.environment["SSH_AUTH_SOCK"] = str(path)
+            assert project.up().steps == ({"cmd": ["create"]} if number == 1 else {})
+            assert str(path) not in project.state_text()
+    assert len(log(ssh)) == 1
+
+
+def test_an_agent_that_does_not_answer_is_an_error_although_there_is_a_key(
+    project: Project, ssh: SshServer, tmp_path: Path
+) -> None:
+    project.environment["SSH_AUTH_SOCK"] = str(tmp_path / "gone")
+    project.declare(command("cmd", ssh, create="true"))
+    (error,) = project.up().errors
+    assert f"dial unix {tmp_path / 'gone'}" in error
+    assert (ssh.logins, ssh.refused) == (0, 0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncssh
@@ -52,7 +53,16 @@ async def _dial(
 
     dialErrorLimit N is N + 1 attempts, -1 no limit. Raises RuntimeError after the last one.
     """
-    options = _options(connection)
+    async with _keys(connection) as keys:
+        return await _dial_with(connection, {**_options(connection), **keys}, say, tunnel)
+
+
+async def _dial_with(
+    connection: Properties,
+    options: dict[str, Any],
+    say: Say,
+    tunnel: asyncssh.SSHClientConnection | None,
+) -> asyncssh.SSHClientConnection:
     limit, failed, wait = int(connection["dialErrorLimit"]), 0, FIRST_WAIT
     while True:
         try:
@@ -69,20 +79,34 @@ async def _dial(
         wait = min(wait * WAIT_GROWS, LONGEST_WAIT)
 
 
+@contextlib.asynccontextmanager
+async def _keys(connection: Properties) -> AsyncIterator[dict[str, Any]]:
+    """The options of the keys that are offered: the private key, then those of an SSH agent.
+
+    An agent that does not answer ends it at once, also where nobody would need it; as the vendor's.
+    """
+    keys: list[Any] = []
+    if text := connection.get("privateKey"):
+        keys.append(asyncssh.import_private_key(text, connection.get("privateKeyPassword")))
+    async with contextlib.AsyncExitStack() as stack:
+        if path := connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK"):
+            try:
+                agent = await stack.enter_async_context(asyncssh.connect_agent(path))
+            except OSError as error:
+                raise RuntimeError(f"dial unix {path}: {error.strerror}") from error
+            keys += await agent.get_keys()
+        # None: no keys; an empty list would stand for the user's own key files
+        yield {"client_keys": keys or None, "agent_path": None}
+
+
 def _options(connection: Properties) -> dict[str, Any]:
     """The options, with none of the library's defaults: no key files, known_hosts, or config."""
     options: dict[str, Any] = {
         "username": connection["user"],
         "config": None,
-        "client_keys": [],
         "known_hosts": None,  # without a hostKey, no host is verified; the vendor's does the same
-        "agent_path": connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK"),
         "connect_timeout": connection["perDialTimeout"] or None,
     }
-    if text := connection.get("privateKey"):
-        options["client_keys"] = [
-            asyncssh.import_private_key(text, connection.get("privateKeyPassword"))
-        ]
     if password := connection.get("password"):
         options["password"] = password
     if text := connection.get("hostKey"):

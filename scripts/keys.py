@@ -1,0 +1,233 @@
+"""Make the keys that a stack lacks, and rotate its login key: `make keys STACK=NAME`.
+
+Keys are made in memory and go to the Pulumi CLI on its standard input, never in a command line or a
+file; what is there is never overwritten. docs/keys.md says when to use what.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from satellite_infra import keys
+from satellite_infra.settings import ENCRYPTED, NAMESPACE
+
+HINTS = {
+    "no stack named": "make it: pulumi stack init NAME",
+    "no stack selected": "say which: make keys STACK=NAME",
+    "no Pulumi.yaml": "run this in the folder of Pulumi.yaml",
+    "passphrase must be set": "it is the one that this stack began with",
+    "incorrect passphrase": "PULUMI_CONFIG_PASSPHRASE should be what this stack began with",
+}
+"""What to do about an error of the CLI, by a part of its text."""
+
+
+class KeysError(Exception):
+    """The text says what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one stack, by the Pulumi CLI."""
+
+    stack: str
+
+    @classmethod
+    def of(cls, stack: str) -> Config:
+        """That stack's, or the selected one's where the name is empty."""
+        return cls(stack or _pulumi("stack", "--show-name").strip())
+
+    def known(self) -> dict[str, str]:
+        """What is set; a secret's value is not shown."""
+        found = json.loads(_pulumi("config", "--json", "--stack", self.stack))
+        values = {key.removeprefix(f"{NAMESPACE}:"): item for key, item in found.items()}
+        given = {key: item.get("value", "[secret]") for key, item in values.items()}
+        return {key: value for key, value in given.items() if value != ""}
+
+    def get(self, key: str) -> str:
+        """One value, a secret one decrypted."""
+        return _pulumi("config", "get", f"{NAMESPACE}:{key}", "--stack", self.stack)
+
+    def put(self, key: str, value: str) -> None:
+        """Set one value, encrypted where it has to be."""
+        kind = "--secret" if key in ENCRYPTED else "--plaintext"
+        _pulumi("config", "set", kind, f"{NAMESPACE}:{key}", "--stack", self.stack, stdin=value)
+
+    def remove(self, key: str) -> None:
+        """Forget one value."""
+        _pulumi("config", "rm", f"{NAMESPACE}:{key}", "--stack", self.stack)
+
+    def state(self) -> dict[str, Any]:
+        """What the last `pulumi up` left, secrets encrypted."""
+        text = _pulumi("stack", "export", "--stack", self.stack)
+        found: dict[str, Any] = json.loads(text)["deployment"]
+        return found
+
+
+def make(config: Config, deploy_key: bool) -> Iterator[str]:
+    """Set what is missing; yields what a person wants to know."""
+    known = config.known()
+    if known.get("ssh_agent") == "true":
+        yield "satellite:ssh_agent is true: the login key is yours, in your agent."
+        if "public_key" not in known:
+            yield "  pulumi config set satellite:public_key 'TYPE KEY' # a line of ssh-add -L"
+    else:
+        yield from pair(config, known, "")
+    if "host_key_seed" in known:
+        yield "satellite:host_key_seed is there already."
+    else:
+        config.put("host_key_seed", secrets.token_hex(32))
+        yield "satellite:host_key_seed is made, encrypted."
+    if deploy_key:
+        yield from deployer(config, known)
+    yield f"Next: pulumi preview --stack {config.stack}"
+
+
+def pair(config: Config, known: dict[str, str], prefix: str) -> Iterator[str]:
+    """Make both halves of a login key, or the public one of a private one."""
+    private, public = f"{prefix}private_key", f"{prefix}public_key"
+    if private in known and public in known:
+        yield f"satellite:{private} and satellite:{public} are there already."
+        return
+    if public in known:
+        raise KeysError(
+            f"satellite:{public} is there without its other half: set satellite:{private}, or\n"
+            f"  pulumi config rm satellite:{public} --stack {config.stack}"
+        )
+    if private not in known:
+        config.put(private, keys.new_private_key())
+        yield f"satellite:{private} is made, encrypted."
+    line = f"{keys.public_line(config.get(private))} {_comment('satellite', config)}"
+    config.put(public, line)
+    yield f"satellite:{public} is {line}"
+
+
+def deployer(config: Config, known: dict[str, str]) -> Iterator[str]:
+    """The key that reads the repository, and its public half for the git server."""
+    if "deploy_key" in known:
+        yield "satellite:deploy_key is there already."
+    else:
+        config.put("deploy_key", keys.new_private_key())
+        yield "satellite:deploy_key is made, encrypted."
+    yield "Give this to the git server, as a deploy key that may only read:"
+    yield f"  {keys.public_line(config.get('deploy_key'))} {_comment('deploy', config)}"
+
+
+def begin(config: Config) -> Iterator[str]:
+    """The first half of a rotation: a next key beside today's."""
+    known = config.known()
+    if known.get("ssh_agent") == "true":
+        if "next_public_key" not in known:
+            raise KeysError(
+                "satellite:ssh_agent is true: the next key is yours, too:\n"
+                f"  pulumi config set satellite:next_public_key 'TYPE KEY' --stack {config.stack}"
+            )
+        yield "satellite:next_public_key is there already."
+    elif not {"private_key", "public_key"} <= known.keys():
+        raise KeysError(f"there is no key to rotate yet: make keys STACK={config.stack}")
+    else:
+        yield from pair(config, known, "next_")
+    yield "Next, in this order:"
+    yield f"  pulumi up --stack {config.stack}   # every host lets both keys in"
+    yield f"  make keys STACK={config.stack} ROTATE=end"
+
+
+def end(config: Config) -> Iterator[str]:
+    """The second half: the next key becomes today's, once every host knows it.
+
+    Each step may be the last of a run that is killed; the next run goes on.
+    """
+    known = config.known()
+    if "next_public_key" not in known:
+        raise KeysError(f"no rotation has begun: make keys STACK={config.stack} ROTATE=begin")
+    line = known["next_public_key"]
+    halfway = keys.same_public(line, known.get("public_key", ""))
+    if "next_private_key" not in known and known.get("ssh_agent") != "true" and not halfway:
+        raise KeysError("satellite:next_private_key is missing: set it, or begin anew")
+    if closed := unprepared(config.state(), line):
+        raise KeysError(
+            f"these hosts do not let the next key in yet: {', '.join(closed)}\n"
+            f"  pulumi up --stack {config.stack}"
+        )
+    if "next_private_key" in known:
+        config.put("private_key", config.get("next_private_key"))
+    config.put("public_key", line)
+    if "next_private_key" in known:
+        config.remove("next_private_key")
+    config.remove("next_public_key")
+    yield f"satellite:public_key is {line}"
+    yield f"Next: pulumi up --stack {config.stack}   # logs in with it; the former opens nothing"
+
+
+def unprepared(deployment: dict[str, Any], line: str) -> list[str]:
+    """The hosts of a state that were not told to let this key in; lost ones do not count."""
+    bootstrapped: dict[str, str] = {}
+    hosts: set[str] = set()
+    lost: set[str] = set()
+    for resource in deployment.get("resources") or []:
+        name, inputs = resource["urn"].split("::")[-1], resource.get("inputs", {})
+        if resource["type"] == "aws:ec2/instance:Instance":
+            hosts.add(name)
+        elif resource["type"] == "command:remote:Command":
+            host, _, step = name.rpartition("-")
+            if step == "bootstrap" and not resource.get("delete"):
+                bootstrapped[host] = inputs["create"]
+            elif step == "drain":
+                (hosts if "delete" in inputs else lost).add(host)
+    key = line.split()[1]
+    alive = hosts - lost | bootstrapped.keys()
+    return sorted(host for host in alive if key not in bootstrapped.get(host, ""))
+
+
+def _comment(what: str, config: Config) -> str:
+    return f"{what}-{config.stack.replace('/', '-')}"
+
+
+def _pulumi(*arguments: str, stdin: str = "") -> str:
+    """What the CLI prints; its error line, and what to do about it, as a KeysError."""
+    if not (cli := shutil.which("pulumi")):
+        raise KeysError("pulumi is not on PATH: https://www.pulumi.com/docs/install/")
+    done = subprocess.run(
+        [cli, *arguments, "--non-interactive", "--color", "never"],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().removeprefix("error: ")
+        hints = [f"\n  {hint}" for part, hint in HINTS.items() if part in said]
+        raise KeysError(said + "".join(hints))
+    return done.stdout
+
+
+def main(argv: list[str]) -> int:
+    """0 when the stack has its keys; 1 with one message on stderr when not."""
+    parser = argparse.ArgumentParser(prog="make keys", description=__doc__)
+    parser.add_argument("--stack", default="", help="the selected one where it is not given")
+    parser.add_argument("--rotate", default="", choices=("", "begin", "end"))
+    parser.add_argument("--deploy-key", action="store_true")
+    options = parser.parse_args(argv)
+    try:
+        config = Config.of(options.stack)
+        if options.rotate:
+            said = {"begin": begin, "end": end}[options.rotate](config)
+        else:
+            said = make(config, options.deploy_key)
+        for line in said:
+            print(line, flush=True)
+    except KeysError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

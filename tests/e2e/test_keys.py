@@ -1,0 +1,174 @@
+"""Who gets in, and as whom the host answers, while workers go on with their jobs."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab.client import LabHost
+from tests.e2e.conftest import PLAIN_APP, UP, Site, demolished, new_site
+from tests.ssh_agent import ssh_agent
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key pair in a file, as a person has it."""
+
+    file: Path
+
+    @classmethod
+    def made(cls, file: Path) -> Key:
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", file.name, "-f", str(file)]
+        subprocess.run(argv, check=True)
+        return cls(file)
+
+    @property
+    def public(self) -> str:
+        return self.file.with_suffix(".pub").read_text(encoding="utf-8").strip()
+
+    def opens(self, host: LabHost) -> bool:
+        """Whether the host lets the login user in with this key and no other."""
+        options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
+        options += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+        login = f"admin@{host.address}"
+        done = subprocess.run(
+            ["/usr/bin/ssh", *options, "-i", str(self.file), login, "true"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0 or "Permission denied (publickey)" in done.stderr, done.stderr
+        return done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One host with two shell workers, up."""
+    site = new_site(tmp_path_factory.mktemp("keyed"), "keyed", PLAIN_APP, hosts=1, settings={})
+    with demolished(site):
+        site.up()
+        yield site
+
+
+@pytest.fixture
+def login(keyed: Site) -> Key:
+    """The key that the stack began with."""
+    return Key(keyed.stack.project.parent / "key")
+
+
+def put_secret(site: Site, key: str, value: str) -> None:
+    site.stack.run("config", "set", "--secret", f"satellite:{key}", stdin=value)
+
+
+def key_pairs(site: Site) -> list[str]:
+    """The ids of the stack's key pairs in EC2."""
+    app = [{"Name": "tag:app", "Values": [site.app]}]
+    return [pair["KeyPairId"] for pair in site.lab.ec2.describe_key_pairs(Filters=app)["KeyPairs"]]
+
+
+def test_a_person_gets_in_while_the_stack_says_so(keyed: Site, tmp_path: Path, login: Key) -> None:
+    host, ada = keyed.host(1), Key.made(tmp_path / "ada")
+    workers = keyed.workers(host)
+    assert not ada.opens(host)
+    keyed.put("authorized_keys[0]", ada.public)
+    assert f"+ authorized_keys.2: {ada.public}" in keyed.pulumi("preview", "--diff")
+    keyed.up()
+    assert (ada.opens(host), login.opens(host)) == (True, True)
+    keyed.unset("authorized_keys")
+    keyed.up()
+    assert (ada.opens(host), login.opens(host)) == (False, True)
+    assert keyed.workers(host) == workers
+
+
+def test_the_login_key_may_be_in_an_agent_and_nothing_of_the_agent_stays(
+    keyed: Site, tmp_path: Path, login: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = login.file.read_text(encoding="utf-8")
+    host = keyed.host(1)
+    keyed.unset("private_key")
+    keyed.put("ssh_agent", "true")
+    for session in ("first", "second"):
+        with ssh_agent(tmp_path / session, private) as socket:
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+            if session == "first":
+                revision = keyed.repository.commit({"number": "with an agent"})
+                keyed.up()
+                assert keyed.revision(host) == revision
+                logins = host.ssh_logins()
+            assert "unchanged" in keyed.up()  # another session's socket is no difference
+            assert host.ssh_logins() == logins
+            state = keyed.pulumi("stack", "export", "--show-secrets")
+            assert str(tmp_path) not in state
+            assert private.splitlines()[2] not in state
+
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    keyed.repository.commit({"number": "without an agent"})
+    told = "SSH_AUTH_SOCK is not set: start ssh-agent, or set satellite:private_key"
+    assert told in keyed.pulumi("preview")
+    assert told in keyed.fails(*UP)
+    assert (keyed.revision(host), host.ssh_logins()) == (revision, logins)
+    keyed.unset("ssh_agent")
+    put_secret(keyed, "private_key", private)
+    keyed.up()
+
+
+def test_the_login_key_is_rotated_in_two_ups(keyed: Site, tmp_path: Path, login: Key) -> None:
+    host, following = keyed.host(1), Key.made(tmp_path / "next")
+    stranger = Key.made(tmp_path / "stranger")
+    file = "/home/admin/.ssh/authorized_keys"
+    assert login.public.split()[1] in host.run(f"head -n 1 {file}").stdout  # cloud-init's
+    host.run(f"cat >> {file}", input=stranger.public + "\n")
+    workers, pair = keyed.workers(host), key_pairs(keyed)
+
+    keyed.put("next_public_key", following.public)
+    put_secret(keyed, "next_private_key", following.file.read_text(encoding="utf-8"))
+    keyed.up()
+    assert [key.opens(host) for key in (login, following, stranger)] == [True, True, True]
+
+    put_secret(keyed, "private_key", following.file.read_text(encoding="utf-8"))
+    keyed.put("public_key", following.public)
+    keyed.unset("next_private_key")
+    keyed.unset("next_public_key")
+    keyed.up()
+    assert [key.opens(host) for key in (login, following, stranger)] == [False, True, True]
+    assert host.run(f"cat {file}").stdout == (
+        f"# satellite keyed begin\n{following.public}\n# satellite keyed end\n{stranger.public}\n"
+    )
+    assert keyed.workers(host) == workers
+    # EC2's key pair is another one; the machine, which was launched with the former, is the same
+    assert len(key_pairs(keyed)) == 1
+    assert key_pairs(keyed) != pair
+    assert keyed.host(1).instance_id == host.instance_id
+    logins = host.ssh_logins()
+    assert "unchanged" in keyed.up()
+    assert host.ssh_logins() == logins
+
+
+def test_a_host_gets_another_identity_with_another_machine(keyed: Site) -> None:
+    shown = "cat /etc/ssh/ssh_host_ed25519_key.pub"
+    old = keyed.host(1)
+    before, workers = old.run(shown).stdout, keyed.workers(old)
+    put_secret(keyed, "host_key_seed", secrets.token_hex(32))
+    keyed.put("reach_seconds", "10")
+    told = keyed.fails(*UP)
+    for part in ("keyed-1", "host key", "satellite:roll"):
+        assert part in told, told
+    assert keyed.workers(old) == workers
+
+    keyed.put("roll[0]", "keyed-1")
+    keyed.put("reach_seconds", "60")
+    keyed.up()
+    new = keyed.host(1)
+    assert new.instance_id != old.instance_id
+    assert new.run(shown).stdout != before
+    assert len(keyed.workers(new)) == 2
+    keyed.unset("roll")
+    keyed.up()
+    assert keyed.host(1).instance_id == new.instance_id
