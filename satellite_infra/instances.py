@@ -25,20 +25,23 @@ MACHINE = [
 ]
 """What makes the machine itself. The engine would replace or stop all instances within one second
 when it changes, so it is ignored on existing ones, and replaces those that are named in `roll`."""
+DISK = "rootBlockDevice.volumeSize"
+"""Grows in place. EC2 refuses to make it smaller, so that a rolled machine gets a new one."""
 
 
-def instances(settings: Settings, network: Network) -> list[Host]:
-    """One host for each instance, in the settings' order."""
-    return [_instance(settings, network, name) for name in settings.instance_names()]
+def instances(settings: Settings, network: Network, image: str) -> list[Host]:
+    """One host for each instance, in the settings' order; `image`: the id for new ones."""
+    return [_instance(settings, network, image, name) for name in settings.instance_names()]
 
 
-def _instance(settings: Settings, network: Network, name: str) -> Host:
+def _instance(settings: Settings, network: Network, image: str, name: str) -> Host:
     own = settings.hosts.get(name, HostSettings())
     identity = host_identity(settings.host_key_seed, name)
     public = settings.connect == "public"
+    named = {**tags(settings), "Name": name}
     instance = ec2.Instance(
         name,
-        ami=settings.ami,
+        ami=own.ami or image,
         instance_type=own.instance_type or settings.instance_type,
         key_name=network.key_name,
         vpc_security_group_ids=[network.group],
@@ -50,9 +53,12 @@ def _instance(settings: Settings, network: Network, name: str) -> Host:
             http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
         ),
         root_block_device=ec2.InstanceRootBlockDeviceArgs(
-            encrypted=True, volume_type="gp3", volume_size=settings.root_volume_gb
+            encrypted=True,
+            volume_type="gp3",
+            volume_size=own.root_volume_gb or settings.root_volume_gb,
+            tags=named,
         ),
-        tags={**tags(settings), "Name": name},
+        tags=named,
         opts=_options(rolled=name in settings.roll, keeps_address=bool(own.private_ip)),
     )
     return Host(
@@ -79,7 +85,7 @@ def _subnet(ids: Sequence[str], name: str) -> str | None:
 def _options(rolled: bool, keeps_address: bool) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(
         ignore_changes=None if rolled else MACHINE,
-        replace_on_changes=MACHINE if rolled else None,
+        replace_on_changes=[*MACHINE, DISK] if rolled else None,
         # two machines cannot hold one address: the old one goes first, after its drain
         delete_before_replace=True if keeps_address else None,
     )

@@ -78,7 +78,7 @@ class HostSettings(Model):
     root_volume_gb: Annotated[f.Number, Field(ge=8, le=16_384)] | None = Field(
         default=None, examples=[100]
     )
-    """Encrypted disk of this instance alone, in GB."""
+    """Encrypted disk of this instance alone, in GB; `root_volume_gb` says how it changes."""
     subnet_id: f.SubnetId | None = Field(default=None, examples=["subnet-0123456789abcdef0"])
     """Subnet of this instance alone."""
     private_ip: f.IPv4 | None = Field(default=None, examples=["10.0.1.10"])
@@ -189,7 +189,8 @@ class Settings(Model):
     instance_type: f.InstanceType = Field(default="t3.small", examples=["t3.medium"])
     """EC2 type of new instances."""
     root_volume_gb: Annotated[f.Number, Field(ge=8, le=16_384)] = Field(default=20, examples=[40])
-    """Encrypted disk of new instances, in GB."""
+    """Encrypted disk of the instances, in GB. It grows in place, and its file system at the next
+    boot; EC2 refuses to make one smaller: only a machine in `roll` gets a smaller one."""
     ssh_user: f.LoginUser = Field(default="admin", examples=["ubuntu"])
     """Login user of the image, who may use sudo."""
     tags: dict[f.TagKey, f.TagValue] = Field(default={}, examples=[{"team": "orders"}])

@@ -14,6 +14,7 @@ from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
 from satellite_infra.digests import Digests
 from satellite_infra.host import Host, existing_hosts
+from satellite_infra.image import image
 from satellite_infra.instances import instances
 from satellite_infra.keys import fingerprint
 from satellite_infra.network import network
@@ -41,7 +42,8 @@ def satellite(settings: Settings) -> dict[str, Any]:
     plan = plans(settings, revision, agent)
     hosts = existing_hosts(settings)
     if settings.instance_names():
-        hosts = [*instances(settings, network(settings)), *hosts]
+        ami = image(settings)
+        hosts = [*instances(settings, network(settings), ami), *hosts]
     roll_out(settings, hosts, plan, agent)
     return outputs(settings, hosts, revision)
 

@@ -73,6 +73,11 @@ def test_every_setting_that_shapes_a_resource() -> None:
         names=["mailer-1", "reports-2", "gone-3"],
         hosts={
             "mailer-1": {"private_ip": "172.31.0.77", "instance_type": "t3.large"},
+            "reports-2": {
+                "ami": "ami-0fedcba9876543210",
+                "root_volume_gb": 200,
+                "subnet_id": "subnet-0aaaaaaaaaaaaaaaa",
+            },
             "gone-3": {"lost": True},
             "rented": {
                 "address": "192.0.2.7",
@@ -112,6 +117,47 @@ def test_every_setting_that_shapes_a_resource() -> None:
     )
     is_, should_be = golden("every_setting", run(values))
     assert is_ == should_be
+
+
+def test_an_image_is_looked_up_once_for_the_instances_without_their_own() -> None:
+    lookup = {"owner": "136693071363", "name": "debian-12-amd64-*"}
+    own = {"worker-2": {"ami": "ami-0fedcba9876543210"}}
+    values = changed(count="3", ami=None, ami_lookup=lookup, hosts=own)
+    ran = run(values, image="ami-0aaaaaaaaaaaaaaaa")
+    assert ran.looked_up == [
+        (
+            "aws:ec2/getAmi:getAmi",
+            {
+                "filters": [{"name": "name", "values": ["debian-12-amd64-*"]}],
+                "mostRecent": True,
+                "owners": ["136693071363"],
+            },
+        )
+    ]
+    used = {
+        urn.split("::")[1]: resource["inputs"]["ami"]
+        for urn, resource in ran.resources.items()
+        if urn.startswith("aws:ec2/instance")
+    }
+    assert used == {
+        "worker-1": "ami-0aaaaaaaaaaaaaaaa",
+        "worker-2": "ami-0fedcba9876543210",
+        "worker-3": "ami-0aaaaaaaaaaaaaaaa",
+    }
+    # where each has its own, nobody is asked
+    all_own = {f"worker-{n}": {"ami": "ami-0fedcba9876543210"} for n in (1, 2, 3)}
+    assert run(changed(count="3", ami=None, ami_lookup=lookup, hosts=all_own)).looked_up == []
+
+
+def test_no_such_image_names_the_setting_and_touches_nothing() -> None:
+    lookup = {"owner": "self", "name": "nothing-*"}
+    with pytest.raises(pulumi.RunError) as caught:
+        run(changed(ami=None, ami_lookup=lookup), image="")
+    assert str(caught.value) == (
+        "satellite:ami_lookup: no image of owner self is named nothing-* in this region, or EC2 "
+        "could not be asked: invoke of aws:ec2/getAmi:getAmi failed: Your query returned no "
+        "results. (filters)"
+    )
 
 
 def test_batches_wait_for_the_releases_before_them() -> None:
