@@ -58,8 +58,13 @@ def _instance(settings: Settings, network: Network, image: str, name: str) -> Ho
             volume_size=own.root_volume_gb or settings.root_volume_gb,
             tags=named,
         ),
+        disable_api_termination=settings.protected(name),
         tags=named,
-        opts=_options(rolled=name in settings.roll, keeps_address=bool(own.private_ip)),
+        opts=_options(
+            rolled=name in settings.roll,
+            keeps_address=bool(own.private_ip),
+            protected=settings.protected(name),
+        ),
     )
     return Host(
         name=name,
@@ -70,6 +75,7 @@ def _instance(settings: Settings, network: Network, image: str, name: str) -> Ho
         host_key=identity.public,
         lost=own.lost,
         openings=network.rules,
+        protected=settings.protected(name),
     )
 
 
@@ -82,8 +88,9 @@ def _subnet(ids: Sequence[str], name: str) -> str | None:
     return ids[place % len(ids)]
 
 
-def _options(rolled: bool, keeps_address: bool) -> pulumi.ResourceOptions:
+def _options(rolled: bool, keeps_address: bool, protected: bool) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(
+        protect=protected,
         ignore_changes=None if rolled else MACHINE,
         replace_on_changes=[*MACHINE, DISK] if rolled else None,
         # two machines cannot hold one address: the old one goes first, after its drain

@@ -84,7 +84,7 @@ class HostSettings(Model):
     private_ip: f.IPv4 | None = Field(default=None, examples=["10.0.1.10"])
     """A private address that this instance keeps when it is replaced."""
     protect: f.Switch | None = Field(default=None, examples=[False])
-    """`protect` of this instance alone: set `false` and `pulumi up`, then it can be removed."""
+    """`protect` of this instance alone: set `false` and `pulumi up`, then remove or roll it."""
     address: f.Address | None = Field(default=None, examples=["rented.example.com"])
     """IP address or DNS name of a host that exists without us."""
     host_key: f.PublicKey | None = Field(
@@ -199,7 +199,8 @@ class Settings(Model):
     """Instances that are replaced when image, type, key or the like differ; any other keeps its
     machine."""
     protect: f.Switch = Field(default=False, examples=[True])
-    """An instance is neither removed nor rolled before its protection is taken away."""
+    """Removing, rolling or destroying an instance is refused, in the preview already and before
+    any drain, until a `pulumi up` with `hosts.NAME.protect: false` took its protection away."""
     auto_recover: f.Switch = Field(default=False, examples=[True])
     """EC2 moves an instance to other hardware when its own fails."""
     app_policies: tuple[f.PolicyArn, ...] = Field(

@@ -132,6 +132,7 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
                 # created first, the old one would be left to be deleted, out of anybody's reach
                 delete_before_replace=True,
                 ignore_changes=["connection", "triggers"] if host.lost else None,
+                protect=host.protected,  # what refuses to go is not drained first
             ),
         ),
     )

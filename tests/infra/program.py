@@ -141,6 +141,7 @@ def _options(request: Any) -> dict[str, Any]:
         "replace_on_changes": sorted(request.replaceOnChanges),
         "secret_outputs": sorted(request.additionalSecretOutputs),
         "delete_before_replace": request.deleteBeforeReplace,
+        "protect": request.protect,
     }
     return {key: value for key, value in options.items() if value}
 

@@ -72,7 +72,11 @@ def test_every_setting_that_shapes_a_resource() -> None:
         count=None,
         names=["mailer-1", "reports-2", "gone-3"],
         hosts={
-            "mailer-1": {"private_ip": "172.31.0.77", "instance_type": "t3.large"},
+            "mailer-1": {
+                "private_ip": "172.31.0.77",
+                "instance_type": "t3.large",
+                "protect": False,
+            },
             "reports-2": {
                 "ami": "ami-0fedcba9876543210",
                 "root_volume_gb": 200,
@@ -114,6 +118,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
         keep_releases="3",
         gate_seconds="20",
         max_unavailable="2",
+        protect="true",
     )
     is_, should_be = golden("every_setting", run(values))
     assert is_ == should_be
