@@ -12,6 +12,8 @@ from pulumi_aws import ec2
 from satellite_infra.host import Host
 from satellite_infra.host_identity import host_identity
 from satellite_infra.network import Network, tags
+from satellite_infra.recovery import recovers
+from satellite_infra.role import instance_profile
 from satellite_infra.settings import HostSettings, Settings
 
 MACHINE = [
@@ -31,10 +33,17 @@ DISK = "rootBlockDevice.volumeSize"
 
 def instances(settings: Settings, network: Network, image: str) -> list[Host]:
     """One host for each instance, in the settings' order; `image`: the id for new ones."""
-    return [_instance(settings, network, image, name) for name in settings.instance_names()]
+    profile = instance_profile(settings)
+    return [_instance(settings, network, image, profile, n) for n in settings.instance_names()]
 
 
-def _instance(settings: Settings, network: Network, image: str, name: str) -> Host:
+def _instance(
+    settings: Settings,
+    network: Network,
+    image: str,
+    profile: pulumi.Output[str] | None,
+    name: str,
+) -> Host:
     own = settings.hosts.get(name, HostSettings())
     identity = host_identity(settings.host_key_seed, name)
     public = settings.connect == "public"
@@ -48,6 +57,7 @@ def _instance(settings: Settings, network: Network, image: str, name: str) -> Ho
         subnet_id=own.subnet_id or _subnet(settings.subnet_ids, name),
         private_ip=own.private_ip,
         associate_public_ip_address=True if public else None,
+        iam_instance_profile=profile,
         user_data=pulumi.Output.secret(identity.user_data()),
         metadata_options=ec2.InstanceMetadataOptionsArgs(
             http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
@@ -66,6 +76,8 @@ def _instance(settings: Settings, network: Network, image: str, name: str) -> Ho
             protected=settings.protected(name),
         ),
     )
+    if settings.auto_recover:
+        recovers(settings, name, instance)
     return Host(
         name=name,
         machine=instance.id,

@@ -44,8 +44,12 @@ class Ec2(mocks.Mocks):
             computed = {
                 "privateIp": f"172.31.0.{number}",
                 "publicIp": f"198.51.100.{number}",
+                "arn": f"arn:aws-eu:ec2:eu-west-9:123456789012:instance/id-of-{args.name}",
+                "region": "eu-west-9",
                 **args.inputs,
             }
+        if args.typ.startswith("aws:iam/"):
+            computed = {"name": f"{args.name}-abcdef0"}
         if args.typ == "aws:ec2/keyPair:KeyPair":
             computed = {"keyName": f"{args.name}-abcdef0"}
         return f"id-of-{args.name}", {**args.inputs, **computed}

@@ -119,6 +119,12 @@ def test_every_setting_that_shapes_a_resource() -> None:
         gate_seconds="20",
         max_unavailable="2",
         protect="true",
+        auto_recover="true",
+        app_metadata="allowed",
+        app_policies=[
+            "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+            "arn:aws:iam::123456789012:policy/AmazonS3ReadOnlyAccess",
+        ],
     )
     is_, should_be = golden("every_setting", run(values))
     assert is_ == should_be
