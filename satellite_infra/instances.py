@@ -88,7 +88,14 @@ def _instance(
         lost=own.lost,
         openings=network.rules,
         protected=settings.protected(name),
+        console=pulumi.Output.all(instance.region, instance.id).apply(_console),
     )
+
+
+def _console(place: list[str]) -> str:
+    region, machine = place
+    page = f"region={region}#InstanceDetails:instanceId={machine}"
+    return f"https://{region}.console.aws.amazon.com/ec2/home?{page}"
 
 
 def _subnet(ids: Sequence[str], name: str) -> str | None:

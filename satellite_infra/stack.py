@@ -21,6 +21,7 @@ from satellite_infra.network import network
 from satellite_infra.release import manifest, release
 from satellite_infra.revision import revision as resolved
 from satellite_infra.settings import Settings
+from satellite_infra.ssh_config import ssh_config
 
 Resources = list[pulumi.Resource]
 
@@ -113,9 +114,11 @@ def outputs(settings: Settings, hosts: Sequence[Host], revision: str) -> dict[st
                 "address": host.address,
                 "host_key": fingerprint(host.host_key),
                 "lost": host.lost,
+                **({"console": host.console} if host.console else {}),
             }
             for host in hosts
         ],
+        "ssh_config": ssh_config(settings, hosts),
         "revision": revision,
         "formation": {type_: process.quantity for type_, process in settings.processes.items()},
         "manifest": "".join(f"{line}\n" for line in text.splitlines() if line not in not_app_wide),

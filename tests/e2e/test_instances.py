@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,34 @@ def test_the_newest_image_is_looked_up_for_new_hosts_only(trio: Site) -> None:
     assert {name: after[name] for name in before} == before
     trio.unset("names[3]")
     trio.up()
+
+
+def test_the_ssh_config_output_is_all_that_a_login_needs(trio: Site, tmp_path: Path) -> None:
+    config, key = tmp_path / "config", trio.stack.project.parent / "key"
+    config.write_text(trio.pulumi("stack", "output", "ssh_config"), encoding="utf-8")
+
+    def login(name: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            "ssh",
+            "-F",
+            str(config),
+            "-i",
+            str(key),
+            "-o",
+            "BatchMode=yes",
+            name,
+            "hostname -I",
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    for host in trio.hosts():
+        assert host.address in login(host.name).stdout
+    # the pinned key is what counts
+    first, second = trio.host(1), trio.host(2)
+    config.write_text(config.read_text("utf-8").replace(first.address, second.address), "utf-8")
+    refused = login("trio-1")
+    assert (refused.returncode, refused.stdout) == (255, "")
+    assert "Host key verification failed" in refused.stderr
 
 
 @pytest.fixture

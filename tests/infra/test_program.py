@@ -105,6 +105,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
             {"protocol": "icmp", "cidr": "10.0.0.0/8", "description": "Ping inside"},
         ],
         reach_seconds="60",
+        bastion={"address": "bastion.example.com", "host_key": OTHER.public, "port": 2200},
         repository="git@git.example.com:shop.git",
         deploy_key=LOGIN,
         known_hosts=[f"git.example.com {OTHER.public}"],
