@@ -244,7 +244,7 @@ class Settings(Model):
     connect: Literal["public", "private"] = Field(default="public", examples=["private"])
     """Reach instances by their public or their private address."""
     bastion: BastionSettings | None = None
-    """Reach every host through this machine."""
+    """Reach every host through this machine; `ssh_cidrs` then has to hold its address."""
     ssh_cidrs: tuple[f.Cidr, ...] = Field(
         default=(), examples=[["203.0.113.7/32", "2001:db8:7::/48"]]
     )

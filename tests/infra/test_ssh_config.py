@@ -11,7 +11,8 @@ import pytest
 from satellite_infra.host_identity import host_identity
 
 from .conftest import SEED
-from .test_program import OTHER, changed, run
+from .program import run
+from .test_program import OTHER, changed
 
 ONE, TWO = (host_identity(SEED, f"worker-{n}").public for n in (1, 2))
 BASTION = {"address": "bastion.example.com", "host_key": f"{OTHER.public} jump", "port": 2200}

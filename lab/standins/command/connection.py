@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncssh
@@ -37,16 +38,28 @@ def checked(inputs: Properties, failures: list[Failure]) -> Properties:
     return {**inputs, "connection": secret(bare)}
 
 
-async def connect(connection: Properties, say: Say) -> asyncssh.SSHClientConnection:
+@asynccontextmanager
+async def connect(connection: Properties, say: Say) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """Connect, through the proxy if there is one. `connection` is as `checked` leaves it."""
     connection = plain(connection)
-    proxy = connection.get("proxy")
-    tunnel = await _dial(proxy, say, None) if proxy else None
-    return await _dial(connection, say, tunnel)
+    async with AsyncExitStack() as both:
+        tunnel, proxy = None, connection.get("proxy")
+        try:
+            if proxy:
+                tunnel = await both.enter_async_context(await _dial(proxy, say, "Dial proxy"))
+            client = await _dial(connection, say, "Dial", tunnel)
+        except RuntimeError as error:
+            if not proxy:
+                raise
+            raise RuntimeError(f"proxy: {error}") from error  # whichever end it was
+        yield await both.enter_async_context(client)
 
 
 async def _dial(
-    connection: Properties, say: Say, tunnel: asyncssh.SSHClientConnection | None
+    connection: Properties,
+    say: Say,
+    what: str,
+    tunnel: asyncssh.SSHClientConnection | None = None,
 ) -> asyncssh.SSHClientConnection:
     """Try again after any failure, a refused key and a wrong host key included.
 
@@ -64,7 +77,7 @@ async def _dial(
                 why = str(error) or type(error).__name__
                 raise RuntimeError(f"after {failed} failed attempts: {why}") from error
         failed += 1
-        say(f"Dial {failed}/{'inf' if limit == -1 else limit} failed: retrying")
+        say(f"{what} {failed}/{'inf' if limit == -1 else limit} failed: retrying")
         await asyncio.sleep(wait)
         wait = min(wait * WAIT_GROWS, LONGEST_WAIT)
 
