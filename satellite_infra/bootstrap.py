@@ -25,6 +25,7 @@ def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
         packages=settings.packages,
         known_hosts=settings.known_hosts,
         deploy_key=Digests.of(settings.host_key_seed).one("deploy_key", key) if key else "",
+        app_metadata=settings.app_metadata,
     )
     return Task(
         title=f"Prepare {host} for {settings.app}",

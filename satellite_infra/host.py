@@ -23,6 +23,10 @@ class Host:
     """`TYPE KEY`: the only host key that is accepted."""
     lost: bool = False
     """Dead: nobody connects, and its resources go without a drain."""
+    protected: bool = False
+    """Neither it nor its drain may go; so it is never drained and then kept."""
+    console: pulumi.Output[str] | None = None
+    """Its page in the AWS console."""
     openings: tuple[pulumi.Resource, ...] = ()
     """The rules without which it cannot be reached, or drained at its end."""
 

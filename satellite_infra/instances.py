@@ -12,6 +12,8 @@ from pulumi_aws import ec2
 from satellite_infra.host import Host
 from satellite_infra.host_identity import host_identity
 from satellite_infra.network import Network, tags
+from satellite_infra.recovery import recovers
+from satellite_infra.role import instance_profile
 from satellite_infra.settings import HostSettings, Settings
 
 MACHINE = [
@@ -25,36 +27,57 @@ MACHINE = [
 ]
 """What makes the machine itself. The engine would replace or stop all instances within one second
 when it changes, so it is ignored on existing ones, and replaces those that are named in `roll`."""
+DISK = "rootBlockDevice.volumeSize"
+"""Grows in place. EC2 refuses to make it smaller, so that a rolled machine gets a new one."""
 
 
-def instances(settings: Settings, network: Network) -> list[Host]:
-    """One host for each instance, in the settings' order."""
-    return [_instance(settings, network, name) for name in settings.instance_names()]
+def instances(settings: Settings, network: Network, image: str) -> list[Host]:
+    """One host for each instance, in the settings' order; `image`: the id for new ones."""
+    profile = instance_profile(settings)
+    return [_instance(settings, network, image, profile, n) for n in settings.instance_names()]
 
 
-def _instance(settings: Settings, network: Network, name: str) -> Host:
+def _instance(
+    settings: Settings,
+    network: Network,
+    image: str,
+    profile: pulumi.Output[str] | None,
+    name: str,
+) -> Host:
     own = settings.hosts.get(name, HostSettings())
     identity = host_identity(settings.host_key_seed, name)
     public = settings.connect == "public"
+    named = {**tags(settings), "Name": name}
     instance = ec2.Instance(
         name,
-        ami=settings.ami,
+        ami=own.ami or image,
         instance_type=own.instance_type or settings.instance_type,
         key_name=network.key_name,
         vpc_security_group_ids=[network.group],
         subnet_id=own.subnet_id or _subnet(settings.subnet_ids, name),
         private_ip=own.private_ip,
         associate_public_ip_address=True if public else None,
+        iam_instance_profile=profile,
         user_data=pulumi.Output.secret(identity.user_data()),
         metadata_options=ec2.InstanceMetadataOptionsArgs(
             http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
         ),
         root_block_device=ec2.InstanceRootBlockDeviceArgs(
-            encrypted=True, volume_type="gp3", volume_size=settings.root_volume_gb
+            encrypted=True,
+            volume_type="gp3",
+            volume_size=own.root_volume_gb or settings.root_volume_gb,
+            tags=named,
         ),
-        tags={**tags(settings), "Name": name},
-        opts=_options(rolled=name in settings.roll, keeps_address=bool(own.private_ip)),
+        disable_api_termination=settings.protected(name),
+        tags=named,
+        opts=_options(
+            rolled=name in settings.roll,
+            keeps_address=bool(own.private_ip),
+            protected=settings.protected(name),
+        ),
     )
+    if settings.auto_recover:
+        recovers(settings, name, instance)
     return Host(
         name=name,
         machine=instance.id,
@@ -64,7 +87,15 @@ def _instance(settings: Settings, network: Network, name: str) -> Host:
         host_key=identity.public,
         lost=own.lost,
         openings=network.rules,
+        protected=settings.protected(name),
+        console=pulumi.Output.all(instance.region, instance.id).apply(_console),
     )
+
+
+def _console(place: list[str]) -> str:
+    region, machine = place
+    page = f"region={region}#InstanceDetails:instanceId={machine}"
+    return f"https://{region}.console.aws.amazon.com/ec2/home?{page}"
 
 
 def _subnet(ids: Sequence[str], name: str) -> str | None:
@@ -76,10 +107,11 @@ def _subnet(ids: Sequence[str], name: str) -> str | None:
     return ids[place % len(ids)]
 
 
-def _options(rolled: bool, keeps_address: bool) -> pulumi.ResourceOptions:
+def _options(rolled: bool, keeps_address: bool, protected: bool) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(
+        protect=protected,
         ignore_changes=None if rolled else MACHINE,
-        replace_on_changes=MACHINE if rolled else None,
+        replace_on_changes=[*MACHINE, DISK] if rolled else None,
         # two machines cannot hold one address: the old one goes first, after its drain
         delete_before_replace=True if keeps_address else None,
     )

@@ -27,6 +27,11 @@ def tags(settings: Settings) -> dict[str, str]:
     return {**settings.tags, **own}
 
 
+def resource_name(*parts: str | int | None) -> str:
+    """A name from what makes the resource itself, so that none moves when another goes."""
+    return re.sub(r"[:/]", "-", "-".join(str(part) for part in parts if part is not None))
+
+
 def network(settings: Settings) -> Network:
     """The key pair, the group, and one rule for each CIDR."""
     # not `sg`: EC2 refuses a group whose name begins with sg-
@@ -47,7 +52,7 @@ def network(settings: Settings) -> Network:
 
 def _ingress(settings: Settings, group: ec2.SecurityGroup, cidr: str) -> pulumi.Resource:
     return vpc.SecurityGroupIngressRule(
-        _name("ssh-from", cidr),
+        resource_name("ssh-from", cidr),
         security_group_id=group.id,
         description=f"SSH from {cidr}",
         ip_protocol="tcp",
@@ -62,7 +67,7 @@ def _ingress(settings: Settings, group: ec2.SecurityGroup, cidr: str) -> pulumi.
 def _egress(settings: Settings, group: ec2.SecurityGroup, way: EgressSettings) -> pulumi.Resource:
     any_port = -1 if way.protocol.startswith("icmp") else None
     return vpc.SecurityGroupEgressRule(
-        _name("out", way.protocol, way.from_port, way.to_port, "to", way.cidr),
+        resource_name("out", way.protocol, way.from_port, way.to_port, "to", way.cidr),
         security_group_id=group.id,
         description=way.description,
         ip_protocol={"all": "-1"}.get(way.protocol, way.protocol),
@@ -76,8 +81,3 @@ def _egress(settings: Settings, group: ec2.SecurityGroup, way: EgressSettings) -
 
 def _of_version(version: int, cidr: str) -> str | None:
     return cidr if (":" in cidr) == (version == 6) else None
-
-
-def _name(*parts: str | int | None) -> str:
-    """A resource name from what makes the rule itself, so that no rule moves when another goes."""
-    return re.sub(r"[:/]", "-", "-".join(str(part) for part in parts if part is not None))

@@ -1,7 +1,8 @@
 """Does this host answer on SSH, and as itself? `python3 -m satellite_infra.reach`, by the engine.
 
 Runs before anything connects: the command provider's SSH client waits for a banner without end, and
-tries a wrong host key again and again. What to reach comes in the environment, SATELLITE_*.
+tries a wrong host key again and again. What to reach comes in the environment, SATELLITE_*; the
+login key, where a bastion asks for it, on standard input.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from satellite_infra import tunnel
+from satellite_infra.tunnel import Bastion, BastionError
 
 TRY = 10.0
 """Seconds for one try: the connection, its banner, the keys."""
@@ -37,6 +41,8 @@ class Target:
     host_key: str
     seconds: float
     opened_to: str
+    user: str = ""
+    bastion: Bastion | None = None
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Target:
@@ -49,35 +55,93 @@ class Target:
             host_key=environment["SATELLITE_HOST_KEY"],
             seconds=float(environment["SATELLITE_REACH_SECONDS"]),
             opened_to=environment["SATELLITE_OPENED_TO"],
+            user=environment["SATELLITE_USER"],
+            bastion=Bastion.of(environment),
         )
 
 
-def reach(target: Target, pause: float = 2.0) -> None:
-    """Return when the target answers with the pinned key; UnreachedError when not in time."""
+@dataclass(frozen=True)
+class _Peer:
+    """Somebody to wait for: how to look at the host keys that it shows (within so many seconds:
+    the keys, or none and why), which one is pinned, and what to say when it fails.
+    """
+
+    look: Callable[[float], tuple[list[str], str]]
+    host_key: str
+    silent: Callable[[str], str]
+    stranger: Callable[[str], str]
+
+
+def reach(target: Target, key: str = "", pause: float = 2.0) -> None:
+    """Return when the target answers with the pinned key; UnreachedError when not in time.
+
+    `key` opens the bastion, if there is one; without it, the user's own SSH agent does.
+    """
     end = time.monotonic() + target.seconds
+    bastion = target.bastion
+
+    def look(seconds: float) -> tuple[list[str], str]:
+        if bastion is None:
+            return _look(target.address, target.port, target.host_key, seconds)
+        kind = target.host_key.split()[0]
+        return tunnel.look(bastion, target.address, target.port, target.user, kind, seconds)
+
+    host = _Peer(
+        look,
+        target.host_key,
+        lambda problem: _silent(target, problem),
+        lambda shown: _stranger(target, shown),
+    )
+    if bastion is None:
+        _wait(host, end, pause)
+        return
+    _wait(_bastion(target, bastion), end, pause)
+    try:
+        with tunnel.key_in_agent(key, target.seconds):
+            _wait(host, end, pause)
+    except BastionError as problem:
+        raise UnreachedError(_unhelpful(target, bastion, problem)) from None
+
+
+def _bastion(target: Target, bastion: Bastion) -> _Peer:
+    return _Peer(
+        lambda seconds: _look(bastion.address, bastion.port, bastion.host_key, seconds),
+        bastion.host_key,
+        lambda problem: _silent_bastion(target, bastion, problem),
+        lambda shown: _strange_bastion(target, bastion, shown),
+    )
+
+
+def _wait(peer: _Peer, end: float, pause: float) -> None:
     while True:
-        left = end - time.monotonic()
-        problem = _no_banner(target, max(min(TRY, left), 0.1))
-        if not problem:
-            shown = _shown_keys(target, max(min(TRY, end - time.monotonic()), 1))
-            if target.host_key in shown:
-                return
-            if shown:
-                raise UnreachedError(_stranger(target, shown[0]))
-            problem = f"it speaks SSH, but shows no {target.host_key.split()[0]} host key"
+        shown, problem = peer.look(max(min(TRY, end - time.monotonic()), 0.1))
+        if peer.host_key in shown:
+            return
+        if shown:
+            raise UnreachedError(peer.stranger(shown[0]))
         if time.monotonic() + pause >= end:
-            raise UnreachedError(_silent(target, problem))
+            raise UnreachedError(peer.silent(problem))
         time.sleep(pause)
 
 
-def _no_banner(target: Target, seconds: float) -> str:
+def _look(address: str, port: int, host_key: str, seconds: float) -> tuple[list[str], str]:
+    """The host keys of the pinned kind that are shown there, or none and why."""
+    end = time.monotonic() + seconds
+    if problem := _no_banner(address, port, seconds):
+        return [], problem
+    kind = host_key.split()[0]
+    shown = _shown_keys(address, port, kind, max(min(TRY, end - time.monotonic()), 1))
+    return shown, "" if shown else f"it speaks SSH, but shows no {kind} host key"
+
+
+def _no_banner(address: str, port: int, seconds: float) -> str:
     """Why the SSH port gives no banner; empty when it gives one."""
-    if not target.address:
+    if not address:
         return "it has no such address; see satellite:connect, and add it to satellite:roll"
     end = time.monotonic() + seconds
     heard = b""
     try:
-        with socket.create_connection((target.address, target.port), timeout=seconds) as peer:
+        with socket.create_connection((address, port), timeout=seconds) as peer:
             while b"SSH-" not in heard and len(heard) < 4096:
                 peer.settimeout(max(end - time.monotonic(), 0.01))
                 more = peer.recv(256)
@@ -85,19 +149,19 @@ def _no_banner(target: Target, seconds: float) -> str:
                     return "it closes the connection without an SSH banner"
                 heard += more
     except TimeoutError:
-        return "no answer: packets are dropped, or the peer accepts and stays silent"
+        return tunnel.NO_ANSWER
     except OSError as problem:
         return str(problem.strerror or problem).lower()
     return "" if b"SSH-" in heard else "something else than SSH listens there"
 
 
-def _shown_keys(target: Target, seconds: float) -> list[str]:
-    """The host keys of the pinned kind that it shows, as `TYPE KEY`."""
-    kind = TYPES.get(target.host_key.split()[0], "ecdsa")
-    command = ["ssh-keyscan", "-T", str(int(seconds)), "-t", kind, "-p", str(target.port)]
+def _shown_keys(address: str, port: int, kind: str, seconds: float) -> list[str]:
+    """The host keys of that kind, as `TYPE KEY`."""
+    scanned = TYPES.get(kind, "ecdsa")
+    command = ["ssh-keyscan", "-T", str(int(seconds)), "-t", scanned, "-p", str(port)]
     try:
         done = subprocess.run(
-            [*command, "--", target.address],
+            [*command, "--", address],
             capture_output=True,
             text=True,
             errors="replace",
@@ -115,11 +179,14 @@ def _shown_keys(target: Target, seconds: float) -> list[str]:
 
 
 def _silent(target: Target, problem: str) -> str:
+    through, here = "", "this computer"
+    if target.bastion:
+        through, here = f" through the bastion {target.bastion.address}", "the bastion's address"
     return f"""\
-{target.name} ({target.address}, port {target.port}) cannot be reached by SSH, \
+{target.name} ({target.address}, port {target.port}) cannot be reached by SSH{through}, \
 tried for {target.seconds:g} s: {problem}.
   - Is machine {target.machine} running? Look at its console output.
-  - Is it open to this computer? SSH is open to: {target.opened_to}. (satellite:ssh_cidrs)
+  - Is it open to {here}? SSH is open to: {target.opened_to}. (satellite:ssh_cidrs)
   - Did its address change? `pulumi refresh` reads it again.
   - Is it dead? Say so, and nothing waits for it any more:
       pulumi config set --path 'satellite:hosts.{target.name}.lost' true && pulumi up"""
@@ -138,6 +205,34 @@ Nothing was sent to it.
     satellite:hosts.{target.name}.host_key, and raise satellite:hosts.{target.name}.machine."""
 
 
+def _silent_bastion(target: Target, bastion: Bastion, problem: str) -> str:
+    return f"""\
+The bastion ({bastion.address}, port {bastion.port}) on the way to {target.name} cannot be reached \
+by SSH, tried for {target.seconds:g} s: {problem}.
+  {target.name} itself was not tried.
+  - Is the bastion running, and is its SSH port open to this computer?
+  - Is satellite:bastion right about its address and port?"""
+
+
+def _strange_bastion(target: Target, bastion: Bastion, shown: str) -> str:
+    return f"""\
+The bastion ({bastion.address}, port {bastion.port}) on the way to {target.name} shows another \
+host key than the pinned one. Nothing was sent to either.
+  pinned: {_print(bastion.host_key)}
+  shown:  {_print(shown)}
+  - If nobody changed this machine or its keys, another machine answers there: find out which one.
+  - If the bastion was rebuilt, compare the new key on the bastion itself, then set
+    satellite:bastion.host_key."""
+
+
+def _unhelpful(target: Target, bastion: Bastion, problem: BastionError) -> str:
+    return f"""\
+The bastion ({bastion.address}, port {bastion.port}) answers as itself, but is no way to \
+{target.name}: {problem}.
+  {target.name} itself was not tried. The key is satellite:private_key, or with satellite:ssh_agent
+  one that `ssh-add -l` shows here; the user is satellite:bastion.user, or satellite:ssh_user."""
+
+
 def _print(key: str) -> str:
     digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
     return f"{key.split()[0]} SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
@@ -146,7 +241,8 @@ def _print(key: str) -> str:
 def main() -> int:
     """0 when the host is reached; else 1 and one message on stderr."""
     try:
-        reach(Target.of(os.environ))
+        target = Target.of(os.environ)
+        reach(target, sys.stdin.read() if target.bastion else "")
     except UnreachedError as problem:
         print(problem, file=sys.stderr)
         return 1

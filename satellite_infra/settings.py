@@ -78,13 +78,13 @@ class HostSettings(Model):
     root_volume_gb: Annotated[f.Number, Field(ge=8, le=16_384)] | None = Field(
         default=None, examples=[100]
     )
-    """Encrypted disk of this instance alone, in GB."""
+    """Encrypted disk of this instance alone, in GB; `root_volume_gb` says how it changes."""
     subnet_id: f.SubnetId | None = Field(default=None, examples=["subnet-0123456789abcdef0"])
     """Subnet of this instance alone."""
     private_ip: f.IPv4 | None = Field(default=None, examples=["10.0.1.10"])
     """A private address that this instance keeps when it is replaced."""
     protect: f.Switch | None = Field(default=None, examples=[False])
-    """`protect` of this instance alone: set `false` and `pulumi up`, then it can be removed."""
+    """`protect` of this instance alone: set `false` and `pulumi up`, then remove or roll it."""
     address: f.Address | None = Field(default=None, examples=["rented.example.com"])
     """IP address or DNS name of a host that exists without us."""
     host_key: f.PublicKey | None = Field(
@@ -189,7 +189,8 @@ class Settings(Model):
     instance_type: f.InstanceType = Field(default="t3.small", examples=["t3.medium"])
     """EC2 type of new instances."""
     root_volume_gb: Annotated[f.Number, Field(ge=8, le=16_384)] = Field(default=20, examples=[40])
-    """Encrypted disk of new instances, in GB."""
+    """Encrypted disk of the instances, in GB. It grows in place, and its file system at the next
+    boot; EC2 refuses to make one smaller: only a machine in `roll` gets a smaller one."""
     ssh_user: f.LoginUser = Field(default="admin", examples=["ubuntu"])
     """Login user of the image, who may use sudo."""
     tags: dict[f.TagKey, f.TagValue] = Field(default={}, examples=[{"team": "orders"}])
@@ -198,7 +199,8 @@ class Settings(Model):
     """Instances that are replaced when image, type, key or the like differ; any other keeps its
     machine."""
     protect: f.Switch = Field(default=False, examples=[True])
-    """An instance is neither removed nor rolled before its protection is taken away."""
+    """Removing, rolling or destroying an instance is refused, in the preview already and before
+    any drain, until a `pulumi up` with `hosts.NAME.protect: false` took its protection away."""
     auto_recover: f.Switch = Field(default=False, examples=[True])
     """EC2 moves an instance to other hardware when its own fails."""
     app_policies: tuple[f.PolicyArn, ...] = Field(
@@ -242,7 +244,7 @@ class Settings(Model):
     connect: Literal["public", "private"] = Field(default="public", examples=["private"])
     """Reach instances by their public or their private address."""
     bastion: BastionSettings | None = None
-    """Reach every host through this machine."""
+    """Reach every host through this machine; `ssh_cidrs` then has to hold its address."""
     ssh_cidrs: tuple[f.Cidr, ...] = Field(
         default=(), examples=[["203.0.113.7/32", "2001:db8:7::/48"]]
     )

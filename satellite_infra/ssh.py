@@ -48,17 +48,31 @@ def digest(*parts: str) -> str:
 
 def reach(settings: Settings, host: Host, what: str) -> pulumi.CustomResource:
     """Check that the host answers as itself, before it is sent something new (`what`: a digest)."""
+    bastion, key = settings.bastion, settings.private_key
+    check = "python3 -m satellite_infra.reach"
+    through = {}
+    if bastion:
+        through = {
+            "SATELLITE_BASTION": bastion.address,
+            "SATELLITE_BASTION_PORT": str(bastion.port),
+            "SATELLITE_BASTION_USER": bastion.user or settings.ssh_user,
+            "SATELLITE_BASTION_HOST_KEY": " ".join(bastion.host_key.split()[:2]),
+        }
     return local.Command(
         f"{host.name}-reach",
-        create="python3 -m satellite_infra.reach",
+        # the key of the bastion is for an agent that ends with the check
+        create=f"ssh-agent {check}" if bastion and key else check,
+        stdin=pulumi.Output.secret(key) if bastion and key else None,
         environment={
             "SATELLITE_HOST": host.name,
             "SATELLITE_MACHINE": host.machine,
             "SATELLITE_ADDRESS": host.address,
             "SATELLITE_PORT": str(host.port),
+            "SATELLITE_USER": host.user,
             "SATELLITE_HOST_KEY": host.host_key,
             "SATELLITE_REACH_SECONDS": str(settings.reach_seconds),
             "SATELLITE_OPENED_TO": ", ".join(settings.ssh_cidrs) or "nobody",
+            **through,
         },
         triggers=[host.machine, what],
         add_previous_output_in_env=False,
@@ -135,6 +149,7 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
                 # created first, the old one would be left to be deleted, out of anybody's reach
                 delete_before_replace=True,
                 ignore_changes=["connection", "triggers"] if host.lost else None,
+                protect=host.protected,  # what refuses to go is not drained first
             ),
         ),
     )
@@ -147,12 +162,32 @@ def _connection(
         host=host.address,
         port=host.port,
         user=host.user,
-        # without one the provider asks the SSH agent
-        private_key=keys.short(settings.private_key) if settings.private_key else None,
+        private_key=_login_key(settings),
         host_key=host.host_key,
         dial_error_limit=dials,
         per_dial_timeout=seconds,
+        proxy=_proxy(settings, dials, seconds),
     )
+
+
+def _proxy(settings: Settings, dials: int, seconds: int) -> remote.ProxyConnectionArgs | None:
+    bastion = settings.bastion
+    if bastion is None:
+        return None
+    return remote.ProxyConnectionArgs(
+        host=bastion.address,
+        port=bastion.port,
+        user=bastion.user or settings.ssh_user,
+        private_key=_login_key(settings),
+        host_key=" ".join(bastion.host_key.split()[:2]),
+        dial_error_limit=dials,
+        per_dial_timeout=seconds,
+    )
+
+
+def _login_key(settings: Settings) -> str | None:
+    """None where the provider shall ask the SSH agent."""
+    return keys.short(settings.private_key) if settings.private_key else None
 
 
 def _options(after: After) -> pulumi.ResourceOptions:

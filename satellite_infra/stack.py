@@ -16,6 +16,7 @@ from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
 from satellite_infra.digests import Digests
 from satellite_infra.host import Host, existing_hosts
+from satellite_infra.image import image
 from satellite_infra.instances import instances
 from satellite_infra.keys import fingerprint
 from satellite_infra.network import network
@@ -23,6 +24,7 @@ from satellite_infra.release import manifest, release
 from satellite_infra.revision import revision as resolved
 from satellite_infra.settings import Settings
 from satellite_infra.ssh_agent import check_ssh_agent
+from satellite_infra.ssh_config import ssh_config
 from satellite_infra.together import together
 
 Resources = list[pulumi.Resource]
@@ -44,10 +46,11 @@ def satellite(settings: Settings) -> dict[str, Any]:
     revision = resolved(settings)
     agent = agent_bundle()
     plan = plans(settings, revision, agent)
+    ami = image(settings)
     with without_stack_traces():
         hosts = existing_hosts(settings)
         if settings.instance_names():
-            hosts = [*instances(settings, network(settings)), *hosts]
+            hosts = [*instances(settings, network(settings), ami), *hosts]
         roll_out(settings, hosts, plan, agent)
     return outputs(settings, hosts, revision)
 
@@ -129,9 +132,11 @@ def outputs(settings: Settings, hosts: Sequence[Host], revision: str) -> dict[st
                 "address": host.address,
                 "host_key": fingerprint(host.host_key),
                 "lost": host.lost,
+                **({"console": host.console} if host.console else {}),
             }
             for host in hosts
         ],
+        "ssh_config": ssh_config(settings, hosts),
         "revision": revision,
         "formation": {type_: process.quantity for type_, process in settings.processes.items()},
         "manifest": "".join(f"{line}\n" for line in text.splitlines() if line not in not_app_wide),

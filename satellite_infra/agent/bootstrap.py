@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from . import authorized, storage, units
+from . import authorized, metadata, storage, units
 from .layout import AGENT, Layout
 from .manifest import BootstrapManifest
 from .system import CommandError, Say, System
@@ -54,6 +54,7 @@ class Bootstrap:
             ("agent", self.agent),
             ("identity", self.identity),
             ("units", self.units),
+            ("metadata", self.metadata),
         ]
         changed = []
         with storage.locked(self.layout.run.parent / "bootstrap"):  # apps share the agent, and apt
@@ -89,7 +90,8 @@ class Bootstrap:
 
     def packages(self) -> bool:
         """Install what is missing; the network is asked only then."""
-        wanted = sorted({*ALWAYS, *self.manifest.packages})
+        wall = () if self.manifest.app_metadata == "allowed" else ("nftables",)
+        wanted = sorted({*ALWAYS, *wall, *self.manifest.packages})
         query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *wanted]
         _, text = self.system.output(query)
         present = {line.split()[0] for line in text.splitlines() if line.endswith(" installed")}
@@ -191,12 +193,18 @@ class Bootstrap:
         changed = []
         for file in units.housekeeping(layout):
             changed.append(storage.write(layout.units / file.name, file.content, 0o644))
-            wants = layout.units / "multi-user.target.wants" / file.name
+            wants = layout.wants / file.name
             wants.parent.mkdir(exist_ok=True)
             changed.append(storage.point(wants, layout.units / file.name))
         if any(changed):
             self.system.systemctl("daemon-reload")
         return any(changed)
+
+    def metadata(self) -> bool:
+        """Whether the app reaches the instance's metadata."""
+        if self.manifest.app_metadata == "allowed":
+            return metadata.allow(self.layout, self.system)
+        return metadata.block(self.layout, self._owner()[0], self.system)
 
     def _apt(self, *argv: str) -> None:
         options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]

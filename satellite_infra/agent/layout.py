@@ -105,6 +105,11 @@ class Layout:
         """The pinned keys of the git server."""
         return self.state / "known_hosts"
 
+    @property
+    def metadata_rules(self) -> Path:
+        """The firewall's rules that keep the app from the instance's metadata."""
+        return self.state / "metadata.nft"
+
     def manifest(self, release: str) -> Path:
         """The manifest that a release runs by."""
         return self.state / "releases" / release / "manifest"
@@ -142,6 +147,16 @@ class Layout:
         """Where systemd reads units of the machine's owner."""
         return self.root / "etc/systemd/system"
 
+    @property
+    def wants(self) -> Path:
+        """Links to the units that are started at every boot."""
+        return self.units / "multi-user.target.wants"
+
+    @property
+    def table(self) -> str:
+        """The app's table in the machine's firewall."""
+        return f"satellite-{self.app}"
+
     # names of units: no app and no process type has a dot, so no two apps share a unit
 
     def worker_unit(self, type_: str, number: int) -> str:
@@ -176,3 +191,8 @@ class Layout:
     def reap_unit(self) -> str:
         """The unit that releases the jobs of dead workers."""
         return f"satellite-{self.app}-reap.service"
+
+    @property
+    def metadata_unit(self) -> str:
+        """The unit that keeps the app from the instance's metadata."""
+        return f"satellite-{self.app}-metadata.service"

@@ -50,6 +50,7 @@ class BootstrapManifest:
     packages: tuple[str, ...] = ()
     known_hosts: tuple[str, ...] = ()  # lines of the git server's pinned keys
     deploy_key: str = ""  # its keyed digest; empty: none
+    app_metadata: str = "blocked"  # or allowed: does the app reach the instance's metadata?
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -65,6 +66,7 @@ class BootstrapManifest:
                 *flat.numbered("packages", self.packages),
                 *flat.numbered("known_hosts", self.known_hosts),
                 ("deploy_key", self.deploy_key or "none"),
+                ("app_metadata", self.app_metadata),
             ]
         )
 
@@ -82,6 +84,7 @@ class BootstrapManifest:
             packages=tuple(flat.items(pairs, "packages")),
             known_hosts=tuple(flat.items(pairs, "known_hosts")),
             deploy_key="" if pairs["deploy_key"] == "none" else pairs["deploy_key"],
+            app_metadata=pairs["app_metadata"],
         )
 
 

@@ -36,6 +36,17 @@ def housekeeping(layout: Layout) -> list[File]:
     ]
 
 
+def wall(layout: Layout) -> File:
+    """The unit that keeps the app from the instance's metadata."""
+    content = _fill("metadata.service", layout, RULES=str(layout.metadata_rules))
+    return File(layout.metadata_unit, content)
+
+
+def wall_rules(layout: Layout, uid: int) -> str:
+    """What that unit tells the firewall; `uid`: the app's user."""
+    return _fill("metadata.nft", layout, UID=str(uid))
+
+
 def template(name: str) -> str:
     """The text of a template file of this package."""
     data = pkgutil.get_data(__package__, f"templates/{name}")

@@ -72,6 +72,7 @@ def test_bootstrap_text() -> None:
         "packages.2: bundler\n"
         "known_hosts.1: git.example.com ssh-ed25519 AAAA\n"
         "deploy_key: none\n"
+        "app_metadata: blocked\n"
         "end: manifest\n"
     )
     assert BootstrapManifest.parse(BOOTSTRAP.text()) == BOOTSTRAP

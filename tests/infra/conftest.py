@@ -14,7 +14,9 @@ with warnings.catch_warnings():
     # both SDKs warn of their own deprecated parts when they are imported, whoever uses them
     warnings.simplefilter("ignore", DeprecationWarning)
     for module in (
+        "pulumi_aws.cloudwatch",
         "pulumi_aws.ec2",
+        "pulumi_aws.iam",
         "pulumi_aws.vpc",
         "pulumi_command.local",
         "pulumi_command.remote",

@@ -28,8 +28,16 @@ GOLDEN = Path(__file__).parent / "golden"
 class Ec2(mocks.Mocks):
     """Gives every resource an id, and instances their addresses, in the order of their names."""
 
+    def __init__(self, image: str | None) -> None:
+        self.image = image
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
     def call(self, args: mocks.MockCallArgs) -> Any:
-        raise AssertionError(f"the program should ask AWS for nothing, asked {args.token}")
+        self.asked.append((args.token, args.args))
+        assert self.image is not None, f"the program should ask for nothing, asked {args.token}"
+        if not self.image:
+            return {}, [("filters", "Your query returned no results.")]
+        return {**args.args, "id": self.image}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         computed: dict[str, Any] = {}
@@ -38,8 +46,12 @@ class Ec2(mocks.Mocks):
             computed = {
                 "privateIp": f"172.31.0.{number}",
                 "publicIp": f"198.51.100.{number}",
+                "arn": f"arn:aws-eu:ec2:eu-west-9:123456789012:instance/id-of-{args.name}",
+                "region": "eu-west-9",
                 **args.inputs,
             }
+        if args.typ.startswith("aws:iam/"):
+            computed = {"name": f"{args.name}-abcdef0"}
         if args.typ == "aws:ec2/keyPair:KeyPair":
             computed = {"keyName": f"{args.name}-abcdef0"}
         return f"id-of-{args.name}", {**args.inputs, **computed}
@@ -48,8 +60,8 @@ class Ec2(mocks.Mocks):
 class Recorder(mocks.MockMonitor):
     """Keeps each request with its options, which mocks are not shown."""
 
-    def __init__(self) -> None:
-        super().__init__(Ec2())
+    def __init__(self, image: str | None) -> None:
+        super().__init__(Ec2(image))
         self.asked: dict[str, dict[str, Any]] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
@@ -62,15 +74,24 @@ class Recorder(mocks.MockMonitor):
 
 @dataclass(frozen=True)
 class Ran:
-    """What one run of the program asked for, by `TYPE::NAME`, and its stack outputs."""
+    """What one run of the program asked for, by `TYPE::NAME`, its stack outputs, its look-ups."""
 
     resources: dict[str, dict[str, Any]]
     outputs: dict[str, Any]
+    looked_up: list[tuple[str, dict[str, Any]]]
 
 
-def run(values: dict[str, Any], secret: frozenset[str] = SECRET, preview: bool = False) -> Ran:
-    """Run `__main__.py` with these settings, as the engine would."""
-    recorder = Recorder()
+def run(
+    values: dict[str, Any],
+    secret: frozenset[str] = SECRET,
+    image: str | None = None,
+    preview: bool = False,
+) -> Ran:
+    """Run `__main__.py` with these settings, as the engine would.
+
+    `image` is what a look-up finds, empty for nothing; without it, nothing may be looked up.
+    """
+    recorder = Recorder(image)
     mocks.set_mocks(recorder.mocks, "satellite", "staging", preview, monitor=recorder)
     pulumi_config.set_all_config(
         {f"satellite:{key}": value for key, value in values.items()},
@@ -87,7 +108,8 @@ def run(values: dict[str, Any], secret: frozenset[str] = SECRET, preview: bool =
 
     pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     pulumi_config.set_all_config({}, [])
-    return Ran(dict(sorted(recorder.asked.items())), outputs)
+    assert isinstance(recorder.mocks, Ec2)
+    return Ran(dict(sorted(recorder.asked.items())), outputs, recorder.mocks.asked)
 
 
 def text(ran: Ran) -> str:
@@ -130,6 +152,7 @@ def _options(request: Any) -> dict[str, Any]:
         "replace_on_changes": sorted(request.replaceOnChanges),
         "secret_outputs": sorted(request.additionalSecretOutputs),
         "delete_before_replace": request.deleteBeforeReplace,
+        "protect": request.protect,
     }
     return {key: value for key, value in options.items() if value}
 

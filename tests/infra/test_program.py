@@ -74,7 +74,16 @@ def test_every_setting_that_shapes_a_resource() -> None:
         count=None,
         names=["mailer-1", "reports-2", "gone-3"],
         hosts={
-            "mailer-1": {"private_ip": "172.31.0.77", "instance_type": "t3.large"},
+            "mailer-1": {
+                "private_ip": "172.31.0.77",
+                "instance_type": "t3.large",
+                "protect": False,
+            },
+            "reports-2": {
+                "ami": "ami-0fedcba9876543210",
+                "root_volume_gb": 200,
+                "subnet_id": "subnet-0aaaaaaaaaaaaaaaa",
+            },
             "gone-3": {"lost": True},
             "rented": {
                 "address": "192.0.2.7",
@@ -98,6 +107,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
             {"protocol": "icmp", "cidr": "10.0.0.0/8", "description": "Ping inside"},
         ],
         reach_seconds="60",
+        bastion={"address": "bastion.example.com", "host_key": OTHER.public, "port": 2200},
         repository="git@git.example.com:shop.git",
         deploy_key=LOGIN,
         known_hosts=[f"git.example.com {OTHER.public}"],
@@ -113,9 +123,57 @@ def test_every_setting_that_shapes_a_resource() -> None:
         max_unavailable="2",
         next_public_key=f"{OTHER.public} next",
         authorized_keys=[f"{host_identity(SEED, 'ada').public} ada"],
+        protect="true",
+        auto_recover="true",
+        app_metadata="allowed",
+        app_policies=[
+            "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+            "arn:aws:iam::123456789012:policy/AmazonS3ReadOnlyAccess",
+        ],
     )
     is_, should_be = golden("every_setting", run(values))
     assert is_ == should_be
+
+
+def test_an_image_is_looked_up_once_for_the_instances_without_their_own() -> None:
+    lookup = {"owner": "136693071363", "name": "debian-12-amd64-*"}
+    own = {"worker-2": {"ami": "ami-0fedcba9876543210"}}
+    values = changed(count="3", ami=None, ami_lookup=lookup, hosts=own)
+    ran = run(values, image="ami-0aaaaaaaaaaaaaaaa")
+    assert ran.looked_up == [
+        (
+            "aws:ec2/getAmi:getAmi",
+            {
+                "filters": [{"name": "name", "values": ["debian-12-amd64-*"]}],
+                "mostRecent": True,
+                "owners": ["136693071363"],
+            },
+        )
+    ]
+    used = {
+        urn.split("::")[1]: resource["inputs"]["ami"]
+        for urn, resource in ran.resources.items()
+        if urn.startswith("aws:ec2/instance")
+    }
+    assert used == {
+        "worker-1": "ami-0aaaaaaaaaaaaaaaa",
+        "worker-2": "ami-0fedcba9876543210",
+        "worker-3": "ami-0aaaaaaaaaaaaaaaa",
+    }
+    # where each has its own, nobody is asked
+    all_own = {f"worker-{n}": {"ami": "ami-0fedcba9876543210"} for n in (1, 2, 3)}
+    assert run(changed(count="3", ami=None, ami_lookup=lookup, hosts=all_own)).looked_up == []
+
+
+def test_no_such_image_names_the_setting_and_touches_nothing() -> None:
+    lookup = {"owner": "self", "name": "nothing-*"}
+    with pytest.raises(pulumi.RunError) as caught:
+        run(changed(ami=None, ami_lookup=lookup), image="")
+    assert str(caught.value) == (
+        "satellite:ami_lookup: no image of owner self is named nothing-* in this region, or EC2 "
+        "could not be asked: invoke of aws:ec2/getAmi:getAmi failed: Your query returned no "
+        "results. (filters)"
+    )
 
 
 def test_batches_wait_for_the_releases_before_them() -> None:

@@ -162,6 +162,7 @@ def test_as_the_engine_runs_it_with_the_standard_library_alone(
         "SATELLITE_HOST": "worker-1",
         "SATELLITE_MACHINE": "i-0123",
         "SATELLITE_ADDRESS": "127.0.0.1",
+        "SATELLITE_USER": "admin",
         "SATELLITE_HOST_KEY": OWN.public,
         "SATELLITE_REACH_SECONDS": "1",
         "SATELLITE_OPENED_TO": "nobody",

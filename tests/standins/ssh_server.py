@@ -19,7 +19,8 @@ import asyncssh.packet
 class SshServer:
     """A context manager. `accept_env` names the variables that it takes, as sshd's AcceptEnv.
 
-    `logins` counts accepted keys, `refused` refused ones. Relative paths are below `home`.
+    `logins` counts accepted keys, `refused` refused ones; `forwarded` lists where others went on to
+    through this one, which `forwards` allows. Relative paths are below `home`.
     """
 
     def __init__(self, home: Path, port: int = 0) -> None:
@@ -27,6 +28,8 @@ class SshServer:
         self.port = port  # 0: any free one
         self.logins = self.refused = 0
         self.accept_env: set[str] = set()
+        self.forwards = True
+        self.forwarded: list[tuple[str, int]] = []
         self.client_key = asyncssh.generate_private_key("ssh-ed25519")
         self._private_key = self.client_key.export_private_key().decode()  # never twice the same
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -123,6 +126,16 @@ class _Session(asyncssh.SSHServer):
             self._counted = True
             self._server.refused += 1
         return known
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> bool:
+        """Whether somebody who is in may go on to there."""
+        if not self._server.forwards:  # in sshd's words
+            prohibited = asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
+            raise asyncssh.ChannelOpenError(prohibited, "open failed")
+        self._server.forwarded.append((dest_host, dest_port))
+        return True
 
     def auth_completed(self) -> None:
         self._server.logins += 1

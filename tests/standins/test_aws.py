@@ -35,11 +35,12 @@ POLICY = {
     "Version": "2012-10-17",
     "Statement": [{"Action": "cloudwatch:PutMetricData", "Effect": "Allow", "Resource": "*"}],
 }
+DISK = {"volume_size": 20, "volume_type": "gp3", "encrypted": True}
 INSTANCE = {
     "ami": AMI,
     "instance_type": "t3.small",
     "metadata_options": {"http_tokens": "required", "http_put_response_hop_limit": 1},
-    "root_block_device": {"volume_size": 20, "volume_type": "gp3", "encrypted": True},
+    "root_block_device": DISK,
 }
 INGRESS = {
     "security_group_id": ref("group", "id"),
@@ -475,14 +476,34 @@ def test_a_protected_instance_cannot_be_deleted_unless_forced(project: Project, 
     assert project.up().steps == {"machine": ["delete"]}
 
 
-def test_disks_are_tagged_as_told(project: Project, aws: Aws) -> None:
-    project.declare(
-        made("ec2.Instance", "machine", **INSTANCE, volume_tags={"team": "ops"}),
-    )
+@pytest.mark.parametrize("own", [False, True], ids=["volume_tags", "root_block_device"])
+def test_disks_are_tagged_as_told(project: Project, aws: Aws, own: bool) -> None:
+    def declare(tags: dict[str, str]) -> None:
+        disk = {**DISK, "tags": tags}
+        how = {"root_block_device": disk} if own else {"volume_tags": tags}
+        project.declare(made("ec2.Instance", "machine", **{**INSTANCE, **how}))
+
+    def seen() -> list[dict[str, str]]:
+        disk = project.state()["machine"]["outputs"]["rootBlockDevice"]["volumeId"]
+        found: list[dict[str, str]] = aws("ec2").describe_volumes(VolumeIds=[disk])["Volumes"]
+        return found[0]["Tags"]  # type: ignore[return-value]
+
+    declare({"team": "ops", "old": "1"})
+    assert project.up().status == 0
+    assert seen() == [{"Key": "old", "Value": "1"}, {"Key": "team", "Value": "ops"}]
+    declare({"team": "dev"})
+    assert project.up().steps == {"machine": ["update"]}
+    assert seen() == [{"Key": "team", "Value": "dev"}]
+    assert project.refresh().steps == {}
+
+
+def test_a_disk_does_not_shrink(project: Project, aws: Aws) -> None:
+    project.declare(made("ec2.Instance", "machine", **INSTANCE))
     project.up()
-    disk = project.state()["machine"]["outputs"]["rootBlockDevice"]["volumeId"]
-    volume = aws("ec2").describe_volumes(VolumeIds=[disk])["Volumes"][0]
-    assert volume["Tags"] == [{"Key": "team", "Value": "ops"}]
+    smaller = {**DISK, "volume_size": 19}
+    project.declare(made("ec2.Instance", "machine", **{**INSTANCE, "root_block_device": smaller}))
+    (error,) = project.up().errors
+    assert error.endswith("InvalidParameterValue: New size cannot be smaller than existing size")
 
 
 def test_a_group_starts_with_no_rules_and_takes_inline_ones(project: Project, aws: Aws) -> None:

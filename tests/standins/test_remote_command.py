@@ -310,6 +310,34 @@ def test_a_dial_error_limit_of_n_is_n_plus_one_attempts(project: Project, ssh: S
         assert wait >= least
 
 
+def test_a_proxy_is_the_way_to_the_host_and_each_proves_itself(
+    project: Project, ssh: SshServer, tmp_path: Path
+) -> None:
+    with SshServer(tmp_path / "proxy") as proxy:
+        way = proxy.connection()
+        through = command("cmd", ssh, connection=ssh.connection(proxy=way), create="echo ran >>log")
+        project.declare(through)
+        assert project.up().steps == {"cmd": ["create"]}
+        assert proxy.forwarded == [("127.0.0.1", ssh.port)]
+        assert (proxy.logins, ssh.logins, log(ssh)) == (1, 1, ["ran"])
+        assert project.up().steps == {}
+        key = str(way["private_key"]).splitlines()[1]
+        assert key not in project.state_text()
+
+        other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+        for wrong in (
+            ssh.connection(proxy={**way, "host_key": other}),
+            ssh.connection(proxy=way, host_key=other),
+        ):
+            project.declare(command("cmd", ssh, connection=wrong, create="echo wrong >>log"))
+            assert project.up().errors == [
+                "proxy: after 0 failed attempts: Host key is not trusted for host 127.0.0.1"
+            ]
+        assert (proxy.logins, ssh.logins, log(ssh)) == (2, 1, ["ran"])
+        project.declare(through)
+        project.destroy()
+
+
 def test_a_host_that_comes_up_late_is_waited_for(project: Project, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         late = SshServer(tmp_path / "late", reserved.getsockname()[1])

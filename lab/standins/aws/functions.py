@@ -33,7 +33,7 @@ def get_ami(provider: Any, inputs: Properties) -> Properties:
         "id": image["ImageId"],
         "imageId": image["ImageId"],
         "name": image.get("Name", ""),
-        "architecture": image["Architecture"],
+        "architecture": image.get("Architecture", ""),
         "creationDate": image["CreationDate"],
         "description": image.get("Description", ""),
         "ownerId": image["OwnerId"],

@@ -77,7 +77,7 @@ class Instance(Ec2Resource):
             self._modify(instance, SourceDestCheck={"Value": False})
         if inputs.get("disableApiTermination"):  # moto does not take it at launch
             self._modify(instance, DisableApiTermination={"Value": True})
-        self._tag_disk(instance, inputs)
+        self._tag_disk(instance, inputs, {})
         return instance
 
     def _machine(self, inputs: Properties) -> dict[str, Any]:
@@ -144,10 +144,12 @@ class Instance(Ec2Resource):
         }
         return {"BlockDeviceMappings": [{"DeviceName": device, "Ebs": disk}]}
 
-    def _tag_disk(self, instance: str, inputs: Properties) -> None:
-        own = (inputs.get("rootBlockDevice") or {}).get("tags") or {}
-        if tags := {**(inputs.get("volumeTags") or {}), **own}:
-            self.ec2.create_tags(Resources=[self._disk_id(instance)], Tags=tag_list(tags))
+    def _tag_disk(self, instance: str, new: Properties, old: Properties) -> None:
+        wanted, before = _disk_tags(new), _disk_tags(old)
+        if gone := [{"Key": key} for key in before if key not in wanted]:
+            self.ec2.delete_tags(Resources=[self._disk_id(instance)], Tags=gone)
+        if wanted:
+            self.ec2.create_tags(Resources=[self._disk_id(instance)], Tags=tag_list(wanted))
 
     def _disk_id(self, instance: str) -> str:
         volume: str = (self.look(instance, {}) or {})["rootBlockDevice"]["volumeId"]
@@ -210,7 +212,7 @@ class Instance(Ec2Resource):
         if "rootBlockDevice" in changed:
             self._change_disk(resource_id, new.get("rootBlockDevice") or {})
         if {"rootBlockDevice", "volumeTags"} & changed:
-            self._tag_disk(resource_id, new)
+            self._tag_disk(resource_id, new, old)
         if {"instanceType", "ebsOptimized", *USER_DATA} & changed:
             self._change_stopped(resource_id, new, changed)
         self.retag(resource_id, new, old)
@@ -246,6 +248,11 @@ class Instance(Ec2Resource):
     def _change_disk(self, instance: str, disk: Properties) -> None:
         seen = (self.look(instance, {}) or {})["rootBlockDevice"]
         wanted = arguments(disk, DISK, {"volumeSize": "Size"})
+        if wanted.get("Size", seen["volumeSize"]) < seen["volumeSize"]:  # moto would do it
+            raise RuntimeError(
+                f"updating EC2 Instance ({instance}): modifying volume ({seen['volumeId']}): "
+                "InvalidParameterValue: New size cannot be smaller than existing size"
+            )
         if wanted:
             self.ec2.modify_volume(VolumeId=seen["volumeId"], **wanted)
         if kept := arguments(disk, ("deleteOnTermination",)):
@@ -280,6 +287,11 @@ class Instance(Ec2Resource):
 
     def _wait(self, state: str, instance: str) -> None:
         self.ec2.get_waiter(state).wait(InstanceIds=[instance], WaiterConfig=POLL)
+
+
+def _disk_tags(inputs: Properties) -> dict[str, str]:
+    own = (inputs.get("rootBlockDevice") or {}).get("tags") or {}
+    return {**(inputs.get("volumeTags") or {}), **own}
 
 
 def _groups_seen(instance: dict[str, Any], inputs: Properties) -> Properties:

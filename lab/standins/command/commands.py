@@ -107,12 +107,9 @@ class RemoteCommand(Command):
             def say(message: str) -> None:
                 self.provider.log(self.urn, message)
 
-            connection, stdin = await connect(inputs["connection"], say), inputs.get("stdin") or ""
-            try:
+            stdin = inputs.get("stdin") or ""
+            async with connect(inputs["connection"], say) as connection:
                 return await execute(connection, command, stdin, env, self._refused, heard)
-            finally:
-                connection.close()
-                await connection.wait_closed()
 
         return asyncio.run(session())
 

@@ -58,7 +58,7 @@ class CopyToRemote(Resource):
             self.provider.log(self.urn, message)
 
         async with (
-            await connect(inputs["connection"], say) as connection,
+            connect(inputs["connection"], say) as connection,
             connection.start_sftp_client() as sftp,
         ):
             await _put(sftp, inputs["source"], inputs["remotePath"])

@@ -1,0 +1,54 @@
+"""A wall between the app's processes and the instance's metadata, from which its role speaks.
+
+It is made of the machine's own firewall, in a table of its own, and stands before workers start.
+"""
+
+from __future__ import annotations
+
+from . import storage, units
+from .layout import Layout
+from .system import CommandError, System
+
+
+def block(layout: Layout, uid: int, system: System) -> bool:
+    """Let no packet of that user out to the metadata addresses; True when one could get out."""
+    unit, rules = units.wall(layout), layout.metadata_rules
+    changed = storage.write(rules, units.wall_rules(layout, uid))
+    new = storage.write(layout.units / unit.name, unit.content, 0o644)
+    wants = layout.wants / unit.name
+    wants.parent.mkdir(exist_ok=True)
+    new = storage.point(wants, layout.units / unit.name) or new
+    if new:
+        system.systemctl("daemon-reload")
+    if not changed and not new and _stands(layout, system):
+        return False
+    status, text = system.output(["nft", "-f", str(rules)])  # its own words, should it fail
+    if status:
+        raise CommandError(
+            f"nft cannot keep {layout.app} from the instance's metadata: {text.strip()}; on a "
+            "machine without such metadata set satellite:app_metadata to allowed"
+        )
+    system.systemctl("restart", unit.name)
+    return True
+
+
+def allow(layout: Layout, system: System) -> bool:
+    """Take the wall away; True when there was one."""
+    unit = units.wall(layout)
+    if not layout.metadata_rules.exists():
+        return False
+    storage.remove(layout.wants / unit.name)
+    if (layout.units / unit.name).exists():
+        system.systemctl("stop", unit.name)
+        storage.remove(layout.units / unit.name)
+        system.systemctl("daemon-reload")
+    if _stands(layout, system):
+        status, text = system.output(["nft", "delete", "table", "inet", layout.table])
+        if status:
+            raise CommandError(f"nft cannot delete table {layout.table}: {text.strip()}")
+    storage.remove(layout.metadata_rules)  # last: a run that is cut off is made again
+    return True
+
+
+def _stands(layout: Layout, system: System) -> bool:
+    return system.output(["nft", "list", "table", "inet", layout.table])[0] == 0

@@ -1,0 +1,33 @@
+"""What EC2 does by itself when the hardware under an instance fails."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_aws import cloudwatch, ec2
+
+from satellite_infra.network import tags
+from satellite_infra.settings import Settings
+
+
+def recovers(settings: Settings, name: str, instance: ec2.Instance) -> None:
+    """Have the instance moved to other hardware, with its id, address and disk, after 2 minutes."""
+    cloudwatch.MetricAlarm(
+        f"{name}-recover",
+        alarm_description=f"EC2 moves {name} to other hardware when its own fails",
+        namespace="AWS/EC2",
+        metric_name="StatusCheckFailed_System",
+        dimensions={"InstanceId": instance.id},
+        statistic="Maximum",
+        comparison_operator="GreaterThanOrEqualToThreshold",
+        threshold=1,
+        period=60,
+        evaluation_periods=2,
+        alarm_actions=[pulumi.Output.all(instance.arn, instance.region).apply(_recover)],
+        tags=tags(settings),
+    )
+
+
+def _recover(place: list[str]) -> str:
+    """The action of that name in the instance's own partition and region."""
+    arn, region = place
+    return f"arn:{arn.split(':')[1]}:automate:{region}:ec2:recover"

@@ -1,0 +1,51 @@
+"""What the app may do in AWS: a role that its instances hand out, and no other may assume."""
+
+from __future__ import annotations
+
+import json
+
+import pulumi
+from pulumi_aws import iam
+
+from satellite_infra.network import resource_name, tags
+from satellite_infra.settings import Settings
+
+FOR_INSTANCES = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+
+
+def instance_profile(settings: Settings) -> pulumi.Output[str] | None:
+    """The name of the profile with the app's policies; None where it has no policies."""
+    if not settings.app_policies:
+        return None
+    name = f"satellite-{settings.app}-{settings.environment}"
+    role = iam.Role(
+        name,
+        description=f"Satellite of {settings.app}, {settings.environment}",
+        assume_role_policy=json.dumps(FOR_INSTANCES),
+        tags=tags(settings),
+    )
+    attached = [
+        iam.RolePolicyAttachment(
+            # by account and path, as two accounts may give one name
+            resource_name("app-may", *arn.split(":")[4:]),
+            role=role.name,
+            policy_arn=arn,
+        )
+        for arn in settings.app_policies
+    ]
+    profile = iam.InstanceProfile(
+        name,
+        role=role.name,
+        tags=tags(settings),
+        opts=pulumi.ResourceOptions(depends_on=attached),
+    )
+    return profile.name

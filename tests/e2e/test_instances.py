@@ -1,0 +1,204 @@
+"""Instances come, go, grow and change their name; whoever is not meant is not touched."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.e2e.conftest import PLAIN_APP, UP, Site, demolished, new_site
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+DESTROY = ("destroy", "--yes", "--skip-preview")
+
+
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Three hosts with two shell workers each, up."""
+    folder = tmp_path_factory.mktemp("trio")
+    site = new_site(folder, "trio", PLAIN_APP, hosts=3, settings={})
+    with demolished(site):
+        site.up()
+        yield site
+
+
+def machines(site: Site) -> dict[str, tuple[str, int]]:
+    """Instance id and SSH connections of each host, by name."""
+    return {host.name: (host.instance_id, host.ssh_connections()) for host in site.hosts()}
+
+
+def changed(output: str) -> set[str]:
+    """The hosts that any resource belongs to which an `up` made, changed or deleted."""
+    words = ("created", "updated", "replaced", "deleted")
+    lines = [line.split() for line in output.partition("Resources:")[0].splitlines()]
+    names = {line[2] for line in lines if len(line) > 3 and line[3] in words}
+    return {"-".join(name.split("-")[:2]) for name in names if name.startswith("trio-")}
+
+
+def test_an_added_host_a_removed_one_and_a_new_name_touch_no_other(trio: Site) -> None:
+    before = machines(trio)
+    trio.put("names[3]", "trio-4")
+    assert changed(trio.up()) == {"trio-4"}
+    after = machines(trio)
+    assert {name: after[name] for name in before} == before
+    assert len(trio.workers(trio.host(4))) == 2
+
+    trio.unset("names[1]")  # from the middle: 1, 3, 4
+    assert changed(trio.up()) == {"trio-2"}
+    del after["trio-2"]
+    assert machines(trio) == after
+
+    trio.put("names[1]", "trio-5")  # instead of trio-3
+    assert changed(trio.up()) == {"trio-3", "trio-5"}
+    renamed = machines(trio)
+    assert renamed.keys() == {"trio-1", "trio-4", "trio-5"}
+    assert {name: renamed[name] for name in ("trio-1", "trio-4")} == {
+        name: after[name] for name in ("trio-1", "trio-4")
+    }
+    trio.unset("names")
+    for n in range(3):
+        trio.put(f"names[{n}]", f"trio-{n + 1}")
+    trio.up()
+
+
+def test_a_disk_grows_in_place_and_a_pinned_image_is_for_new_machines_only(trio: Site) -> None:
+    before = machines(trio)
+    old = trio.host(2)
+    image = trio.lab.ec2.register_image(
+        Name="debian-12-amd64-2", RootDeviceName="/dev/xvda", Architecture="x86_64"
+    )["ImageId"]
+    trio.put("root_volume_gb", "30")
+    trio.put("hosts.trio-2.root_volume_gb", "40")
+    trio.put("hosts.trio-2.ami", image)
+    trio.up()
+    assert machines(trio) == before
+    disks = trio.lab.ec2.describe_volumes()["Volumes"]
+    sizes = {tag["Value"]: disk["Size"] for disk in disks for tag in disk["Tags"]}
+    assert [sizes[f"trio-{n}"] for n in (1, 2, 3)] == [30, 40, 30]
+    trio.put("roll[0]", "trio-2")
+    trio.up()
+    new = trio.host(2)
+    seen = trio.lab.ec2.describe_instances(InstanceIds=[new.instance_id])["Reservations"][0]
+    assert new.instance_id != old.instance_id
+    assert seen["Instances"][0]["ImageId"] == image
+    assert {name: machine for name, machine in machines(trio).items() if name != new.name} == {
+        name: machine for name, machine in before.items() if name != new.name
+    }
+    trio.unset("roll")
+    trio.unset("hosts")
+    now = machines(trio)
+    assert "New size cannot be smaller than existing size" in trio.fails(*UP)
+    assert machines(trio) == now
+    trio.put("root_volume_gb", "40")
+    trio.up()
+
+
+def test_the_newest_image_is_looked_up_for_new_hosts_only(trio: Site) -> None:
+    def register(day: str) -> str:
+        image: str = trio.lab.ec2.register_image(
+            Name=f"worker-{day}", RootDeviceName="/dev/xvda", Architecture="x86_64"
+        )["ImageId"]
+        return image
+
+    register("20260101")
+    trio.unset("ami")
+    trio.put("ami_lookup.owner", "self")
+    trio.put("ami_lookup.name", "no-such-image-*")
+    out = trio.fails("preview")
+    assert "satellite:ami_lookup: no image of owner self is named no-such-image-*" in out
+    assert "Traceback" not in out
+
+    image = register("20260201")
+    trio.put("ami_lookup.name", "worker-2026*")
+    before = machines(trio)
+    trio.put("names[3]", "trio-4")
+    trio.up()
+    new = trio.host(4).instance_id
+    seen = trio.lab.ec2.describe_instances(InstanceIds=[new])["Reservations"][0]["Instances"][0]
+    assert seen["ImageId"] == image
+    after = machines(trio)
+    assert {name: after[name] for name in before} == before
+    trio.unset("names[3]")
+    trio.up()
+
+
+def test_the_ssh_config_output_is_all_that_a_login_needs(trio: Site, tmp_path: Path) -> None:
+    config, key = tmp_path / "config", trio.stack.project.parent / "key"
+    config.write_text(trio.pulumi("stack", "output", "ssh_config"), encoding="utf-8")
+
+    def login(name: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            "ssh",
+            "-F",
+            str(config),
+            "-i",
+            str(key),
+            "-o",
+            "BatchMode=yes",
+            name,
+            "hostname -I",
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    for host in trio.hosts():
+        assert host.address in login(host.name).stdout
+    # the pinned key is what counts
+    first, second = trio.host(1), trio.host(2)
+    config.write_text(config.read_text("utf-8").replace(first.address, second.address), "utf-8")
+    refused = login("trio-1")
+    assert (refused.returncode, refused.stdout) == (255, "")
+    assert "Host key verification failed" in refused.stderr
+
+
+@pytest.fixture
+def protected(tmp_path: Path) -> Iterator[Site]:
+    """Two protected hosts."""
+    site = new_site(tmp_path / "kept", "kept", PLAIN_APP, hosts=2, settings={"protect": "true"})
+    with demolished(site):
+        try:
+            site.up()
+            yield site
+        finally:
+            site.put("protect", "false")
+            site.up()
+
+
+def test_a_protected_host_goes_in_two_steps_and_is_never_drained_before(protected: Site) -> None:
+    before = [
+        (host.name, protected.workers(host), host.ssh_connections()) for host in protected.hosts()
+    ]
+
+    def untouched() -> bool:
+        hosts = protected.hosts()
+        return before == [(h.name, protected.workers(h), h.ssh_connections()) for h in hosts]
+
+    for how in (("preview",), ("up", "--yes"), UP):
+        protected.unset("names[1]")
+        out = protected.fails(*how)
+        assert "kept-2" in out, out
+        assert "protect" in out, out
+        assert untouched(), how
+        protected.put("names[1]", "kept-2")
+    for how in (("destroy", "--yes"), DESTROY):
+        out = protected.fails(*how)
+        assert "protect" in out, out
+        assert untouched(), how
+    with pytest.raises(ClientError, match="OperationNotPermitted"):
+        protected.lab.ec2.terminate_instances(InstanceIds=[protected.host(1).instance_id])
+
+    protected.up()  # what a refused `up` or `destroy` forgot is learnt again
+    protected.put("roll[0]", "kept-1")
+    assert "satellite:roll: should hold no protected host" in protected.fails("preview")
+    protected.unset("roll")
+
+    protected.put("hosts.kept-2.protect", "false")
+    workers = protected.workers(protected.host(2))
+    protected.up()
+    assert protected.workers(protected.host(2)) == workers
+    protected.unset("hosts")
+    protected.unset("names[1]")
+    protected.up()
+    assert [host.name for host in protected.hosts()] == ["kept-1"]
