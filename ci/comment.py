@@ -47,7 +47,13 @@ class Resource:
         return (host, role) if dash and self.kind in COMMANDS else ("", "")
 
 
-def comment(stack: str, preview: Mapping[str, Any], trouble: str = "", commit: str = "") -> Block:
+def comment(
+    stack: str,
+    preview: Mapping[str, Any],
+    trouble: str = "",
+    commit: str = "",
+    violations: Sequence[str] = (),
+) -> Block:
     """The comment; `trouble`: what the engine said outside of its JSON when it failed."""
     found = list(resources(preview.get("steps", [])))
     hosts: dict[str, dict[str, Resource]] = {}
@@ -60,7 +66,7 @@ def comment(stack: str, preview: Mapping[str, Any], trouble: str = "", commit: s
             rest.append(resource)
     changes = [manifests.change(*_texts(roles)) for roles in hosts.values()]
     replaced = sum("machine" in r and r["machine"].op == "replace" for r in hosts.values())
-    failed = list(errors(preview, trouble))
+    failed = list(errors(preview, violations, trouble))
     said = "the preview failed" if failed else headline(len(hosts), replaced, changes, bool(rest))
     return joined(
         [
@@ -150,18 +156,19 @@ def beside(rest: Sequence[Resource]) -> Iterator[Block]:
         yield Block.details("beside the hosts", lines, opened=True)
 
 
-def errors(preview: Mapping[str, Any], trouble: str) -> Iterator[Block]:
+def errors(preview: Mapping[str, Any], violations: Sequence[str], trouble: str) -> Iterator[Block]:
     """What went wrong, as the engine tells it; its own last words only where it told nothing."""
-    told = False
-    for one in preview.get("diagnostics") or []:
-        if one.get("severity") == "error":
-            told = True
-            name = str(one.get("urn", "")).split("::")[-1]
-            text = str(one["message"]).strip().splitlines()
-            yield Block.fenced(
-                [f"{name}: {text[0]}" if name else text[0], *text[1:]][:LONGEST_ERROR]
-            )
-    if trouble and not told:
+    if violations:
+        yield Block.fenced(sorted(violations))
+    told = [one for one in preview.get("diagnostics") or [] if one.get("severity") == "error"]
+    if violations:  # after which it only says that the preview failed
+        told = [one for one in told if str(one["message"]).strip() != "error: preview failed"]
+    for one in told:
+        name = str(one.get("urn", "")).split("::")[-1]
+        text = str(one["message"]).strip().splitlines()
+        first = f"{name}: {text[0]}" if name else text[0]
+        yield Block.fenced([first, *text[1:]][:LONGEST_ERROR])
+    if trouble and not told and not violations:
         yield Block.fenced(trouble.strip().splitlines()[-LONGEST_ERROR:])
 
 

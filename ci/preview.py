@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,29 +24,46 @@ from ci.comment import comment
 
 @dataclass(frozen=True)
 class Previewed:
-    """How `pulumi preview --json` ended: its document (empty if none), and its other words."""
+    """How `pulumi preview --json` ended: its document (empty if none), and its other words.
+
+    `violations` are the policies' own words, which are not in the document.
+    """
 
     status: int
     document: dict[str, Any] = field(repr=False)
-    said: str = field(repr=False)
+    violations: tuple[str, ...] = ()
+    said: str = field(default="", repr=False)
 
 
 def preview(stack: str, options: Sequence[str] = ()) -> Previewed:
     """Preview the stack of the current folder."""
     command = ["pulumi", "preview", "--json", "--stack", stack, "--non-interactive"]
-    done = subprocess.run(
-        [*command, "--color", "never", *options],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "events")
+        done = subprocess.run(
+            [*command, "--color", "never", "--event-log", str(log), *options],
+            env={**os.environ, "PULUMI_DEBUG_COMMANDS": "true"},  # without it: no --event-log
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        found = tuple(violations(log.read_text("utf-8").splitlines() if log.exists() else []))
     try:
         document = json.loads(done.stdout)
     except ValueError:
-        return Previewed(done.returncode, {}, done.stdout + done.stderr)
-    return Previewed(done.returncode, document, done.stderr)
+        return Previewed(done.returncode, {}, found, done.stdout + done.stderr)
+    return Previewed(done.returncode, document, found, done.stderr)
+
+
+def violations(events: Iterable[str]) -> Iterator[str]:
+    """Each broken rule that stops a preview: the policy's name, and what it says."""
+    for line in events:
+        event = json.loads(line).get("policyEvent")
+        if event and event["enforcementLevel"] == "mandatory":
+            description, *own = event["message"].strip().splitlines()
+            yield f"{event['policyName']}: {' '.join(own) or description}"
 
 
 def main(arguments: list[str]) -> int:
@@ -54,11 +73,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--comment", type=Path, required=True)
     parser.add_argument("--whole", type=Path)
     parser.add_argument("--commit", default="")
-    parser.add_argument("options", nargs="*", metavar="OPTION")
-    parsed = parser.parse_args(arguments)
-    done = preview(parsed.stack, parsed.options)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    parsed = parser.parse_args(arguments[:end])
+    done = preview(parsed.stack, arguments[end + 1 :])
     trouble = done.said if done.status else ""
-    block = comment(parsed.stack, done.document, trouble, parsed.commit)
+    block = comment(parsed.stack, done.document, trouble, parsed.commit, done.violations)
     parsed.comment.write_text(block.cut(), encoding="utf-8")
     if parsed.whole:
         with parsed.whole.open("a", encoding="utf-8") as file:

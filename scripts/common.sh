@@ -25,10 +25,10 @@ find_python() {
     return 1
 }
 
-# Print the folder of the environment for this lock file and interpreter ($1).
+# Print the folder of the environment for this interpreter ($1) and lock file ($2).
 venv_path() {
     local key
-    key=$({ cat "$CHECKOUT/requirements-dev.txt" && "$1" -c 'import sys; print(sys.version, sys.base_prefix)'; } |
+    key=$({ cat "$2" && "$1" -c 'import sys; print(sys.version, sys.base_prefix)'; } |
         sha256sum | cut -c1-16)
     printf '%s/venv-%s\n' "$SATELLITE_CACHE" "$key"
 }

@@ -28,7 +28,10 @@ RUNNER = Path(__file__).with_name("program.py")
 
 
 class Host(language_pb2_grpc.LanguageRuntimeServicer):
-    """The calls that `pulumi preview`, `up`, `refresh`, `destroy`, `about` and `install` make."""
+    """The calls that `pulumi preview`, `up`, `refresh`, `destroy`, `about` and `install` make.
+
+    Of plugins it runs policy packs, which the vendor's also tells the stack's configuration.
+    """
 
     def __init__(self, engine_address: str) -> None:
         self._engine_address = engine_address
@@ -69,6 +72,24 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         self, request: Any, context: Any
     ) -> Iterator[lang.InstallDependenciesResponse]:
         yield lang.InstallDependenciesResponse(stdout=b"dependencies are installed already\n")
+
+    def RunPlugin(self, request: Any, context: Any) -> Iterator[lang.RunPluginResponse]:
+        """Run a policy pack until the engine hangs up; the first line of its output is its port."""
+        folder = request.info.program_directory
+        process = subprocess.Popen(
+            [interpreter(request.info), "-u", "-m", "pulumi.policy", *request.args, folder],
+            cwd=folder,
+            env={**os.environ, **dict(entry.split("=", 1) for entry in request.env)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        self._running.add(process)
+        context.add_callback(process.terminate)
+        for line in process.stdout or ():
+            yield lang.RunPluginResponse(stdout=line)
+        status = process.wait()
+        self._running.discard(process)
+        yield lang.RunPluginResponse(exitcode=status)
 
     def Run(self, request: Any, context: Any) -> lang.RunResponse:
         program = Path(request.info.program_directory or request.pwd) / (
