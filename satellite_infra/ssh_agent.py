@@ -14,6 +14,9 @@ import pulumi
 from satellite_infra import keys
 from satellite_infra.settings import Settings
 
+TRIES = 6
+"""Keys that an sshd looks at before it hangs up, where nobody changed MaxAuthTries."""
+
 
 def check_ssh_agent(settings: Settings) -> None:
     """RunError where the hosts shall be opened by an agent that cannot do it; previews only warn.
@@ -46,7 +49,13 @@ def agent_problem(public_key: str) -> str | None:
         return f"the SSH agent at {socket} does not answer: start ssh-agent anew"
     if done.returncode not in (0, 1):  # 1: it holds no key
         return f"no SSH agent answers at {socket} (SSH_AUTH_SOCK): start ssh-agent"
-    if not any(keys.same_public(line, public_key) for line in done.stdout.splitlines()):
+    held = [keys.same_public(line, public_key) for line in done.stdout.splitlines()]
+    if True not in held:
         wanted = keys.fingerprint(public_key)
         return f"the SSH agent does not hold satellite:public_key, {wanted}: ssh-add ITS_FILE"
+    if held.index(True) >= TRIES:
+        return (
+            f"the SSH agent offers {held.index(True)} other keys before satellite:public_key, and "
+            f"sshd hangs up after {TRIES}: use an agent with fewer (ssh-add -d FILE)"
+        )
     return None

@@ -104,7 +104,7 @@ def pair(config: Config, known: dict[str, str], prefix: str) -> Iterator[str]:
     if private not in known:
         config.put(private, keys.new_private_key())
         yield f"satellite:{private} is made, encrypted."
-    line = f"{keys.public_line(config.get(private))} {_comment('satellite', config)}"
+    line = f"{_public(config, private)} {_comment('satellite', config)}"
     config.put(public, line)
     yield f"satellite:{public} is {line}"
 
@@ -117,7 +117,7 @@ def deployer(config: Config, known: dict[str, str]) -> Iterator[str]:
         config.put("deploy_key", keys.new_private_key())
         yield "satellite:deploy_key is made, encrypted."
     yield "Give this to the git server, as a deploy key that may only read:"
-    yield f"  {keys.public_line(config.get('deploy_key'))} {_comment('deploy', config)}"
+    yield f"  {_public(config, 'deploy_key')} {_comment('deploy', config)}"
 
 
 def begin(config: Config) -> Iterator[str]:
@@ -157,6 +157,8 @@ def end(config: Config) -> Iterator[str]:
             f"  pulumi up --stack {config.stack}"
         )
     if "next_private_key" in known:
+        if not keys.same_public(line, _public(config, "next_private_key")):
+            raise KeysError("satellite:next_public_key should be of satellite:next_private_key")
         config.put("private_key", config.get("next_private_key"))
     config.put("public_key", line)
     if "next_private_key" in known:
@@ -184,6 +186,14 @@ def unprepared(deployment: dict[str, Any], line: str) -> list[str]:
     key = line.split()[1]
     alive = hosts - lost | bootstrapped.keys()
     return sorted(host for host in alive if key not in bootstrapped.get(host, ""))
+
+
+def _public(config: Config, private: str) -> str:
+    """`TYPE KEY` of a private key that is set."""
+    value = config.get(private)
+    if problem := keys.private_key_problem(value):
+        raise KeysError(f"satellite:{private} {problem}")
+    return keys.public_line(value)
 
 
 def _comment(what: str, config: Config) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from demo.stack import CHECKOUT
 from lab.client import LabHost
+from satellite_infra.keys import normal
 from tests.e2e.conftest import PLAIN_APP, UP, Site, demolished, new_site
 from tests.ssh_agent import ssh_agent
 
@@ -67,6 +71,21 @@ def put_secret(site: Site, key: str, value: str) -> None:
     site.stack.run("config", "set", "--secret", f"satellite:{key}", stdin=value)
 
 
+def rotate(site: Site, half: str, status: int = 0) -> str:
+    """What `make keys ROTATE=HALF` prints for this stack."""
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.keys", "--stack", site.stack.name, "--rotate", half],
+        cwd=site.stack.project,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
 def key_pairs(site: Site) -> list[str]:
     """The ids of the stack's key pairs in EC2."""
     app = [{"Name": "tag:app", "Values": [site.app]}]
@@ -81,7 +100,7 @@ def test_a_person_gets_in_while_the_stack_says_so(keyed: Site, tmp_path: Path, l
     assert f"+ authorized_keys.2: {ada.public}" in keyed.pulumi("preview", "--diff")
     keyed.up()
     assert (ada.opens(host), login.opens(host)) == (True, True)
-    keyed.unset("authorized_keys")
+    keyed.unset("authorized_keys[0]")
     keyed.up()
     assert (ada.opens(host), login.opens(host)) == (False, True)
     assert keyed.workers(host) == workers
@@ -120,26 +139,28 @@ def test_the_login_key_may_be_in_an_agent_and_nothing_of_the_agent_stays(
 
 
 def test_the_login_key_is_rotated_in_two_ups(keyed: Site, tmp_path: Path, login: Key) -> None:
-    host, following = keyed.host(1), Key.made(tmp_path / "next")
-    stranger = Key.made(tmp_path / "stranger")
+    host, stranger = keyed.host(1), Key.made(tmp_path / "stranger")
     file = "/home/admin/.ssh/authorized_keys"
     assert login.public.split()[1] in host.run(f"head -n 1 {file}").stdout  # cloud-init's
     host.run(f"cat >> {file}", input=stranger.public + "\n")
     workers, pair = keyed.workers(host), key_pairs(keyed)
 
-    keyed.put("next_public_key", following.public)
-    put_secret(keyed, "next_private_key", following.file.read_text(encoding="utf-8"))
+    rotate(keyed, "begin")
+    following = Key(tmp_path / "next")
+    following.file.touch(0o600)
+    private = keyed.pulumi("config", "get", "satellite:next_private_key")
+    following.file.write_text(normal(private), encoding="utf-8")
+    too_early = rotate(keyed, "end", status=1)
+    assert "these hosts do not let the next key in yet: keyed-1" in too_early
     keyed.up()
     assert [key.opens(host) for key in (login, following, stranger)] == [True, True, True]
 
-    put_secret(keyed, "private_key", following.file.read_text(encoding="utf-8"))
-    keyed.put("public_key", following.public)
-    keyed.unset("next_private_key")
-    keyed.unset("next_public_key")
+    rotate(keyed, "end")
     keyed.up()
     assert [key.opens(host) for key in (login, following, stranger)] == [False, True, True]
+    public = keyed.pulumi("config", "get", "satellite:public_key").strip()
     assert host.run(f"cat {file}").stdout == (
-        f"# satellite keyed begin\n{following.public}\n# satellite keyed end\n{stranger.public}\n"
+        f"# satellite keyed begin\n{public}\n# satellite keyed end\n{stranger.public}\n"
     )
     assert keyed.workers(host) == workers
     # EC2's key pair is another one; the machine, which was launched with the former, is the same

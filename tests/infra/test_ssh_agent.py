@@ -66,6 +66,22 @@ def test_an_agent_without_the_key(
         )
 
 
+@pytest.mark.parametrize("others", [5, 6])
+def test_an_agent_with_too_many_keys_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    before = [host_identity(SEED, f"key {n}").private for n in range(others)]
+    with ssh_agent(tmp_path / "agent", *before, LOGIN) as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+        problem = agent_problem(LOGIN_PUBLIC)
+    assert problem == (
+        None
+        if others == 5
+        else "the SSH agent offers 6 other keys before satellite:public_key, and sshd hangs up "
+        "after 6: use an agent with fewer (ssh-add -d FILE)"
+    )
+
+
 def test_who_only_previews_is_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     warned: list[str] = []

@@ -146,6 +146,23 @@ def test_of_a_key_that_was_brought_only_the_other_half_is_added(place: Place) ->
     )
 
 
+def test_a_key_that_is_none_is_said_to_be_none_and_not_shown(place: Place) -> None:
+    place.pulumi("config", "set", "--secret", "satellite:private_key", stdin="canary")
+    assert place.refused("--stack", "staging") == (
+        "error: satellite:private_key should be an SSH private key, BEGIN and END lines included\n"
+    )
+    place.pulumi("config", "rm", "satellite:private_key")
+    place.made()
+    place.made("--rotate", "begin")
+    before = place.values()
+    other = keys.public_line(keys.new_private_key())
+    place.pulumi("config", "set", "satellite:next_public_key", stdin=other)
+    assert place.refused("--stack", "staging", "--rotate", "end") == (
+        "error: satellite:next_public_key should be of satellite:next_private_key\n"
+    )
+    assert place.values() == {**before, "next_public_key": other}
+
+
 def test_with_an_agent_only_the_seed_is_made(place: Place) -> None:
     place.pulumi("config", "set", "satellite:ssh_agent", "true")
     assert "satellite:public_key" in place.made()[1]
