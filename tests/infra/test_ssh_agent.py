@@ -44,7 +44,7 @@ def test_no_agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert agent_problem(LOGIN_PUBLIC) == UNSET
     with pytest.raises(pulumi.RunError, match=UNSET):
         run(values())
-    assert len(run(stack_values()).resources) == 17  # where the key is in the stack, nobody asks
+    assert len(run(stack_values()).resources) == 19  # where the key is in the stack, nobody asks
     left = str(tmp_path / "left")
     monkeypatch.setenv("SSH_AUTH_SOCK", left)
     gone = f"no SSH agent answers at {left} (SSH_AUTH_SOCK): start ssh-agent"
@@ -86,5 +86,5 @@ def test_who_only_previews_is_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     warned: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", warned.append)
-    assert len(run(values(), preview=True).resources) == 17
+    assert len(run(values(), preview=True).resources) == 19
     assert warned == [f"{UNSET}; `pulumi up` will not begin without"]
