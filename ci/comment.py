@@ -5,6 +5,7 @@ The preview is what `pulumi preview --json` prints. Hosts that change alike are 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ def groups(hosts: Mapping[str, Mapping[str, Resource]]) -> Iterator[Block]:
     """One block for all hosts that change alike, the largest group first."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for host, roles in hosts.items():
-        alike.setdefault(tuple(_host_lines(roles)), []).append(host)
+        alike.setdefault(tuple(_host_lines(host, roles)), []).append(host)
     ordered = sorted(alike.items(), key=lambda item: -len(item[1]))
     for number, (lines, names) in enumerate(ordered):
         many = f"{len(names)} hosts" if len(names) > 1 else "1 host"
@@ -193,12 +194,12 @@ def _numbered(name: str) -> tuple[str, int]:
     return (match[1], int(match[2])) if match else (name, -1)
 
 
-def _host_lines(roles: Mapping[str, Resource]) -> Iterator[str]:
+def _host_lines(host: str, roles: Mapping[str, Resource]) -> Iterator[str]:
     told = [(role, roles[role]) for role in ROLES if role in roles]
     for role, resource in told:
         yield f"@@ {role}: {resource.op} @@"
         if role == "machine":
-            yield from _inputs_diff(resource)
+            yield from _inputs_diff(resource, own=host)
         elif role in ("bootstrap", "release"):
             yield from manifests.diff(_text(resource.old), _text(resource.new))
     if not told:
@@ -212,14 +213,15 @@ def _resource_lines(resource: Resource) -> Iterator[str]:
         yield from _inputs_diff(resource)
 
 
-def _inputs_diff(resource: Resource) -> Iterator[str]:
-    """The inputs that differ, entry by entry; the engine shows secrets as [secret]."""
+def _inputs_diff(resource: Resource, own: str = "") -> Iterator[str]:
+    """The inputs that differ, but for an `own` name; the engine shows secrets as [secret]."""
     old, new = _flat(resource.old), _flat(resource.new)
     if resource.op == "delete":
         return
     for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            yield from manifests.pair(key, old.get(key), new.get(key))
+        before, after = old.get(key), new.get(key)
+        if before != after and not (own and own in (before, after)):
+            yield from manifests.pair(key, before, after)
 
 
 def _flat(inputs: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -230,9 +232,14 @@ def _flat(inputs: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             found |= _flat(value, f"{prefix}{key}.")
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            found[prefix + key] = LATER.get(text, text)
+            values = value if isinstance(value, list) else [value]
+            found[prefix + key] = ", ".join(_shown(one) for one in values)
     return found
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return LATER.get(text, text)
 
 
 def _texts(roles: Mapping[str, Resource]) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:
         return
     for sign, value in (("-", old), ("+", new)):
         if value is not None:
-            yield f"{sign} {key}: {' '.join(value.split())}"
+            yield f"{sign} {key}: {' '.join(value.split())}".rstrip()
 
 
 def _formation(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:

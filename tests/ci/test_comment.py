@@ -95,7 +95,7 @@ def test_machines_and_what_is_beside_the_hosts() -> None:
         step("delete", "command:remote:Command", "worker-2-drain", {}, None),
         step("delete", "command:remote:Command", "worker-2-release", {"create": "x"}, None),
         step("create", rule, "ssh-from-a", None, {"cidrIpv4": "192.0.2.1/32"}),
-        step("update", rule, "ssh-from-b", {"tags": {"a": "1"}}, {"tags": {"a": "2"}}),
+        step("update", rule, "ssh-from-b", {"tags": {"a": "", "b": True}}, {"tags": {"a": "2"}}),
         step("same", rule, "ssh-from-c", {}, {}),
         step("update", "pulumi:pulumi:Stack", "satellite-staging", {}, {}),
     ]
@@ -131,8 +131,9 @@ def test_machines_and_what_is_beside_the_hosts() -> None:
 ```diff
 + Rule ssh-from-a: create
 @@ Rule ssh-from-b: update
-- tags.a: 1
+- tags.a:
 + tags.a: 2
+- tags.b: true
 ```
 
 </details>

@@ -120,6 +120,40 @@ def test_the_comment_of_a_change_is_the_one_in_the_docs(
     assert digests == []
 
 
+def test_fifty_new_machines_are_one_group(
+    stack: Stack, moto_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "lab")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lab")
+    stack.configure(
+        {
+            "satellite:app": "shop",
+            "satellite:repository": "https://git.example.com/shop.git",
+            "satellite:revision": REVISION,
+            "satellite:public_key": LOGIN_PUBLIC,
+            "satellite:count": "50",
+            "satellite:ami": "ami-0123456789abcdef0",
+            "satellite:ssh_cidrs[0]": "203.0.113.7/32",
+            "satellite:processes.worker.quantity": "2",
+        },
+        {
+            "satellite:private_key": LOGIN,
+            "satellite:host_key_seed": SEED,
+            "satellite:config.DATABASE_URL": "canary-old",
+        },
+    )
+    status, comment, _ = written(stack)
+    assert status == 0
+    assert comment.splitlines()[1] == "### staging: 50 hosts change, nothing → 0f1e2d3"
+    titles = re.findall("<summary>(.*)</summary>", comment)
+    assert titles == ["50 hosts: worker-1 to worker-50", "beside the hosts"]
+    assert "+ ami: ami-0123456789abcdef0\n" in comment
+    assert "+ SecurityGroupIngressRule ssh-from-203.0.113.7-32: create\n" in comment
+    assert [secret for secret in (*SECRETS, "PRIVATE KEY") if secret in comment] == []
+
+
 def test_what_is_wrong_with_the_settings_comes_first(
     stack: Stack, servers: tuple[int, str]
 ) -> None:
