@@ -86,6 +86,11 @@ def rotate(site: Site, half: str, status: int = 0) -> str:
     return done.stdout
 
 
+def shown_keys(hosts: list[LabHost]) -> list[str]:
+    """The host key of each."""
+    return [host.run("cat /etc/ssh/ssh_host_ed25519_key.pub").stdout for host in hosts]
+
+
 def key_pairs(site: Site) -> list[str]:
     """The ids of the stack's key pairs in EC2."""
     app = [{"Name": "tag:app", "Values": [site.app]}]
@@ -172,24 +177,39 @@ def test_the_login_key_is_rotated_in_two_ups(keyed: Site, tmp_path: Path, login:
     assert host.ssh_logins() == logins
 
 
-def test_a_host_gets_another_identity_with_another_machine(keyed: Site) -> None:
-    shown = "cat /etc/ssh/ssh_host_ed25519_key.pub"
-    old = keyed.host(1)
-    before, workers = old.run(shown).stdout, keyed.workers(old)
+def test_hosts_get_another_identity_with_another_machine(keyed: Site) -> None:
+    keyed.put("names[1]", "keyed-2")
+    keyed.up()
+    old = keyed.hosts()
+    before, workers = shown_keys(old), [keyed.workers(host) for host in old]
     put_secret(keyed, "host_key_seed", secrets.token_hex(32))
     keyed.put("reach_seconds", "10")
     told = keyed.fails(*UP)
     for part in ("keyed-1", "host key", "satellite:roll"):
         assert part in told, told
-    assert keyed.workers(old) == workers
+    assert [keyed.workers(host) for host in old] == workers
 
-    keyed.put("roll[0]", "keyed-1")
     keyed.put("reach_seconds", "60")
+    for number in (1, 2):
+        keyed.put(f"roll[{number - 1}]", f"keyed-{number}")
     keyed.up()
-    new = keyed.host(1)
-    assert new.instance_id != old.instance_id
-    assert new.run(shown).stdout != before
-    assert len(keyed.workers(new)) == 2
+    new = keyed.hosts()
+    assert [host.name for host in new] == ["keyed-1", "keyed-2"]
+    assert not {host.instance_id for host in new} & {host.instance_id for host in old}
+    assert not set(shown_keys(new)) & set(before)
+    assert [len(keyed.workers(host)) for host in new] == [2, 2]
     keyed.unset("roll")
+    assert "unchanged" in keyed.up()
+    assert keyed.hosts() == new
+
+
+def test_one_host_gets_another_identity_with_another_name(keyed: Site) -> None:
+    first, second = keyed.hosts()
+    workers, logins = keyed.workers(first), first.ssh_logins()
+    identity = shown_keys([second])[0]
+    keyed.put("names[1]", "keyed-3")
     keyed.up()
-    assert keyed.host(1).instance_id == new.instance_id
+    other, third = keyed.hosts()
+    assert (other, third.name) == (first, "keyed-3")
+    assert len(set(shown_keys([first, third])) | {identity}) == 3
+    assert (keyed.workers(first), first.ssh_logins()) == (workers, logins)
