@@ -159,7 +159,7 @@ def _connection(
         host=host.address,
         port=host.port,
         user=host.user,
-        private_key=settings.private_key or None,
+        private_key=settings.private_key or None,  # then the provider asks the SSH agent
         host_key=host.host_key,
         dial_error_limit=dials,
         per_dial_timeout=seconds,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncssh
@@ -38,16 +38,16 @@ def checked(inputs: Properties, failures: list[Failure]) -> Properties:
     return {**inputs, "connection": secret(bare)}
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def connect(connection: Properties, say: Say) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """Connect, through the proxy if there is one. `connection` is as `checked` leaves it."""
     connection = plain(connection)
-    async with AsyncExitStack() as both:
+    async with contextlib.AsyncExitStack() as both:
         tunnel, proxy = None, connection.get("proxy")
         try:
             if proxy:
-                tunnel = await both.enter_async_context(await _dial(proxy, say, "Dial proxy"))
-            client = await _dial(connection, say, "Dial", tunnel)
+                tunnel = await both.enter_async_context(await _dial(proxy, say, None))
+            client = await _dial(connection, say, tunnel)
         except RuntimeError as error:
             if not proxy:
                 raise
@@ -56,10 +56,7 @@ async def connect(connection: Properties, say: Say) -> AsyncIterator[asyncssh.SS
 
 
 async def _dial(
-    connection: Properties,
-    say: Say,
-    what: str,
-    tunnel: asyncssh.SSHClientConnection | None = None,
+    connection: Properties, say: Say, tunnel: asyncssh.SSHClientConnection | None
 ) -> asyncssh.SSHClientConnection:
     """Try again after any failure, a refused key and a wrong host key included.
 
@@ -77,7 +74,7 @@ async def _dial(
                 why = str(error) or type(error).__name__
                 raise RuntimeError(f"after {failed} failed attempts: {why}") from error
         failed += 1
-        say(f"{what} {failed}/{'inf' if limit == -1 else limit} failed: retrying")
+        say(f"Dial {failed}/{'inf' if limit == -1 else limit} failed: retrying")
         await asyncio.sleep(wait)
         wait = min(wait * WAIT_GROWS, LONGEST_WAIT)
 
