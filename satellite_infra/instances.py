@@ -56,7 +56,7 @@ def _instance(
         vpc_security_group_ids=[network.group],
         subnet_id=own.subnet_id or _subnet(settings.subnet_ids, name),
         private_ip=own.private_ip,
-        associate_public_ip_address=True if public else None,
+        associate_public_ip_address=public,
         iam_instance_profile=profile,
         user_data=pulumi.Output.secret(identity.user_data()),
         metadata_options=ec2.InstanceMetadataOptionsArgs(

@@ -81,6 +81,8 @@ def reach(target: Target, key: str = "", pause: float = 2.0) -> None:
     bastion = target.bastion
 
     def look(seconds: float) -> tuple[list[str], str]:
+        if not target.address:
+            return [], "it has no such address; see satellite:connect, and add it to satellite:roll"
         if bastion is None:
             return _look(target.address, target.port, target.host_key, seconds)
         kind = target.host_key.split()[0]
@@ -136,8 +138,6 @@ def _look(address: str, port: int, host_key: str, seconds: float) -> tuple[list[
 
 def _no_banner(address: str, port: int, seconds: float) -> str:
     """Why the SSH port gives no banner; empty when it gives one."""
-    if not address:
-        return "it has no such address; see satellite:connect, and add it to satellite:roll"
     end = time.monotonic() + seconds
     heard = b""
     try:

@@ -85,11 +85,8 @@ def roll_out(
     """
     alive = [host for host in hosts if not host.lost]
     reached = {h.name: ssh.reach(settings, h, plan[h.name].digest) for h in alive}
-    # a host that was never reached has nothing to drain, and must not block its own removal
-    drains = {
-        h.name: ssh.drain(settings, h, [reached[h.name]] if h.name in reached else [])
-        for h in hosts
-    }
+    for host in (host for host in hosts if host.lost):
+        ssh.drain(settings, host, [])
     # nothing is changed while a host is out of reach
     before = together("all-reached", list(reached.values()))
     in_order = batches(alive, settings.max_unavailable, set(settings.roll))
@@ -99,7 +96,11 @@ def roll_out(
             tasks = plan[host.name]
             copied = ssh.copy_agent(settings, host, agent, [reached[host.name], *before])
             prepared = ssh.run(settings, host, "bootstrap", tasks.prepare, [copied])
-            needs = [prepared, drains[host.name]]
+            # one that was never reached has nothing to drain, and must not block its own removal;
+            # where machines roll, no old one drains before the new one of the batch before works
+            turn = before if host.name in settings.roll else []
+            drained = ssh.drain(settings, host, [reached[host.name], *turn])
+            needs = [prepared, drained]
             # after an update that failed or was killed the engine knows only what was there before,
             # and would visit nobody on the way back; but who was reached for more is visited again
             visit = reached[host.name].id

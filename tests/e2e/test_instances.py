@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from satellite_infra.role import FOR_INSTANCES
 from tests.e2e.conftest import PLAIN_APP, UP, Site, demolished, new_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+POLICY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 DESTROY = ("destroy", "--yes", "--skip-preview")
 
 
@@ -19,7 +23,8 @@ DESTROY = ("destroy", "--yes", "--skip-preview")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Three hosts with two shell workers each, up."""
     folder = tmp_path_factory.mktemp("trio")
-    site = new_site(folder, "trio", PLAIN_APP, hosts=3, settings={})
+    settings = {"auto_recover": "true", "app_metadata": "allowed", "app_policies[0]": POLICY}
+    site = new_site(folder, "trio", PLAIN_APP, hosts=3, settings=settings)
     with demolished(site):
         site.up()
         yield site
@@ -36,6 +41,32 @@ def changed(output: str) -> set[str]:
     lines = [line.split() for line in output.partition("Resources:")[0].splitlines()]
     names = {line[2] for line in lines if len(line) > 3 and line[3] in words}
     return {"-".join(name.split("-")[:2]) for name in names if name.startswith("trio-")}
+
+
+def test_each_instance_has_the_role_and_an_alarm_and_nothing_drifts(trio: Site) -> None:
+    iam, ids = boto3.client("iam"), [host.instance_id for host in trio.hosts()]
+    (role,) = (r for r in iam.list_roles()["Roles"] if r["RoleName"].startswith("satellite-trio"))
+    assert role["AssumeRolePolicyDocument"] == FOR_INSTANCES
+    attached = iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
+    assert [policy["PolicyArn"] for policy in attached] == [POLICY]
+    for reservation in trio.lab.ec2.describe_instances(InstanceIds=ids)["Reservations"]:
+        name = reservation["Instances"][0]["IamInstanceProfile"]["Arn"].rpartition("/")[2]
+        profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+        assert [r["RoleName"] for r in profile["Roles"]] == [role["RoleName"]]
+    alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    watched = {
+        alarm["Dimensions"][0]["Value"]: (alarm["MetricName"], *alarm["AlarmActions"])
+        for alarm in alarms
+        if alarm["AlarmName"].startswith("trio-")
+    }
+    recover = ("StatusCheckFailed_System", "arn:aws:automate:us-east-1:ec2:recover")
+    assert watched == dict.fromkeys(ids, recover)
+    hosts = json.loads(trio.pulumi("stack", "output", "hosts", "--json"))
+    page = "https://us-east-1.console.aws.amazon.com/ec2/home?region=us-east-1#InstanceDetails:"
+    assert [host["console"] for host in hosts] == [f"{page}instanceId={id_}" for id_ in ids]
+    before = machines(trio)
+    trio.pulumi(*UP, "--refresh", "--expect-no-changes")
+    assert machines(trio) == before
 
 
 def test_an_added_host_a_removed_one_and_a_new_name_touch_no_other(trio: Site) -> None:

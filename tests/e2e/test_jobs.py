@@ -131,3 +131,26 @@ def test_a_removed_host_finishes_its_jobs_first(shop: Site) -> None:
     assert (found.lost, found.twice_at_once, found.repeats) == ((), (), 0)
     shop.put("names[1]", "shop-2")
     shop.up()
+
+
+def test_a_host_rolled_to_a_new_image_while_jobs_run_loses_none(shop: Site) -> None:
+    shop.put("names[2]", "shop-3")
+    shop.up()
+    old = {host.name: host.instance_id for host in shop.hosts()}
+    empty(shop)
+    enqueue(shop, 300, 1)
+    wait_until("six jobs are held", lambda: len(locked(shop)) == 6)
+    image = shop.lab.ec2.register_image(Name="debian-next", RootDeviceName="/dev/xvda")["ImageId"]
+    shop.put("hosts.shop-2.ami", image)
+    shop.put("roll[0]", "shop-2")
+    shop.up()
+    new = {host.name: host.instance_id for host in shop.hosts()}
+    assert {name for name in old if old[name] != new[name]} == {"shop-2"}
+    assert report(shop).done < 300
+    wait_until("all jobs are done", lambda: report(shop).done == 300, 120)
+    found = report(shop)
+    assert found.line() == (
+        "300 of 300 done, 0 waiting, 0 lost, 0 twice at once, 0 repeated, 0 cut off"
+    )
+    done_by = {row[0].split(".")[1] for row in shop.lab.sql("SELECT DISTINCT worker FROM runs")}
+    assert done_by == {*old.values(), *new.values()}

@@ -69,6 +69,13 @@ def test_the_app_is_kept_from_the_metadata_until_it_may(walled: Site) -> None:
     assert f"meta skuid {uid} ip6 daddr fd00:ec2::254 reject" in table
 
     host = walled.host(1)
+    # the machine's own firewall begins with `flush ruleset`
+    host.run("systemctl enable --now nftables")
+    stands = "nft list table inet satellite-walled"
+    for verb in ("reload", "restart"):
+        host.run(f"nft flush ruleset; systemctl {verb} nftables")
+        wait_until(verb, lambda: host.run(stands, check=False).returncode == 0, 10)
+        assert answers(walled) == blocked
     host.run("touch /run/before; rm /tmp/role.*")
     host.reboot()
     wait_until("it boots", lambda: host.run("test ! -e /run/before", check=False).returncode == 0)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncssh
@@ -67,14 +67,17 @@ def peer(says: bytes = b"", close: bool = False) -> Iterator[int]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                connection.sendall(says)
                 kept.append(connection)
+                with suppress(OSError):  # who came has gone already
+                    connection.sendall(says)
                 if close:
                     connection.close()
 
-        threading.Thread(target=run, daemon=True).start()
+        thread = threading.Thread(target=run)
+        thread.start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
+        thread.join()
         for connection in kept:
             connection.close()
 

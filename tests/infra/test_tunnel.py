@@ -136,6 +136,12 @@ def test_a_peer_behind_the_bastion_that_stays_silent(bastion: SshServer) -> None
     assert "tried for 4 s: no answer: packets are dropped, or the peer accepts" in done.stderr
 
 
+def test_a_host_without_an_address_is_not_asked_for(bastion: SshServer) -> None:
+    done = look(bastion, 22, seconds=1, SATELLITE_ADDRESS="")
+    assert "tried for 1 s: it has no such address; see satellite:connect" in done.stderr
+    assert bastion.forwarded == []
+
+
 def test_no_bastion_is_there(bastion: SshServer) -> None:
     port = free_port()
     done = look(bastion, 22, SATELLITE_BASTION_PORT=str(port))

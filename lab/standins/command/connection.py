@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncssh
@@ -38,16 +38,16 @@ def checked(inputs: Properties, failures: list[Failure]) -> Properties:
     return {**inputs, "connection": secret(bare)}
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def connect(connection: Properties, say: Say) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """Connect, through the proxy if there is one. `connection` is as `checked` leaves it."""
     connection = plain(connection)
-    async with AsyncExitStack() as both:
+    async with contextlib.AsyncExitStack() as both:
         tunnel, proxy = None, connection.get("proxy")
         try:
             if proxy:
-                tunnel = await both.enter_async_context(await _dial(proxy, say, "Dial proxy"))
-            client = await _dial(connection, say, "Dial", tunnel)
+                tunnel = await both.enter_async_context(await _dial(proxy, say, None))
+            client = await _dial(connection, say, tunnel)
         except RuntimeError as error:
             if not proxy:
                 raise
@@ -56,25 +56,20 @@ async def connect(connection: Properties, say: Say) -> AsyncIterator[asyncssh.SS
 
 
 async def _dial(
-    connection: Properties,
-    say: Say,
-    what: str,
-    tunnel: asyncssh.SSHClientConnection | None = None,
+    connection: Properties, say: Say, tunnel: asyncssh.SSHClientConnection | None
 ) -> asyncssh.SSHClientConnection:
     """Try again after any failure, a refused key and a wrong host key included.
 
     dialErrorLimit N is N + 1 attempts, -1 no limit. Raises RuntimeError after the last one.
     """
     async with _keys(connection) as keys:
-        options = {**_options(connection), **keys}
-        return await _dial_with(connection, options, say, what, tunnel)
+        return await _dial_with(connection, {**_options(connection), **keys}, say, tunnel)
 
 
 async def _dial_with(
     connection: Properties,
     options: dict[str, Any],
     say: Say,
-    what: str,
     tunnel: asyncssh.SSHClientConnection | None,
 ) -> asyncssh.SSHClientConnection:
     limit, failed, wait = int(connection["dialErrorLimit"]), 0, FIRST_WAIT
@@ -88,12 +83,12 @@ async def _dial_with(
                 why = str(error) or type(error).__name__
                 raise RuntimeError(f"after {failed} failed attempts: {why}") from error
         failed += 1
-        say(f"{what} {failed}/{'inf' if limit == -1 else limit} failed: retrying")
+        say(f"Dial {failed}/{'inf' if limit == -1 else limit} failed: retrying")
         await asyncio.sleep(wait)
         wait = min(wait * WAIT_GROWS, LONGEST_WAIT)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _keys(connection: Properties) -> AsyncIterator[dict[str, Any]]:
     """The options of the keys that are offered: the private key, then those of an SSH agent.
 
@@ -102,7 +97,7 @@ async def _keys(connection: Properties) -> AsyncIterator[dict[str, Any]]:
     keys: list[Any] = []
     if text := connection.get("privateKey"):
         keys.append(asyncssh.import_private_key(text, connection.get("privateKeyPassword")))
-    async with AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         if path := connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK"):
             try:
                 agent = await stack.enter_async_context(asyncssh.connect_agent(path))
