@@ -14,7 +14,8 @@ import pytest
 
 from demo.stack import CHECKOUT
 from lab.client import LabHost
-from satellite_infra.keys import normal
+from satellite_infra.keys import new_private_key, normal
+from satellite_infra.ssh_agent import TRIES
 from tests.e2e.conftest import PLAIN_APP, UP, Site, demolished, new_site
 from tests.ssh_agent import ssh_agent
 
@@ -115,11 +116,12 @@ def test_the_login_key_may_be_in_an_agent_and_nothing_of_the_agent_stays(
     keyed: Site, tmp_path: Path, login: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     private = login.file.read_text(encoding="utf-8")
+    others = [new_private_key() for _ in range(TRIES - 1)]  # as many as sshd bears
     host = keyed.host(1)
     keyed.unset("private_key")
     keyed.put("ssh_agent", "true")
     for session in ("first", "second"):
-        with ssh_agent(tmp_path / session, private) as socket:
+        with ssh_agent(tmp_path / session, *others, private) as socket:
             monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
             if session == "first":
                 revision = keyed.repository.commit({"number": "with an agent"})
