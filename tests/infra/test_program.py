@@ -196,6 +196,14 @@ def test_batches_wait_for_the_releases_before_them() -> None:
     assert "command:local:Command::batch-3" not in ran.resources
 
 
+def test_no_rolled_machine_drains_before_the_batch_before_it_works() -> None:
+    ran = run(changed(count="3", roll=["worker-2", "worker-3"]))
+    for n in (2, 3):
+        waits = {f"worker-{n}", f"worker-{n}-reach", f"worker-{n - 1}-release"}
+        assert after(ran, f"worker-{n}-drain") == waits
+    assert after(ran, "worker-1-drain") == {"worker-1", "worker-1-reach"}
+
+
 def test_what_a_host_waits_for_does_not_grow_with_the_hosts() -> None:
     def most(hosts: int) -> int:
         ran = run(changed(count=str(hosts), max_unavailable=str(hosts // 2)))
