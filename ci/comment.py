@@ -20,11 +20,13 @@ Step = Mapping[str, Any]
 T = TypeVar("T")
 
 INSTANCE = "aws:ec2/instance:Instance"
-COMMANDS = ("command:local:Command", "command:remote:Command", "command:remote:CopyToRemote")
+LOCAL = "command:local:Command"
+COMMANDS = (LOCAL, "command:remote:Command", "command:remote:CopyToRemote")
 STACK = "pulumi:pulumi:Stack"
 REPLACED = frozenset({"create-replacement", "delete-replaced", "replace"})
 ROLES = ("machine", "bootstrap", "release", "drain")
 """What is told of a host, in this order; that it is reached and gets the agent follows from it."""
+ALL_ROLES = frozenset({*ROLES, "reach", "agent"})
 LATER = {"04da6b54-80e4-46f7-96ec-b56ff0331ba9": "(known when it is made)"}
 LONGEST_ERROR = 40  # lines
 SOME = 30  # things that one line lists
@@ -45,7 +47,12 @@ class Resource:
         if self.kind == INSTANCE:
             return self.name, "machine"
         host, dash, role = self.name.rpartition("-")
-        return (host, role) if dash and self.kind in COMMANDS else ("", "")
+        known = dash and role in ALL_ROLES and self.kind in COMMANDS
+        return (host, role) if known else ("", "")
+
+    def only_waits(self) -> bool:
+        """A command that runs nothing: it stands for many in the dependencies of others."""
+        return self.kind == LOCAL and not (self.new or self.old).get("create")
 
 
 def comment(
@@ -56,7 +63,8 @@ def comment(
     violations: Sequence[str] = (),
 ) -> Block:
     """The comment; `trouble`: what the engine said outside of its JSON when it failed."""
-    found = list(resources(preview.get("steps", [])))
+    steps = preview.get("steps", [])
+    found = [resource for resource in resources(steps) if not resource.only_waits()]
     hosts: dict[str, dict[str, Resource]] = {}
     rest = []
     for resource in found:
