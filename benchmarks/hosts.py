@@ -101,8 +101,7 @@ def declare(stack: Stack, hosts: int) -> None:
         "ssh_cidrs[0]": "203.0.113.0/24",
         "processes.worker.quantity": "2",
     }
-    secret = {"private_key": login, "host_key_seed": SEED}
-    secret |= {f"config.{name}": value for name, value in CONFIG.items()}
+    secret = {"private_key": login, "host_key_seed": SEED, "config": json.dumps(CONFIG)}
     stack.configure(
         {f"satellite:{key}": value for key, value in plain.items()},
         {f"satellite:{key}": value for key, value in secret.items()},
