@@ -35,9 +35,23 @@ class ProcessSettings(Model):
     """Instead of the Procfile's line."""
     # systemd takes 0 for: no limit
     grace: Annotated[f.Number, Field(ge=1, le=86_400)] = Field(default=60, examples=[120])
-    """Seconds from SIGTERM to SIGKILL: more than the longest job takes."""
+    """Seconds from `signal` to SIGKILL: more than the longest job takes."""
+    signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] = Field(
+        default="TERM", examples=["INT"]
+    )
+    """What a worker gets first when it shall end: the signal that lets it finish its job. A change
+    is for the workers that run now, too."""
     memory_max: f.MemoryMax = Field(default="", examples=["700M"])
     """Limit for each worker: the kernel ends one that grows beyond it."""
+    cpu: f.CpuQuota = Field(default="", examples=["150%"])
+    """Limit for each worker, of one core's time: `150%` is a core and a half."""
+    env: dict[f.EnvName, f.EnvValue] = Field(default={}, examples=[{"QUEUES": "mail,default"}])
+    """Variables of this type alone; they win over config vars of the same name. Previews show
+    them: what is secret belongs in `config`."""
+    on_kill: f.Line = Field(default="", examples=["bin/release-jobs"])
+    """Shell command that gives back the jobs of workers that were killed, whose names are the lines
+    of `DEAD_WORKERS`; it runs as the app's user in the release, and again after 3 s until it
+    succeeds. Not needed with delayed_job."""
 
 
 class AmiSettings(Model):

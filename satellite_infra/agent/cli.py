@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Callable
 
-from . import bootstrap, drain, frontend, release, workers
+from . import bootstrap, drain, frontend, jobs, release, workers
 from .layout import Layout
 from .manifest import BootstrapManifest, ReleaseManifest
 from .system import System
@@ -84,7 +84,7 @@ def _ended(arguments: argparse.Namespace) -> int:
 
 
 def _reap(arguments: argparse.Namespace) -> int:
-    return 0 if workers.reap(Layout(arguments.app), System(), _say) else 1
+    return 0 if jobs.reap(Layout(arguments.app), System(), _say) else 1
 
 
 def _status(arguments: argparse.Namespace) -> int:

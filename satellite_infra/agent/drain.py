@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import storage, workers
+from . import jobs, storage
 from .converge import MARGIN, POLL, longest_grace
 from .layout import Layout
 from .ledger import Ledger
@@ -34,7 +34,7 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
             say(f"draining {len(units)} workers")
             system.systemctl("stop", "--no-block", "--", layout.target, *units)
             _wait(layout, units, system)
-        workers.reap(layout, system, say)
+        jobs.reap(layout, system, say)
         Ledger(layout).record("drained", workers=len(units))
     return f"drained, {len(units)} workers ended"
 

@@ -55,9 +55,14 @@ def template(name: str) -> str:
 
 
 def _worker(process: Process, layout: Layout) -> File:
-    limits = f"MemoryMax={process.memory_max}\n" if process.memory_max else ""
+    limits = {"MemoryMax": process.memory_max, "CPUQuota": process.cpu}
     content = _fill(
-        "worker.service", layout, TYPE=process.type, GRACE=str(process.grace), LIMITS=limits
+        "worker.service",
+        layout,
+        TYPE=process.type,
+        SIGNAL=process.signal,
+        GRACE=str(process.grace),
+        LIMITS="\n".join(f"{key}={value}" for key, value in limits.items() if value),
     )
     return File(layout.template_unit(process.type), content.rstrip("\n") + "\n")
 

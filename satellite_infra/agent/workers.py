@@ -1,4 +1,4 @@
-"""Workers on this host: how one starts, how its end is noticed, whose jobs must be given back.
+"""Workers on this host: how one starts, and how its end is noticed.
 
 No two live processes ever share a name: it carries host, machine and a part made at each start.
 A note on disk is written before the process becomes the app's, and goes when the worker ended
@@ -13,7 +13,7 @@ import os
 import pwd
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,10 +21,8 @@ from . import procfile, storage
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import Process, ReleaseManifest
-from .system import CommandError, Say, System, user_environment
-from .units import template
+from .system import System, user_environment
 
-TOGETHER = 500  # dead workers in one run of an adapter; a crash loop leaves many
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -40,6 +38,8 @@ class Note:
     pid: int
     started: str  # clock ticks since boot, of /proc/PID/stat
     boot: str
+    on_kill: str = ""  # how its jobs are given back, in an environment with these variables
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def alive(self) -> bool:
         """The very process still runs."""
@@ -47,8 +47,12 @@ class Note:
 
 
 def shape(release: str, process: Process) -> str:
-    """What a running worker was started from; not its grace, which systemd can change alone."""
-    parts = (release, process.type, process.command, process.memory_max)
+    """What a worker was started from; not grace and signal, which systemd can change alone."""
+    parts = [release, process.type, process.command, process.memory_max]
+    # only where they are set: workers that an earlier agent started are the same still
+    parts += [f"cpu {process.cpu}"] if process.cpu else []
+    parts += [f"on_kill {process.on_kill}"] if process.on_kill else []
+    parts += [f"env {name}={value}" for name, value in sorted(process.env.items())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -101,12 +105,13 @@ def work(layout: Layout, type_: str, number: int) -> NoReturn:
     manifest = ReleaseManifest.parse(layout.manifest(release).read_text(encoding="utf-8"))
     directory = layout.releases / release
     command = commands(directory, manifest)[type_]
+    process = manifest.process(type_)
     identity = ledger.identity()
     name = ".".join(
         (identity["host"], identity["machine"], type_, str(number), secrets.token_hex(4))
     )
     env = {
-        **environment(layout, release, ledger.config(release)),
+        **environment(layout, release, {**ledger.config(release), **process.env}),
         **{
             key: os.environ[key] for key in ("INVOCATION_ID", "JOURNAL_STREAM") if key in os.environ
         },
@@ -118,10 +123,12 @@ def work(layout: Layout, type_: str, number: int) -> NoReturn:
         type=type_,
         number=number,
         release=release,
-        shape=shape(release, manifest.process(type_)),
+        shape=shape(release, process),
         pid=os.getpid(),
         started=process_start(os.getpid()),
         boot=boot_id(),
+        on_kill=process.on_kill,
+        env=process.env,
     )
     storage.write_json(layout.notes / f"{name}.json", asdict(note))
     _become(layout.app)
@@ -138,48 +145,6 @@ def ended(layout: Layout, type_: str, number: int, system: System) -> None:
             storage.remove(layout.notes / f"{note.name}.json")
     elif dead:
         system.systemctl("start", "--no-block", layout.reap_unit)
-
-
-def reap(layout: Layout, system: System, say: Say) -> bool:
-    """Give back the jobs of every dead worker, and forget it; False when it could not be done."""
-    done = True
-    dead = [note for note in notes(layout) if not note.alive()]
-    for name in sorted(outlived(dead)):
-        say(f"{name}: ended, but processes that it started still run, maybe its job")
-        dead = [note for note in dead if note.name != name]
-        done = False
-    for release in dict.fromkeys(note.release for note in dead):
-        mine = [note.name for note in dead if note.release == release]
-        for some in (mine[n : n + TOGETHER] for n in range(0, len(mine), TOGETHER)):
-            try:
-                give_back(layout, release, some, system, say)
-            except (CommandError, OSError, LookupError) as problem:
-                say(f"{', '.join(some)}: their jobs could not be given back yet: {problem}")
-                done = False
-            else:
-                for name in some:
-                    storage.remove(layout.notes / f"{name}.json")
-    return done
-
-
-def give_back(layout: Layout, release: str, names: Sequence[str], system: System, say: Say) -> None:
-    """Have the queue release what exactly these dead workers held, where the queue is known."""
-    ledger = Ledger(layout)
-    here = release if (layout.releases / release).is_dir() else ledger.current()
-    lock = layout.releases / str(here) / "Gemfile.lock"
-    if here is None or not lock.is_file() or " delayed_job " not in lock.read_text("utf-8"):
-        say(f"{', '.join(names)}: ended; no adapter for their queue")
-        return
-    app = environment(layout, here, ledger.config(here))
-    system.run(
-        ["bundle", "exec", "ruby", "-"],
-        say,
-        user=layout.app,
-        cwd=layout.releases / here,
-        env={**app, "DEAD_WORKERS": "\n".join(names)},
-        stdin=template("unlock_delayed_job.rb"),
-        timeout=60,
-    )
 
 
 def outlived(dead: Sequence[Note]) -> set[str]:

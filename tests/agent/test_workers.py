@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import storage, workers
+from satellite_infra.agent import jobs, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.system import CommandError, Say
@@ -90,7 +90,7 @@ def test_jobs_of_the_dead_are_given_back_together_and_of_the_living_never(
 ) -> None:
     dead = [replace(NOTE, name=f"dead.{n}", boot="old") for n in range(3)]
     write(layout, NOTE, *dead, replace(dead[0], name="dead.of-r2", release="r2"))
-    assert workers.reap(layout, adapter, lambda _: None)
+    assert jobs.reap(layout, adapter, lambda _: None)
     assert adapter.heard == [(["dead.0", "dead.1", "dead.2"], "r1"), (["dead.of-r2"], "r2")]
     assert names(layout) == [NOTE.name]
 
@@ -102,7 +102,7 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
     write(layout, replace(NOTE, name="shell.1", started="1"), replace(NOTE, name="b.1", boot="old"))
     with subprocess.Popen(["sleep", "60"], env={"WORKER_NAME": "shell.1"}) as child:
         said: list[str] = []
-        assert not workers.reap(layout, adapter, said.append)  # systemd starts it again
+        assert not jobs.reap(layout, adapter, said.append)  # systemd starts it again
         assert said == ["shell.1: ended, but processes that it started still run, maybe its job"]
         assert adapter.heard == [(["b.1"], "r1")]
         monkeypatch.setenv("EXIT_CODE", "exited")
@@ -111,7 +111,7 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
         assert adapter.calls == [("start", "--no-block", "satellite-shop-reap.service")]
         assert names(layout) == ["shell.1"]
         child.kill()
-    assert workers.reap(layout, adapter, lambda _: None)
+    assert jobs.reap(layout, adapter, lambda _: None)
     assert adapter.heard[1:] == [(["shell.1"], "r1")]
     assert names(layout) == []
 
@@ -121,10 +121,10 @@ def test_while_the_queue_does_not_answer_the_dead_are_remembered(
 ) -> None:
     write(layout, replace(NOTE, name="dead.1", boot="old"))
     adapter.down = True
-    assert not workers.reap(layout, adapter, lambda _: None)
+    assert not jobs.reap(layout, adapter, lambda _: None)
     assert names(layout) == ["dead.1"]
     adapter.down = False
-    assert workers.reap(layout, adapter, lambda _: None)
+    assert jobs.reap(layout, adapter, lambda _: None)
     assert names(layout) == []
 
 
@@ -158,9 +158,46 @@ def test_shape_is_what_a_restart_would_change() -> None:
     process = Process("worker", 1, command="a", grace=5)
     same = replace(process, quantity=9, grace=60)
     assert workers.shape("r1", process) == workers.shape("r1", same)
-    for other in (replace(process, command="b"), replace(process, memory_max="1G")):
+    assert workers.shape("r1", process) == workers.shape("r1", replace(process, signal="INT"))
+    changes = ({"command": "b"}, {"memory_max": "1G"}, {"cpu": "50%"}, {"env": {"A": "b"}})
+    for change in (*changes, {"on_kill": "c"}):
+        other = replace(process, **change)
         assert workers.shape("r1", process) != workers.shape("r1", other)
     assert workers.shape("r1", process) != workers.shape("r2", process)
+
+
+def test_a_worker_that_an_earlier_agent_started_is_left_alone() -> None:
+    """Its shape as it stood in notes before there were cpu, env and on_kill; and its note."""
+    process = Process("worker", 1, command="a", memory_max="1G")
+    assert workers.shape("r1", process) == "0a7c8f26a02da4cc"
+    earlier = {k: v for k, v in asdict(NOTE).items() if k not in ("on_kill", "env")}
+    assert workers.Note(**earlier) == NOTE
+
+
+def test_on_kill_runs_in_the_release_with_the_variables_that_the_dead_had(
+    layout: Layout, system: FakeSystem
+) -> None:
+    directory = layout.releases / "r1"
+    directory.mkdir()
+    storage.write_json(layout.config("r1"), {"QUEUE": "default", "TOKEN": "canary-value"})
+    command = 'echo "$PWD $QUEUE $TOKEN" $DEAD_WORKERS'
+    dead = replace(NOTE, boot="old", on_kill=command)
+    mail = {"QUEUE": "mail"}
+    write(
+        layout,
+        *(replace(dead, name=f"dead.{n}") for n in (1, 2)),
+        replace(dead, name="dead.mailer", env=mail),
+        replace(dead, name="dead.failing", on_kill="exit 3"),
+    )
+    said: list[str] = []
+    assert not jobs.reap(layout, system, said.append)
+    assert said == [
+        f"{directory} default canary-value dead.1 dead.2",
+        "dead.failing: their jobs could not be given back yet: "
+        "`/bin/bash -c exit 3` ended with status 3",
+        f"{directory} mail canary-value dead.mailer",
+    ]
+    assert names(layout) == ["dead.failing"]  # and systemd tries again
 
 
 def test_an_app_without_an_adapter_is_forgotten_and_said(
@@ -168,6 +205,6 @@ def test_an_app_without_an_adapter_is_forgotten_and_said(
 ) -> None:
     write(layout, replace(NOTE, name="dead.1", boot="old"))
     said: list[str] = []
-    assert workers.reap(layout, system, said.append)
+    assert jobs.reap(layout, system, said.append)
     assert said == ["dead.1: ended; no adapter for their queue"]
     assert names(layout) == []

@@ -113,8 +113,19 @@ def test_every_setting_that_shapes_a_resource() -> None:
         known_hosts=[f"git.example.com {OTHER.public}"],
         packages=["libpq-dev"],
         processes={
-            "worker": {"quantity": 3, "grace": 120, "memory_max": "300M"},
-            "mailer": {"quantity": 1, "command": "bin/mailer --queue 'a b'"},
+            "worker": {
+                "quantity": 3,
+                "grace": 120,
+                "memory_max": "300M",
+                "cpu": "150%",
+                "signal": "INT",
+                "on_kill": "bin/release-jobs",
+            },
+            "mailer": {
+                "quantity": 1,
+                "command": "bin/mailer --queue 'a b'",
+                "env": {"QUEUE": "a b", "LIMIT": 5},
+            },
         },
         build=["make"],
         generation="2",
