@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import storage, units, workers
+from . import backoff, storage, units, workers
 from .layout import Layout
 from .ledger import Target
 from .system import Say, System, UnitState
@@ -78,6 +78,7 @@ def restart(layout: Layout, target: Target | None, system: System, say: Say) -> 
             f"starting {_count(start)}"
             + (f", {again} of them after the old one's end" if again else "")
         )
+        backoff.forget(layout, start)  # who deploys does not wait for what an old one did
         system.systemctl("restart", "--no-block", "--", *start)
     if wanted:
         system.systemctl("start", "--no-block", "--", layout.target)

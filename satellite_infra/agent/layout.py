@@ -131,6 +131,11 @@ class Layout:
         return self.run / "lock"
 
     @property
+    def ends(self) -> Path:
+        """One file for each unit whose worker ended early: how many times in a row."""
+        return self.run / "ends"
+
+    @property
     def phase(self) -> Path:
         """The step that a release is in, for whoever asks why it ended."""
         return self.run / "phase"

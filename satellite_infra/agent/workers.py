@@ -12,12 +12,14 @@ import hashlib
 import os
 import pwd
 import secrets
+import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import procfile, storage
+from . import backoff, procfile, storage
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import Process, ReleaseManifest
@@ -38,6 +40,7 @@ class Note:
     pid: int
     started: str  # clock ticks since boot, of /proc/PID/stat
     boot: str
+    since: float = 0  # seconds since boot when it became the app's process
     on_kill: str = ""  # how its jobs are given back, in an environment with these variables
     env: Mapping[str, str] = field(default_factory=dict)
 
@@ -97,7 +100,11 @@ def environment(layout: Layout, release: str, config: Mapping[str, str]) -> dict
 
 
 def work(layout: Layout, type_: str, number: int) -> NoReturn:
-    """Become the worker: write the note, drop root, replace this process by the app's command."""
+    """Become the worker: write the note, drop root, replace this process by the app's command.
+
+    One that ended early is kept waiting first; it has no note yet, so nothing takes it for alive.
+    """
+    _wait(layout, layout.worker_unit(type_, number))
     ledger = Ledger(layout)
     release = ledger.current()
     if release is None:
@@ -127,6 +134,7 @@ def work(layout: Layout, type_: str, number: int) -> NoReturn:
         pid=os.getpid(),
         started=process_start(os.getpid()),
         boot=boot_id(),
+        since=time.monotonic(),
         on_kill=process.on_kill,
         env=process.env,
     )
@@ -140,6 +148,11 @@ def ended(layout: Layout, type_: str, number: int, system: System) -> None:
     """Called by systemd after a worker ended: forget a clean end, have other ends reaped."""
     dead = [n for n in notes(layout) if (n.type, n.number) == (type_, number) and not n.alive()]
     clean = (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0")
+    unit = layout.worker_unit(type_, number)
+    if clean:
+        backoff.forget(layout, [unit])
+    elif dead:
+        _count(layout, unit, dead)
     if clean and not outlived(dead):
         for note in dead:
             storage.remove(layout.notes / f"{note.name}.json")
@@ -170,6 +183,29 @@ def process_start(pid: int) -> str:
         return ""
     fields: list[Any] = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else str(fields[19])
+
+
+def _count(layout: Layout, unit: str, dead: Sequence[Note]) -> None:
+    """Count an end that was no clean one; from the second in a row on the next start waits."""
+    ran = time.monotonic() - max(note.since for note in dead)
+    in_a_row = backoff.count(layout, unit, ran)
+    if in_a_row > 1:
+        how = os.environ.get("SERVICE_RESULT", "unknown")
+        print(f"ended after {ran:.0f} s ({how}), {in_a_row} times in a row", flush=True)
+
+
+def _wait(layout: Layout, unit: str) -> None:
+    """Wait as long as the worker's last ends ask for, and say so; any signal ends it at once."""
+    ends = backoff.ends(layout, unit)
+    seconds = backoff.pause(ends) - backoff.FIRST
+    if seconds > 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        text = f"ended early {ends} times in a row; starts again in {seconds} s"
+        print(text, flush=True)
+        backoff.show(text)
+        time.sleep(seconds)
+    if ends > 1:
+        backoff.show(f"running; before, ended early {ends} times in a row")
 
 
 def _become(user: str) -> None:

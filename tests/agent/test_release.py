@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import storage
+from satellite_infra.agent import backoff, storage
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.manifest import Process
@@ -116,6 +116,20 @@ def test_new_command_restarts_only_its_type(
     deploy(layout, system, request(origin, revision, processes=changed))
     same = {name for name in before if system.loaded[name] == before[name]}
     assert same == {"satellite-shop.worker@1.service"}
+
+
+def test_a_deploy_waits_for_no_pause_of_what_ran_before(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    revision = origin.commit()
+    units = [layout.worker_unit("worker", number) for number in (1, 2)]
+    deploy(layout, system, request(origin, revision))
+    for unit in units:
+        backoff.count(layout, unit, 1)
+    deploy(layout, system, request(origin, revision))  # touches nothing
+    assert [backoff.ends(layout, unit) for unit in units] == [1, 1]
+    deploy(layout, system, request(origin, origin.commit(a="2")))
+    assert [backoff.ends(layout, unit) for unit in units] == [0, 0]
 
 
 def test_rollback_to_a_release_on_disk_is_only_a_switch(

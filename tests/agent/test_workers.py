@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import jobs, storage, workers
+from satellite_infra.agent import backoff, jobs, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.system import CommandError, Say
@@ -152,6 +153,32 @@ def test_only_a_clean_end_is_forgotten_at_once(
     workers.ended(layout, "worker", 1, system)
     assert names(layout) == left
     assert system.calls == calls
+
+
+def test_ends_in_a_row_are_counted_and_said(
+    layout: Layout,
+    system: FakeSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unit = layout.worker_unit("worker", 1)
+
+    def end(code: str, status: str, ran: float) -> int:
+        monkeypatch.setenv("EXIT_CODE", code)
+        monkeypatch.setenv("EXIT_STATUS", status)
+        monkeypatch.setenv("SERVICE_RESULT", "oom-kill")
+        write(layout, replace(NOTE, name="dead.1", started="1", since=time.monotonic() - ran))
+        workers.ended(layout, "worker", 1, system)
+        return backoff.ends(layout, unit)
+
+    assert [end("killed", "KILL", ran) for ran in (2, 2, 300, 2)] == [1, 2, 1, 2]
+    assert capsys.readouterr().out == "ended after 2 s (oom-kill), 2 times in a row\n" * 2
+    assert end("exited", "0", 2) == 0
+    # one that a signal ended while it waited to be started is no worker that ended
+    storage.remove(layout.notes / "dead.1.json")
+    monkeypatch.setenv("EXIT_CODE", "killed")
+    workers.ended(layout, "worker", 1, system)
+    assert backoff.ends(layout, unit) == 0
 
 
 def test_shape_is_what_a_restart_would_change() -> None:
