@@ -36,6 +36,10 @@ class ProcessSettings(Model):
     # systemd takes 0 for: no limit
     grace: Annotated[f.Number, Field(ge=1, le=86_400)] = Field(default=60, examples=[120])
     """Seconds from `signal` to SIGKILL: more than the longest job takes."""
+    overlap: f.Switch = Field(default=False, examples=[True])
+    """`true`: at a deploy new workers start at once, and the old ones are told to end when the new
+    ones have passed the gate; for that time the host needs room for both. Otherwise each new one
+    starts when the old one of its place has ended."""
     signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] = Field(
         default="TERM", examples=["INT"]
     )

@@ -8,10 +8,10 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 from . import bootstrap, drain, frontend, jobs, release, workers
-from .layout import Layout
+from .layout import Layout, instance_of
 from .manifest import BootstrapManifest, ReleaseManifest
 from .system import System
 
@@ -75,11 +75,12 @@ def _drain(arguments: argparse.Namespace) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> int:
-    workers.work(Layout(arguments.app), arguments.type, arguments.number)
+    workers.work(Layout(arguments.app), arguments.type, *arguments.number)
 
 
 def _ended(arguments: argparse.Namespace) -> int:
-    workers.ended(Layout(arguments.app), arguments.type, arguments.number, System())
+    number, lane = arguments.number
+    workers.ended(Layout(arguments.app), arguments.type, number, lane, System())
     return 0
 
 
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         found = verbs.add_parser(name, help=about, description=about)
         found.set_defaults(verb=verb)
         for argument in names:
-            kinds: dict[str, type] = {"number": int, "result": Path}
+            kinds: dict[str, Callable[[str], Any]] = {"number": instance_of, "result": Path}
             found.add_argument(f"--{argument}", required=True, type=kinds.get(argument, str))
         return found
 

@@ -10,6 +10,12 @@ AGENT = "/usr/local/lib/satellite/agent"
 APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
+def instance_of(text: str) -> tuple[int, int]:
+    """The number and lane of a unit's instance, such as `2` or `2.1`."""
+    number, _, lane = text.partition(".")
+    return int(number), int(lane or 0)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where things are for one app; `root` is another directory in tests."""
@@ -164,9 +170,15 @@ class Layout:
 
     # names of units: no app and no process type has a dot, so no two apps share a unit
 
-    def worker_unit(self, type_: str, number: int) -> str:
-        """The unit of one worker."""
-        return f"satellite-{self.app}.{type_}@{number}.service"
+    def worker_unit(self, type_: str, number: int, lane: int = 0) -> str:
+        """The unit of one worker; `lane`: beside how many others of its slot it may run."""
+        instance = f"{number}.{lane}" if lane else str(number)
+        return f"satellite-{self.app}.{type_}@{instance}.service"
+
+    def slot(self, unit: str) -> tuple[str, int, int]:
+        """The process type, number and lane of a worker's unit."""
+        type_, _, instance = unit.partition(".")[2].partition("@")
+        return type_, *instance_of(instance.rpartition(".")[0])
 
     def template_unit(self, type_: str) -> str:
         """The template unit of one process type."""

@@ -25,6 +25,7 @@ class Process:
     grace: int = 60  # seconds from `signal` to SIGKILL
     memory_max: str = ""  # as systemd writes it, e.g. 300M; empty: no limit
     cpu: str = ""  # of one core's time, e.g. 150%; empty: no limit
+    overlap: bool = False  # new workers start beside the old ones, not after them
     signal: str = "TERM"  # what a worker gets when it shall end, without SIG
     env: Mapping[str, str] = field(default_factory=dict)  # wins over config vars
     on_kill: str = (
@@ -42,6 +43,8 @@ class Process:
             lines.append((prefix + "memory_max", self.memory_max))
         if self.cpu:
             lines.append((prefix + "cpu", self.cpu))
+        if self.overlap:
+            lines.append((prefix + "overlap", "true"))
         if self.signal != "TERM":
             lines.append((prefix + "signal", self.signal))
         lines += [(f"{prefix}env.{name}", value) for name, value in sorted(self.env.items())]
@@ -189,6 +192,7 @@ def _processes(pairs: dict[str, str]) -> tuple[Process, ...]:
             grace=int(pairs[f"processes.{t}.grace"]),
             memory_max=pairs.get(f"processes.{t}.memory_max", ""),
             cpu=pairs.get(f"processes.{t}.cpu", ""),
+            overlap=pairs.get(f"processes.{t}.overlap") == "true",
             signal=pairs.get(f"processes.{t}.signal", "TERM"),
             env={
                 key.split(".", 3)[3]: value

@@ -40,6 +40,7 @@ class Note:
     pid: int
     started: str  # clock ticks since boot, of /proc/PID/stat
     boot: str
+    lane: int = 0
     since: float = 0  # seconds since boot when it became the app's process
     on_kill: str = ""  # how its jobs are given back, in an environment with these variables
     env: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +70,7 @@ def notes(layout: Layout) -> list[Note]:
 
 def live(layout: Layout) -> dict[str, Note]:
     """The notes of live workers, by unit."""
-    return {layout.worker_unit(n.type, n.number): n for n in notes(layout) if n.alive()}
+    return {layout.worker_unit(n.type, n.number, n.lane): n for n in notes(layout) if n.alive()}
 
 
 def commands(release: Path, manifest: ReleaseManifest) -> dict[str, str]:
@@ -99,12 +100,12 @@ def environment(layout: Layout, release: str, config: Mapping[str, str]) -> dict
     }
 
 
-def work(layout: Layout, type_: str, number: int) -> NoReturn:
+def work(layout: Layout, type_: str, number: int, lane: int = 0) -> NoReturn:
     """Become the worker: write the note, drop root, replace this process by the app's command.
 
     One that ended early is kept waiting first; it has no note yet, so nothing takes it for alive.
     """
-    _wait(layout, layout.worker_unit(type_, number))
+    _wait(layout, layout.worker_unit(type_, number, lane))
     ledger = Ledger(layout)
     release = ledger.current()
     if release is None:
@@ -134,6 +135,7 @@ def work(layout: Layout, type_: str, number: int) -> NoReturn:
         pid=os.getpid(),
         started=process_start(os.getpid()),
         boot=boot_id(),
+        lane=lane,
         since=time.monotonic(),
         on_kill=process.on_kill,
         env=process.env,
@@ -144,11 +146,12 @@ def work(layout: Layout, type_: str, number: int) -> NoReturn:
     os.execve("/bin/bash", ["/bin/bash", "-c", command], env)
 
 
-def ended(layout: Layout, type_: str, number: int, system: System) -> None:
+def ended(layout: Layout, type_: str, number: int, lane: int, system: System) -> None:
     """Called by systemd after a worker ended: forget a clean end, have other ends reaped."""
-    dead = [n for n in notes(layout) if (n.type, n.number) == (type_, number) and not n.alive()]
+    me = (type_, number, lane)
+    dead = [n for n in notes(layout) if (n.type, n.number, n.lane) == me and not n.alive()]
     clean = (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0")
-    unit = layout.worker_unit(type_, number)
+    unit = layout.worker_unit(*me)
     if clean:
         backoff.forget(layout, [unit])
     elif dead:

@@ -21,6 +21,7 @@ RELEASE = ReleaseManifest(
             1,
             command="bundle exec mail",
             cpu="150%",
+            overlap=True,
             signal="INT",
             env={"QUEUES": "mail", "A": "", "LINES": "a\nb"},
             on_kill="bin/release-jobs",
@@ -58,6 +59,7 @@ def test_release_text() -> None:
         "processes.mailer.command: bundle exec mail\n"
         "processes.mailer.grace: 60\n"
         "processes.mailer.cpu: 150%\n"
+        "processes.mailer.overlap: true\n"
         "processes.mailer.signal: INT\n"
         'processes.mailer.env.A: ""\n'
         'processes.mailer.env.LINES: "a\\nb"\n'
@@ -75,7 +77,7 @@ def test_release_text() -> None:
 def test_a_manifest_that_an_earlier_agent_left_on_disk_is_read() -> None:
     """A recovery may go back to a release from before a line was known."""
     text = RELEASE.text()
-    later = ("cpu", "signal", "env", "on_kill")
+    later = ("cpu", "overlap", "signal", "env", "on_kill")
     kept = [
         line
         for line in text.splitlines(True)

@@ -26,7 +26,8 @@ MANIFEST = ReleaseManifest(
     ),
 )
 LAYOUT = Layout("shop")
-FILES = [*units.render(MANIFEST), *units.housekeeping(LAYOUT), units.wall(LAYOUT)]
+SLOTS = [LAYOUT.worker_unit(*slot) for slot in MANIFEST.slots()]
+FILES = [*units.render(MANIFEST, SLOTS), *units.housekeeping(LAYOUT), units.wall(LAYOUT)]
 
 
 def test_names() -> None:

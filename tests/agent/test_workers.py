@@ -108,7 +108,7 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
         assert adapter.heard == [(["b.1"], "r1")]
         monkeypatch.setenv("EXIT_CODE", "exited")
         monkeypatch.setenv("EXIT_STATUS", "0")
-        workers.ended(layout, "worker", 1, adapter)
+        workers.ended(layout, "worker", 1, 0, adapter)
         assert adapter.calls == [("start", "--no-block", "satellite-shop-reap.service")]
         assert names(layout) == ["shell.1"]
         child.kill()
@@ -150,7 +150,7 @@ def test_only_a_clean_end_is_forgotten_at_once(
     monkeypatch.setenv("EXIT_CODE", code)
     monkeypatch.setenv("EXIT_STATUS", status)
     write(layout, replace(NOTE, name="dead.1", boot="old"))
-    workers.ended(layout, "worker", 1, system)
+    workers.ended(layout, "worker", 1, 0, system)
     assert names(layout) == left
     assert system.calls == calls
 
@@ -168,7 +168,7 @@ def test_ends_in_a_row_are_counted_and_said(
         monkeypatch.setenv("EXIT_STATUS", status)
         monkeypatch.setenv("SERVICE_RESULT", "oom-kill")
         write(layout, replace(NOTE, name="dead.1", started="1", since=time.monotonic() - ran))
-        workers.ended(layout, "worker", 1, system)
+        workers.ended(layout, "worker", 1, 0, system)
         return backoff.ends(layout, unit)
 
     assert [end("killed", "KILL", ran) for ran in (2, 2, 300, 2)] == [1, 2, 1, 2]
@@ -177,7 +177,7 @@ def test_ends_in_a_row_are_counted_and_said(
     # one that a signal ended while it waited to be started is no worker that ended
     storage.remove(layout.notes / "dead.1.json")
     monkeypatch.setenv("EXIT_CODE", "killed")
-    workers.ended(layout, "worker", 1, system)
+    workers.ended(layout, "worker", 1, 0, system)
     assert backoff.ends(layout, unit) == 0
 
 

@@ -119,6 +119,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
                 "memory_max": "300M",
                 "cpu": "150%",
                 "signal": "INT",
+                "overlap": True,
                 "on_kill": "bin/release-jobs",
             },
             "mailer": {
