@@ -53,9 +53,10 @@ class ProcessSettings(Model):
     """Variables of this type alone; they win over config vars of the same name. Previews show
     them: what is secret belongs in `config`."""
     on_kill: f.Line = Field(default="", examples=["bin/release-jobs"])
-    """Shell command that gives back the jobs of workers that were killed, whose names are the lines
-    of `DEAD_WORKERS`; it runs as the app's user in the release, and again after 3 s until it
-    succeeds. Not needed with delayed_job."""
+    """Shell command that gives back the jobs of workers that were killed: the lines of
+    `DEAD_WORKERS` are their names, or, with a dot at the end, what all names of a `lost` machine
+    begin with. It runs as the app's user in the release, and again until it succeeds. Not needed
+    with delayed_job."""
 
 
 class AmiSettings(Model):
@@ -88,7 +89,8 @@ class HostSettings(Model):
     """What is special about one host; with an `address` it exists already, without AWS."""
 
     lost: f.Switch = Field(default=False, examples=[False])
-    """`true`: it is dead; nobody connects, and it goes without a drain."""
+    """`true`: it is dead, or switched off for good. Nobody connects, it goes without a drain, and
+    its jobs are given to others."""
     ami: f.Ami | None = Field(default=None, examples=["ami-0123456789abcdef0"])
     """Image of this instance alone."""
     instance_type: f.InstanceType | None = Field(default=None, examples=["c7i.large"])

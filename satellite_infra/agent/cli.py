@@ -74,6 +74,12 @@ def _drain(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _give_back(arguments: argparse.Namespace) -> int:
+    machine = arguments.host, arguments.machine
+    print(jobs.of_machine(Layout(arguments.app), *machine, System(), _say))
+    return 0
+
+
 def _work(arguments: argparse.Namespace) -> int:
     workers.work(Layout(arguments.app), arguments.type, *arguments.number)
 
@@ -108,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     add("bootstrap", _bootstrap, "Prepare this machine; manifest and secrets come on stdin.")
     add("release", _release, "Run a release; manifest and secrets come on stdin.")
     add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
+    about = "Give back the jobs of another machine, which is dead."
+    add("give-back", _give_back, about, "app", "host", "machine")
     add("status", _status, "Say what this host runs, as JSON.", "app")
     add("release-job", _release_job, "The release itself, as a unit of systemd.", "app", "result")
     recover = add("recover", _recover, "Finish or undo an interrupted release.", "app")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from . import storage, workers
 from .layout import Layout
 from .ledger import Ledger
+from .manifest import ReleaseManifest
+from .redact import Redactor
 from .system import CommandError, Say, System
 from .units import template
 
@@ -42,7 +44,7 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
     for queue, mine in queues:
         for names in (mine[n : n + TOGETHER] for n in range(0, len(mine), TOGETHER)):
             try:
-                told = tell(layout, queue, {"DEAD_WORKERS": "\n".join(names)}, system, say)
+                told = tell(layout, queue, names, system, say)
             except (CommandError, OSError, LookupError) as problem:
                 say(f"{', '.join(names)}: their jobs could not be given back yet: {problem}")
                 done = False
@@ -54,8 +56,37 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
     return done
 
 
-def tell(layout: Layout, queue: Queue, dead: Mapping[str, str], system: System, say: Say) -> bool:
-    """Have the queue release what dead workers held; False where nobody knows how."""
+def of_machine(layout: Layout, host: str, machine: str, system: System, say: Say) -> str:
+    """Give back what the workers of another machine hold, which is dead; what was done.
+
+    Its names are not known here, but they all begin with those of the host and the machine, and no
+    other machine's do. LookupError where it is this one.
+    """
+    ledger = Ledger(layout)
+    here = ledger.identity()
+    if (here["host"], here["machine"]) == (host, machine):
+        raise LookupError(f"this is {host}, machine {machine}, and its workers may live")
+    release = ledger.current()
+    if release is None:
+        raise LookupError(f"{layout.current} points nowhere: there is no release to do it by")
+    manifest = ReleaseManifest.parse(layout.manifest(release).read_text(encoding="utf-8"))
+    redact = Redactor(ledger.config(release))
+    queues = {p.on_kill: Queue(release, p.on_kill, p.env) for p in manifest.processes}
+    names = [f"{host}.{machine}."]
+    told = [
+        tell(layout, queue, names, system, lambda line: say(redact(line)))
+        for queue in queues.values()
+    ]
+    done = "were given back" if any(told) else "stay as they are: no adapter for their queue"
+    return f"jobs of {host}, machine {machine}, {done}"
+
+
+def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say: Say) -> bool:
+    """Have the queue release what dead workers held; False where nobody knows how.
+
+    `dead` are names; one with a dot at its end stands for all that begin so. A command that knows
+    nothing of those does nothing then, which an empty variable for them would not warrant.
+    """
     ledger = Ledger(layout)
     there = (layout.releases / queue.release).is_dir()
     release = queue.release if there else ledger.current()
@@ -74,7 +105,7 @@ def tell(layout: Layout, queue: Queue, dead: Mapping[str, str], system: System, 
         say,
         user=layout.app,
         cwd=layout.releases / release,
-        env={**app, **dead},
+        env={**app, "DEAD_WORKERS": "\n".join(dead)},
         stdin=program,
         timeout=LIMIT,
     )

@@ -14,8 +14,9 @@ import pytest
 from satellite_infra.agent import backoff, jobs, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import Process
+from satellite_infra.agent.release import Release
 from satellite_infra.agent.system import CommandError, Say
-from tests.agent.conftest import FakeSystem
+from tests.agent.conftest import FakeSystem, Origin, request
 
 NOTE = workers.Note(
     name="h.m.worker.1.aa",
@@ -225,6 +226,35 @@ def test_on_kill_runs_in_the_release_with_the_variables_that_the_dead_had(
         f"{directory} mail canary-value dead.mailer",
     ]
     assert names(layout) == ["dead.failing"]  # and systemd tries again
+
+
+def test_jobs_of_another_machine_are_given_back_by_what_its_names_begin_with(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    command = 'echo "$DEAD_WORKERS $KIND $TOKEN"'
+    processes = (
+        Process("worker", 1, on_kill=command, env={"KIND": "a"}),
+        Process("mailer", 1, on_kill=command, env={"KIND": "b"}),  # the same queue: once is enough
+    )
+    wanted = request(origin, origin.commit(), processes=processes)
+    Release(layout, system, lambda _: None).run(wanted)
+    said: list[str] = []
+    done = jobs.of_machine(layout, "h", "i-old", system, said.append)
+    assert done == "jobs of h, machine i-old, were given back"
+    assert said == ["h.i-old. b [TOKEN]"]
+    plain = request(origin, origin.commit(), processes=(Process("worker", 1),))
+    Release(layout, system, lambda _: None).run(plain)
+    done = jobs.of_machine(layout, "h", "i-old", system, said.append)
+    assert done == "jobs of h, machine i-old, stay as they are: no adapter for their queue"
+
+
+def test_jobs_of_this_machine_are_not_given_back_as_a_whole(
+    layout: Layout, system: FakeSystem
+) -> None:
+    with pytest.raises(LookupError, match="this is h, machine m, and its workers may live"):
+        jobs.of_machine(layout, "h", "m", system, lambda _: None)
+    with pytest.raises(LookupError, match="points nowhere"):
+        jobs.of_machine(layout, "other", "m", system, lambda _: None)
 
 
 def test_an_app_without_an_adapter_is_forgotten_and_said(
