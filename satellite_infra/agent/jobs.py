@@ -53,7 +53,8 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
                 say(f"{', '.join(names)}: ended; no adapter for their queue")
             for name in names:
                 storage.remove(layout.notes / f"{name}.json")
-    return done
+    # one that died meanwhile asked systemd for this run, which was under way
+    return done and all(note.alive() for note in workers.notes(layout))
 
 
 def of_machine(layout: Layout, host: str, machine: str, system: System, say: Say) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,23 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
     assert jobs.reap(layout, adapter, lambda _: None)
     assert adapter.heard[1:] == [(["shell.1"], "r1")]
     assert names(layout) == []
+
+
+def test_a_worker_that_dies_while_others_are_reaped_is_not_forgotten(
+    layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd does not start a unit again that is being started: the run asks for another."""
+    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    run = adapter.run
+
+    def meanwhile(*argv: Any, **named: Any) -> None:
+        run(*argv, **named)
+        if len(adapter.heard) == 1:
+            write(layout, replace(NOTE, name="dead.2", boot="old"))
+
+    monkeypatch.setattr(adapter, "run", meanwhile)
+    assert [jobs.reap(layout, adapter, lambda _: None) for _ in range(2)] == [False, True]
+    assert [heard[0] for heard in adapter.heard] == [["dead.1"], ["dead.2"]]
 
 
 def test_while_the_queue_does_not_answer_the_dead_are_remembered(
