@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,9 +177,16 @@ class Layout:
         return f"satellite-{self.app}.{type_}@{instance}.service"
 
     def slot(self, unit: str) -> tuple[str, int, int]:
-        """The process type, number and lane of a worker's unit."""
+        """The process type, number and lane of a worker's unit; number 0 of one that is not ours.
+
+        Anybody may start another instance of our templates.
+        """
         type_, _, instance = unit.partition(".")[2].partition("@")
-        return type_, *instance_of(instance.rpartition(".")[0])
+        with contextlib.suppress(ValueError):
+            number, lane = instance_of(instance.rpartition(".")[0])
+            if self.worker_unit(type_, number, lane) == unit:
+                return type_, number, lane
+        return type_, 0, 0
 
     def template_unit(self, type_: str) -> str:
         """The template unit of one process type."""

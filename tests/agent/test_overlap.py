@@ -42,7 +42,18 @@ def states(system: FakeSystem) -> dict[str, str]:
 def test_the_slot_of_a_unit(unit: str, slot: tuple[str, int, int], layout: Layout) -> None:
     assert layout.slot(unit) == slot
     assert layout.worker_unit(*slot) == unit
-    assert unit.endswith("@1.2.service") or layout.worker_unit(*slot[:2]) == unit
+
+
+@pytest.mark.parametrize("instance", ["x", "01", "1.0", "1.2.3", ""])
+def test_an_instance_that_is_not_ours_is_in_no_slot(
+    instance: str, layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    unit = f"satellite-shop.worker@{instance}.service"
+    assert layout.slot(unit) == ("worker", 0, 0)
+    deploy(layout, system, request(origin, origin.commit(), processes=OVERLAP))
+    system.loaded[unit] = replace(system.loaded[FIRST[0]], name=unit)
+    deploy(layout, system, request(origin, origin.commit(a="2"), processes=OVERLAP))
+    assert sorted(system.loaded) == SECOND  # it was stopped as the old ones were
 
 
 def test_old_workers_are_told_to_end_only_when_the_new_ones_are_good(

@@ -122,7 +122,7 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
 def test_a_worker_that_dies_while_others_are_reaped_is_not_forgotten(
     layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """systemd does not start a unit again that is being started: the run asks for another."""
+    """A unit that is being started is not started again: the run asks for another."""
     write(layout, replace(NOTE, name="dead.1", boot="old"))
     run = adapter.run
 
