@@ -57,7 +57,7 @@ def test_a_type_has_its_limits_signal_and_variables(form: Site) -> None:
     assert shown(host, FIRST, "KillSignal", "MemoryMax", "CPUQuotaPerSecUSec", "NRestarts") == {
         "KillSignal": "2",
         "MemoryMax": str(300 << 20),
-        "CPUQuotaPerSecUSec": "1.5s",
+        "CPUQuotaPerSecUSec": "1.500000s",
         "NRestarts": "0",
     }
     found = environment(host, form.workers(host)[FIRST])
