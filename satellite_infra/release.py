@@ -29,8 +29,7 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         repository=settings.repository,
         revision=revision,
         processes=tuple(
-            Process(type_, p.quantity, p.command, p.grace, p.memory_max)
-            for type_, p in settings.processes.items()
+            Process(type_, **p.model_dump()) for type_, p in settings.processes.items()
         ),
         config=Digests.of(settings.host_key_seed).each(settings.config),
         build=settings.build,

@@ -35,9 +35,28 @@ class ProcessSettings(Model):
     """Instead of the Procfile's line."""
     # systemd takes 0 for: no limit
     grace: Annotated[f.Number, Field(ge=1, le=86_400)] = Field(default=60, examples=[120])
-    """Seconds from SIGTERM to SIGKILL: more than the longest job takes."""
+    """Seconds from `signal` to SIGKILL: more than the longest job takes."""
+    overlap: f.Switch = Field(default=False, examples=[True])
+    """`true`: at a deploy new workers start at once, and the old ones are told to end when the new
+    ones have passed the gate; for that time the host needs room for both. Otherwise each new one
+    starts when the old one of its place has ended."""
+    signal: Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"] = Field(
+        default="TERM", examples=["INT"]
+    )
+    """What a worker gets first when it shall end: the signal that lets it finish its job. A change
+    is for the workers that run now, too."""
     memory_max: f.MemoryMax = Field(default="", examples=["700M"])
     """Limit for each worker: the kernel ends one that grows beyond it."""
+    cpu: f.CpuQuota = Field(default="", examples=["150%"])
+    """Limit for each worker, of one core's time: `150%` is a core and a half."""
+    env: dict[f.EnvName, f.EnvValue] = Field(default={}, examples=[{"QUEUES": "mail,default"}])
+    """Variables of this type alone; they win over config vars of the same name. Previews show
+    them: what is secret belongs in `config`."""
+    on_kill: f.Line = Field(default="", examples=["bin/release-jobs"])
+    """Shell command that gives back the jobs of workers that were killed: the lines of
+    `DEAD_WORKERS` are their names, or, with a dot at the end, what all names of a `lost` machine
+    begin with. It runs as the app's user in the release, and again until it succeeds. Not needed
+    with delayed_job."""
 
 
 class AmiSettings(Model):
@@ -70,7 +89,8 @@ class HostSettings(Model):
     """What is special about one host; with an `address` it exists already, without AWS."""
 
     lost: f.Switch = Field(default=False, examples=[False])
-    """`true`: it is dead; nobody connects, and it goes without a drain."""
+    """`true`: it is dead, or switched off for good. Nobody connects, it goes without a drain, and
+    its jobs are given to others."""
     ami: f.Ami | None = Field(default=None, examples=["ami-0123456789abcdef0"])
     """Image of this instance alone."""
     instance_type: f.InstanceType | None = Field(default=None, examples=["c7i.large"])

@@ -155,6 +155,29 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
     )
 
 
+def give_back(settings: Settings, leader: Host, lost: Host, after: After) -> pulumi.Resource:
+    """Have a host that lives give back the jobs of one that is lost, once for each machine."""
+    text = lost.machine.apply(
+        lambda machine: _script(
+            "run_give_back.sh",
+            TITLE=f"Give back the jobs of {lost.name} to {settings.app}",
+            AGENT=AGENT,
+            APP=shlex.quote(settings.app),
+            HOST=shlex.quote(lost.name),
+            MACHINE=shlex.quote(machine),
+        )
+    )
+    return remote.Command(
+        f"{lost.name}-jobs",
+        connection=_connection(settings, leader),
+        create=text,
+        triggers=[leader.machine, lost.machine],
+        add_previous_output_in_env=False,
+        logging=remote.Logging.NONE,
+        opts=_options(after),
+    )
+
+
 def _connection(
     settings: Settings, host: Host, dials: int = 5, seconds: int = 10
 ) -> remote.ConnectionArgs:

@@ -85,7 +85,8 @@ def roll_out(
     """
     alive = [host for host in hosts if not host.lost]
     reached = {h.name: ssh.reach(settings, h, plan[h.name].digest) for h in alive}
-    for host in (host for host in hosts if host.lost):
+    lost = [host for host in hosts if host.lost]
+    for host in lost:
         ssh.drain(settings, host, [])
     # nothing is changed while a host is out of reach
     before = together("all-reached", list(reached.values()))
@@ -106,6 +107,9 @@ def roll_out(
             visit = reached[host.name].id
             run = ssh.run(settings, host, "release", tasks.run, needs, visit=visit)
             released.append(run)
+            if host is alive[0]:
+                for gone in lost:
+                    ssh.give_back(settings, host, gone, [run])
         if n < len(in_order):
             before = together(f"batch-{n}", released)
 

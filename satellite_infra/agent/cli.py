@@ -8,10 +8,10 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
-from . import bootstrap, drain, frontend, release, workers
-from .layout import Layout
+from . import bootstrap, drain, frontend, jobs, release, workers
+from .layout import Layout, instance_of
 from .manifest import BootstrapManifest, ReleaseManifest
 from .system import System
 
@@ -74,17 +74,24 @@ def _drain(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _give_back(arguments: argparse.Namespace) -> int:
+    machine = arguments.host, arguments.machine
+    print(jobs.of_machine(Layout(arguments.app), *machine, System(), _say))
+    return 0
+
+
 def _work(arguments: argparse.Namespace) -> int:
-    workers.work(Layout(arguments.app), arguments.type, arguments.number)
+    workers.work(Layout(arguments.app), arguments.type, *arguments.number)
 
 
 def _ended(arguments: argparse.Namespace) -> int:
-    workers.ended(Layout(arguments.app), arguments.type, arguments.number, System())
+    number, lane = arguments.number
+    workers.ended(Layout(arguments.app), arguments.type, number, lane, System())
     return 0
 
 
 def _reap(arguments: argparse.Namespace) -> int:
-    return 0 if workers.reap(Layout(arguments.app), System(), _say) else 1
+    return 0 if jobs.reap(Layout(arguments.app), System(), _say) else 1
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -100,13 +107,15 @@ def _parser() -> argparse.ArgumentParser:
         found = verbs.add_parser(name, help=about, description=about)
         found.set_defaults(verb=verb)
         for argument in names:
-            kinds: dict[str, type] = {"number": int, "result": Path}
+            kinds: dict[str, Callable[[str], Any]] = {"number": instance_of, "result": Path}
             found.add_argument(f"--{argument}", required=True, type=kinds.get(argument, str))
         return found
 
     add("bootstrap", _bootstrap, "Prepare this machine; manifest and secrets come on stdin.")
     add("release", _release, "Run a release; manifest and secrets come on stdin.")
     add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
+    about = "Give back the jobs of another machine, which is dead."
+    add("give-back", _give_back, about, "app", "host", "machine")
     add("status", _status, "Say what this host runs, as JSON.", "app")
     add("release-job", _release_job, "The release itself, as a unit of systemd.", "app", "result")
     recover = add("recover", _recover, "Finish or undo an interrupted release.", "app")

@@ -5,13 +5,13 @@ Every step can be repeated, so after a kill anywhere the next run of it ends in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import storage, units, workers
+from . import backoff, lanes, storage, units, workers
 from .layout import Layout
 from .ledger import Target
-from .system import Say, System, UnitState
+from .system import Say, System
 
 POLL = 0.2  # seconds between two looks at units
 MARGIN = 30  # seconds beyond the longest grace, for systemd's own work
@@ -22,23 +22,34 @@ class MissingReleaseError(Exception):
 
 
 def converge(
-    layout: Layout, target: Target | None, system: System, say: Say, wait: bool = True
+    layout: Layout,
+    target: Target | None,
+    system: System,
+    say: Say,
+    wait: bool = True,
+    beside: bool = False,
 ) -> None:
-    """Make the workers run `target`, or none; without `wait` systemd is only told what to do."""
+    """Make the workers run `target`, or none; without `wait` systemd is only told what to do.
+
+    With `beside`, old workers of types that may overlap are left as they are, until `retire`.
+    """
     if target is not None and not (layout.releases / target.release).is_dir():
         raise MissingReleaseError(f"{layout.releases / target.release} is not there")
     longest = longest_grace(layout, target)
-    write_units(layout, target, system)
+    wanted = lanes.place(layout, target, system.units([layout.worker_units]))
+    write_units(layout, target, wanted, system)
     switch(layout, target)
-    touched = restart(layout, target, system, say)
+    touched = restart(layout, target, wanted, system, say, beside)
     if wait:
         settle(touched, system, longest + MARGIN)
     remove_stale(layout, target, system)
 
 
-def write_units(layout: Layout, target: Target | None, system: System) -> None:
+def write_units(
+    layout: Layout, target: Target | None, wanted: Iterable[str], system: System
+) -> None:
     """Write the release's unit files and have systemd read them; workers stay as they are."""
-    files = units.render(target.manifest) if target else []
+    files = units.render(target.manifest, wanted) if target else []
     changed = [storage.write(layout.units / file.name, file.content, 0o644) for file in files]
     enabled = layout.units / "multi-user.target.wants" / layout.target
     if target:
@@ -60,14 +71,22 @@ def switch(layout: Layout, target: Target | None) -> None:
     storage.point(layout.current, layout.releases / target.release)
 
 
-def restart(layout: Layout, target: Target | None, system: System, say: Say) -> list[str]:
-    """Tell systemd to start, restart and stop what differs, side by side; the units concerned."""
-    wanted = _wanted(layout, target)
+def restart(
+    layout: Layout,
+    target: Target | None,
+    wanted: Mapping[str, str],
+    system: System,
+    say: Say,
+    beside: bool,
+) -> list[str]:
+    """Tell systemd to start, restart and stop what differs, side by side; the units to wait for."""
     loaded = system.units([layout.worker_units])
-    running = {name for name, unit in loaded.items() if unit.active not in ("inactive", "failed")}
+    running = set(lanes.running(loaded))
     live = workers.live(layout)
-    right = {name for name in wanted if name in running and _is_right(name, wanted, live, loaded)}
-    stop = sorted(running - set(wanted))
+    right = {n for n in wanted if n in running and lanes.is_right(loaded[n], wanted[n], live)}
+    overlap = {p.type for p in target.manifest.processes if p.overlap} if target else set()
+    over = [name for name in sorted(running - set(wanted)) if layout.slot(name)[0] in overlap]
+    stop = sorted(running - set(wanted) - set(over if beside else ()))
     start = sorted(set(wanted) - right)
     if stop:
         say(f"stopping {_count(stop)}, each within its grace")
@@ -78,10 +97,27 @@ def restart(layout: Layout, target: Target | None, system: System, say: Say) -> 
             f"starting {_count(start)}"
             + (f", {again} of them after the old one's end" if again else "")
         )
+        backoff.forget(layout, start)  # who deploys does not wait for what an old one did
         system.systemctl("restart", "--no-block", "--", *start)
     if wanted:
         system.systemctl("start", "--no-block", "--", layout.target)
-    return [*stop, *start]
+    draining = {name for name in over if loaded[name].active == "deactivating"}
+    return [name for name in (*stop, *start) if name not in draining]
+
+
+def retire(layout: Layout, system: System, say: Say) -> None:
+    """Have the old workers end that were left beside the new ones; nobody waits for them."""
+    loaded = system.units([layout.worker_units])
+    old = sorted(set(lanes.running(loaded)) - set(wanted_units(layout)))
+    if old:
+        say(f"stopping {_count(old)}, each within its grace")
+        system.systemctl("stop", "--no-block", "--", *old)
+
+
+def wanted_units(layout: Layout) -> list[str]:
+    """The units of the workers that shall run, as their target on disk says."""
+    text = (layout.units / layout.target).read_text("utf-8")
+    return [line[6:] for line in text.split("\n") if line.startswith("Wants=")]
 
 
 def settle(names: Iterable[str], system: System, limit: float) -> None:
@@ -100,37 +136,19 @@ def settle(names: Iterable[str], system: System, limit: float) -> None:
 
 def remove_stale(layout: Layout, target: Target | None, system: System) -> None:
     """Remove the units of process types that the formation no longer has."""
-    kept = {file.name for file in units.render(target.manifest)} if target else set()
+    kept = {file.name for file in units.render(target.manifest, ())} if target else set()
     present = [
         layout.units / layout.target,
         *layout.units.glob(f"satellite-{layout.app}.*@.service"),
     ]
+    # a worker that still ends needs its unit: it says what happens to the jobs
+    ending = lanes.running(system.units([layout.worker_units]))
+    kept |= {layout.template_unit(layout.slot(name)[0]) for name in ending}
     stale = [path for path in present if path.name not in kept and path.exists()]
     for path in stale:
         storage.remove(path)
     if stale:
         system.systemctl("daemon-reload")
-
-
-def _wanted(layout: Layout, target: Target | None) -> dict[str, str]:
-    """Unit -> shape of each worker that shall run."""
-    if target is None:
-        return {}
-    manifest = target.manifest
-    return {
-        layout.worker_unit(type_, number): workers.shape(target.release, manifest.process(type_))
-        for type_, number in manifest.slots()
-    }
-
-
-def _is_right(
-    name: str, wanted: dict[str, str], live: dict[str, workers.Note], loaded: dict[str, UnitState]
-) -> bool:
-    """The unit's own process is a worker of the wanted shape, and nobody has told it to end."""
-    note, unit = live.get(name), loaded[name]
-    if note is None or unit.job or unit.active != "active":
-        return False
-    return note.pid == unit.pid and note.shape == wanted[name]
 
 
 def longest_grace(layout: Layout, target: Target | None = None) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from . import storage, workers
+from . import jobs, storage
 from .converge import MARGIN, POLL, longest_grace
 from .layout import Layout
 from .ledger import Ledger
 from .system import Say, System
+
+GIVE_BACK = 60  # seconds for the queue to answer
 
 
 def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> str:
@@ -34,9 +36,21 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
             say(f"draining {len(units)} workers")
             system.systemctl("stop", "--no-block", "--", layout.target, *units)
             _wait(layout, units, system)
-        workers.reap(layout, system, say)
+        _give_back(layout, system, say)
         Ledger(layout).record("drained", workers=len(units))
     return f"drained, {len(units)} workers ended"
+
+
+def _give_back(layout: Layout, system: System, say: Say) -> None:
+    """What workers held that did not end cleanly; with the machine, their names would be lost."""
+    end = system.now() + GIVE_BACK
+    while not jobs.reap(layout, system, say):
+        if system.now() > end:
+            raise TimeoutError(
+                f"jobs that its workers held could not be given back within {GIVE_BACK} s: mend "
+                "the queue and try again, or declare the host lost"
+            )
+        system.sleep(1)
 
 
 def _end_release(layout: Layout, system: System, say: Say) -> None:

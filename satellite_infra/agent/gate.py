@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import workers
-from .converge import POLL
+from .converge import POLL, wanted_units
 from .layout import Layout
 from .ledger import Target
 from .system import Say, System, UnitState
@@ -25,7 +25,7 @@ def watch(layout: Layout, target: Target, system: System, say: Say) -> None:
 
     What a worker that did not stay said at last goes to the log.
     """
-    names = [layout.worker_unit(type_, number) for type_, number in target.manifest.slots()]
+    names = wanted_units(layout)
     try:
         first = _started(layout, target, names, system)
         end = system.now() + target.manifest.gate_seconds

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 AGENT = "/usr/local/lib/satellite/agent"
 APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+def instance_of(text: str) -> tuple[int, int]:
+    """The number and lane of a unit's instance, such as `2` or `2.1`."""
+    number, _, lane = text.partition(".")
+    return int(number), int(lane or 0)
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,11 @@ class Layout:
         return self.run / "lock"
 
     @property
+    def ends(self) -> Path:
+        """One file for each unit whose worker ended early: how many times in a row."""
+        return self.run / "ends"
+
+    @property
     def phase(self) -> Path:
         """The step that a release is in, for whoever asks why it ended."""
         return self.run / "phase"
@@ -159,9 +171,22 @@ class Layout:
 
     # names of units: no app and no process type has a dot, so no two apps share a unit
 
-    def worker_unit(self, type_: str, number: int) -> str:
-        """The unit of one worker."""
-        return f"satellite-{self.app}.{type_}@{number}.service"
+    def worker_unit(self, type_: str, number: int, lane: int = 0) -> str:
+        """The unit of one worker; `lane`: beside how many others of its slot it may run."""
+        instance = f"{number}.{lane}" if lane else str(number)
+        return f"satellite-{self.app}.{type_}@{instance}.service"
+
+    def slot(self, unit: str) -> tuple[str, int, int]:
+        """The process type, number and lane of a worker's unit; number 0 of one that is not ours.
+
+        Anybody may start another instance of our templates.
+        """
+        type_, _, instance = unit.partition(".")[2].partition("@")
+        with contextlib.suppress(ValueError):
+            number, lane = instance_of(instance.rpartition(".")[0])
+            if self.worker_unit(type_, number, lane) == unit:
+                return type_, number, lane
+        return type_, 0, 0
 
     def template_unit(self, type_: str) -> str:
         """The template unit of one process type."""

@@ -22,8 +22,15 @@ class Process:
     type: str
     quantity: int
     command: str = ""  # empty: what the Procfile says
-    grace: int = 60  # seconds from SIGTERM to SIGKILL
+    grace: int = 60  # seconds from `signal` to SIGKILL
     memory_max: str = ""  # as systemd writes it, e.g. 300M; empty: no limit
+    cpu: str = ""  # of one core's time, e.g. 150%; empty: no limit
+    overlap: bool = False  # new workers start beside the old ones, not after them
+    signal: str = "TERM"  # what a worker gets when it shall end, without SIG
+    env: Mapping[str, str] = field(default_factory=dict)  # wins over config vars
+    on_kill: str = (
+        ""  # gives back the jobs of dead workers; empty: what fits the app's Gemfile.lock
+    )
 
     def pairs(self) -> list[tuple[str, flat.Value]]:
         """The flat lines of this process type."""
@@ -34,6 +41,15 @@ class Process:
         lines.append((prefix + "grace", self.grace))
         if self.memory_max:
             lines.append((prefix + "memory_max", self.memory_max))
+        if self.cpu:
+            lines.append((prefix + "cpu", self.cpu))
+        if self.overlap:
+            lines.append((prefix + "overlap", "true"))
+        if self.signal != "TERM":
+            lines.append((prefix + "signal", self.signal))
+        lines += [(f"{prefix}env.{name}", value) for name, value in sorted(self.env.items())]
+        if self.on_kill:
+            lines.append((prefix + "on_kill", self.on_kill))
         return lines
 
 
@@ -175,6 +191,15 @@ def _processes(pairs: dict[str, str]) -> tuple[Process, ...]:
             command=pairs.get(f"processes.{t}.command", ""),
             grace=int(pairs[f"processes.{t}.grace"]),
             memory_max=pairs.get(f"processes.{t}.memory_max", ""),
+            cpu=pairs.get(f"processes.{t}.cpu", ""),
+            overlap=pairs.get(f"processes.{t}.overlap") == "true",
+            signal=pairs.get(f"processes.{t}.signal", "TERM"),
+            env={
+                key.split(".", 3)[3]: value
+                for key, value in pairs.items()
+                if key.startswith(f"processes.{t}.env.")
+            },
+            on_kill=pairs.get(f"processes.{t}.on_kill", ""),
         )
         for t in dict.fromkeys(types)
     )

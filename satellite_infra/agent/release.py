@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from . import gate, prune, source, storage, workers
-from .converge import converge
+from .converge import converge, retire
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
@@ -115,12 +115,13 @@ class Release:
         storage.reserve(self.layout.reserve, RESERVE)
         self.ledger.open_journal(target)
         self.at("switch")
-        converge(self.layout, target, self.system, self.say)
+        converge(self.layout, target, self.system, self.say, beside=True)
         self.at("gate")
         gate.watch(self.layout, target, self.system, self.say)
         self.at("mark good")
         self.ledger.mark_good(target)
         self.at("close")
+        retire(self.layout, self.system, self.say)
         self.ledger.close_journal()
         self.at("prune")
         try:

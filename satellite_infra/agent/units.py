@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .layout import AGENT, Layout
@@ -17,10 +18,10 @@ class File:
     content: str
 
 
-def render(manifest: ReleaseManifest) -> list[File]:
-    """The units of a release: one template for each process type, and the target of all workers."""
+def render(manifest: ReleaseManifest, workers: Iterable[str]) -> list[File]:
+    """The units of a release: one template for each process type, and the target of these units."""
     layout = Layout(manifest.app)
-    wants = [f"Wants={layout.worker_unit(type_, number)}" for type_, number in manifest.slots()]
+    wants = [f"Wants={unit}" for unit in workers]
     target = _fill("app.target", layout, WANTS="\n".join(wants))
     return [
         *(_worker(process, layout) for process in manifest.processes),
@@ -55,9 +56,14 @@ def template(name: str) -> str:
 
 
 def _worker(process: Process, layout: Layout) -> File:
-    limits = f"MemoryMax={process.memory_max}\n" if process.memory_max else ""
+    limits = {"MemoryMax": process.memory_max, "CPUQuota": process.cpu}
     content = _fill(
-        "worker.service", layout, TYPE=process.type, GRACE=str(process.grace), LIMITS=limits
+        "worker.service",
+        layout,
+        TYPE=process.type,
+        SIGNAL=process.signal,
+        GRACE=str(process.grace),
+        LIMITS="\n".join(f"{key}={value}" for key, value in limits.items() if value),
     )
     return File(layout.template_unit(process.type), content.rstrip("\n") + "\n")
 

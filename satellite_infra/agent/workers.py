@@ -1,4 +1,4 @@
-"""Workers on this host: how one starts, how its end is noticed, whose jobs must be given back.
+"""Workers on this host: how one starts, and how its end is noticed.
 
 No two live processes ever share a name: it carries host, machine and a part made at each start.
 A note on disk is written before the process becomes the app's, and goes when the worker ended
@@ -12,19 +12,19 @@ import hashlib
 import os
 import pwd
 import secrets
+import signal
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import procfile, storage
+from . import backoff, procfile, storage
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import Process, ReleaseManifest
-from .system import CommandError, Say, System, user_environment
-from .units import template
+from .system import System, user_environment
 
-TOGETHER = 500  # dead workers in one run of an adapter; a crash loop leaves many
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -40,6 +40,10 @@ class Note:
     pid: int
     started: str  # clock ticks since boot, of /proc/PID/stat
     boot: str
+    lane: int = 0
+    since: float = 0  # seconds since boot when it became the app's process
+    on_kill: str = ""  # how its jobs are given back, in an environment with these variables
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def alive(self) -> bool:
         """The very process still runs."""
@@ -47,8 +51,12 @@ class Note:
 
 
 def shape(release: str, process: Process) -> str:
-    """What a running worker was started from; not its grace, which systemd can change alone."""
-    parts = (release, process.type, process.command, process.memory_max)
+    """What a worker was started from; not grace and signal, which systemd can change alone."""
+    parts = [release, process.type, process.command, process.memory_max]
+    # only where they are set: workers that an earlier agent started are the same still
+    parts += [f"cpu {process.cpu}"] if process.cpu else []
+    parts += [f"on_kill {process.on_kill}"] if process.on_kill else []
+    parts += [f"env {name}={value}" for name, value in sorted(process.env.items())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -62,7 +70,7 @@ def notes(layout: Layout) -> list[Note]:
 
 def live(layout: Layout) -> dict[str, Note]:
     """The notes of live workers, by unit."""
-    return {layout.worker_unit(n.type, n.number): n for n in notes(layout) if n.alive()}
+    return {layout.worker_unit(n.type, n.number, n.lane): n for n in notes(layout) if n.alive()}
 
 
 def commands(release: Path, manifest: ReleaseManifest) -> dict[str, str]:
@@ -92,8 +100,12 @@ def environment(layout: Layout, release: str, config: Mapping[str, str]) -> dict
     }
 
 
-def work(layout: Layout, type_: str, number: int) -> NoReturn:
-    """Become the worker: write the note, drop root, replace this process by the app's command."""
+def work(layout: Layout, type_: str, number: int, lane: int = 0) -> NoReturn:
+    """Become the worker: write the note, drop root, replace this process by the app's command.
+
+    One that ended early is kept waiting first; it has no note yet, so nothing takes it for alive.
+    """
+    _wait(layout, layout.worker_unit(type_, number, lane))
     ledger = Ledger(layout)
     release = ledger.current()
     if release is None:
@@ -101,12 +113,13 @@ def work(layout: Layout, type_: str, number: int) -> NoReturn:
     manifest = ReleaseManifest.parse(layout.manifest(release).read_text(encoding="utf-8"))
     directory = layout.releases / release
     command = commands(directory, manifest)[type_]
+    process = manifest.process(type_)
     identity = ledger.identity()
     name = ".".join(
         (identity["host"], identity["machine"], type_, str(number), secrets.token_hex(4))
     )
     env = {
-        **environment(layout, release, ledger.config(release)),
+        **environment(layout, release, {**ledger.config(release), **process.env}),
         **{
             key: os.environ[key] for key in ("INVOCATION_ID", "JOURNAL_STREAM") if key in os.environ
         },
@@ -118,10 +131,14 @@ def work(layout: Layout, type_: str, number: int) -> NoReturn:
         type=type_,
         number=number,
         release=release,
-        shape=shape(release, manifest.process(type_)),
+        shape=shape(release, process),
         pid=os.getpid(),
         started=process_start(os.getpid()),
         boot=boot_id(),
+        lane=lane,
+        since=time.monotonic(),
+        on_kill=process.on_kill,
+        env=process.env,
     )
     storage.write_json(layout.notes / f"{name}.json", asdict(note))
     _become(layout.app)
@@ -129,57 +146,21 @@ def work(layout: Layout, type_: str, number: int) -> NoReturn:
     os.execve("/bin/bash", ["/bin/bash", "-c", command], env)
 
 
-def ended(layout: Layout, type_: str, number: int, system: System) -> None:
+def ended(layout: Layout, type_: str, number: int, lane: int, system: System) -> None:
     """Called by systemd after a worker ended: forget a clean end, have other ends reaped."""
-    dead = [n for n in notes(layout) if (n.type, n.number) == (type_, number) and not n.alive()]
+    me = (type_, number, lane)
+    dead = [n for n in notes(layout) if (n.type, n.number, n.lane) == me and not n.alive()]
     clean = (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0")
+    unit = layout.worker_unit(*me)
+    if clean:
+        backoff.forget(layout, [unit])
+    elif dead:
+        _count(layout, unit, dead)
     if clean and not outlived(dead):
         for note in dead:
             storage.remove(layout.notes / f"{note.name}.json")
     elif dead:
         system.systemctl("start", "--no-block", layout.reap_unit)
-
-
-def reap(layout: Layout, system: System, say: Say) -> bool:
-    """Give back the jobs of every dead worker, and forget it; False when it could not be done."""
-    done = True
-    dead = [note for note in notes(layout) if not note.alive()]
-    for name in sorted(outlived(dead)):
-        say(f"{name}: ended, but processes that it started still run, maybe its job")
-        dead = [note for note in dead if note.name != name]
-        done = False
-    for release in dict.fromkeys(note.release for note in dead):
-        mine = [note.name for note in dead if note.release == release]
-        for some in (mine[n : n + TOGETHER] for n in range(0, len(mine), TOGETHER)):
-            try:
-                give_back(layout, release, some, system, say)
-            except (CommandError, OSError, LookupError) as problem:
-                say(f"{', '.join(some)}: their jobs could not be given back yet: {problem}")
-                done = False
-            else:
-                for name in some:
-                    storage.remove(layout.notes / f"{name}.json")
-    return done
-
-
-def give_back(layout: Layout, release: str, names: Sequence[str], system: System, say: Say) -> None:
-    """Have the queue release what exactly these dead workers held, where the queue is known."""
-    ledger = Ledger(layout)
-    here = release if (layout.releases / release).is_dir() else ledger.current()
-    lock = layout.releases / str(here) / "Gemfile.lock"
-    if here is None or not lock.is_file() or " delayed_job " not in lock.read_text("utf-8"):
-        say(f"{', '.join(names)}: ended; no adapter for their queue")
-        return
-    app = environment(layout, here, ledger.config(here))
-    system.run(
-        ["bundle", "exec", "ruby", "-"],
-        say,
-        user=layout.app,
-        cwd=layout.releases / here,
-        env={**app, "DEAD_WORKERS": "\n".join(names)},
-        stdin=template("unlock_delayed_job.rb"),
-        timeout=60,
-    )
 
 
 def outlived(dead: Sequence[Note]) -> set[str]:
@@ -205,6 +186,29 @@ def process_start(pid: int) -> str:
         return ""
     fields: list[Any] = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else str(fields[19])
+
+
+def _count(layout: Layout, unit: str, dead: Sequence[Note]) -> None:
+    """Count an end that was no clean one; from the second in a row on the next start waits."""
+    ran = time.monotonic() - max(note.since for note in dead)
+    in_a_row = backoff.count(layout, unit, ran)
+    if in_a_row > 1:
+        how = os.environ.get("SERVICE_RESULT", "unknown")
+        print(f"ended after {ran:.0f} s ({how}), {in_a_row} times in a row", flush=True)
+
+
+def _wait(layout: Layout, unit: str) -> None:
+    """Wait as long as the worker's last ends ask for, and say so; any signal ends it at once."""
+    ends = backoff.ends(layout, unit)
+    seconds = backoff.pause(ends) - backoff.FIRST
+    if seconds > 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        text = f"ended early {ends} times in a row; starts again in {seconds} s"
+        print(text, flush=True)
+        backoff.show(text)
+        time.sleep(seconds)
+    if ends > 1:
+        backoff.show(f"running; before, ended early {ends} times in a row")
 
 
 def _become(user: str) -> None:

@@ -34,6 +34,7 @@ class FakeSystem(System):
     calls: list[tuple[str, ...]] = field(default_factory=list)
     clock: float = 0.0
     starts: int = 0
+    slow: bool = False  # workers that are told to end finish a job first
 
     def run(
         self,
@@ -98,7 +99,7 @@ class FakeSystem(System):
                 self._begin(name)
 
     def _begin(self, name: str) -> None:
-        type_, number = name.split(".")[1].split("@")
+        type_, number, lane = self.layout.slot(name)
         release = Ledger(self.layout).current()
         if release is None or not (self.layout.units / f"{name.split('@')[0]}@.service").exists():
             raise AssertionError(f"{name} was started without a release or a unit file")
@@ -107,7 +108,8 @@ class FakeSystem(System):
         note = workers.Note(
             name=f"h.m.{type_}.{number}.{self.starts}",
             type=type_,
-            number=int(number),
+            number=number,
+            lane=lane,
             release=release,
             shape=workers.shape(release, manifest.process(type_)),
             pid=HERE,
@@ -121,10 +123,13 @@ class FakeSystem(System):
     def _end(self, name: str) -> None:
         if name not in self.loaded:
             return
+        if self.slow:
+            self.loaded[name] = replace(self.loaded[name], active="deactivating", job=True)
+            return
         del self.loaded[name]
-        type_, number = name.split(".")[1].removesuffix(".service").split("@")
-        for path in self.layout.notes.glob(f"*.{type_}.{number}.*.json"):
-            path.unlink()
+        for note in workers.notes(self.layout):
+            if (note.type, note.number, note.lane) == self.layout.slot(name):
+                (self.layout.notes / f"{note.name}.json").unlink()
 
     def _crash(self) -> None:
         for name, release in self.running().items():

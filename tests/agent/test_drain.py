@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
-from satellite_infra.agent import storage
+import pytest
+
+from satellite_infra.agent import storage, workers
 from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release
 from tests.agent.conftest import FakeSystem, Origin, request
 
@@ -38,6 +43,27 @@ def test_another_machine_behind_the_address_is_left_alone(
     said = drain(layout, "old-name", "m", system, lambda _: None)
     assert said == "this is h, machine m, not old-name, machine m: nothing to drain"
     assert len(system.running()) == 2
+
+
+def test_a_machine_does_not_go_before_the_jobs_of_its_dead_are_given_back(
+    layout: Layout, system: FakeSystem, origin: Origin, tmp_path: Path
+) -> None:
+    queue = tmp_path / "queue"
+    on_kill = f"test -e {queue} && echo $DEAD_WORKERS >> {queue}"
+    processes = (Process("worker", 2, on_kill=on_kill),)
+    wanted = request(origin, origin.commit(), processes=processes)
+    Release(layout, system, lambda _: None).run(wanted)
+    note = replace(workers.notes(layout)[0], name="dead", number=9, boot="old", on_kill=on_kill)
+    storage.write_json(layout.notes / "dead.json", asdict(note))
+    before = system.clock
+    with pytest.raises(TimeoutError, match="could not be given back within 60 s"):
+        drain(layout, "h", "m", system, lambda _: None)
+    assert 60 <= system.clock - before < 63
+    assert system.running() == {}
+    queue.touch()
+    assert drain(layout, "h", "m", system, lambda _: None) == "drained, 0 workers ended"
+    assert queue.read_text() == "dead\n"
+    assert workers.notes(layout) == []
 
 
 def test_a_machine_that_was_never_prepared(layout: Layout, system: FakeSystem) -> None:

@@ -16,7 +16,16 @@ RELEASE = ReleaseManifest(
     revision="3f2a" * 10,
     processes=(
         Process("worker", 2, grace=60, memory_max="300M"),
-        Process("mailer", 1, command="bundle exec mail"),
+        Process(
+            "mailer",
+            1,
+            command="bundle exec mail",
+            cpu="150%",
+            overlap=True,
+            signal="INT",
+            env={"QUEUES": "mail", "A": "", "LINES": "a\nb"},
+            on_kill="bin/release-jobs",
+        ),
     ),
     config={"TOKEN": "0123456789abcdef", "A": "fedcba9876543210"},
     build=("bundle install --local",),
@@ -49,6 +58,13 @@ def test_release_text() -> None:
         "processes.mailer.quantity: 1\n"
         "processes.mailer.command: bundle exec mail\n"
         "processes.mailer.grace: 60\n"
+        "processes.mailer.cpu: 150%\n"
+        "processes.mailer.overlap: true\n"
+        "processes.mailer.signal: INT\n"
+        'processes.mailer.env.A: ""\n'
+        'processes.mailer.env.LINES: "a\\nb"\n'
+        "processes.mailer.env.QUEUES: mail\n"
+        "processes.mailer.on_kill: bin/release-jobs\n"
         "keep_releases: 5\n"
         "gate_seconds: 10\n"
         "config.A: fedcba9876543210\n"
@@ -56,6 +72,20 @@ def test_release_text() -> None:
         "end: manifest\n"
     )
     assert ReleaseManifest.parse(RELEASE.text()) == RELEASE
+
+
+def test_a_manifest_that_an_earlier_agent_left_on_disk_is_read() -> None:
+    """A recovery may go back to a release from before a line was known."""
+    text = RELEASE.text()
+    later = ("cpu", "overlap", "signal", "env", "on_kill")
+    kept = [
+        line
+        for line in text.splitlines(True)
+        if not any(line.startswith(f"processes.mailer.{key}") for key in later)
+    ]
+    mailer = Process("mailer", 1, command="bundle exec mail")
+    earlier = replace(RELEASE, processes=(RELEASE.processes[0], mailer))
+    assert ReleaseManifest.parse("".join(kept)) == earlier
 
 
 def test_bootstrap_text() -> None:

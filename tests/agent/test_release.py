@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import storage
+from satellite_infra.agent import backoff, storage
+from satellite_infra.agent.converge import converge
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.ledger import Ledger
+from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
 from tests.agent.conftest import FakeSystem, Killed, Origin, request
@@ -105,6 +106,24 @@ def test_removed_process_type_leaves_no_unit(
     assert names == ["satellite-shop.target", "satellite-shop.worker@.service"]
 
 
+def test_a_type_that_is_gone_keeps_its_unit_until_its_workers_ended(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """The unit tells systemd whom to call at the end, and with that what becomes of the jobs."""
+    both = (Process("worker", 1), Process("mailer", 1))
+    deploy(layout, system, request(origin, origin.commit(), processes=both))
+    template = layout.units / layout.template_unit("mailer")
+    target = Ledger(layout).last_good()
+    assert target is not None
+    alone = Target(target.release, replace(target.manifest, processes=both[:1]))
+    system.slow = True
+    converge(layout, alone, system, lambda _: None, wait=False)
+    assert template.exists()
+    system.slow = False
+    converge(layout, alone, system, lambda _: None)
+    assert not template.exists()
+
+
 def test_new_command_restarts_only_its_type(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:
@@ -116,6 +135,20 @@ def test_new_command_restarts_only_its_type(
     deploy(layout, system, request(origin, revision, processes=changed))
     same = {name for name in before if system.loaded[name] == before[name]}
     assert same == {"satellite-shop.worker@1.service"}
+
+
+def test_a_deploy_waits_for_no_pause_of_what_ran_before(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    revision = origin.commit()
+    units = [layout.worker_unit("worker", number) for number in (1, 2)]
+    deploy(layout, system, request(origin, revision))
+    for unit in units:
+        backoff.count(layout, unit, 1)
+    deploy(layout, system, request(origin, revision))  # touches nothing
+    assert [backoff.ends(layout, unit) for unit in units] == [1, 1]
+    deploy(layout, system, request(origin, origin.commit(a="2")))
+    assert [backoff.ends(layout, unit) for unit in units] == [0, 0]
 
 
 def test_rollback_to_a_release_on_disk_is_only_a_switch(
@@ -261,11 +294,14 @@ def count_down(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("fails", [False, True], ids=["good", "crashing"])
+@pytest.mark.parametrize("overlap", [False, True], ids=["", "overlap"])
 def test_killed_at_every_step_the_host_ends_at_old_or_new(
-    fails: bool, after: bool, tmp_path: Path, origin: Origin
+    overlap: bool, fails: bool, after: bool, tmp_path: Path, origin: Origin
 ) -> None:
-    old = request(origin, origin.commit(a="old"))
-    new = request(origin, origin.commit(a="new", **({"CRASH": "y"} if fails else {})), quantity=3)
+    two, three = (Process("worker", n, grace=5, overlap=overlap) for n in (2, 3))
+    old = request(origin, origin.commit(a="old"), processes=(two,))
+    bad = {"CRASH": "y"} if fails else {}
+    new = request(origin, origin.commit(a="new", **bad), processes=(three,))
     outcomes = set()
     for step in range(1, 200):
         layout = Layout("shop", tmp_path / f"host{step}")
@@ -274,6 +310,7 @@ def test_killed_at_every_step_the_host_ends_at_old_or_new(
         system = FakeSystem(layout)
         deploy(layout, system, old)
         first = Ledger(layout).current()
+        before = system.running()
         with pytest.MonkeyPatch.context() as patch:
             left = count_down(patch, system, step, after)
             with contextlib.suppress(Killed, ReleaseError):
@@ -283,8 +320,11 @@ def test_killed_at_every_step_the_host_ends_at_old_or_new(
         last = Ledger(layout).last_good()
         assert last is not None
         assert current == last.release
-        slots = [f"satellite-shop.worker@{n}.service" for _, n in last.manifest.slots()]
-        assert system.running() == dict.fromkeys(slots, current), f"step {step}"
+        running = system.running()
+        slots = sorted(layout.slot(name)[:2] for name in running)
+        assert (slots, set(running.values())) == (last.manifest.slots(), {current}), f"step {step}"
+        if current == first:
+            assert overlap <= (running == before), f"step {step}: the old ones never stopped"
         no_leftovers(layout)
         outcomes.add("old" if current == first else "new")
         if left() > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,10 +20,14 @@ MANIFEST = ReleaseManifest(
     environment="staging",
     repository="r",
     revision="0" * 40,
-    processes=(Process("worker", 2, grace=90, memory_max="300M"), Process("mailer", 1)),
+    processes=(
+        Process("worker", 2, grace=90, memory_max="300M", cpu="150%", signal="INT"),
+        Process("mailer", 1, env={"CANARY": "plain"}, on_kill="bin/canary"),
+    ),
 )
 LAYOUT = Layout("shop")
-FILES = [*units.render(MANIFEST), *units.housekeeping(LAYOUT), units.wall(LAYOUT)]
+SLOTS = [LAYOUT.worker_unit(*slot) for slot in MANIFEST.slots()]
+FILES = [*units.render(MANIFEST, SLOTS), *units.housekeeping(LAYOUT), units.wall(LAYOUT)]
 
 
 def test_names() -> None:
@@ -38,6 +43,8 @@ def test_names() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_whole_file(file: units.File) -> None:
+    if os.environ.get("UPDATE_GOLDEN"):
+        (GOLDEN / file.name).write_text(file.content)
     assert file.content == (GOLDEN / file.name).read_text()
 
 

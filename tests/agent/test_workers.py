@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from satellite_infra.agent import storage, workers
+from satellite_infra.agent import backoff, jobs, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import Process
+from satellite_infra.agent.release import Release
 from satellite_infra.agent.system import CommandError, Say
-from tests.agent.conftest import FakeSystem
+from tests.agent.conftest import FakeSystem, Origin, request
 
 NOTE = workers.Note(
     name="h.m.worker.1.aa",
@@ -90,7 +93,7 @@ def test_jobs_of_the_dead_are_given_back_together_and_of_the_living_never(
 ) -> None:
     dead = [replace(NOTE, name=f"dead.{n}", boot="old") for n in range(3)]
     write(layout, NOTE, *dead, replace(dead[0], name="dead.of-r2", release="r2"))
-    assert workers.reap(layout, adapter, lambda _: None)
+    assert jobs.reap(layout, adapter, lambda _: None)
     assert adapter.heard == [(["dead.0", "dead.1", "dead.2"], "r1"), (["dead.of-r2"], "r2")]
     assert names(layout) == [NOTE.name]
 
@@ -102,18 +105,35 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
     write(layout, replace(NOTE, name="shell.1", started="1"), replace(NOTE, name="b.1", boot="old"))
     with subprocess.Popen(["sleep", "60"], env={"WORKER_NAME": "shell.1"}) as child:
         said: list[str] = []
-        assert not workers.reap(layout, adapter, said.append)  # systemd starts it again
+        assert not jobs.reap(layout, adapter, said.append)  # systemd starts it again
         assert said == ["shell.1: ended, but processes that it started still run, maybe its job"]
         assert adapter.heard == [(["b.1"], "r1")]
         monkeypatch.setenv("EXIT_CODE", "exited")
         monkeypatch.setenv("EXIT_STATUS", "0")
-        workers.ended(layout, "worker", 1, adapter)
+        workers.ended(layout, "worker", 1, 0, adapter)
         assert adapter.calls == [("start", "--no-block", "satellite-shop-reap.service")]
         assert names(layout) == ["shell.1"]
         child.kill()
-    assert workers.reap(layout, adapter, lambda _: None)
+    assert jobs.reap(layout, adapter, lambda _: None)
     assert adapter.heard[1:] == [(["shell.1"], "r1")]
     assert names(layout) == []
+
+
+def test_a_worker_that_dies_while_others_are_reaped_is_not_forgotten(
+    layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that is being started is not started again: the run asks for another."""
+    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    run = adapter.run
+
+    def meanwhile(*argv: Any, **named: Any) -> None:
+        run(*argv, **named)
+        if len(adapter.heard) == 1:
+            write(layout, replace(NOTE, name="dead.2", boot="old"))
+
+    monkeypatch.setattr(adapter, "run", meanwhile)
+    assert [jobs.reap(layout, adapter, lambda _: None) for _ in range(2)] == [False, True]
+    assert [heard[0] for heard in adapter.heard] == [["dead.1"], ["dead.2"]]
 
 
 def test_while_the_queue_does_not_answer_the_dead_are_remembered(
@@ -121,10 +141,10 @@ def test_while_the_queue_does_not_answer_the_dead_are_remembered(
 ) -> None:
     write(layout, replace(NOTE, name="dead.1", boot="old"))
     adapter.down = True
-    assert not workers.reap(layout, adapter, lambda _: None)
+    assert not jobs.reap(layout, adapter, lambda _: None)
     assert names(layout) == ["dead.1"]
     adapter.down = False
-    assert workers.reap(layout, adapter, lambda _: None)
+    assert jobs.reap(layout, adapter, lambda _: None)
     assert names(layout) == []
 
 
@@ -149,18 +169,110 @@ def test_only_a_clean_end_is_forgotten_at_once(
     monkeypatch.setenv("EXIT_CODE", code)
     monkeypatch.setenv("EXIT_STATUS", status)
     write(layout, replace(NOTE, name="dead.1", boot="old"))
-    workers.ended(layout, "worker", 1, system)
+    workers.ended(layout, "worker", 1, 0, system)
     assert names(layout) == left
     assert system.calls == calls
+
+
+def test_ends_in_a_row_are_counted_and_said(
+    layout: Layout,
+    system: FakeSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unit = layout.worker_unit("worker", 1)
+
+    def end(code: str, status: str, ran: float) -> int:
+        monkeypatch.setenv("EXIT_CODE", code)
+        monkeypatch.setenv("EXIT_STATUS", status)
+        monkeypatch.setenv("SERVICE_RESULT", "oom-kill")
+        write(layout, replace(NOTE, name="dead.1", started="1", since=time.monotonic() - ran))
+        workers.ended(layout, "worker", 1, 0, system)
+        return backoff.ends(layout, unit)
+
+    assert [end("killed", "KILL", ran) for ran in (2, 2, 300, 2)] == [1, 2, 1, 2]
+    assert capsys.readouterr().out == "ended after 2 s (oom-kill), 2 times in a row\n" * 2
+    assert end("exited", "0", 2) == 0
+    # one that a signal ended while it waited to be started is no worker that ended
+    storage.remove(layout.notes / "dead.1.json")
+    monkeypatch.setenv("EXIT_CODE", "killed")
+    workers.ended(layout, "worker", 1, 0, system)
+    assert backoff.ends(layout, unit) == 0
 
 
 def test_shape_is_what_a_restart_would_change() -> None:
     process = Process("worker", 1, command="a", grace=5)
     same = replace(process, quantity=9, grace=60)
     assert workers.shape("r1", process) == workers.shape("r1", same)
-    for other in (replace(process, command="b"), replace(process, memory_max="1G")):
+    assert workers.shape("r1", process) == workers.shape("r1", replace(process, signal="INT"))
+    changes = ({"command": "b"}, {"memory_max": "1G"}, {"cpu": "50%"}, {"env": {"A": "b"}})
+    for change in (*changes, {"on_kill": "c"}):
+        other = replace(process, **change)
         assert workers.shape("r1", process) != workers.shape("r1", other)
     assert workers.shape("r1", process) != workers.shape("r2", process)
+
+
+def test_a_worker_that_an_earlier_agent_started_is_left_alone() -> None:
+    """Its shape as it stood in notes before there were cpu, env and on_kill; and its note."""
+    process = Process("worker", 1, command="a", memory_max="1G")
+    assert workers.shape("r1", process) == "0a7c8f26a02da4cc"
+    earlier = {k: v for k, v in asdict(NOTE).items() if k not in ("on_kill", "env")}
+    assert workers.Note(**earlier) == NOTE
+
+
+def test_on_kill_runs_in_the_release_with_the_variables_that_the_dead_had(
+    layout: Layout, system: FakeSystem
+) -> None:
+    directory = layout.releases / "r1"
+    directory.mkdir()
+    storage.write_json(layout.config("r1"), {"QUEUE": "default", "TOKEN": "canary-value"})
+    command = 'echo "$PWD $QUEUE $TOKEN" $DEAD_WORKERS'
+    dead = replace(NOTE, boot="old", on_kill=command)
+    mail = {"QUEUE": "mail"}
+    write(
+        layout,
+        *(replace(dead, name=f"dead.{n}") for n in (1, 2)),
+        replace(dead, name="dead.mailer", env=mail),
+        replace(dead, name="dead.failing", on_kill="exit 3"),
+    )
+    said: list[str] = []
+    assert not jobs.reap(layout, system, said.append)
+    assert said == [
+        f"{directory} default canary-value dead.1 dead.2",
+        "dead.failing: their jobs could not be given back yet: "
+        "`/bin/bash -c exit 3` ended with status 3",
+        f"{directory} mail canary-value dead.mailer",
+    ]
+    assert names(layout) == ["dead.failing"]  # and systemd tries again
+
+
+def test_jobs_of_another_machine_are_given_back_by_what_its_names_begin_with(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    command = 'echo "$DEAD_WORKERS $KIND $TOKEN"'
+    processes = (
+        Process("worker", 1, on_kill=command, env={"KIND": "a"}),
+        Process("mailer", 1, on_kill=command, env={"KIND": "b"}),  # the same queue: once is enough
+    )
+    wanted = request(origin, origin.commit(), processes=processes)
+    Release(layout, system, lambda _: None).run(wanted)
+    said: list[str] = []
+    done = jobs.of_machine(layout, "h", "i-old", system, said.append)
+    assert done == "jobs of h, machine i-old, were given back"
+    assert said == ["h.i-old. b [TOKEN]"]
+    plain = request(origin, origin.commit(), processes=(Process("worker", 1),))
+    Release(layout, system, lambda _: None).run(plain)
+    done = jobs.of_machine(layout, "h", "i-old", system, said.append)
+    assert done == "jobs of h, machine i-old, stay as they are: no adapter for their queue"
+
+
+def test_jobs_of_this_machine_are_not_given_back_as_a_whole(
+    layout: Layout, system: FakeSystem
+) -> None:
+    with pytest.raises(LookupError, match="this is h, machine m, and its workers may live"):
+        jobs.of_machine(layout, "h", "m", system, lambda _: None)
+    with pytest.raises(LookupError, match="points nowhere"):
+        jobs.of_machine(layout, "other", "m", system, lambda _: None)
 
 
 def test_an_app_without_an_adapter_is_forgotten_and_said(
@@ -168,6 +280,6 @@ def test_an_app_without_an_adapter_is_forgotten_and_said(
 ) -> None:
     write(layout, replace(NOTE, name="dead.1", boot="old"))
     said: list[str] = []
-    assert workers.reap(layout, system, said.append)
+    assert jobs.reap(layout, system, said.append)
     assert said == ["dead.1: ended; no adapter for their queue"]
     assert names(layout) == []

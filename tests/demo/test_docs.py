@@ -76,7 +76,7 @@ def test_every_part_of_a_setting_has_a_row() -> None:
     }
     assert len(rows) == len(set(rows))
     text = reference.settings_page()
-    grace = "Seconds from SIGTERM to SIGKILL: more than the longest job takes."
+    grace = "Seconds from `signal` to SIGKILL: more than the longest job takes."
     assert f"| `processes.TYPE.grace` | {grace} | `60` |" in text
     assert "| `app` | Name of the app, and of its user on the hosts. | required |" in text
 

@@ -135,6 +135,30 @@ def test_a_removed_host_finishes_its_jobs_first(shop: Site) -> None:
     shop.up()
 
 
+def test_jobs_of_a_dead_host_that_is_declared_lost_are_given_back(shop: Site) -> None:
+    empty(shop)
+    enqueue(shop, 8, 6)
+    wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
+    dead, living = (
+        {name for name in locked(shop) if name.startswith(f"shop-{n}.")} for n in (2, 1)
+    )
+    host = shop.host(2)
+    host.kill()
+    shop.put("hosts.shop-2.lost", "true")
+    shop.up()
+    assert not dead & locked(shop)
+    wait_until("all jobs are done", lambda: report(shop).done == 8)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), len(dead))
+    assert len(dead) == len(living) == 2
+    # another machine takes its place
+    shop.unset("names[1]")
+    shop.unset("hosts.shop-2")
+    shop.up()
+    shop.put("names[1]", "shop-2")
+    shop.up()
+
+
 def test_a_host_rolled_to_a_new_image_while_jobs_run_loses_none(shop: Site) -> None:
     shop.put("names[2]", "shop-3")
     shop.up()

@@ -75,6 +75,13 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
             grace=numbers,
             command=st.sampled_from(["run me", "two\nlines", ""]),
             memory_max=st.sampled_from(["300M", "20%", "much"]),
+            cpu=st.sampled_from(["150%", "0%", "2"]),
+            overlap=st.booleans(),
+            signal=st.sampled_from(["INT", "SIGINT", "KILL"]),
+            env=st.dictionaries(
+                st.sampled_from(["QUEUES", "A-B", "HOME"]), st.text(max_size=9) | numbers
+            ),
+            on_kill=st.sampled_from(["bin/release", "a\nb", ""]),
             quantty=numbers,
         ),
         max_size=2,

@@ -113,8 +113,20 @@ def test_every_setting_that_shapes_a_resource() -> None:
         known_hosts=[f"git.example.com {OTHER.public}"],
         packages=["libpq-dev"],
         processes={
-            "worker": {"quantity": 3, "grace": 120, "memory_max": "300M"},
-            "mailer": {"quantity": 1, "command": "bin/mailer --queue 'a b'"},
+            "worker": {
+                "quantity": 3,
+                "grace": 120,
+                "memory_max": "300M",
+                "cpu": "150%",
+                "signal": "INT",
+                "overlap": True,
+                "on_kill": "bin/release-jobs",
+            },
+            "mailer": {
+                "quantity": 1,
+                "command": "bin/mailer --queue 'a b'",
+                "env": {"QUEUE": "a b", "LIMIT": 5},
+            },
         },
         build=["make"],
         generation="2",
@@ -218,11 +230,28 @@ def test_a_lost_host_keeps_its_place_and_nobody_connects_to_it() -> None:
     assert [name for name in ran.resources if "worker-2" in name] == [
         "aws:ec2/instance:Instance::worker-2",
         "command:remote:Command::worker-2-drain",
+        "command:remote:Command::worker-2-jobs",
     ]
     drain = ran.resources["command:remote:Command::worker-2-drain"]
     assert "delete" not in drain["inputs"]
     assert after(ran, "worker-2-drain") == {"openings", "worker-2"}
     assert "worker-1-release" in after(ran, "worker-3-agent")
+
+
+def test_the_jobs_of_a_lost_host_are_given_back_by_the_first_that_lives() -> None:
+    lost = {f"worker-{n}": {"lost": True} for n in (1, 3)}
+    ran = run(changed(count="4", hosts=lost))
+    for name in lost:
+        jobs = ran.resources[f"command:remote:Command::{name}-jobs"]
+        assert jobs["inputs"]["connection"]["SECRET"]["host"] == "172.31.0.2"
+        assert jobs["inputs"]["create"].splitlines()[-1] == (
+            '"$@" /usr/local/lib/satellite/agent give-back --app shop '
+            f"--host {name} --machine id-of-{name} </dev/null"
+        )
+        assert jobs["inputs"]["triggers"] == ["id-of-worker-2", f"id-of-{name}"]
+        assert after(ran, f"{name}-jobs") == {name, "worker-2", "worker-2-release"}
+    nobody = {f"worker-{n}": {"lost": True} for n in (1, 2)}
+    assert not [urn for urn in run(changed(hosts=nobody)).resources if urn.endswith("-jobs")]
 
 
 def test_removing_the_middle_host_changes_no_input_of_the_others() -> None:

@@ -135,6 +135,23 @@ def test_is_accepted(changed: dict[str, Any]) -> None:
             {"processes": {"worker": {"quantity": 1, "command": 5}}},
             "processes/worker/command: should be text: write it in quotes, got 5",
         ),
+        (
+            {"processes": {"worker": {"quantity": 1, "cpu": "1.5"}}},
+            "processes/worker/cpu: should be a share such as 50% or 150%, got 1.5",
+        ),
+        (
+            {"processes": {"worker": {"quantity": 1, "signal": "SIGINT"}}},
+            "processes/worker/signal: should be TERM, INT, QUIT, HUP, USR1 or USR2, got SIGINT",
+        ),
+        (
+            {"processes": {"worker": {"quantity": 1, "env": {"HOME": "/"}}}},
+            "processes/worker/env/HOME: should have another name: "
+            "satellite itself sets this variable",
+        ),
+        (
+            {"processes": {"worker": {"quantity": 1, "env": {"A": True}}}},
+            "processes/worker/env/A: should be text: write it in quotes, got true",
+        ),
         ({"processes": {"worker": 2}}, "processes/worker: should be a map, got 2"),
         ({"processes": "worker"}, "processes: should be a map, got worker"),
         ({"processes": ["worker"]}, 'processes: should be a map, got ["worker"]'),

@@ -1,0 +1,50 @@
+"""Back-off: a worker that ends again and again is started later and later, and says so.
+
+systemd 252 (Debian 12) knows one pause for all starts, and newer ones never go back to the first.
+The pause is the worker's own program, before it becomes the app's: a stop or a deploy ends it at
+once. What is counted is forgotten by a boot, a deploy, and a worker that ran for a while.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+
+from . import storage
+from .layout import Layout
+
+FIRST = 1  # second between an end and the next start: the unit's RestartSec
+LONGEST = 60  # seconds
+STEADY = 60  # seconds that a worker must run so that its end counts as the first again
+
+
+def pause(ends: int) -> int:
+    """Seconds from the last of so many ends in a row to the next start."""
+    return min(LONGEST, FIRST << min(ends - 1, 10)) if ends else 0
+
+
+def ends(layout: Layout, unit: str) -> int:
+    """How many times in a row the unit's worker ended early."""
+    return int(storage.read_json(layout.ends / unit, 0))
+
+
+def count(layout: Layout, unit: str, ran: float) -> int:
+    """Add an end after so many seconds; how many in a row there are now."""
+    found = ends(layout, unit) + 1 if ran < STEADY else 1
+    storage.write_json(layout.ends / unit, found)
+    return found
+
+
+def forget(layout: Layout, units: Iterable[str]) -> None:
+    """Start these without a pause."""
+    for unit in units:
+        storage.remove(layout.ends / unit)
+
+
+def show(status: str) -> None:
+    """Have `systemctl status` of this unit say it."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.sendto(f"STATUS={status}".encode(), path.replace("@", "\0", 1))

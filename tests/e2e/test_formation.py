@@ -1,0 +1,123 @@
+"""Process types on a real host: limits, signals, variables, overlap, crash loops, dead workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lab.client import LabHost
+from tests.e2e.conftest import Site, demolished, new_site, wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+FIRST = "satellite-form.worker@1.service"
+WORKER = """#!/bin/bash
+# a job takes 8 s to end; /tmp/sick makes it crash
+end() { for _ in {1..80}; do sleep 0.1; done; exit 0; }
+trap end INT
+test ! -e /tmp/sick || exit 3
+while :; do sleep 1 & wait $!; done
+"""
+
+
+@pytest.fixture(scope="module")
+def form(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two hosts with one worker each that ends on SIGINT, and tells a file of the dead."""
+    settings = {
+        "processes.worker.quantity": "1",
+        "processes.worker.signal": "INT",
+        "processes.worker.cpu": "150%",
+        "processes.worker.memory_max": "300M",
+        "processes.worker.overlap": "true",
+        "processes.worker.env.QUEUES": "mail",
+        "processes.worker.env.CANARY": "plain",
+        "processes.worker.on_kill": 'echo "$QUEUES $DEAD_WORKERS" >> /tmp/dead',
+    }
+    files = {"Procfile": "worker: exec ./worker\n", "worker": WORKER}
+    site = new_site(tmp_path_factory.mktemp("form"), "form", files, hosts=2, settings=settings)
+    with demolished(site):
+        site.up()
+        yield site
+
+
+def shown(host: LabHost, unit: str, *properties: str) -> dict[str, str]:
+    """What systemd knows of the unit."""
+    text = host.run(f"systemctl show --property={','.join(properties)} {unit}").stdout
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def environment(host: LabHost, pid: str) -> dict[str, str]:
+    text = host.run(f"tr '\\0' '\\n' < /proc/{pid}/environ").stdout
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def test_a_type_has_its_limits_signal_and_variables(form: Site) -> None:
+    host = form.host(1)
+    assert shown(host, FIRST, "KillSignal", "MemoryMax", "CPUQuotaPerSecUSec", "NRestarts") == {
+        "KillSignal": "2",
+        "MemoryMax": str(300 << 20),
+        "CPUQuotaPerSecUSec": "1.500000s",
+        "NRestarts": "0",
+    }
+    found = environment(host, form.workers(host)[FIRST])
+    assert (found["QUEUES"], found["CANARY"]) == ("mail", "plain")
+
+
+def test_new_workers_run_beside_old_ones_that_finish(form: Site) -> None:
+    host = form.host(1)
+    old = form.workers(host)
+    new_commit = form.repository.commit({"note": "beside"})
+    form.up()
+    new = form.workers(host)
+    assert (list(old), list(new)) == ([FIRST], ["satellite-form.worker@1.1.service"])
+    assert form.runs_from(host) == {new_commit}
+    # the old one was told at the end of its host's release, and nobody waited for it
+    pids = [*old.values(), *new.values()]
+    assert len({environment(host, pid)["WORKER_NAME"] for pid in pids}) == 2
+    assert shown(host, FIRST, "ActiveState") == {"ActiveState": "deactivating"}
+    wait_until(
+        "the old one ended",
+        lambda: shown(host, FIRST, "ActiveState") == {"ActiveState": "inactive"},
+        20,
+    )
+    assert host.run("ls /var/lib/satellite/form/workers | wc -l").stdout.strip() == "1"
+    assert not host.run("cat /tmp/dead", check=False).stdout
+    # the boot starts the one that is right, once
+    host.reboot()
+    wait_until("it runs", lambda: list(form.workers(form.host(1))) == list(new))
+
+
+def test_a_crash_loop_backs_off_is_seen_and_ends_with_a_deploy(form: Site) -> None:
+    host = form.host(1)
+    (unit, pid), *_ = form.workers(host).items()
+    name = environment(host, pid)["WORKER_NAME"]
+    host.run(f"touch /tmp/sick; kill -9 {pid}")
+    status = f"systemctl status --no-pager {unit}"
+    wait_until(
+        "its jobs are given back", lambda: f"mail {name}" in host.run("cat /tmp/dead").stdout
+    )
+    wait_until(
+        "it backs off",
+        lambda: (
+            "ended early 5 times in a row; starts again in 15 s"
+            in host.run(status, check=False).stdout
+        ),
+        40,
+    )
+    assert int(shown(host, unit, "NRestarts")["NRestarts"]) == 5
+    assert len(set(host.run("cat /tmp/dead").stdout.split()) - {"mail"}) == 5
+    host.run("rm /tmp/sick")
+    form.repository.commit({"note": "well again"})
+    began = time.monotonic()
+    form.up()
+    assert time.monotonic() - began < 60
+    assert len(form.workers(host)) == 1
+
+
+def test_what_a_lost_host_held_is_given_back_by_the_other(form: Site) -> None:
+    lost, leader = form.host(2), form.host(1)
+    lost.kill()
+    form.put("hosts.form-2.lost", "true")
+    form.up()
+    assert f"mail form-2.{lost.instance_id}.\n" in leader.run("cat /tmp/dead").stdout
