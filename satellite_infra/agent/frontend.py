@@ -19,9 +19,10 @@ from . import storage
 from .layout import AGENT, Layout
 from .ledger import Ledger
 from .manifest import ReleaseManifest
+from .mirror import FETCH_LIMIT
 from .redact import Redactor
 from .release import Release, ReleaseError, Request
-from .source import BUILD_LIMIT, FETCH_LIMIT
+from .source import BUILD_LIMIT
 from .system import Say, System
 
 BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
