@@ -173,6 +173,10 @@ class Settings(Model):
     """Good releases that each host keeps."""
     gate_seconds: Annotated[f.Number, Field(ge=0, le=3600)] = Field(default=10, examples=[30])
     """Seconds that new workers must stay up before a release counts as good."""
+    release_phase: f.OnOff = Field(default=False, examples=["on"])
+    """`on`: the Procfile's `release` runs on the first live host, once for each commit, before any
+    worker restarts, and its failure stops the deploy. `off` where Heroku runs it on the same
+    database."""
     max_unavailable: Annotated[f.Number, Field(ge=1, le=1000)] = Field(default=1, examples=[2])
     """Hosts that may change at the same time."""
 

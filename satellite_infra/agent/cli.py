@@ -15,6 +15,7 @@ from .layout import Layout
 from .manifest import BootstrapManifest, ReleaseManifest
 from .system import System
 
+READERS = ("bootstrap", "release", "release-job", "release-phase", "release-phase-job")
 Verb = Callable[[argparse.Namespace], int]
 
 
@@ -22,9 +23,7 @@ def main(argv: list[str]) -> int:
     """Run one verb; 0 when what it says is true now, 1 with one clear message when not."""
     os.umask(0o022)  # a login's may be 077, and the app's user must get into what is made here
     # always first: a sender whose input is left unread fails at random and shows no message
-    text = (
-        sys.stdin.read() if argv[:1] and argv[0] in ("bootstrap", "release", "release-job") else ""
-    )
+    text = sys.stdin.read() if argv[:1] and argv[0] in READERS else ""
     arguments = _parser().parse_args(argv)
     arguments.text = text
     verb: Verb = arguments.verb
@@ -52,13 +51,14 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
 
 def _release(arguments: argparse.Namespace) -> int:
     manifest = ReleaseManifest.parse(frontend.split(arguments.text)[0])
-    status, told = frontend.submit(Layout(manifest.app), arguments.text, System())
+    status, told = frontend.submit(Layout(manifest.app), arguments.text, System(), arguments.job)
     print(told, file=sys.stderr if status else sys.stdout)
     return status
 
 
-def _release_job(arguments: argparse.Namespace) -> int:
-    return frontend.job(Layout(arguments.app), arguments.text, arguments.result, System(), _say)
+def _work_on(arguments: argparse.Namespace) -> int:
+    layout = Layout(arguments.app)
+    return frontend.work(layout, arguments.text, arguments.result, System(), _say, arguments.job)
 
 
 def _recover(arguments: argparse.Namespace) -> int:
@@ -105,10 +105,16 @@ def _parser() -> argparse.ArgumentParser:
         return found
 
     add("bootstrap", _bootstrap, "Prepare this machine; manifest and secrets come on stdin.")
-    add("release", _release, "Run a release; manifest and secrets come on stdin.")
+    for job in (frontend.RELEASE, frontend.PHASE):
+        name, verb = job.name.replace(" ", "-"), job.verb
+        add(name, _release, f"Run a {job.name}; manifest and secrets come on stdin.").set_defaults(
+            job=job
+        )
+        add(
+            verb, _work_on, f"The {job.name} itself, as a unit of systemd.", "app", "result"
+        ).set_defaults(job=job)
     add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
     add("status", _status, "Say what this host runs, as JSON.", "app")
-    add("release-job", _release_job, "The release itself, as a unit of systemd.", "app", "result")
     recover = add("recover", _recover, "Finish or undo an interrupted release.", "app")
     recover.add_argument("--no-wait", action="store_true", help="leave the waiting to systemd")
     recover.add_argument(

@@ -12,6 +12,8 @@ from . import storage
 from .layout import Layout
 from .manifest import ReleaseManifest
 
+PHASES_KEPT = 1000  # revisions whose release phase is remembered; one forgotten would run again
+
 
 @dataclass(frozen=True)
 class Target:
@@ -49,10 +51,33 @@ class Ledger:
         """From here on, `target` is what a recovery goes to."""
         kept = [other for other in self.good() if other.release != target.release]
         self.keep([*kept, target])
+        self.forget_prepared()
 
     def keep(self, targets: list[Target]) -> None:
         """Remember exactly these as good, oldest first."""
         storage.write_json(self.layout.good, [target.record() for target in targets])
+
+    def prepared(self) -> Target | None:
+        """The release that is built and has never been switched to."""
+        record = storage.read_json(self.layout.prepared)
+        return Target.of(record) if record else None
+
+    def prepare(self, target: Target) -> None:
+        """Keep `target` on disk for the release that follows."""
+        storage.write_json(self.layout.prepared, target.record())
+
+    def forget_prepared(self) -> None:
+        """It is good, or has failed and must not be chosen."""
+        storage.remove(self.layout.prepared)
+
+    def phase_succeeded(self, revision: str) -> bool:
+        """Whether the release phase of that commit has succeeded on this host."""
+        return revision in storage.read_json(self.layout.phases, [])
+
+    def mark_phase(self, revision: str) -> None:
+        """From here on, the release phase of that commit is not run again."""
+        done = [*storage.read_json(self.layout.phases, []), revision]
+        storage.write_json(self.layout.phases, done[-PHASES_KEPT:])
 
     def current(self) -> str | None:
         """The release that `current` points to."""

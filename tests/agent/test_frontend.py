@@ -40,8 +40,9 @@ class Submitting(FakeSystem):
                 storage.write(self.layout.phase, "build")
                 frontend.killed(self.layout, result, "runs no release: it never had a good one")
                 return 1, ""
-            status = frontend.job(
-                self.layout, sent, result, self, lambda line: print(line, file=file)
+            job = {each.verb: each for each in (frontend.RELEASE, frontend.PHASE)}[argv[-5]]
+            status = frontend.work(
+                self.layout, sent, result, self, lambda line: print(line, file=file), job
             )
         frontend.killed(self.layout, result, "must not be told")
         return status, ""

@@ -18,7 +18,10 @@ from tests.agent.conftest import FakeSystem, Origin, request
 GIT_LFS = """#!/bin/sh
 case $1 in
 version) exec echo git-lfs/3.3.0 ;;
-fetch) [ "$2" = origin ] && git config remote.origin.url >"$GIT_DIR/lfs-from" && echo "$3" >"$GIT_DIR/lfs-of" ;;
+fetch)
+    [ "$2" = origin ] && echo "$3" >"$GIT_DIR/lfs-of"
+    git config remote.origin.url >"$GIT_DIR/lfs-from"
+    ;;
 smudge) sed "s/^/from LFS: /" ;;
 *) exit 1 ;;
 esac

@@ -88,6 +88,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "packages": lists(st.sampled_from(["libpq-dev", "Lib PQ"])),
     "keep_releases": numbers,
     "gate_seconds": numbers,
+    "release_phase": st.sampled_from(["on", "off", "never"]),
     "max_unavailable": numbers,
     "count": st.integers(-1, 4),
     "names": lists(names | words),
