@@ -47,4 +47,7 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         generation=settings.generation,
         keep_releases=settings.keep_releases,
         gate_seconds=settings.gate_seconds,
+        soak_seconds=settings.soak_seconds if host in settings.live()[:1] else 0,
+        health=settings.health,
+        health_seconds=settings.health_seconds,
     )

@@ -96,7 +96,8 @@ def roll_out(
         ssh.drain(settings, host, [])
     # nothing is changed while a host is out of reach
     before = together("all-reached", list(reached.values()))
-    in_order = batches(alive, settings.max_unavailable, set(settings.roll))
+    alone = {*settings.roll, *(settings.live()[:1] if settings.canary else ())}
+    in_order = batches(alive, settings.at_once(), alone)
     phase: Resources = []
     for n, batch in enumerate(in_order, 1):
         released: Resources = []

@@ -143,7 +143,7 @@ def _systemd_run(
     layout: Layout, manifest: ReleaseManifest, job: Job, request: str, result: Path, log: Path
 ) -> list[str]:
     longest = max([p.grace for p in manifest.processes] + [0])
-    limit = FETCH_LIMIT + BUILD_LIMIT + PHASE_LIMIT + 2 * longest + manifest.gate_seconds + 600
+    limit = FETCH_LIMIT + BUILD_LIMIT + PHASE_LIMIT + 2 * longest + manifest.watch_seconds() + 600
     recover = f"-{AGENT} recover --app {layout.app} --result {result}"
     # should that be killed too; OnFailure= would pin the failed unit, and so its name
     again = f"-/usr/bin/systemctl start --no-block {layout.recover_unit}"

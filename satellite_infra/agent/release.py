@@ -23,7 +23,7 @@ from .manifest import ReleaseManifest
 from .system import Say, System
 
 Checkpoint = Callable[[str], None]
-Work = Callable[["Request"], "tuple[str, str]"]  # the release at work, and what was done
+Work = Callable[["Request"], "tuple[str, str]"]  # the release at work (or none), and what was done
 RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
 
 
@@ -92,6 +92,8 @@ class Release:
                 release, done = work(request)
             except Exception as problem:
                 raise self._undone(request, problem, began) from problem
+            if not release:
+                return done
             self._record(outcome, request, began, release=release)
             return f"{release}: {done}"
 
@@ -102,7 +104,7 @@ class Release:
     def _release_phase(self, request: Request) -> tuple[str, str]:
         revision = request.manifest.revision
         if self.ledger.phase_succeeded(revision):
-            return "nothing to do", f"the release phase of {revision[:12]} succeeded before"
+            return "", f"the release phase of {revision[:12]} succeeded before: nothing to do"
         target = self._at_hand(request.manifest)
         if target is None:
             target = self._prepare(request)
@@ -146,13 +148,15 @@ class Release:
         return Target(name, manifest)
 
     def _switch(self, target: Target) -> str:
+        new = target.release != self.ledger.current()
         self.at("journal")
         storage.reserve(self.layout.reserve, RESERVE)
         self.ledger.open_journal(target)
         self.at("switch")
         converge(self.layout, target, self.system, self.say)
         self.at("gate")
-        gate.watch(self.layout, target, self.system, self.say)
+        soak = target.manifest.soak_seconds if new else 0
+        gate.watch(self.layout, target, self.system, self.say, soak)
         self.at("mark good")
         self.ledger.mark_good(target)
         self.at("close")

@@ -68,7 +68,7 @@ def test_it_runs_once_and_the_release_switches_to_what_it_built(
     # what the next recovery finds is left for the release
     recover(layout, system, lambda _: None)
     again = run_phase(layout, system, new)
-    assert again == f"nothing to do: the release phase of {revision[:12]} succeeded before"
+    assert again == f"the release phase of {revision[:12]} succeeded before: nothing to do"
     deploy(layout, system, new)
     assert Ledger(layout).current() == prepared.release
     assert Ledger(layout).prepared() is None

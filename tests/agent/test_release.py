@@ -205,6 +205,54 @@ def test_workers_that_do_not_stay_bring_the_old_release_back(
     no_leftovers(layout)
 
 
+def test_a_health_command_that_fails_brings_the_old_release_back(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit()))
+    good = Ledger(layout).current()
+    health = 'echo "$TOKEN $(cat ok) $PWD"; [ "$(cat ok)" = yes ]'
+    log: list[str] = []
+    with pytest.raises(ReleaseError, match=r"health command failed: .* status 1") as failure:
+        deploy(layout, system, request(origin, origin.commit(ok="no"), health=health), log)
+    assert failure.value.phase == "gate"
+    assert failure.value.state == f"runs its last good release, {good}"
+    assert set(system.running().values()) == {good}
+    no_leftovers(layout)
+    asked = system.clock
+    deploy(layout, system, request(origin, origin.commit(ok="yes"), health=health), log)
+    assert system.clock - asked >= 3  # it is asked when the gate's time is over
+    directory = layout.releases / str(Ledger(layout).current())
+    assert f"canary-value yes {directory}" in log
+    no_leftovers(layout)
+
+
+def test_a_health_command_that_hangs_has_failed(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit(), health="sleep 60", health_seconds=1)
+    with pytest.raises(ReleaseError, match="`/bin/bash` did not end within 1 s"):
+        deploy(layout, system, wanted)
+    assert system.running() == {}
+
+
+def test_a_worker_that_ends_while_the_health_command_runs_has_not_stayed(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit(), health="touch CRASH")
+    with pytest.raises(ReleaseError, match="ended while its health was watched"):
+        deploy(layout, system, wanted)
+
+
+def test_a_canary_soaks_what_is_new_to_it_and_nothing_else(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    revision = origin.commit()
+    for changes, seconds in (({}, 63), ({"quantity": 3}, 3), ({"generation": 1}, 3)):
+        before = system.clock
+        deploy(layout, system, request(origin, revision, soak_seconds=60, **changes))
+        assert system.clock - before == pytest.approx(seconds, abs=1)
+
+
 def test_first_release_that_does_not_stay_leaves_a_clean_host(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:

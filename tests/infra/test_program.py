@@ -122,6 +122,10 @@ def test_every_setting_that_shapes_a_resource() -> None:
         gate_seconds="20",
         max_unavailable="2",
         release_phase="on",
+        canary="true",
+        soak_seconds="300",
+        health="bin/check --now",
+        health_seconds="45",
         next_public_key=f"{OTHER.public} next",
         authorized_keys=[f"{host_identity(SEED, 'ada').public} ada"],
         protect="true",
@@ -195,6 +199,27 @@ def test_batches_wait_for_the_releases_before_them() -> None:
         assert after(ran, f"{own}-drain") == {f"{own}-reach"} | machine
         assert after(ran, f"{own}-reach") == {"openings"} | machine
     assert "command:local:Command::batch-3" not in ran.resources
+
+
+def test_a_canary_is_alone_and_soaks_alone() -> None:
+    lost = {"worker-1": {"lost": True}}
+    canary = {"canary": "true", "soak_seconds": "300", "max_unavailable": "50%"}
+    ran = run(changed(count="6", hosts=lost, **canary))
+    waits = {n: after(ran, f"worker-{n}-agent") & ORDER for n in range(2, 7)}
+    assert waits == {
+        2: {"all-reached"},
+        3: {"worker-2-release"},
+        4: {"worker-2-release"},
+        5: {"batch-2"},
+        6: {"batch-2"},
+    }
+    soaking = [
+        urn.split("::")[1]
+        for urn, resource in ran.resources.items()
+        if "soak_seconds: 300\n" in resource["inputs"].get("create", "")
+    ]
+    assert soaking == ["worker-2-release"]
+    assert "soak" not in ran.outputs["manifest"]
 
 
 def test_the_release_phase_is_before_every_release_and_after_the_leaders_bootstrap() -> None:
@@ -284,3 +309,4 @@ def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
 
 
 PUBLIC = stack_values()["public_key"]
+ORDER = {"all-reached", "worker-2-release", *(f"batch-{n}" for n in range(1, 9))}
