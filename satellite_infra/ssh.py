@@ -46,8 +46,11 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def reach(settings: Settings, host: Host, what: str) -> pulumi.CustomResource:
-    """Check that the host answers as itself, before it is sent something new (`what`: a digest)."""
+def reach(settings: Settings, host: Host, what: str) -> local.Command:
+    """Check that the host answers as itself, before it is sent something new (`what`: a digest).
+
+    Its output is who deploys, kept as it is until there is something new again.
+    """
     bastion, key = settings.bastion, settings.private_key
     check = "python3 -m satellite_infra.reach"
     through = {}

@@ -111,13 +111,13 @@ def roll_out(
             drained = ssh.drain(settings, host, [reached[host.name], *turn])
             # after an update that failed or was killed the engine knows only what was there before,
             # and would visit nobody on the way back; but who was reached for more is visited again
-            visit = reached[host.name].id
+            known = {"visit": reached[host.name].id, "deployer": reached[host.name].stdout}
             if settings.release_phase and host is alive[0]:
                 # by its commit: another leader, or another machine behind this one, is no reason
                 name = f"release-phase-{revision[:12]}"
-                phase = [ssh.run_once(settings, host, name, tasks.phase, [prepared], visit=visit)]
+                phase = [ssh.run_once(settings, host, name, tasks.phase, [prepared], **known)]
             needs = [prepared, drained, *phase]
-            run = ssh.run(settings, host, "release", tasks.run, needs, visit=visit)
+            run = ssh.run(settings, host, "release", tasks.run, needs, **known)
             released.append(run)
         if n < len(in_order):
             before = together(f"batch-{n}", released)

@@ -12,6 +12,7 @@ from typing import Callable
 
 from . import bootstrap, drain, frontend, release, workers
 from .layout import Layout
+from .ledger import Ledger
 from .manifest import BootstrapManifest, ReleaseManifest
 from .system import System
 
@@ -51,7 +52,9 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
 
 def _release(arguments: argparse.Namespace) -> int:
     manifest = ReleaseManifest.parse(frontend.split(arguments.text)[0])
-    status, told = frontend.submit(Layout(manifest.app), arguments.text, System(), arguments.job)
+    status, told = frontend.submit(
+        Layout(manifest.app), arguments.text, System(), arguments.job, _say
+    )
     print(told, file=sys.stderr if status else sys.stdout)
     return status
 
@@ -92,6 +95,13 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _history(arguments: argparse.Namespace) -> int:
+    layout = Layout(arguments.app)
+    lines = Ledger(layout).history()
+    print(json.dumps(lines, indent=1) if arguments.json else frontend.history(layout))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="agent", description="Satellite's agent on a host.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -115,6 +125,8 @@ def _parser() -> argparse.ArgumentParser:
         ).set_defaults(job=job)
     add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
     add("status", _status, "Say what this host runs, as JSON.", "app")
+    past = add("history", _history, "Say who released what when, and how it ended.", "app")
+    past.add_argument("--json", action="store_true", help="as data")
     recover = add("recover", _recover, "Finish or undo an interrupted release.", "app")
     recover.add_argument("--no-wait", action="store_true", help="leave the waiting to systemd")
     recover.add_argument(

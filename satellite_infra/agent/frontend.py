@@ -63,8 +63,13 @@ RELEASE = Job("release-job", "release", "Hosts after it were not touched.")
 PHASE = Job("release-phase-job", "release phase", "No worker was restarted on any host.")
 
 
-def submit(layout: Layout, text: str, system: System, job: Job = RELEASE) -> tuple[int, str]:
-    """Run that request as a unit of its own; the exit status and what to tell."""
+def submit(
+    layout: Layout, text: str, system: System, job: Job = RELEASE, tell: Say = print
+) -> tuple[int, str]:
+    """Run that request as a unit of its own; the exit status and what to tell at the end.
+
+    `tell` hears at once for whom it waits.
+    """
     manifest = ReleaseManifest.parse(split(text)[0])
     number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
     storage.directory(layout.run, 0o700)
@@ -75,7 +80,7 @@ def submit(layout: Layout, text: str, system: System, job: Job = RELEASE) -> tup
     try:
         with _passed(text) as request:
             argv = _systemd_run(layout, manifest, job, request, result, log)
-            said = _run_unit(layout, argv, result, system)
+            said = _run_unit(layout, argv, result, system, tell)
         none = {"ok": False, "phase": "start", "reason": said or "it left no result"}
         outcome = storage.read_json(result, {**none, "state": f"see `{layout.recover_unit}`"})
     finally:
@@ -88,7 +93,8 @@ def work(
 ) -> int:
     """The unit's own program: do the job, and write down how it ended."""
     head, bundle = split(text)
-    request = Request(ReleaseManifest.parse(head), dict(bundle["config"]))
+    deployer = bundle.get("deployer") or ""
+    request = Request(ReleaseManifest.parse(head), dict(bundle["config"]), deployer)
     redact = Redactor(request.config)
     try:
         done = job.run(Release(layout, system, lambda line: say(redact(line))), request)
@@ -121,8 +127,9 @@ def _passed(text: str) -> Iterator[str]:
         yield f"/proc/{os.getpid()}/fd/{handle}"
 
 
-def _run_unit(layout: Layout, argv: list[str], result: Path, system: System) -> str:
+def _run_unit(layout: Layout, argv: list[str], result: Path, system: System, tell: Say) -> str:
     end = system.now() + BUSY_LIMIT
+    before = ""
     while True:
         _, said = system.output(argv)
         # the unit's own failure has a result; no result and this text: another release is under way
@@ -132,10 +139,12 @@ def _run_unit(layout: Layout, argv: list[str], result: Path, system: System) -> 
         unit = system.units([layout.release_unit])[layout.release_unit]
         if unit.active == "failed":  # something pins an ended one: let its name go
             system.systemctl("reset-failed", layout.release_unit)
+        holder = storage.holder(layout.lock)
+        if holder != before:
+            tell(f"waiting for {holder}")
+            before = holder
         if system.now() > end:
-            raise TimeoutError(
-                f"another release has been running for {BUSY_LIMIT} s: {layout.release_unit}"
-            )
+            raise TimeoutError(f"waited {BUSY_LIMIT} s for {holder} ({layout.release_unit})")
         system.sleep(1)
 
 
@@ -184,6 +193,25 @@ def _told(
         "commit; nothing has to be cleaned by hand.",
     ]
     return 1, "\n".join(lines)
+
+
+def history(layout: Layout) -> str:
+    """What happened to the app here, a line each, for people."""
+    rows = [
+        (
+            line["at"],
+            line["outcome"],
+            line.get("revision", "")[:12] or "-",
+            f"{line['seconds']} s" if "seconds" in line else "-",
+            line.get("by", "-"),
+            f"{line['phase']}: {line['reason']}" if "reason" in line else "",
+        )
+        for line in Ledger(layout).history()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
+    )
 
 
 def summary(layout: Layout) -> dict[str, Any]:

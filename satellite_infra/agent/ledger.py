@@ -12,6 +12,7 @@ from . import storage
 from .layout import Layout
 from .manifest import ReleaseManifest
 
+HISTORY_KEPT = 1000  # lines
 PHASES_KEPT = 1000  # revisions whose release phase is remembered; one forgotten would run again
 
 
@@ -116,6 +117,13 @@ class Ledger:
     def record(self, outcome: str, **details: Any) -> None:
         """Add a line to the history, if the disk has room; `details` hold no secret."""
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        line = {"at": at, "outcome": outcome, **details}
+        lines = [*self.history(), {"at": at, "outcome": outcome, **details}][-HISTORY_KEPT:]
         with contextlib.suppress(OSError):
-            storage.append(self.layout.history, json.dumps(line, sort_keys=True))
+            text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
+            storage.write(self.layout.history, text)
+
+    def history(self) -> list[dict[str, Any]]:
+        """What happened to this host's app, oldest first."""
+        path = self.layout.history
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        return [json.loads(line) for line in lines if line]

@@ -11,6 +11,9 @@ and removed after it; who finds one goes to the last good release (`recover`).
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
 from dataclasses import dataclass
 from typing import Callable
@@ -20,6 +23,7 @@ from .converge import converge
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
+from .redact import Redactor
 from .system import Say, System
 
 Checkpoint = Callable[[str], None]
@@ -33,6 +37,7 @@ class Request:
 
     manifest: ReleaseManifest
     config: dict[str, str]
+    deployer: str = ""  # who asked first: USER@MACHINE, or a name and the CI's
 
     def check(self) -> None:
         """ValueError where the two do not belong together."""
@@ -42,6 +47,11 @@ class Request:
             raise ValueError(
                 f"config: the manifest and the bundle should name the same vars, not {names}"
             )
+
+    def summary(self) -> str:
+        """What others are told while they wait."""
+        by = f" by {self.deployer}" if self.deployer else ""
+        return f"release of {self.manifest.revision[:12]}{by}"
 
 
 class ReleaseError(Exception):
@@ -58,11 +68,17 @@ class Release:
     def __init__(
         self, layout: Layout, system: System, say: Say, checkpoint: Checkpoint | None = None
     ):
-        self.layout, self.system, self.say = layout, system, say
+        self.layout, self.system, self._say = layout, system, say
         self.ledger = Ledger(layout)
         self._checkpoint = checkpoint or (lambda _phase: None)
         self._phase = "check"
+        self._no_room = False  # somebody complained of the disk
         self._made: str | None = None  # the release at work, which goes if it does not become good
+
+    def say(self, line: str) -> None:
+        """Hand on a line, and note what explains a failure."""
+        self._no_room = self._no_room or os.strerror(errno.ENOSPC) in line
+        self._say(line)
 
     def at(self, phase: str) -> None:
         """Enter a phase: written down for whoever asks after a kill."""
@@ -84,7 +100,7 @@ class Release:
 
     def _guarded(self, request: Request, work: Work, outcome: str) -> str:
         began = time.monotonic()
-        with storage.locked(self.layout.lock):
+        with storage.locked(self.layout.lock, request.summary(), self._wait):
             try:
                 self.at("check")
                 request.check()
@@ -96,6 +112,9 @@ class Release:
                 return done
             self._record(outcome, request, began, release=release)
             return f"{release}: {done}"
+
+    def _wait(self, holder: str) -> None:
+        self.say(f"waiting for {holder}")
 
     def _release(self, request: Request) -> tuple[str, str]:
         target = self._at_hand(request.manifest) or self._prepare(request)
@@ -170,7 +189,11 @@ class Release:
         return f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
 
     def _undone(self, request: Request, problem: Exception, began: float) -> ReleaseError:
-        where, reason = self._phase, str(problem) or type(problem).__name__
+        # the history keeps it
+        where = self._phase
+        reason = Redactor(request.config)(str(problem) or type(problem).__name__)
+        if self._no_room or (isinstance(problem, OSError) and problem.errno == errno.ENOSPC):
+            reason += f"; {room(self.layout)}"
         self.say(f"failed in phase `{where}`: {reason}")
         try:
             state = finish(self.layout, self.system, self.say)
@@ -185,8 +208,19 @@ class Release:
         return ReleaseError(where, reason, state)
 
     def _record(self, outcome: str, request: Request, began: float, **details: str) -> None:
+        details |= {"by": request.deployer} if request.deployer else {}
         seconds = round(time.monotonic() - began, 1)
         self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
+
+
+def room(layout: Layout) -> str:
+    """What to say of a full disk."""
+    path = min((layout.releases, layout.state), key=lambda path: shutil.disk_usage(path).free)
+    disk = shutil.disk_usage(path)
+    return (
+        f"the disk was full: {disk.free >> 20} MB of {disk.total >> 20} MB are free now at {path}; "
+        "make room there, or raise satellite:root_volume_gb"
+    )
 
 
 def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
@@ -211,7 +245,7 @@ def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
 
 def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
     """What the host does by itself after a kill and at boot."""
-    with storage.locked(layout.lock):
+    with storage.locked(layout.lock, "recovery"):
         state = finish(layout, system, say, wait)
         prune.discard_unknown(layout, Ledger(layout), say)
         return state

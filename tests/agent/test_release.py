@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import storage
+from satellite_infra.agent import ledger, storage
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.manifest import Process
@@ -144,6 +147,63 @@ def test_only_good_releases_are_kept_and_never_too_few(
         origin.git("rm", "-q", "CRASH")
     assert [target.release for target in Ledger(layout).good()] == names[-2:]
     no_leftovers(layout)
+
+
+def test_the_history_says_who_what_when_and_why_and_has_an_end(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = request(origin, origin.commit()), request(origin, origin.commit(b="2"))
+    build = ("echo canary-value; exit 3",)
+    bad = replace(bad, manifest=replace(bad.manifest, build=build), deployer="ada@laptop")
+    deploy(layout, system, replace(good, deployer="bob (GitHub Actions)"))
+    with pytest.raises(ReleaseError):
+        deploy(layout, system, bad)
+    first, second = history(layout)
+    for line in (first, second):
+        assert time.strptime(line.pop("at"), "%Y-%m-%dT%H:%M:%SZ")
+        assert line.pop("seconds") >= 0
+    assert first == {
+        "outcome": "good",
+        "by": "bob (GitHub Actions)",
+        "release": Ledger(layout).current(),
+        "revision": good.manifest.revision,
+    }
+    assert second == {
+        "outcome": "failed",
+        "by": "ada@laptop",
+        "phase": "build",
+        "reason": "`/bin/bash -c echo [TOKEN]; exit 3` ended with status 3",
+        "revision": bad.manifest.revision,
+    }
+    monkeypatch.setattr(ledger, "HISTORY_KEPT", 3)
+    for _ in range(4):
+        deploy(layout, system, good)
+    assert [line["outcome"] for line in history(layout)] == ["good"] * 3
+
+
+@pytest.mark.parametrize("how", ["said", "raised"])
+def test_a_full_disk_is_named(
+    how: str,
+    layout: Layout,
+    system: FakeSystem,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = request(origin, origin.commit())
+    if how == "said":
+        build = ("echo tar: x: Cannot write: No space left on device; exit 2",)
+        wanted = request(origin, wanted.manifest.revision, build=build)
+    else:
+
+        def full(_path: Path, _size: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(storage, "reserve", full)
+    with pytest.raises(
+        ReleaseError,
+        match=r"; the disk was full: \d+ MB of \d+ MB are free now at /.*; make room there, or",
+    ):
+        deploy(layout, system, wanted)
 
 
 BROKEN: dict[str, tuple[str, dict[str, object], str]] = {
@@ -284,7 +344,7 @@ def test_manifest_and_bundle_must_name_the_same_vars(
 
 
 # every durable step of the agent and every order to systemd is a crash point
-STEPS = ("write", "point", "remove", "remove_tree", "append", "reserve")
+STEPS = ("write", "point", "remove", "remove_tree", "reserve")
 
 
 def count_down(
