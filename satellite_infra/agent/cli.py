@@ -68,7 +68,7 @@ def _recover(arguments: argparse.Namespace) -> int:
     layout = Layout(arguments.app)
     state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
     if arguments.result:
-        frontend.killed(layout, arguments.result, state)
+        frontend.killed(layout, arguments.result, state, arguments.revision)
     return 0
 
 
@@ -132,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument(
         "--result", type=Path, help="where the release should have left its result"
     )
+    recover.add_argument("--revision", default="", help="the commit of that release")
     add("work", _work, "Become a worker.", "app", "type", "number")
     add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
     add("reap", _reap, "Give back the jobs of dead workers.", "app")

@@ -108,12 +108,13 @@ def work(
     return 0
 
 
-def killed(layout: Layout, result: Path, state: str) -> None:
+def killed(layout: Layout, result: Path, state: str, revision: str) -> None:
     """After a recovery: where the release left no result, its program was killed; note that."""
     if result.exists():
         return
     phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
     reason = "the release's program was killed"
+    Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)
     storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})
 
 
@@ -153,7 +154,9 @@ def _systemd_run(
 ) -> list[str]:
     longest = max([p.grace for p in manifest.processes] + [0])
     limit = FETCH_LIMIT + BUILD_LIMIT + PHASE_LIMIT + 2 * longest + manifest.watch_seconds() + 600
-    recover = f"-{AGENT} recover --app {layout.app} --result {result}"
+    recover = (
+        f"-{AGENT} recover --app {layout.app} --result {result} --revision {manifest.revision}"
+    )
     # should that be killed too; OnFailure= would pin the failed unit, and so its name
     again = f"-/usr/bin/systemctl start --no-block {layout.recover_unit}"
     properties = [

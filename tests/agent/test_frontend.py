@@ -40,13 +40,14 @@ class Submitting(FakeSystem):
         with log.open("a") as file:
             if self.kill:
                 storage.write(self.layout.phase, "build")
-                frontend.killed(self.layout, result, "runs no release: it never had a good one")
+                state = "runs no release: it never had a good one"
+                frontend.killed(self.layout, result, state, "0" * 40)
                 return 1, ""
             job = {each.verb: each for each in (frontend.RELEASE, frontend.PHASE)}[argv[-5]]
             status = frontend.work(
                 self.layout, sent, result, self, lambda line: print(line, file=file), job
             )
-        frontend.killed(self.layout, result, "must not be told")
+        frontend.killed(self.layout, result, "must not be told", "0" * 40)
         return status, ""
 
 
@@ -155,6 +156,8 @@ def test_a_killed_release_is_told_by_its_recovery(
     assert told.splitlines()[0].endswith(
         "FAILED in phase `build`: the release's program was killed"
     )
+    (line,) = Ledger(layout).history()
+    assert (line["outcome"], line["phase"], line["revision"]) == ("killed", "build", "0" * 40)
     assert leftovers(layout) == []
 
 
