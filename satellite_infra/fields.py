@@ -59,6 +59,23 @@ def _switch(value: Any) -> Any:
     raise broken("should be true or false")
 
 
+def _on_off(value: Any) -> Any:
+    if value in ("on", "off"):
+        return value == "on"
+    if value in ("true", "false"):  # what YAML 1.1 makes of an on or off without quotes
+        return value == "true"
+    if isinstance(value, bool):
+        return value
+    raise broken("should be on or off")
+
+
+def _share(value: Any) -> Any:
+    found = re.fullmatch(r"([1-9][0-9]{0,3})(%?)", str(value))
+    if isinstance(value, bool) or not found or int(found[1]) > (100 if found[2] else 1000):
+        raise broken("should be a number from 1 to 1000, or a part from 1% to 100%")
+    return str(value)
+
+
 def _cidr(value: str) -> str:
     try:
         wider = str(ipaddress.ip_network(value, strict=False))
@@ -169,6 +186,8 @@ def _seed(value: str) -> str:
 
 Text = Annotated[str, Field(strict=True)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
+OnOff = Annotated[bool, BeforeValidator(_on_off)]
+Share = Annotated[str, BeforeValidator(_share)]
 Number = Annotated[int, BeforeValidator(_whole_number)]
 AppName = Annotated[
     Text, _matching(r"[a-z][a-z0-9-]{0,30}", "should be lower-case letters, digits and -")

@@ -8,6 +8,7 @@ login key, where a bastion asks for it, on standard input.
 from __future__ import annotations
 
 import base64
+import getpass
 import hashlib
 import os
 import socket
@@ -22,6 +23,8 @@ from satellite_infra.tunnel import Bastion, BastionError
 
 TRY = 10.0
 """Seconds for one try: the connection, its banner, the keys."""
+CI_ACTORS = {"GITHUB_ACTOR": "GitHub Actions", "GITLAB_USER_LOGIN": "GitLab CI"}
+"""Variable that names who started a job -> the CI."""
 TYPES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
 """What ssh-keyscan calls a kind of key; anything else here is ecdsa."""
 
@@ -238,14 +241,27 @@ def _print(key: str) -> str:
     return f"{key.split()[0]} SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
+def deployer(environment: Mapping[str, str]) -> str:
+    """Who runs this: a name and the CI's, or USER@MACHINE. It goes into each host's history."""
+    for variable, where in CI_ACTORS.items():
+        if environment.get(variable):
+            return f"{environment[variable]} ({where})"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
 def main() -> int:
-    """0 when the host is reached; else 1 and one message on stderr."""
+    """0 and the deployer on stdout when the host is reached; else 1 and one message on stderr."""
     try:
         target = Target.of(os.environ)
         reach(target, sys.stdin.read() if target.bastion else "")
     except UnreachedError as problem:
         print(problem, file=sys.stderr)
         return 1
+    print(deployer(os.environ))
     return 0
 
 

@@ -20,6 +20,16 @@ def release(settings: Settings, host: str, revision: str) -> Task:
     )
 
 
+def release_phase(settings: Settings, host: str, revision: str) -> Task:
+    """The task that runs the release phase of the revision there, by the installed agent."""
+    return Task(
+        title=f"Release phase of {revision[:12]} of {settings.app} on {host}",
+        agent=f"{AGENT} release-phase",
+        manifest=manifest(settings, host, revision).text(),
+        secrets={"config": settings.config},
+    )
+
+
 def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
     """What the host of that name shall run; holds no secret value, only their keyed digests."""
     return ReleaseManifest(
@@ -36,4 +46,7 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         generation=settings.generation,
         keep_releases=settings.keep_releases,
         gate_seconds=settings.gate_seconds,
+        soak_seconds=settings.soak_seconds if host in settings.live()[:1] else 0,
+        health=settings.health,
+        health_seconds=settings.health_seconds,
     )

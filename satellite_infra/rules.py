@@ -42,7 +42,7 @@ def encryption(
 
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
-    for rule in (users, hosts, overrides, rolling, login, role, network, egress, tags):
+    for rule in (users, hosts, overrides, rolling, canary, login, role, network, egress, tags):
         yield from rule(settings)
     for key, how in required(settings):
         if key not in broken and INSTEAD.get(key) not in broken:
@@ -143,9 +143,15 @@ def rolling(s: Settings) -> Iterator[str]:
         rule = f"should hold no protected host; first: pulumi config set --path 'satellite:{first}"
         yield line(["roll"], rule, name)
     kept = [name for name in s.roll if name in s.hosts and s.hosts[name].private_ip]
-    if len(kept) > s.max_unavailable:
+    if len(kept) > s.at_once():
         rule = "should hold at most max_unavailable hosts that have a private_ip"
         yield line(["roll"], rule, ", ".join(kept))
+
+
+def canary(s: Settings) -> Iterator[str]:
+    """A soak needs somebody who soaks."""
+    if s.soak_seconds and not s.canary:
+        yield line(["soak_seconds"], "should be there only with satellite:canary", s.soak_seconds)
 
 
 def login(s: Settings) -> Iterator[str]:

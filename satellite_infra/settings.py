@@ -193,8 +193,23 @@ class Settings(Model):
     """Good releases that each host keeps."""
     gate_seconds: Annotated[f.Number, Field(ge=0, le=3600)] = Field(default=10, examples=[30])
     """Seconds that new workers must stay up before a release counts as good."""
-    max_unavailable: Annotated[f.Number, Field(ge=1, le=1000)] = Field(default=1, examples=[2])
-    """Hosts that may change at the same time."""
+    health: f.Line = Field(default="", examples=["bin/check-worker --queue mail"])
+    """Shell command that must succeed at the end of `gate_seconds`, run in the release's directory
+    as the app's user, with the config vars; when it fails the old release comes back."""
+    health_seconds: Annotated[f.Number, Field(ge=1, le=3600)] = Field(default=30, examples=[60])
+    """Seconds that it may take."""
+    release_phase: f.OnOff = Field(default=False, examples=["on"])
+    """`on`: the Procfile's `release` runs on the first live host, once for each commit, before any
+    worker restarts, and its failure stops the deploy. `off` where Heroku runs it on the same
+    database."""
+    max_unavailable: f.Share = Field(default="1", examples=["25%"])
+    """Hosts that may change at the same time: a number, or a part of the live ones, rounded down
+    but at least 1."""
+    canary: f.Switch = Field(default=False, examples=[True])
+    """The first live host changes alone; no other one before it is good."""
+    soak_seconds: Annotated[f.Number, Field(ge=0, le=86_400)] = Field(default=0, examples=[600])
+    """Seconds beyond `gate_seconds` that the workers of a new release must stay up on the canary;
+    when they do not the old release comes back there, and no other host was touched."""
 
     count: Annotated[f.Number, Field(ge=1, le=1000)] | None = Field(default=None, examples=[2])
     """EC2 instances, named `worker-1` to `worker-N`."""
@@ -286,6 +301,16 @@ class Settings(Model):
     def instance_names(self) -> tuple[str, ...]:
         """The names of the hosts that are EC2 instances."""
         return self.names or tuple(f"worker-{n}" for n in range(1, (self.count or 0) + 1))
+
+    def live(self) -> tuple[str, ...]:
+        """The names of the hosts that are not lost, in their order; the first one leads."""
+        names = (*self.instance_names(), *self.existing())
+        return tuple(name for name in names if name not in self.hosts or not self.hosts[name].lost)
+
+    def at_once(self) -> int:
+        """How many hosts may change at the same time."""
+        number = int(self.max_unavailable.rstrip("%"))
+        return max(1, len(self.live()) * number // 100) if "%" in self.max_unavailable else number
 
     def protected(self, name: str) -> bool:
         """Whether this instance may not go."""

@@ -46,8 +46,11 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def reach(settings: Settings, host: Host, what: str) -> pulumi.CustomResource:
-    """Check that the host answers as itself, before it is sent something new (`what`: a digest)."""
+def reach(settings: Settings, host: Host, what: str) -> local.Command:
+    """Check that the host answers as itself, before it is sent something new (`what`: a digest).
+
+    Its output is who deploys, kept as it is until there is something new again.
+    """
     bastion, key = settings.bastion, settings.private_key
     check = "python3 -m satellite_infra.reach"
     through = {}
@@ -105,21 +108,50 @@ def run(
 
     A change of what is `known` only at run time is a change, too.
     """
+    return _command(f"{host.name}-{name}", settings, host, task, after, known)
 
+
+def run_once(
+    settings: Settings,
+    host: Host,
+    name: str,
+    task: Task,
+    after: After,
+    **known: pulumi.Input[str],
+) -> pulumi.Resource:
+    """Run the agent on the host until it has succeeded, and never again under that name.
+
+    The state remembers it, whatever becomes of the host: no change of any input is one.
+    """
+    ignored = ["connection", "create", "stdin", "triggers"]
+    return _command(name, settings, host, task, after, known, ignored)
+
+
+def _command(
+    name: str,
+    settings: Settings,
+    host: Host,
+    task: Task,
+    after: After,
+    known: Mapping[str, pulumi.Input[str]],
+    ignored: Sequence[str] = (),
+) -> pulumi.Resource:
     def bundle(found: dict[str, str]) -> str:
         return json.dumps({**found, **task.secrets})
 
     everything = pulumi.Output.all(machine=host.machine, **known)
     stdin: pulumi.Output[str] = pulumi.Output.secret(everything.apply(bundle))
     return remote.Command(
-        f"{host.name}-{name}",
+        name,
         connection=_connection(settings, host),
         create=task.text(),
         stdin=stdin,
         triggers=[host.machine],
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
-        opts=_options(after),
+        opts=pulumi.ResourceOptions.merge(
+            _options(after), pulumi.ResourceOptions(ignore_changes=list(ignored) or None)
+        ),
     )
 
 

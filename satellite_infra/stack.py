@@ -20,7 +20,7 @@ from satellite_infra.image import image
 from satellite_infra.instances import instances
 from satellite_infra.keys import fingerprint
 from satellite_infra.network import network
-from satellite_infra.release import manifest, release
+from satellite_infra.release import manifest, release, release_phase
 from satellite_infra.revision import revision as resolved
 from satellite_infra.settings import Settings
 from satellite_infra.ssh_agent import check_ssh_agent
@@ -32,9 +32,10 @@ Resources = list[pulumi.Resource]
 
 @dataclass(frozen=True)
 class Plan:
-    """What one host will be sent, and a digest of it."""
+    """What one host will be sent, the release phase where it leads, and a digest of the rest."""
 
     prepare: ssh.Task
+    phase: ssh.Task
     run: ssh.Task
     digest: str
 
@@ -51,7 +52,7 @@ def satellite(settings: Settings) -> dict[str, Any]:
         hosts = existing_hosts(settings)
         if settings.instance_names():
             hosts = [*instances(settings, network(settings), ami), *hosts]
-        roll_out(settings, hosts, plan, agent)
+        roll_out(settings, hosts, plan, agent, revision)
     return outputs(settings, hosts, revision)
 
 
@@ -70,18 +71,24 @@ def plans(settings: Settings, revision: str, agent: AgentBundle) -> dict[str, Pl
     key = Digests.of(settings.host_key_seed).one("private_key", settings.private_key)
     found: dict[str, Plan] = {}
     for name in (*settings.instance_names(), *settings.existing()):
-        tasks = bootstrap(settings, name, agent), release(settings, name, revision)
+        prepare, run = bootstrap(settings, name, agent), release(settings, name, revision)
         # the login key too: a host that is sent nothing new but opened by a new key is reached
-        found[name] = Plan(*tasks, ssh.digest(agent.digest, key, *(t.text() for t in tasks)))
+        digest = ssh.digest(agent.digest, key, prepare.text(), run.text())
+        found[name] = Plan(prepare, release_phase(settings, name, revision), run, digest)
     return found
 
 
 def roll_out(
-    settings: Settings, hosts: Sequence[Host], plan: dict[str, Plan], agent: AgentBundle
+    settings: Settings,
+    hosts: Sequence[Host],
+    plan: dict[str, Plan],
+    agent: AgentBundle,
+    revision: str,
 ) -> None:
     """Reach all hosts, then change them a batch after the other; a failure stops what comes after.
 
-    The order hangs on the commands themselves: an empty component would lose it.
+    The first live host leads: the release phase runs there, and no host is released to before. The
+    order hangs on the commands themselves: an empty component would lose it.
     """
     alive = [host for host in hosts if not host.lost]
     reached = {h.name: ssh.reach(settings, h, plan[h.name].digest) for h in alive}
@@ -90,7 +97,9 @@ def roll_out(
         ssh.drain(settings, host, [])
     # nothing is changed while a host is out of reach
     before = together("all-reached", list(reached.values()))
-    in_order = batches(alive, settings.max_unavailable, set(settings.roll))
+    alone = {*settings.roll, *(settings.live()[:1] if settings.canary else ())}
+    in_order = batches(alive, settings.at_once(), alone)
+    phase: Resources = []
     for n, batch in enumerate(in_order, 1):
         released: Resources = []
         for host in batch:
@@ -101,11 +110,15 @@ def roll_out(
             # where machines roll, no old one drains before the new one of the batch before works
             turn = before if host.name in settings.roll else []
             drained = ssh.drain(settings, host, [reached[host.name], *turn])
-            needs = [prepared, drained]
             # after an update that failed or was killed the engine knows only what was there before,
             # and would visit nobody on the way back; but who was reached for more is visited again
-            visit = reached[host.name].id
-            run = ssh.run(settings, host, "release", tasks.run, needs, visit=visit)
+            known = {"visit": reached[host.name].id, "deployer": reached[host.name].stdout}
+            if settings.release_phase and host is alive[0]:
+                # by its commit: another leader, or another machine behind this one, is no reason
+                name = f"release-phase-{revision[:12]}"
+                phase = [ssh.run_once(settings, host, name, tasks.phase, [prepared], **known)]
+            needs = [prepared, drained, *phase]
+            run = ssh.run(settings, host, "release", tasks.run, needs, **known)
             released.append(run)
             if host is alive[0]:
                 for gone in lost:

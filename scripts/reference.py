@@ -35,7 +35,7 @@ PARTS = {
     "egress": "N",
 }
 """What stands for the part of a path that the user chooses."""
-DEFAULTS = {"egress": "everything"}
+DEFAULTS = {"egress": "everything", "release_phase": "`off`"}
 """Defaults that are better said than shown."""
 INSTEAD = frozenset({"count", "ami", "ssh_agent"})
 """Settings that the example shows as comments: another one there does the same."""

@@ -12,9 +12,11 @@ from typing import Any, Callable
 
 from . import bootstrap, drain, frontend, jobs, release, workers
 from .layout import Layout, instance_of
+from .ledger import Ledger
 from .manifest import BootstrapManifest, ReleaseManifest
 from .system import System
 
+READERS = ("bootstrap", "release", "release-job", "release-phase", "release-phase-job")
 Verb = Callable[[argparse.Namespace], int]
 
 
@@ -22,9 +24,7 @@ def main(argv: list[str]) -> int:
     """Run one verb; 0 when what it says is true now, 1 with one clear message when not."""
     os.umask(0o022)  # a login's may be 077, and the app's user must get into what is made here
     # always first: a sender whose input is left unread fails at random and shows no message
-    text = (
-        sys.stdin.read() if argv[:1] and argv[0] in ("bootstrap", "release", "release-job") else ""
-    )
+    text = sys.stdin.read() if argv[:1] and argv[0] in READERS else ""
     arguments = _parser().parse_args(argv)
     arguments.text = text
     verb: Verb = arguments.verb
@@ -52,20 +52,23 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
 
 def _release(arguments: argparse.Namespace) -> int:
     manifest = ReleaseManifest.parse(frontend.split(arguments.text)[0])
-    status, told = frontend.submit(Layout(manifest.app), arguments.text, System())
+    status, told = frontend.submit(
+        Layout(manifest.app), arguments.text, System(), arguments.job, _say
+    )
     print(told, file=sys.stderr if status else sys.stdout)
     return status
 
 
-def _release_job(arguments: argparse.Namespace) -> int:
-    return frontend.job(Layout(arguments.app), arguments.text, arguments.result, System(), _say)
+def _work_on(arguments: argparse.Namespace) -> int:
+    layout = Layout(arguments.app)
+    return frontend.work(layout, arguments.text, arguments.result, System(), _say, arguments.job)
 
 
 def _recover(arguments: argparse.Namespace) -> int:
     layout = Layout(arguments.app)
     state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
     if arguments.result:
-        frontend.killed(layout, arguments.result, state)
+        frontend.killed(layout, arguments.result, state, arguments.revision)
     return 0
 
 
@@ -99,6 +102,13 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _history(arguments: argparse.Namespace) -> int:
+    layout = Layout(arguments.app)
+    lines = Ledger(layout).history()
+    print(json.dumps(lines, indent=1) if arguments.json else frontend.history(layout))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="agent", description="Satellite's agent on a host.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -112,17 +122,26 @@ def _parser() -> argparse.ArgumentParser:
         return found
 
     add("bootstrap", _bootstrap, "Prepare this machine; manifest and secrets come on stdin.")
-    add("release", _release, "Run a release; manifest and secrets come on stdin.")
+    for job in (frontend.RELEASE, frontend.PHASE):
+        name, verb = job.name.replace(" ", "-"), job.verb
+        add(name, _release, f"Run a {job.name}; manifest and secrets come on stdin.").set_defaults(
+            job=job
+        )
+        add(
+            verb, _work_on, f"The {job.name} itself, as a unit of systemd.", "app", "result"
+        ).set_defaults(job=job)
     add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
     about = "Give back the jobs of another machine, which is dead."
     add("give-back", _give_back, about, "app", "host", "machine")
     add("status", _status, "Say what this host runs, as JSON.", "app")
-    add("release-job", _release_job, "The release itself, as a unit of systemd.", "app", "result")
+    past = add("history", _history, "Say who released what when, and how it ended.", "app")
+    past.add_argument("--json", action="store_true", help="as data")
     recover = add("recover", _recover, "Finish or undo an interrupted release.", "app")
     recover.add_argument("--no-wait", action="store_true", help="leave the waiting to systemd")
     recover.add_argument(
         "--result", type=Path, help="where the release should have left its result"
     )
+    recover.add_argument("--revision", default="", help="the commit of that release")
     add("work", _work, "Become a worker.", "app", "type", "number")
     add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
     add("reap", _reap, "Give back the jobs of dead workers.", "app")

@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from . import storage
 from .layout import AGENT, Layout
 from .ledger import Ledger
 from .manifest import ReleaseManifest
+from .mirror import FETCH_LIMIT
+from .phase import PHASE_LIMIT
 from .redact import Redactor
 from .release import Release, ReleaseError, Request
-from .source import BUILD_LIMIT, FETCH_LIMIT
+from .source import BUILD_LIMIT
 from .system import Say, System
 
 BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
@@ -43,8 +46,30 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
     return manifest + end, found
 
 
-def submit(layout: Layout, text: str, system: System) -> tuple[int, str]:
-    """Run the release of that request as a unit of its own; the exit status and what to tell."""
+@dataclass(frozen=True)
+class Job:
+    """What can be asked for: the agent's verb for it, and what to call it and its failure."""
+
+    verb: str
+    name: str
+    aside: str
+
+    def run(self, release: Release, request: Request) -> str:
+        """Do it; what was done."""
+        return release.run_phase(request) if self is PHASE else release.run(request)
+
+
+RELEASE = Job("release-job", "release", "Hosts after it were not touched.")
+PHASE = Job("release-phase-job", "release phase", "No worker was restarted on any host.")
+
+
+def submit(
+    layout: Layout, text: str, system: System, job: Job = RELEASE, tell: Say = print
+) -> tuple[int, str]:
+    """Run that request as a unit of its own; the exit status and what to tell at the end.
+
+    `tell` hears at once for whom it waits.
+    """
     manifest = ReleaseManifest.parse(split(text)[0])
     number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
     storage.directory(layout.run, 0o700)
@@ -54,21 +79,25 @@ def submit(layout: Layout, text: str, system: System) -> tuple[int, str]:
     storage.write(log, "")
     try:
         with _passed(text) as request:
-            said = _run_unit(layout, manifest, request, result, log, system)
+            argv = _systemd_run(layout, manifest, job, request, result, log)
+            said = _run_unit(layout, argv, result, system, tell)
         none = {"ok": False, "phase": "start", "reason": said or "it left no result"}
         outcome = storage.read_json(result, {**none, "state": f"see `{layout.recover_unit}`"})
     finally:
         storage.remove(result)
-    return _told(manifest, outcome, log)
+    return _told(manifest, job, outcome, log)
 
 
-def job(layout: Layout, text: str, result: Path, system: System, say: Say) -> int:
-    """The unit's own program: do the release, and write down how it ended."""
+def work(
+    layout: Layout, text: str, result: Path, system: System, say: Say, job: Job = RELEASE
+) -> int:
+    """The unit's own program: do the job, and write down how it ended."""
     head, bundle = split(text)
-    request = Request(ReleaseManifest.parse(head), dict(bundle["config"]))
+    deployer = bundle.get("deployer") or ""
+    request = Request(ReleaseManifest.parse(head), dict(bundle["config"]), deployer)
     redact = Redactor(request.config)
     try:
-        done = Release(layout, system, lambda line: say(redact(line))).run(request)
+        done = job.run(Release(layout, system, lambda line: say(redact(line))), request)
     except ReleaseError as failure:
         reason = redact(failure.reason)
         storage.write_json(
@@ -79,12 +108,13 @@ def job(layout: Layout, text: str, result: Path, system: System, say: Say) -> in
     return 0
 
 
-def killed(layout: Layout, result: Path, state: str) -> None:
+def killed(layout: Layout, result: Path, state: str, revision: str) -> None:
     """After a recovery: where the release left no result, its program was killed; note that."""
     if result.exists():
         return
     phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
     reason = "the release's program was killed"
+    Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)
     storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})
 
 
@@ -98,16 +128,9 @@ def _passed(text: str) -> Iterator[str]:
         yield f"/proc/{os.getpid()}/fd/{handle}"
 
 
-def _run_unit(
-    layout: Layout,
-    manifest: ReleaseManifest,
-    request: str,
-    result: Path,
-    log: Path,
-    system: System,
-) -> str:
-    argv = _systemd_run(layout, manifest, request, result, log)
+def _run_unit(layout: Layout, argv: list[str], result: Path, system: System, tell: Say) -> str:
     end = system.now() + BUSY_LIMIT
+    before = ""
     while True:
         _, said = system.output(argv)
         # the unit's own failure has a result; no result and this text: another release is under way
@@ -117,19 +140,23 @@ def _run_unit(
         unit = system.units([layout.release_unit])[layout.release_unit]
         if unit.active == "failed":  # something pins an ended one: let its name go
             system.systemctl("reset-failed", layout.release_unit)
+        holder = storage.holder(layout.lock)
+        if holder != before:
+            tell(f"waiting for {holder}")
+            before = holder
         if system.now() > end:
-            raise TimeoutError(
-                f"another release has been running for {BUSY_LIMIT} s: {layout.release_unit}"
-            )
+            raise TimeoutError(f"waited {BUSY_LIMIT} s for {holder} ({layout.release_unit})")
         system.sleep(1)
 
 
 def _systemd_run(
-    layout: Layout, manifest: ReleaseManifest, request: str, result: Path, log: Path
+    layout: Layout, manifest: ReleaseManifest, job: Job, request: str, result: Path, log: Path
 ) -> list[str]:
     longest = max([p.grace for p in manifest.processes] + [0])
-    limit = FETCH_LIMIT + BUILD_LIMIT + 2 * longest + manifest.gate_seconds + 600
-    recover = f"-{AGENT} recover --app {layout.app} --result {result}"
+    limit = FETCH_LIMIT + BUILD_LIMIT + PHASE_LIMIT + 2 * longest + manifest.watch_seconds() + 600
+    recover = (
+        f"-{AGENT} recover --app {layout.app} --result {result} --revision {manifest.revision}"
+    )
     # should that be killed too; OnFailure= would pin the failed unit, and so its name
     again = f"-/usr/bin/systemctl start --no-block {layout.recover_unit}"
     properties = [
@@ -143,27 +170,51 @@ def _systemd_run(
     ]
     return [
         *("systemd-run", f"--unit={layout.release_unit}", "--collect", "--wait", "--quiet"),
-        *("--service-type=exec", f"--description=Release {manifest.revision[:12]} of {layout.app}"),
+        *(
+            "--service-type=exec",
+            f"--description={layout.app}: {job.name} of {manifest.revision[:12]}",
+        ),
         *(f"--property={key}={value}" for key, value in properties),
-        *(AGENT, "release-job", "--app", layout.app, "--result", str(result)),
+        *(AGENT, job.verb, "--app", layout.app, "--result", str(result)),
     ]
 
 
-def _told(manifest: ReleaseManifest, outcome: dict[str, Any], log: Path) -> tuple[int, str]:
+def _told(
+    manifest: ReleaseManifest, job: Job, outcome: dict[str, Any], log: Path
+) -> tuple[int, str]:
     host = manifest.host
     if outcome["ok"]:
         return 0, f"{host}: {outcome['done']}"
     tail = log.read_text("utf-8", "replace").splitlines()[-TAIL:] if log.is_file() else []
     lines = [
-        f"{host}: release of {manifest.revision[:12]} FAILED in phase `{outcome['phase']}`: "
+        f"{host}: {job.name} of {manifest.revision[:12]} FAILED in phase `{outcome['phase']}`: "
         f"{outcome['reason']}",
-        f"{host} {outcome['state']}. Hosts after it were not touched.",
+        f"{host} {outcome['state']}. {job.aside}",
         f"The log is {log} on {host}; its end:",
         *(f"  | {line}" for line in tail),
         "Next: mend the cause and run `pulumi up` again, or set satellite:revision to a good "
         "commit; nothing has to be cleaned by hand.",
     ]
     return 1, "\n".join(lines)
+
+
+def history(layout: Layout) -> str:
+    """What happened to the app here, a line each, for people."""
+    rows = [
+        (
+            line["at"],
+            line["outcome"],
+            line.get("revision", "")[:12] or "-",
+            f"{line['seconds']} s" if "seconds" in line else "-",
+            line.get("by", "-"),
+            f"{line['phase']}: {line['reason']}" if "reason" in line else "",
+        )
+        for line in Ledger(layout).history()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
+    )
 
 
 def summary(layout: Layout) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""The health gate: a release is good when all its workers stayed up for a while."""
+"""The health gate: a release is good when its workers stay up and its health command agrees."""
 
 from __future__ import annotations
 
 from . import workers
 from .converge import POLL, wanted_units
 from .layout import Layout
-from .ledger import Target
-from .system import Say, System, UnitState
+from .ledger import Ledger, Target
+from .system import CommandError, Say, System, UnitState
 
 START_LIMIT = 30  # seconds for a worker to be started at all
 LINES = 12  # of its journal that say why a worker did not stay
@@ -20,22 +20,44 @@ class UnhealthyError(Exception):
         self.unit = unit
 
 
-def watch(layout: Layout, target: Target, system: System, say: Say) -> None:
-    """Wait until every worker runs, then see each keep its process for the gate's seconds.
+def watch(layout: Layout, target: Target, system: System, say: Say, soak: int = 0) -> None:
+    """Wait until every worker runs, then see each keep its process for the gate's seconds and soak.
 
-    What a worker that did not stay said at last goes to the log.
+    The health command comes last, and they must have kept it then, too. What a worker that did not
+    stay said at last goes to the log.
     """
     names = wanted_units(layout)
     try:
         first = _started(layout, target, names, system)
-        end = system.now() + target.manifest.gate_seconds
+        end = system.now() + target.manifest.gate_seconds + soak
         while system.now() < end:
             system.sleep(POLL)
+            _same(first, system.units(names))
+        if target.manifest.health:
+            _ask(layout, target, system, say)
             _same(first, system.units(names))
     except UnhealthyError as problem:
         for line in _last_words(problem.unit, system):
             say(f"{problem.unit} said: {line}")
         raise
+
+
+def _ask(layout: Layout, target: Target, system: System, say: Say) -> None:
+    """Run the health command in the release, as the app user; CommandError when it fails."""
+    manifest = target.manifest
+    say(f"$ {manifest.health}")
+    env = workers.environment(layout, target.release, Ledger(layout).config(target.release))
+    try:
+        system.run(
+            ["/bin/bash", "-c", manifest.health],
+            say,
+            user=layout.app,
+            cwd=layout.releases / target.release,
+            env=env,
+            timeout=manifest.health_seconds,
+        )
+    except CommandError as problem:
+        raise CommandError(f"the health command failed: {problem}") from problem
 
 
 def _started(

@@ -83,6 +83,16 @@ class Layout:
         return self.state / "journal.json"
 
     @property
+    def prepared(self) -> Path:
+        """The release that a release phase has built, until it is good or has failed."""
+        return self.state / "prepared.json"
+
+    @property
+    def phases(self) -> Path:
+        """The revisions whose release phase succeeded here, oldest first."""
+        return self.state / "phases.json"
+
+    @property
     def reserve(self) -> Path:
         """Disk space that the way back may use when all other is gone."""
         return self.state / "reserve"

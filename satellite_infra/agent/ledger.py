@@ -12,6 +12,9 @@ from . import storage
 from .layout import Layout
 from .manifest import ReleaseManifest
 
+HISTORY_KEPT = 1000  # lines
+PHASES_KEPT = 1000  # revisions whose release phase is remembered; one forgotten would run again
+
 
 @dataclass(frozen=True)
 class Target:
@@ -49,10 +52,33 @@ class Ledger:
         """From here on, `target` is what a recovery goes to."""
         kept = [other for other in self.good() if other.release != target.release]
         self.keep([*kept, target])
+        self.forget_prepared()
 
     def keep(self, targets: list[Target]) -> None:
         """Remember exactly these as good, oldest first."""
         storage.write_json(self.layout.good, [target.record() for target in targets])
+
+    def prepared(self) -> Target | None:
+        """The release that is built and has never been switched to."""
+        record = storage.read_json(self.layout.prepared)
+        return Target.of(record) if record else None
+
+    def prepare(self, target: Target) -> None:
+        """Keep `target` on disk for the release that follows."""
+        storage.write_json(self.layout.prepared, target.record())
+
+    def forget_prepared(self) -> None:
+        """It is good, or has failed and must not be chosen."""
+        storage.remove(self.layout.prepared)
+
+    def phase_succeeded(self, revision: str) -> bool:
+        """Whether the release phase of that commit has succeeded on this host."""
+        return revision in storage.read_json(self.layout.phases, [])
+
+    def mark_phase(self, revision: str) -> None:
+        """From here on, the release phase of that commit is not run again."""
+        done = [*storage.read_json(self.layout.phases, []), revision]
+        storage.write_json(self.layout.phases, done[-PHASES_KEPT:])
 
     def current(self) -> str | None:
         """The release that `current` points to."""
@@ -91,6 +117,13 @@ class Ledger:
     def record(self, outcome: str, **details: Any) -> None:
         """Add a line to the history, if the disk has room; `details` hold no secret."""
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        line = {"at": at, "outcome": outcome, **details}
+        lines = [*self.history(), {"at": at, "outcome": outcome, **details}][-HISTORY_KEPT:]
         with contextlib.suppress(OSError):
-            storage.append(self.layout.history, json.dumps(line, sort_keys=True))
+            text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
+            storage.write(self.layout.history, text)
+
+    def history(self) -> list[dict[str, Any]]:
+        """What happened to this host's app, oldest first."""
+        path = self.layout.history
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        return [json.loads(line) for line in lines if line]

@@ -119,6 +119,9 @@ class ReleaseManifest:
     generation: int = 0  # raised to force a visit
     keep_releases: int = 5
     gate_seconds: int = 10
+    soak_seconds: int = 0  # beyond the gate's, on the canary, for a release that is new to it
+    health: str = ""  # a shell command that must succeed at the gate's end; empty: none
+    health_seconds: int = 30  # the longest that it may take
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -135,6 +138,8 @@ class ReleaseManifest:
                 *[line for process in self.processes for line in process.pairs()],
                 ("keep_releases", self.keep_releases),
                 ("gate_seconds", self.gate_seconds),
+                *([("soak_seconds", self.soak_seconds)] if self.soak_seconds else []),
+                *self._health(),
                 *[(f"config.{name}", digest) for name, digest in sorted(self.config.items())],
             ]
         )
@@ -155,7 +160,19 @@ class ReleaseManifest:
             generation=int(pairs["generation"]),
             keep_releases=int(pairs["keep_releases"]),
             gate_seconds=int(pairs["gate_seconds"]),
+            soak_seconds=int(pairs.get("soak_seconds", 0)),
+            health=pairs.get("health", ""),
+            health_seconds=int(pairs.get("health_seconds", 30)),
         )
+
+    def _health(self) -> list[tuple[str, flat.Value]]:
+        if not self.health:
+            return []
+        return [("health", self.health), ("health_seconds", self.health_seconds)]
+
+    def watch_seconds(self) -> int:
+        """The longest that new workers are watched."""
+        return self.gate_seconds + self.soak_seconds + self.health_seconds
 
     def release_id(self) -> str:
         """What makes two releases the same code, build and config vars, in any formation."""

@@ -27,8 +27,10 @@ def prune(layout: Layout, ledger: Ledger, keep: int, say: Say) -> None:
 
 
 def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:
-    """Remove every release that is neither good nor in use: failed or interrupted ones."""
-    kept = {target.release for target in ledger.good()} | in_use(layout, ledger)
+    """Remove every release that is neither good, built nor in use: failed or interrupted ones."""
+    prepared = ledger.prepared()
+    kept = {target.release for target in [*ledger.good(), *([prepared] if prepared else [])]}
+    kept |= in_use(layout, ledger)
     present = _names(layout.releases) | _names(layout.state / "releases")
     for name in sorted(present - kept):
         say(f"removing {name}")

@@ -2,24 +2,32 @@
 
     fetch - check out - link - build - [switch - gate] - finish
 
+A release phase goes as far as the build, runs the Procfile's `release`, and leaves what it has
+built to the release that follows.
+
 Everything before the bracket touches nothing that runs. The journal is written before the bracket
 and removed after it; who finds one goes to the last good release (`recover`).
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
 from dataclasses import dataclass
 from typing import Callable
 
-from . import gate, prune, source, storage, workers
+from . import gate, phase, prune, source, storage, workers
 from .converge import converge, retire
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
+from .redact import Redactor
 from .system import Say, System
 
 Checkpoint = Callable[[str], None]
+Work = Callable[["Request"], "tuple[str, str]"]  # the release at work (or none), and what was done
 RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
 
 
@@ -29,6 +37,7 @@ class Request:
 
     manifest: ReleaseManifest
     config: dict[str, str]
+    deployer: str = ""  # who asked first: USER@MACHINE, or a name and the CI's
 
     def check(self) -> None:
         """ValueError where the two do not belong together."""
@@ -38,6 +47,11 @@ class Request:
             raise ValueError(
                 f"config: the manifest and the bundle should name the same vars, not {names}"
             )
+
+    def summary(self) -> str:
+        """What others are told while they wait."""
+        by = f" by {self.deployer}" if self.deployer else ""
+        return f"release of {self.manifest.revision[:12]}{by}"
 
 
 class ReleaseError(Exception):
@@ -54,10 +68,17 @@ class Release:
     def __init__(
         self, layout: Layout, system: System, say: Say, checkpoint: Checkpoint | None = None
     ):
-        self.layout, self.system, self.say = layout, system, say
+        self.layout, self.system, self._say = layout, system, say
         self.ledger = Ledger(layout)
         self._checkpoint = checkpoint or (lambda _phase: None)
         self._phase = "check"
+        self._no_room = False  # somebody complained of the disk
+        self._made: str | None = None  # the release at work, which goes if it does not become good
+
+    def say(self, line: str) -> None:
+        """Hand on a line, and note what explains a failure."""
+        self._no_room = self._no_room or os.strerror(errno.ENOSPC) in line
+        self._say(line)
 
     def at(self, phase: str) -> None:
         """Enter a phase: written down for whoever asks after a kill."""
@@ -68,34 +89,69 @@ class Release:
 
     def run(self, request: Request) -> str:
         """Make the request true; what was done. ReleaseError once the host was put back."""
+        return self._guarded(request, self._release, "good")
+
+    def run_phase(self, request: Request) -> str:
+        """Run the release phase of the request's commit, unless it has succeeded here.
+
+        What was done. No worker is touched; ReleaseError when it failed.
+        """
+        return self._guarded(request, self._release_phase, "phase")
+
+    def _guarded(self, request: Request, work: Work, outcome: str) -> str:
         began = time.monotonic()
-        with storage.locked(self.layout.lock):
-            prepared: str | None = None
+        with storage.locked(self.layout.lock, request.summary(), self._wait):
             try:
                 self.at("check")
                 request.check()
                 finish(self.layout, self.system, self.say)
-                target = self._at_hand(request.manifest)
-                if target is None:
-                    prepared = _name(request.manifest.revision, self.layout)
-                    target = self._prepare(prepared, request)
-                done = self._switch(target)
+                release, done = work(request)
             except Exception as problem:
-                raise self._undone(request, prepared, problem, began) from problem
-            self._record("good", request, began, release=target.release)
-            return f"{target.release}: {done}"
+                raise self._undone(request, problem, began) from problem
+            if not release:
+                return done
+            self._record(outcome, request, began, release=release)
+            return f"{release}: {done}"
+
+    def _wait(self, holder: str) -> None:
+        self.say(f"waiting for {holder}")
+
+    def _release(self, request: Request) -> tuple[str, str]:
+        target = self._at_hand(request.manifest) or self._prepare(request)
+        return target.release, self._switch(target)
+
+    def _release_phase(self, request: Request) -> tuple[str, str]:
+        revision = request.manifest.revision
+        if self.ledger.phase_succeeded(revision):
+            return "", f"the release phase of {revision[:12]} succeeded before: nothing to do"
+        target = self._at_hand(request.manifest)
+        if target is None:
+            target = self._prepare(request)
+            self.at("keep")
+            self.ledger.prepare(target)
+        self.at("release phase")
+        done = phase.run(self.layout, target, request.config, self.system, self.say)
+        self.at("mark phase")
+        self.ledger.mark_phase(revision)
+        return target.release, done
 
     def _at_hand(self, manifest: ReleaseManifest) -> Target | None:
-        """A good release on disk of the same commit, build and config: then it is only a switch."""
-        for other in reversed(self.ledger.good()):
+        """A release on disk of the same commit, build and config: then it is only a switch.
+
+        A good one, or the one that the release phase has built; never one that failed.
+        """
+        prepared = self.ledger.prepared()
+        for other in [*reversed(self.ledger.good()), *([prepared] if prepared else [])]:
             same = other.manifest.release_id() == manifest.release_id()
             if same and (self.layout.releases / other.release).is_dir():
                 workers.commands(self.layout.releases / other.release, manifest)
+                self._made = other.release
                 return Target(other.release, manifest)
         return None
 
-    def _prepare(self, name: str, request: Request) -> Target:
+    def _prepare(self, request: Request) -> Target:
         layout, manifest, system, say = self.layout, request.manifest, self.system, self.say
+        self._made = name = _name(manifest.revision, layout)
         self.at("fetch")
         source.fetch(layout, manifest, system, say)
         self.at("check out")
@@ -111,13 +167,15 @@ class Release:
         return Target(name, manifest)
 
     def _switch(self, target: Target) -> str:
+        new = target.release != self.ledger.current()
         self.at("journal")
         storage.reserve(self.layout.reserve, RESERVE)
         self.ledger.open_journal(target)
         self.at("switch")
         converge(self.layout, target, self.system, self.say, beside=True)
         self.at("gate")
-        gate.watch(self.layout, target, self.system, self.say)
+        soak = target.manifest.soak_seconds if new else 0
+        gate.watch(self.layout, target, self.system, self.say, soak)
         self.at("mark good")
         self.ledger.mark_good(target)
         self.at("close")
@@ -131,27 +189,39 @@ class Release:
         count = len(target.manifest.slots())
         return f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
 
-    def _undone(
-        self, request: Request, prepared: str | None, problem: Exception, began: float
-    ) -> ReleaseError:
-        phase, reason = self._phase, str(problem) or type(problem).__name__
-        self.say(f"failed in phase `{phase}`: {reason}")
+    def _undone(self, request: Request, problem: Exception, began: float) -> ReleaseError:
+        # the history keeps it
+        where = self._phase
+        reason = Redactor(request.config)(str(problem) or type(problem).__name__)
+        if self._no_room or (isinstance(problem, OSError) and problem.errno == errno.ENOSPC):
+            reason += f"; {room(self.layout)}"
+        self.say(f"failed in phase `{where}`: {reason}")
         try:
             state = finish(self.layout, self.system, self.say)
         except Exception as second:  # noqa: BLE001 - the first failure must be told
             state = f"could not be put back: {second}; `{self.layout.recover_unit}` keeps trying"
             self.say(state)
-        if prepared and prepared not in (
-            self.ledger.current(),
-            *(t.release for t in self.ledger.good()),
-        ):
-            prune.discard(self.layout, prepared)
-        self._record("failed", request, began, phase=phase, reason=reason)
-        return ReleaseError(phase, reason, state)
+        kept = {self.ledger.current(), *(target.release for target in self.ledger.good())}
+        if self._made and self._made not in kept:
+            self.ledger.forget_prepared()
+            prune.discard(self.layout, self._made)
+        self._record("failed", request, began, phase=where, reason=reason)
+        return ReleaseError(where, reason, state)
 
     def _record(self, outcome: str, request: Request, began: float, **details: str) -> None:
+        details |= {"by": request.deployer} if request.deployer else {}
         seconds = round(time.monotonic() - began, 1)
         self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
+
+
+def room(layout: Layout) -> str:
+    """What to say of a full disk."""
+    path = min((layout.releases, layout.state), key=lambda path: shutil.disk_usage(path).free)
+    disk = shutil.disk_usage(path)
+    return (
+        f"the disk was full: {disk.free >> 20} MB of {disk.total >> 20} MB are free now at {path}; "
+        "make room there, or raise satellite:root_volume_gb"
+    )
 
 
 def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
@@ -166,6 +236,7 @@ def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
         storage.remove(layout.reserve)  # on a full disk the way back has room
         say(f"{unfinished.release} was left unfinished; going to {last.release if last else None}")
         converge(layout, last, system, say, wait)
+        ledger.forget_prepared()  # it may be what failed
         ledger.close_journal()
         ledger.record("recovered", release=last.release if last else None)
     if last is None:
@@ -175,7 +246,7 @@ def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
 
 def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
     """What the host does by itself after a kill and at boot."""
-    with storage.locked(layout.lock):
+    with storage.locked(layout.lock, "recovery"):
         state = finish(layout, system, say, wait)
         prune.discard_unknown(layout, Ledger(layout), say)
         return state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +10,10 @@ from pathlib import Path
 from . import workers
 from .layout import Layout
 from .manifest import ReleaseManifest
-from .system import CommandError, Say, System
+from .mirror import Mirror, Part
+from .system import Say, System
 
-FETCH_LIMIT, BUILD_LIMIT = 900, 3600  # seconds
+BUILD_LIMIT = 3600  # seconds for each command
 SHARED_LINKS = {"log": "log", "tmp/pids": "pids"}  # path in the release -> path in shared
 RUBY_BUILD = (
     'bundle config set --local path "$SATELLITE_SHARED/bundle"',
@@ -22,24 +23,8 @@ RUBY_BUILD = (
 
 
 def fetch(layout: Layout, manifest: ReleaseManifest, system: System, say: Say) -> None:
-    """Have the commit in the mirror; the git server is asked only when it is not there yet."""
-    if not (layout.repository / "HEAD").is_file():
-        layout.repository.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _git(layout, ["init", "--quiet", "--bare"], system, say)
-    if _has(layout, manifest.revision, system):
-        say("the commit is in the mirror already")
-        return
-    wanted = ["--no-tags", "--no-write-fetch-head", manifest.repository]
-    try:
-        _git(layout, ["fetch", "--depth=1", *wanted, manifest.revision], system, say)
-    except CommandError:
-        # a server may refuse to serve a commit by its hash: then it must be on a branch
-        _git(layout, ["fetch", *wanted, "+refs/heads/*:refs/heads/*"], system, say)
-    if not _has(layout, manifest.revision, system):
-        raise CommandError(f"{manifest.repository} has no commit {manifest.revision} on any branch")
-    # unreachable commits are pruned one day: hold on to this one
-    reference = f"refs/satellite/{manifest.revision}"
-    _git(layout, ["update-ref", reference, manifest.revision], system, say)
+    """Have the commit and all that belongs to it in the mirror."""
+    Mirror(layout, manifest, system, say).fetch()
 
 
 def check_out(
@@ -49,11 +34,15 @@ def check_out(
     directory = layout.releases / release
     directory.mkdir(mode=0o755)
     system.own(directory, layout.app)
-    with tempfile.NamedTemporaryFile(dir=layout.run, suffix=".tar") as archive:
-        argv = ["archive", "--format=tar", f"--output={archive.name}", manifest.revision]
-        _git(layout, argv, system, say)
-        tar = ["tar", "--extract", "--file=-", f"--directory={directory}"]
-        system.run(tar, say, user=layout.app, stdin=Path(archive.name))
+    # without a name: it goes with this process, and not on /run, which is memory
+    with tempfile.TemporaryFile(dir=layout.state) as archive:
+        path = Path(f"/proc/{os.getpid()}/fd/{archive.fileno()}")
+
+        def extract(part: Part) -> None:
+            tar = ["tar", "--extract", "--file=-", f"--directory={directory / part.path}"]
+            system.run(tar, say, user=layout.app, stdin=path)
+
+        Mirror(layout, manifest, system, say).archives(path, extract)
     # what lies in the release's directory is the app's: root follows no link that a commit may hold
     name = str(directory / "REVISION")
     system.run(["tee", name], _nothing, user=layout.app, stdin=manifest.revision + "\n")
@@ -96,32 +85,6 @@ def build_commands(directory: Path, wanted: Sequence[str]) -> list[str]:
     if wanted:
         return list(wanted)
     return list(RUBY_BUILD) if (directory / "Gemfile").is_file() else []
-
-
-def _git(layout: Layout, argv: Sequence[str], system: System, say: Say) -> None:
-    ssh = [
-        "ssh",
-        *("-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "StrictHostKeyChecking=yes"),
-        *("-o", f"UserKnownHostsFile={layout.known_hosts}"),
-    ]
-    if layout.deploy_key.is_file():
-        ssh += ["-o", "IdentitiesOnly=yes", "-i", str(layout.deploy_key)]
-    env = {
-        "HOME": str(layout.state),
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_SSH_COMMAND": " ".join(map(shlex.quote, ssh)),
-    }
-    # a pack is whole or absent; loose objects of a fetch cut short would pass for the commit
-    options = ["-c", "fetch.unpackLimit=1", "-c", "gc.autoDetach=false"]
-    command = ["git", f"--git-dir={layout.repository}", *options, *argv]
-    system.run(command, say, env=env, timeout=FETCH_LIMIT)
-
-
-def _has(layout: Layout, revision: str, system: System) -> bool:
-    git = ["git", f"--git-dir={layout.repository}"]
-    status, _ = system.output([*git, "cat-file", "-e", f"{revision}^{{commit}}"])
-    return status == 0
 
 
 def _nothing(line: str) -> None:

@@ -8,9 +8,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 
 def write(path: Path, content: str, mode: int = 0o600) -> bool:
@@ -33,15 +34,6 @@ def write(path: Path, content: str, mode: int = 0o600) -> bool:
         raise
     sync_directory(path.parent)
     return True
-
-
-def append(path: Path, line: str) -> None:
-    """Add one line, and make it stay."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8", opener=_private) as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def reserve(path: Path, size: int) -> None:
@@ -103,12 +95,37 @@ def directory(path: Path, mode: int, owner: tuple[int, int] | None = None) -> bo
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock; it ends with this process, however that ends."""
+def locked(
+    path: Path, why: str = "other work", waits: Callable[[str], None] = lambda _holder: None
+) -> Iterator[None]:
+    """Hold the lock; it ends with this process, however that ends.
+
+    `why` is what others are told while they wait, with the time; `waits` is told what the holder
+    said, when there is one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(path, "a", opener=_private) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    with open(path, "ab", opener=_private) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits(holder(path))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        os.ftruncate(file.fileno(), 0)
+        with contextlib.suppress(OSError):  # the lock is held all the same
+            os.write(file.fileno(), f"{why}, since {since}".encode())
+        try:
+            yield
+        finally:
+            os.ftruncate(file.fileno(), 0)
+
+
+def holder(path: Path) -> str:
+    """What the holder of a lock said of itself; only to be believed while it is held."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") or "other work"
+    except FileNotFoundError:
+        return "other work"
 
 
 def sync_directory(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 
 from satellite_infra.agent import frontend, storage
 from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
 from tests.agent.conftest import FakeSystem, Origin, request
 
 
 def text(wanted: Request) -> str:
-    bundle = {"machine": "m", "config": wanted.config, "deploy_key": ""}
+    bundle = {"machine": "m", "config": wanted.config, "deployer": "bob@ci"}
     return wanted.manifest.text() + json.dumps(bundle)
 
 
@@ -38,12 +40,14 @@ class Submitting(FakeSystem):
         with log.open("a") as file:
             if self.kill:
                 storage.write(self.layout.phase, "build")
-                frontend.killed(self.layout, result, "runs no release: it never had a good one")
+                state = "runs no release: it never had a good one"
+                frontend.killed(self.layout, result, state, "0" * 40)
                 return 1, ""
-            status = frontend.job(
-                self.layout, sent, result, self, lambda line: print(line, file=file)
+            job = {each.verb: each for each in (frontend.RELEASE, frontend.PHASE)}[argv[-5]]
+            status = frontend.work(
+                self.layout, sent, result, self, lambda line: print(line, file=file), job
             )
-        frontend.killed(self.layout, result, "must not be told")
+        frontend.killed(self.layout, result, "must not be told", "0" * 40)
         return status, ""
 
 
@@ -59,7 +63,10 @@ def leftovers(layout: Layout) -> list[str]:
 def test_a_good_release_is_one_line(layout: Layout, submitting: Submitting, origin: Origin) -> None:
     wanted = request(origin, origin.commit())
     submitting.busy = 2
-    status, told = frontend.submit(layout, text(wanted), submitting)
+    layout.lock.write_text("release of 0123 by ada@laptop, since then")
+    heard: list[str] = []
+    status, told = frontend.submit(layout, text(wanted), submitting, tell=heard.append)
+    assert heard == ["waiting for release of 0123 by ada@laptop, since then"]  # once
     current = layout.current.readlink().name
     short = wanted.manifest.revision[:12]
     assert (status, told) == (0, f"h: {current}: {short} is live, 2 workers")
@@ -91,6 +98,44 @@ def test_a_failure_names_host_phase_reason_log_and_next_step(
     assert leftovers(layout) == []
 
 
+def test_a_release_phase_that_fails_is_told_likewise(
+    layout: Layout, submitting: Submitting, origin: Origin
+) -> None:
+    layout.home.mkdir(parents=True)
+    procfile = 'worker: ./work\nrelease: echo "no $TOKEN"; exit 7\n'
+    wanted = request(origin, origin.commit(Procfile=procfile))
+    status, told = frontend.submit(layout, text(wanted), submitting, frontend.PHASE)
+    short = wanted.manifest.revision[:12]
+    reason = '`/bin/bash -c echo "no $TOKEN"; exit 7` ended with status 7'
+    assert status == 1
+    assert told.splitlines()[:2] == [
+        f"h: release phase of {short} FAILED in phase `release phase`: {reason}",
+        "h runs no release: it never had a good one. No worker was restarted on any host.",
+    ]
+    assert "  | no [TOKEN]" in told.splitlines()
+    assert "canary-value" not in told
+    assert leftovers(layout) == []
+
+
+def test_the_history_is_a_table_for_people(
+    layout: Layout, submitting: Submitting, origin: Origin
+) -> None:
+    assert frontend.history(layout) == ""
+    good, bad = origin.commit(), origin.commit(CRASH="yes")
+    for commit in (good, bad):
+        frontend.submit(layout, text(request(origin, commit)), submitting)
+    shown = frontend.history(layout).split("\n")
+    lines = [re.sub(r"\d\S+Z|[0-9.]+ s ", "*", line) for line in shown]
+    reason = "satellite-shop.worker@1.service: ended while its health was watched"
+    current = layout.current.readlink().name
+    assert [re.sub(" +", " ", line) for line in lines] == [
+        f"* good {good[:12]} * bob@ci",
+        "* recovered - - -",
+        f"* failed {bad[:12]} * bob@ci gate: {reason} (success, 1 restarts)",
+    ]
+    assert [line["release"] for line in Ledger(layout).history()[:2]] == [current, current]
+
+
 def test_what_a_worker_said_at_last_is_told_without_secrets(
     layout: Layout, submitting: Submitting, origin: Origin
 ) -> None:
@@ -111,6 +156,8 @@ def test_a_killed_release_is_told_by_its_recovery(
     assert told.splitlines()[0].endswith(
         "FAILED in phase `build`: the release's program was killed"
     )
+    (line,) = Ledger(layout).history()
+    assert (line["outcome"], line["phase"], line["revision"]) == ("killed", "build", "0" * 40)
     assert leftovers(layout) == []
 
 

@@ -88,6 +88,14 @@ def test_a_manifest_that_an_earlier_agent_left_on_disk_is_read() -> None:
     assert ReleaseManifest.parse("".join(kept)) == earlier
 
 
+def test_a_health_command_and_a_soak_are_lines_only_where_there_are_some() -> None:
+    checked = replace(RELEASE, soak_seconds=600, health="bin/check", health_seconds=5)
+    added = set(checked.text().splitlines()) - set(RELEASE.text().splitlines())
+    assert added == {"soak_seconds: 600", "health: bin/check", "health_seconds: 5"}
+    assert ReleaseManifest.parse(checked.text()) == checked
+    assert checked.release_id() == RELEASE.release_id()
+
+
 def test_bootstrap_text() -> None:
     assert BOOTSTRAP.text() == (
         "manifest: bootstrap 1\n"

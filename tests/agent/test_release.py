@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, storage
+from satellite_infra.agent import backoff, ledger, storage
 from satellite_infra.agent.converge import converge
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
@@ -179,9 +182,70 @@ def test_only_good_releases_are_kept_and_never_too_few(
     no_leftovers(layout)
 
 
+def test_the_history_says_who_what_when_and_why_and_has_an_end(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = request(origin, origin.commit()), request(origin, origin.commit(b="2"))
+    build = ("echo canary-value; exit 3",)
+    bad = replace(bad, manifest=replace(bad.manifest, build=build), deployer="ada@laptop")
+    deploy(layout, system, replace(good, deployer="bob (GitHub Actions)"))
+    with pytest.raises(ReleaseError):
+        deploy(layout, system, bad)
+    first, second = history(layout)
+    for line in (first, second):
+        assert time.strptime(line.pop("at"), "%Y-%m-%dT%H:%M:%SZ")
+        assert line.pop("seconds") >= 0
+    assert first == {
+        "outcome": "good",
+        "by": "bob (GitHub Actions)",
+        "release": Ledger(layout).current(),
+        "revision": good.manifest.revision,
+    }
+    assert second == {
+        "outcome": "failed",
+        "by": "ada@laptop",
+        "phase": "build",
+        "reason": "`/bin/bash -c echo [TOKEN]; exit 3` ended with status 3",
+        "revision": bad.manifest.revision,
+    }
+    monkeypatch.setattr(ledger, "HISTORY_KEPT", 3)
+    for _ in range(4):
+        deploy(layout, system, good)
+    assert [line["outcome"] for line in history(layout)] == ["good"] * 3
+
+
+@pytest.mark.parametrize("how", ["said", "raised"])
+def test_a_full_disk_is_named(
+    how: str,
+    layout: Layout,
+    system: FakeSystem,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = request(origin, origin.commit())
+    if how == "said":
+        build = ("echo tar: x: Cannot write: No space left on device; exit 2",)
+        wanted = request(origin, wanted.manifest.revision, build=build)
+    else:
+
+        def full(_path: Path, _size: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(storage, "reserve", full)
+    with pytest.raises(
+        ReleaseError,
+        match=r"; the disk was full: \d+ MB of \d+ MB are free now at /.*; make room there, or",
+    ):
+        deploy(layout, system, wanted)
+
+
 BROKEN: dict[str, tuple[str, dict[str, object], str]] = {
-    "no such commit": ("fetch", {"revision": "0" * 40}, "has no commit|not our ref|bad object"),
-    "repository down": ("fetch", {"repository": "/nowhere"}, "`git .*` ended with status 128"),
+    "no such commit": ("fetch", {"revision": "0" * 40}, "has no commit 0000"),
+    "repository down": (
+        "fetch",
+        {"repository": "/nowhere"},
+        "^fetch: /nowhere did not give [0-9a-f]{12}: fatal: ./nowhere. does not appear",
+    ),
     "not in the Procfile": (
         "check out",
         {"processes": (Process("wroker", 1),)},
@@ -234,6 +298,54 @@ def test_workers_that_do_not_stay_bring_the_old_release_back(
     no_leftovers(layout)
 
 
+def test_a_health_command_that_fails_brings_the_old_release_back(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit()))
+    good = Ledger(layout).current()
+    health = 'echo "$TOKEN $(cat ok) $PWD"; [ "$(cat ok)" = yes ]'
+    log: list[str] = []
+    with pytest.raises(ReleaseError, match=r"health command failed: .* status 1") as failure:
+        deploy(layout, system, request(origin, origin.commit(ok="no"), health=health), log)
+    assert failure.value.phase == "gate"
+    assert failure.value.state == f"runs its last good release, {good}"
+    assert set(system.running().values()) == {good}
+    no_leftovers(layout)
+    asked = system.clock
+    deploy(layout, system, request(origin, origin.commit(ok="yes"), health=health), log)
+    assert system.clock - asked >= 3  # it is asked when the gate's time is over
+    directory = layout.releases / str(Ledger(layout).current())
+    assert f"canary-value yes {directory}" in log
+    no_leftovers(layout)
+
+
+def test_a_health_command_that_hangs_has_failed(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit(), health="sleep 60", health_seconds=1)
+    with pytest.raises(ReleaseError, match="`/bin/bash` did not end within 1 s"):
+        deploy(layout, system, wanted)
+    assert system.running() == {}
+
+
+def test_a_worker_that_ends_while_the_health_command_runs_has_not_stayed(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    wanted = request(origin, origin.commit(), health="touch CRASH")
+    with pytest.raises(ReleaseError, match="ended while its health was watched"):
+        deploy(layout, system, wanted)
+
+
+def test_a_canary_soaks_what_is_new_to_it_and_nothing_else(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    revision = origin.commit()
+    for changes, seconds in (({}, 63), ({"quantity": 3}, 3), ({"generation": 1}, 3)):
+        before = system.clock
+        deploy(layout, system, request(origin, revision, soak_seconds=60, **changes))
+        assert system.clock - before == pytest.approx(seconds, abs=1)
+
+
 def test_first_release_that_does_not_stay_leaves_a_clean_host(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:
@@ -265,7 +377,7 @@ def test_manifest_and_bundle_must_name_the_same_vars(
 
 
 # every durable step of the agent and every order to systemd is a crash point
-STEPS = ("write", "point", "remove", "remove_tree", "append", "reserve")
+STEPS = ("write", "point", "remove", "remove_tree", "reserve")
 
 
 def count_down(

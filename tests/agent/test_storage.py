@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import threading
 from pathlib import Path
 
@@ -69,15 +71,35 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     order: list[str] = []
     entered = threading.Event()
 
-    def second() -> None:
+    told: list[str] = []
+
+    def tell(holder: str) -> None:
+        told.append(holder)
         entered.set()
-        with storage.locked(tmp_path / "lock"):
+
+    def second() -> None:
+        with storage.locked(tmp_path / "lock", "release of 2 by bob", tell):
             order.append("second")
 
-    with storage.locked(tmp_path / "lock"):
+    with storage.locked(tmp_path / "lock", "release of 1 by ada"):
         thread = threading.Thread(target=second)
         thread.start()
-        entered.wait()
+        assert entered.wait(10)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+    assert len(told) == 1
+    assert re.fullmatch(r"release of 1 by ada, since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told[0])
+    assert storage.holder(tmp_path / "lock") == "other work"
+
+
+def test_a_holder_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    child = os.fork()
+    if not child:
+        with storage.locked(path, "release of 1 by ada"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert storage.holder(path).startswith("release of 1 by ada")  # nobody could take it back
+    with storage.locked(path, "release of 2 by bob", pytest.fail):
+        assert storage.holder(path).startswith("release of 2 by bob, since ")

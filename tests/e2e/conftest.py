@@ -57,6 +57,13 @@ class AppRepository(Repository):
             path.chmod(0o755)
         return self._push(message)
 
+    def include(self, path: str, url: str, commit: str) -> None:
+        """Have a commit of another repository at that path, from the next push on."""
+        (self.folder / path).mkdir(parents=True)
+        text = f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n'
+        (self.folder / ".gitmodules").write_text(text, encoding="utf-8")
+        self._git("update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+
     def branch(self, name: str) -> None:
         """Push what is there as a branch of that name, too."""
         self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")

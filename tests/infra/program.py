@@ -52,6 +52,8 @@ class Ec2(mocks.Mocks):
             }
         if args.typ.startswith("aws:iam/"):
             computed = {"name": f"{args.name}-abcdef0"}
+        if args.typ == "command:local:Command":
+            computed = {"stdout": "ada@laptop"}
         if args.typ == "aws:ec2/keyPair:KeyPair":
             computed = {"keyName": f"{args.name}-abcdef0"}
         return f"id-of-{args.name}", {**args.inputs, **computed}

@@ -10,7 +10,7 @@ import pytest
 
 from satellite_infra.host_identity import host_identity
 
-from .conftest import LOGIN, SEED, stack_values
+from .conftest import LOGIN, REVISION, SEED, stack_values
 from .program import Ran, golden, run
 
 OTHER = host_identity("another seed with more than 32 characters", "x")
@@ -133,6 +133,11 @@ def test_every_setting_that_shapes_a_resource() -> None:
         keep_releases="3",
         gate_seconds="20",
         max_unavailable="2",
+        release_phase="on",
+        canary="true",
+        soak_seconds="300",
+        health="bin/check --now",
+        health_seconds="45",
         next_public_key=f"{OTHER.public} next",
         authorized_keys=[f"{host_identity(SEED, 'ada').public} ada"],
         protect="true",
@@ -206,6 +211,41 @@ def test_batches_wait_for_the_releases_before_them() -> None:
         assert after(ran, f"{own}-drain") == {f"{own}-reach"} | machine
         assert after(ran, f"{own}-reach") == {"openings"} | machine
     assert "command:local:Command::batch-3" not in ran.resources
+
+
+def test_a_canary_is_alone_and_soaks_alone() -> None:
+    lost = {"worker-1": {"lost": True}}
+    canary = {"canary": "true", "soak_seconds": "300", "max_unavailable": "50%"}
+    ran = run(changed(count="6", hosts=lost, **canary))
+    waits = {n: after(ran, f"worker-{n}-agent") & ORDER for n in range(2, 7)}
+    assert waits == {
+        2: {"all-reached"},
+        3: {"worker-2-release"},
+        4: {"worker-2-release"},
+        5: {"batch-2"},
+        6: {"batch-2"},
+    }
+    soaking = [
+        urn.split("::")[1]
+        for urn, resource in ran.resources.items()
+        if "soak_seconds: 300\n" in resource["inputs"].get("create", "")
+    ]
+    assert soaking == ["worker-2-release"]
+    assert "soak" not in ran.outputs["manifest"]
+
+
+def test_the_release_phase_is_before_every_release_and_after_the_leaders_bootstrap() -> None:
+    name = f"release-phase-{REVISION[:12]}"
+    gone = {"worker-1": {"lost": True}}
+    ran = run(changed(count="4", max_unavailable="2", release_phase="on", hosts=gone))
+    assert after(ran, name) == {"worker-2", "worker-2-reach", "worker-2-bootstrap"}
+    for n in (2, 3, 4):
+        assert name in after(ran, f"worker-{n}-release")
+        assert name not in after(ran, f"worker-{n}-bootstrap")
+    # what it would be sent, and where, may change: it is never sent again
+    phase = ran.resources[f"command:remote:Command::{name}"]
+    inputs = phase["inputs"].keys() - {"addPreviousOutputInEnv", "logging"}
+    assert set(phase["ignore_changes"]) == inputs
 
 
 def test_no_rolled_machine_drains_before_the_batch_before_it_works() -> None:
@@ -298,3 +338,4 @@ def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
 
 
 PUBLIC = stack_values()["public_key"]
+ORDER = {"all-reached", "worker-2-release", *(f"batch-{n}" for n in range(1, 9))}

@@ -19,7 +19,7 @@ import pytest
 
 from satellite_infra.host_identity import HostIdentity, host_identity
 from satellite_infra.keys import fingerprint
-from satellite_infra.reach import Target, UnreachedError, main, reach
+from satellite_infra.reach import Target, UnreachedError, deployer, main, reach
 
 from .conftest import SEED
 
@@ -179,8 +179,16 @@ def test_as_the_engine_runs_it_with_the_standard_library_alone(
             text=True,
             check=False,
         )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    # who deploys, for the hosts' history
+    assert re.fullmatch(rf"[^@\s]+@{re.escape(socket.gethostname())}\n", done.stdout)
     for name, value in {**variables, "SATELLITE_PORT": str(free_port())}.items():
         monkeypatch.setenv(name, value)
     assert main() == 1
     assert "SSH is open to: nobody" in capsys.readouterr().err
+
+
+def test_the_deployer_is_a_person_at_a_machine_or_who_started_the_ci_job() -> None:
+    assert re.fullmatch(rf"[^@]+@{re.escape(socket.gethostname())}", deployer({}))
+    assert deployer({"GITHUB_ACTOR": "ada", "USER": "runner"}) == "ada (GitHub Actions)"
+    assert deployer({"GITLAB_USER_LOGIN": "bob"}) == "bob (GitLab CI)"

@@ -51,7 +51,7 @@ def test_good_values_become_one_frozen_value() -> None:
         "ssh_cidrs": ("203.0.113.0/24",),
     }
     assert good.instance_names() == ("worker-1", "worker-2")
-    assert "canary" not in repr(good)
+    assert "app:canary@" not in repr(good)
     assert SEED not in repr(good)
 
 
@@ -59,6 +59,8 @@ def test_good_values_become_one_frozen_value() -> None:
     "changed",
     [
         {"count": "500", "max_unavailable": "20"},
+        {"count": "10", "max_unavailable": "25%", "canary": "true", "soak_seconds": "600"},
+        {"release_phase": "on", "health": "bin/check --queue mail", "health_seconds": "5"},
         {"count": None, "names": ["mailer-1", "reports"]},
         {"count": None, "ami": None, "hosts": {"rented": HOST}},
         {"hosts": {"worker-2": {"lost": True}, "rented": {**HOST, "machine": 3, "port": 2222}}},
@@ -81,6 +83,20 @@ def test_good_values_become_one_frozen_value() -> None:
 )
 def test_is_accepted(changed: dict[str, Any]) -> None:
     assert problems(**changed) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "hosts", "lost", "number"),
+    [("2", 9, 0, 2), ("25%", 3, 0, 1), ("25%", 9, 0, 2), ("25%", 9, 2, 1), ("100%", 7, 0, 7)],
+)
+def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
+    said: str, hosts: int, lost: int, number: int
+) -> None:
+    gone = {f"worker-{n + 1}": {"lost": True} for n in range(lost)}
+    values = {**stack_values(), "count": str(hosts), "max_unavailable": said, "hosts": gone}
+    settings, found = validated(values, SECRET)
+    assert found == []
+    assert settings.at_once() == number
 
 
 @pytest.mark.parametrize(
@@ -339,6 +355,25 @@ def test_is_accepted(changed: dict[str, Any]) -> None:
             },
             "roll: should hold at most max_unavailable hosts that have a private_ip, "
             'got "worker-1, worker-2"',
+        ),
+        (
+            {"max_unavailable": "half"},
+            "max_unavailable: should be a number from 1 to 1000, or a part from 1% to 100%, "
+            "got half",
+        ),
+        (
+            {"max_unavailable": "0%"},
+            "max_unavailable: should be a number from 1 to 1000, or a part from 1% to 100%, "
+            'got "0%"',
+        ),
+        (
+            {"max_unavailable": "0"},
+            "max_unavailable: should be a number from 1 to 1000, or a part from 1% to 100%, got 0",
+        ),
+        ({"release_phase": "maybe"}, "release_phase: should be on or off, got maybe"),
+        (
+            {"soak_seconds": "60"},
+            "soak_seconds: should be there only with satellite:canary, got 60",
         ),
         # keys and secrets: no value is ever shown
         (

@@ -1,0 +1,180 @@
+"""The host's own copy of the app's repository: exact commits, their submodules, their LFS files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from .layout import Layout
+from .manifest import ReleaseManifest
+from .system import CommandError, Say, System
+
+FETCH_LIMIT = 900  # seconds for each conversation with a git server
+SUBMODULES = r"^submodule\..*\.(path|url)$"
+LFS = ("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true")
+
+
+class FetchError(Exception):
+    """A git server did not give what was asked for; the text names it, and what it said."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One commit of one repository, and where in the release's directory it belongs."""
+
+    url: str
+    revision: str
+    path: str = ""
+
+
+class Mirror:
+    """One bare repository for the app and its submodules; each commit in it is held by a ref."""
+
+    def __init__(self, layout: Layout, manifest: ReleaseManifest, system: System, say: Say):
+        self.layout, self.system, self.say = layout, system, say
+        self.root = Part(manifest.repository, manifest.revision)
+
+    def fetch(self) -> None:
+        """Have the commit and all that belongs to it; a server is asked only for what is missing.
+
+        FetchError where a server does not give it.
+        """
+        if not (self.layout.repository / "HEAD").is_file():
+            self.layout.repository.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._git(["init", "--quiet", "--bare"], self.say)
+        self._each(self.root, self._have)
+
+    def archives(self, file: Path, use: Callable[[Part], None]) -> None:
+        """Write the files of each part as a tar archive to `file` and have it used, outer first."""
+
+        def archive(part: Part) -> None:
+            lfs = LFS if self._in_lfs(part) else ()
+            argv = ["archive", "--format=tar", f"--output={file}", part.revision]
+            self._git(argv, self.say, (*lfs, *_remote(part)))
+            use(part)
+
+        self._each(self.root, archive)
+
+    def _each(self, part: Part, act: Callable[[Part], None]) -> None:
+        act(part)
+        for inner in self._submodules(part):
+            self._each(inner, act)
+
+    def _have(self, part: Part) -> None:
+        if self._knows(f"{part.revision}^{{commit}}"):
+            self.say(f"{part.revision[:12]} is in the mirror already")
+        else:
+            self._ask(part)
+        if self._in_lfs(part):
+            self._have_lfs(part)
+
+    def _ask(self, part: Part) -> None:
+        wanted = ["--no-tags", "--no-write-fetch-head", "--", part.url]
+        try:
+            self._git(["fetch", "--depth=1", *wanted, part.revision], self.say)
+        except CommandError:
+            # a server may refuse to serve a commit by its hash: then it must be on a branch
+            branches = "+refs/heads/*:refs/heads/*"
+            self._asked(part, ["fetch", *wanted, branches])
+        if not self._knows(f"{part.revision}^{{commit}}"):
+            raise FetchError(f"{part.url} has no commit {part.revision} on any branch")
+        # unreachable commits are pruned one day: hold on to this one
+        self._git(["update-ref", f"refs/satellite/{part.revision}", part.revision], self.say)
+
+    def _asked(self, part: Part, argv: Sequence[str]) -> None:
+        said: list[str] = []
+
+        def say(line: str) -> None:
+            said.append(line.strip())
+            self.say(line)
+
+        try:
+            self._git(argv, say, _remote(part))
+        except CommandError as problem:
+            why = next((line for line in said if line), str(problem))
+            raise FetchError(f"{part.url} did not give {part.revision[:12]}: {why}") from problem
+
+    def _in_lfs(self, part: Part) -> bool:
+        attributes = ":(glob)**/.gitattributes"
+        argv = ["grep", "--quiet", "--fixed-strings", "filter=lfs", part.revision, "--", attributes]
+        return self._output(argv)[0] == 0
+
+    def _have_lfs(self, part: Part) -> None:
+        if self._output(["lfs", "version"])[0] != 0:
+            raise FetchError(
+                f"{part.url} keeps files in Git LFS, as .gitattributes says, and this host has no "
+                "git-lfs: add it to satellite:packages"
+            )
+        self._asked(part, ["lfs", "fetch", "origin", part.revision])
+
+    def _submodules(self, part: Part) -> Iterator[Part]:
+        """The submodules at the commits that this one records."""
+        if not self._knows(f"{part.revision}:.gitmodules"):
+            return
+        blob = f"--blob={part.revision}:.gitmodules"
+        _, text = self._output(["config", blob, "--null", "--get-regexp", SUBMODULES])
+        found: dict[str, dict[str, str]] = {}
+        for pair in text.split("\0")[:-1]:
+            key, _, value = pair.partition("\n")
+            name, _, what = key.rpartition(".")
+            found.setdefault(name, {})[what] = value
+        for each in found.values():
+            if each.keys() != {"path", "url"}:
+                continue
+            _, entry = self._output(["ls-tree", "-z", part.revision, "--", each["path"]])
+            # what is no commit there is no submodule; the path is the tree's, which cannot lead out
+            if link := re.fullmatch(r"160000 commit ([0-9a-f]{40})\t(.+)\0", entry, re.DOTALL):
+                path = f"{part.path}/{link[2]}".lstrip("/")
+                yield Part(resolved(part.url, each["url"]), link[1], path)
+
+    def _knows(self, name: str) -> bool:
+        return self._output(["cat-file", "-e", name])[0] == 0
+
+    def _output(self, argv: Sequence[str]) -> tuple[int, str]:
+        return self.system.output(["git", f"--git-dir={self.layout.repository}", *argv])
+
+    def _git(self, argv: Sequence[str], say: Say, options: Sequence[str] = ()) -> None:
+        layout = self.layout
+        ssh = [
+            "ssh",
+            *("-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "StrictHostKeyChecking=yes"),
+            *("-o", f"UserKnownHostsFile={layout.known_hosts}"),
+        ]
+        if layout.deploy_key.is_file():
+            ssh += ["-o", "IdentitiesOnly=yes", "-i", str(layout.deploy_key)]
+        # a commit's .gitmodules may name any URL; only a test's repository is a directory
+        local = ":file" if self.root.url.startswith("/") else ""
+        env = {
+            "HOME": str(layout.state),
+            "GIT_ALLOW_PROTOCOL": f"ssh:https{local}",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_SSH_COMMAND": " ".join(map(shlex.quote, ssh)),
+        }
+        # a pack is whole or absent; loose objects of a fetch cut short would pass for the commit
+        safe = ["-c", "fetch.unpackLimit=1", "-c", "gc.autoDetach=false"]
+        command = ["git", f"--git-dir={layout.repository}", *safe, *options, *argv]
+        self.system.run(command, say, env=env, timeout=FETCH_LIMIT)
+
+
+def resolved(base: str, url: str) -> str:
+    """A submodule's URL; one that begins with a dot is relative to its parent's, as git has it."""
+    if not url.startswith(("./", "../")):
+        return url
+    base, between = base.rstrip("/"), "/"
+    while url.startswith(("./", "../")):
+        if url.startswith("../"):
+            head, slash, _ = base.rpartition("/")
+            if not slash:  # git@HOST:PATH
+                head, between, _ = base.rpartition(":")
+            base = head
+        url = url.partition("/")[2]
+    return f"{base}{between}{url}"
+
+
+def _remote(part: Part) -> tuple[str, str]:
+    return "-c", f"remote.origin.url={part.url}"

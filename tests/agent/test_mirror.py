@@ -1,0 +1,150 @@
+"""What a commit is made of: submodules at their recorded commits, files in Git LFS."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from satellite_infra.agent import source
+from satellite_infra.agent import system as system_module
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.mirror import FetchError, resolved
+from tests.agent.conftest import FakeSystem, Origin, request
+
+# keeps what it is asked for in the mirror, as git-lfs does; `version` says that it is there
+GIT_LFS = """#!/bin/sh
+case $1 in
+version) exec echo git-lfs/3.3.0 ;;
+fetch)
+    [ "$2" = origin ] && echo "$3" >"$GIT_DIR/lfs-of"
+    git config remote.origin.url >"$GIT_DIR/lfs-from"
+    ;;
+smudge) sed "s/^/from LFS: /" ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def checked_out(layout: Layout, system: FakeSystem, origin: Origin) -> Callable[[str], Path]:
+    """Fetches a commit and lays it out; the directory."""
+
+    def lay_out(commit: str) -> Path:
+        manifest = request(origin, commit).manifest
+        source.fetch(layout, manifest, system, print)
+        source.check_out(layout, commit[:7], manifest, system, print)
+        return layout.releases / commit[:7]
+
+    return lay_out
+
+
+def add_submodule(outer: Origin, inner: Origin, url: str, path: str) -> None:
+    outer.git(
+        *("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "--", url, path),
+    )
+    outer.git("-C", path, "checkout", "--quiet", inner.git("rev-parse", "HEAD"))
+
+
+def test_submodules_come_at_the_commits_that_are_recorded(
+    tmp_path: Path, origin: Origin, checked_out: Callable[[str], Path], layout: Layout
+) -> None:
+    leaf, branch = Origin(tmp_path / "leaf"), Origin(tmp_path / "branch")
+    leaf.commit(leaf="old")
+    add_submodule(branch, leaf, "../leaf", "deep/leaf")
+    recorded = branch.commit(branch="old")
+    add_submodule(origin, branch, str(branch.path), "vendor/the branch")
+    first = origin.commit(a="1")
+    leaf.commit(leaf="new")
+    branch.commit(branch="new")
+    directory = checked_out(first)
+    inside = directory / "vendor" / "the branch"
+    assert (inside / "branch").read_text() == "old"
+    assert (inside / "deep" / "leaf" / "leaf").read_text() == "old"
+    # it is held in the mirror: another commit asks nobody for it
+    refs = ["git", f"--git-dir={layout.repository}", "for-each-ref", "--format=%(refname)"]
+    held = subprocess.run(refs, capture_output=True, text=True, check=True).stdout.split()
+    assert f"refs/satellite/{recorded}" in held
+    branch.path.rename(tmp_path / "away")
+    assert (checked_out(origin.commit(a="2")) / "vendor/the branch/branch").read_text() == "old"
+
+
+def test_a_submodule_that_is_not_to_be_had_is_named(
+    tmp_path: Path, origin: Origin, checked_out: Callable[[str], Path]
+) -> None:
+    inner = Origin(tmp_path / "inner")
+    commit = inner.commit()
+    add_submodule(origin, inner, "../inner", "vendor/inner")
+    revision = origin.commit()
+    inner.path.rename(tmp_path / "away")
+    with pytest.raises(
+        FetchError, match=f"^{inner.path} did not give {commit[:12]}: fatal: '{inner.path}' does"
+    ):
+        checked_out(revision)
+
+
+def test_a_commit_chooses_no_way_but_ssh_and_https(
+    tmp_path: Path, origin: Origin, checked_out: Callable[[str], Path]
+) -> None:
+    inner = Origin(tmp_path / "inner")
+    inner.commit()
+    add_submodule(origin, inner, "../inner", "inner")
+    marker = tmp_path / "ran"
+    origin.git("config", "-f", ".gitmodules", "submodule.inner.url", f"ext::touch {marker}")
+    with pytest.raises(FetchError, match="transport 'ext' not allowed"):
+        checked_out(origin.commit())
+    assert not marker.exists()
+
+
+def test_lfs_without_git_lfs_says_what_to_add(
+    origin: Origin, checked_out: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (origin.path / "sub").mkdir()
+    (origin.path / "sub" / ".gitattributes").write_text("*.bin filter=lfs -text\n")
+    # git finds `git lfs` by PATH: one that has all but that
+    monkeypatch.setattr(system_module, "PATH", _path_without_git_lfs(origin.path.parent / "bin"))
+    with pytest.raises(FetchError, match="has no git-lfs: add it to satellite:packages"):
+        checked_out(origin.commit())
+
+
+def test_lfs_files_are_fetched_and_laid_out(
+    origin: Origin,
+    layout: Layout,
+    checked_out: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    programs = origin.path.parent / "bin"
+    path = _path_without_git_lfs(programs)
+    (programs / "git-lfs").write_text(GIT_LFS)
+    (programs / "git-lfs").chmod(0o755)
+    monkeypatch.setattr(system_module, "PATH", path)
+    revision = origin.commit(__gitattributes="*.bin filter=lfs -text\n", a__bin="pointer\n", b="b")
+    directory = checked_out(revision)
+    assert (directory / "a.bin").read_text() == "from LFS: pointer\n"
+    assert (directory / "b").read_text() == "b"
+    assert (layout.repository / "lfs-from").read_text().strip() == str(origin.path)
+    assert (layout.repository / "lfs-of").read_text().strip() == revision
+
+
+def _path_without_git_lfs(folder: Path) -> str:
+    folder.mkdir()
+    for name in ("git", "sh", "sed", "tar", "tee", "mkdir", "rm", "ln", "echo"):
+        (folder / name).symlink_to(Path("/usr/bin") / name)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "whole"),
+    [
+        ("git@git.lab:team/app.git", "../lib.git", "git@git.lab:team/lib.git"),
+        ("git@git.lab:app.git", "../lib.git", "git@git.lab:lib.git"),
+        ("ssh://git@git.lab/app.git/", "./../lib.git", "ssh://git@git.lab/lib.git"),
+        ("https://git.lab/a/b.git", "../../c/d.git", "https://git.lab/c/d.git"),
+        ("https://git.lab/a/b.git", "./c.git", "https://git.lab/a/b.git/c.git"),
+        ("https://git.lab/a/b.git", "git@other:c.git", "git@other:c.git"),
+    ],
+)
+def test_relative_urls_are_the_parents(base: str, url: str, whole: str) -> None:
+    assert resolved(base, url) == whole
