@@ -37,4 +37,5 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         generation=settings.generation,
         keep_releases=settings.keep_releases,
         gate_seconds=settings.gate_seconds,
+        ruby=settings.ruby.version if settings.ruby else "",
     )

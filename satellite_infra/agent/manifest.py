@@ -38,6 +38,50 @@ class Process:
 
 
 @dataclass(frozen=True)
+class AptSource:
+    """A package source, and the key that signs it."""
+
+    name: str
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    key: str  # armoured
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """The flat lines of this source."""
+        prefix = f"apt_sources.{self.name}."
+        return [
+            (prefix + "uri", self.uri),
+            (prefix + "suite", self.suite),
+            *flat.numbered(prefix + "components", self.components),
+            (prefix + "key", self.key),
+        ]
+
+
+@dataclass(frozen=True)
+class Ruby:
+    """A Ruby that is built from its source archive."""
+
+    version: str  # names its directory
+    source: str  # the archive's URL
+    sha256: str  # of the archive
+    configure: tuple[str, ...] = ()  # options
+    rubygems: str = ""  # its version; empty: the archive's own
+    bundler: str = ""
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """The flat lines of this Ruby."""
+        return [
+            ("ruby.version", self.version),
+            ("ruby.source", self.source),
+            ("ruby.sha256", self.sha256),
+            *flat.numbered("ruby.configure", self.configure),
+            *([("ruby.rubygems", self.rubygems)] if self.rubygems else []),
+            *([("ruby.bundler", self.bundler)] if self.bundler else []),
+        ]
+
+
+@dataclass(frozen=True)
 class BootstrapManifest:
     """What a host shall be, before any release."""
 
@@ -46,11 +90,15 @@ class BootstrapManifest:
     environment: str
     agent: str  # the digest of the agent that shall be installed
     user: str  # who logs in to this host
-    authorized_keys: tuple[str, ...]  # the lines that may log in as that user; the deployer's first
+    deployer_keys: tuple[str, ...]  # lines of authorized_keys that may log in as that user
+    authorized_keys: tuple[str, ...] = ()  # the team's: as that user, and as the app's
+    apt_sources: tuple[AptSource, ...] = ()
     packages: tuple[str, ...] = ()
     known_hosts: tuple[str, ...] = ()  # lines of the git server's pinned keys
     deploy_key: str = ""  # its keyed digest; empty: none
     app_metadata: str = "blocked"  # or allowed: does the app reach the instance's metadata?
+    unattended_upgrades: bool = True
+    ruby: Ruby | None = None  # None: the distribution's, if any
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -62,11 +110,15 @@ class BootstrapManifest:
                 ("environment", self.environment),
                 ("agent", self.agent),
                 ("user", self.user),
+                *flat.numbered("deployer_keys", self.deployer_keys),
                 *flat.numbered("authorized_keys", self.authorized_keys),
+                *[line for source in self.apt_sources for line in source.pairs()],
                 *flat.numbered("packages", self.packages),
                 *flat.numbered("known_hosts", self.known_hosts),
                 ("deploy_key", self.deploy_key or "none"),
                 ("app_metadata", self.app_metadata),
+                ("unattended_upgrades", "true" if self.unattended_upgrades else "false"),
+                *(self.ruby.pairs() if self.ruby else []),
             ]
         )
 
@@ -80,11 +132,15 @@ class BootstrapManifest:
             environment=pairs["environment"],
             agent=pairs["agent"],
             user=pairs["user"],
+            deployer_keys=tuple(flat.items(pairs, "deployer_keys")),
             authorized_keys=tuple(flat.items(pairs, "authorized_keys")),
+            apt_sources=_apt_sources(pairs),
             packages=tuple(flat.items(pairs, "packages")),
             known_hosts=tuple(flat.items(pairs, "known_hosts")),
             deploy_key="" if pairs["deploy_key"] == "none" else pairs["deploy_key"],
             app_metadata=pairs["app_metadata"],
+            unattended_upgrades=pairs["unattended_upgrades"] == "true",
+            ruby=_ruby(pairs),
         )
 
 
@@ -103,6 +159,7 @@ class ReleaseManifest:
     generation: int = 0  # raised to force a visit
     keep_releases: int = 5
     gate_seconds: int = 10
+    ruby: str = ""  # the version of a Ruby that bootstrap built; empty: the distribution's
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -115,6 +172,7 @@ class ReleaseManifest:
                 ("environment", self.environment),
                 ("repository", self.repository),
                 ("generation", self.generation),
+                *([("ruby", self.ruby)] if self.ruby else []),
                 *flat.numbered("build", self.build),
                 *[line for process in self.processes for line in process.pairs()],
                 ("keep_releases", self.keep_releases),
@@ -139,11 +197,13 @@ class ReleaseManifest:
             generation=int(pairs["generation"]),
             keep_releases=int(pairs["keep_releases"]),
             gate_seconds=int(pairs["gate_seconds"]),
+            ruby=pairs.get("ruby", ""),
         )
 
     def release_id(self) -> str:
         """What makes two releases the same code, build and config vars, in any formation."""
         parts = [self.repository, self.revision, self.environment, *self.build]
+        parts += [f"ruby: {self.ruby}"] if self.ruby else []
         parts += [f"{name}={digest}" for name, digest in sorted(self.config.items())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -177,6 +237,33 @@ def _processes(pairs: dict[str, str]) -> tuple[Process, ...]:
             memory_max=pairs.get(f"processes.{t}.memory_max", ""),
         )
         for t in dict.fromkeys(types)
+    )
+
+
+def _apt_sources(pairs: dict[str, str]) -> tuple[AptSource, ...]:
+    names = [k.split(".")[1] for k in pairs if k.startswith("apt_sources.")]
+    return tuple(
+        AptSource(
+            name=name,
+            uri=pairs[f"apt_sources.{name}.uri"],
+            suite=pairs[f"apt_sources.{name}.suite"],
+            components=tuple(flat.items(pairs, f"apt_sources.{name}.components")),
+            key=pairs[f"apt_sources.{name}.key"],
+        )
+        for name in dict.fromkeys(names)
+    )
+
+
+def _ruby(pairs: dict[str, str]) -> Ruby | None:
+    if "ruby.version" not in pairs:
+        return None
+    return Ruby(
+        version=pairs["ruby.version"],
+        source=pairs["ruby.source"],
+        sha256=pairs["ruby.sha256"],
+        configure=tuple(flat.items(pairs, "ruby.configure")),
+        rubygems=pairs.get("ruby.rubygems", ""),
+        bundler=pairs.get("ruby.bundler", ""),
     )
 
 

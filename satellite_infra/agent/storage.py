@@ -15,9 +15,9 @@ from typing import Any
 
 def write(path: Path, content: str, mode: int = 0o600) -> bool:
     """Make the file hold exactly this, at once; True when it did not before."""
-    data = content.encode("utf-8", "surrogateescape")
-    if path.is_file() and path.stat().st_mode & 0o7777 == mode and path.read_bytes() == data:
+    if same(path, content, mode):
         return False
+    data = content.encode("utf-8", "surrogateescape")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
     try:
@@ -35,6 +35,13 @@ def write(path: Path, content: str, mode: int = 0o600) -> bool:
     return True
 
 
+def same(path: Path, content: str, mode: int) -> bool:
+    """The file is there, with this content and mode."""
+    data = content.encode("utf-8", "surrogateescape")
+    there = path.is_file() and path.stat().st_mode & 0o7777 == mode
+    return there and path.read_bytes() == data
+
+
 def append(path: Path, line: str) -> None:
     """Add one line, and make it stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,11 +57,14 @@ def reserve(path: Path, size: int) -> None:
         os.posix_fallocate(file.fileno(), 0, size)
 
 
-def remove(path: Path) -> None:
-    """Remove the file if it is there, and make that stay."""
-    with contextlib.suppress(FileNotFoundError):
+def remove(path: Path) -> bool:
+    """Remove the file if it is there, and make that stay; True when it was there."""
+    try:
         path.unlink()
-        sync_directory(path.parent)
+    except FileNotFoundError:
+        return False
+    sync_directory(path.parent)
+    return True
 
 
 def remove_tree(path: Path) -> None:

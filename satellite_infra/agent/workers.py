@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import procfile, storage
+from . import procfile, ruby, storage
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import Process, ReleaseManifest
@@ -87,6 +87,7 @@ def environment(layout: Layout, release: str, config: Mapping[str, str]) -> dict
     """What every process of the app sees: a login's variables, then the config vars."""
     return {
         **user_environment(layout.app, layout.home),
+        "PATH": ruby.path(layout, release),
         "SATELLITE_RELEASE": release,
         **config,
     }
