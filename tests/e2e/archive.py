@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,16 +61,16 @@ def package_archive(folder: Path) -> str:
     size, digest = len(packages.encode()), _sha256(folder / "Packages")
     release = f"Origin: Lab\nDate: {_run('date', '-Ru').strip()}\nSHA256:\n"
     (folder / "Release").write_text(f"{release} {digest} {size} Packages\n")
-    home = folder / "gnupg"
-    home.mkdir(mode=0o700)
-    gpg = ("gpg", "--homedir", str(home), "--batch", "--quiet")
-    try:
-        generate = ("--passphrase", "", "--quick-generate-key", "lab@example.com", "ed25519")
-        _run(*gpg, *generate, "sign", "never")
-        _run(*gpg, "--output", str(folder / "InRelease"), "--clearsign", str(folder / "Release"))
-        return _run(*gpg, "--armor", "--export")
-    finally:
-        _run("gpgconf", "--homedir", str(home), "--kill", "all")
+    with tempfile.TemporaryDirectory() as home:
+        gpg = ("gpg", "--homedir", home, "--batch", "--quiet")
+        who = ("--quick-generate-key", "lab@example.com", "ed25519", "sign", "never")
+        try:
+            _run(*gpg, "--passphrase", "", *who)
+            files = (str(folder / "InRelease"), "--clearsign", str(folder / "Release"))
+            _run(*gpg, "--output", *files)
+            return _run(*gpg, "--armor", "--export")
+        finally:
+            _run("gpgconf", "--homedir", home, "--kill", "all")
 
 
 def ruby_archive(host: LabHost) -> Path:
