@@ -79,10 +79,13 @@ def ruby_archive(host: LabHost) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for found in sorted(folder.glob("ruby*.orig.tar.*")):
         return found
+    # of the distribution itself: a mirror may lack the sources of its security suite
     host.run(
         "sed 's/^Types: deb$/Types: deb-src/' /etc/apt/sources.list.d/lab.sources"
-        " >/etc/apt/sources.list.d/lab-src.sources && apt-get -qq update &&"
-        " mkdir /root/source && cd /root/source && apt-get -qq source --download-only ruby3.1"
+        " >/etc/apt/sources.list.d/lab-src.sources && apt-get -qq update && . /etc/os-release &&"
+        " package=$(apt-cache depends ruby | sed -n 's/.*Depends: \\(ruby[0-9.]*\\)$/\\1/p') &&"
+        " mkdir /root/source && cd /root/source &&"
+        ' apt-get -qq source --download-only "$package/$VERSION_CODENAME"'
     )
     name = host.run("cd /root/source && ls ruby*.orig.tar.*").stdout.strip()
     content = base64.b64decode(host.run(f"base64 /root/source/{name}").stdout)
