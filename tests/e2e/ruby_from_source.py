@@ -24,10 +24,15 @@ File.write('/tmp/ruby', [RUBY_VERSION, RbConfig.ruby, Gem.ruby].join("\\n"))
 sleep
 """,
 }
-# what a worker of plain Ruby needs, compiled without waiting for speed
-OPTIONS = ("--disable-install-doc", "--disable-jit-support", "optflags=-O0", "debugflags=-g0")
-# Debian took the bundled gems out of the archive: without a Ruby to fetch them, none is looked for
-OPTIONS += ("--with-baseruby=no",)
+OPTIONS = (
+    "--disable-install-doc",
+    "--disable-jit-support",
+    # Debian took the bundled gems out of the archive; with a Ruby at hand they would be fetched
+    "--with-baseruby=no",
+    # compiled without waiting for speed
+    "optflags=-O0",
+    "debugflags=-g0",
+)
 
 
 def test_workers_run_the_ruby_that_was_built_from_its_archive(tmp_path: Path) -> None:
