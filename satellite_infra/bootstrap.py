@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from satellite_infra.agent.manifest import BootstrapManifest
+from satellite_infra.agent.manifest import AptSource, BootstrapManifest, Ruby
 from satellite_infra.agent_bundle import AgentBundle
 from satellite_infra.digests import Digests
 from satellite_infra.settings import Settings
@@ -13,19 +13,26 @@ def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
     """The task that prepares a host; it runs the agent that was just copied, and installs it."""
     key = settings.deploy_key
     existing = settings.existing().get(host)
-    # the deployer's own keys are among them, so that no list of people can lock it out
-    logins = (settings.public_key, settings.next_public_key, *settings.authorized_keys)
+    # apart from the team's, so that no list of people can lock the deployer out
+    deployer = (settings.public_key, settings.next_public_key)
     manifest = BootstrapManifest(
         host=host,
         app=settings.app,
         environment=settings.environment,
         agent=agent.digest,
         user=(existing and existing.user) or settings.ssh_user,
-        authorized_keys=tuple(line for line in logins if line),
+        deployer_keys=tuple(line for line in deployer if line),
+        authorized_keys=settings.authorized_keys,
+        apt_sources=tuple(
+            AptSource(name, source.uri, source.suite, source.components, source.key)
+            for name, source in settings.apt_sources.items()
+        ),
         packages=settings.packages,
         known_hosts=settings.known_hosts,
         deploy_key=Digests.of(settings.host_key_seed).one("deploy_key", key) if key else "",
         app_metadata=settings.app_metadata,
+        unattended_upgrades=settings.unattended_upgrades,
+        ruby=Ruby(**settings.ruby.model_dump()) if settings.ruby else None,
     )
     return Task(
         title=f"Prepare {host} for {settings.app}",

@@ -178,6 +178,22 @@ def _known_host(value: str) -> str:
     return value.strip()
 
 
+def _source_uri(value: str) -> str:
+    if re.match(r"https?://[^/]*@", value):
+        raise broken("should hold no user or password: previews show it", hide=True)
+    if not re.fullmatch(r"https?://[^/\s]+(/[^\s]*)?", value):
+        raise broken("should be https://... or http://...")
+    return value
+
+
+def _armoured_key(value: str) -> str:
+    begin, end = (f"-----{edge} PGP PUBLIC KEY BLOCK-----" for edge in ("BEGIN", "END"))
+    text = value.strip()
+    if not (text.startswith(begin) and text.endswith(end)) or "PRIVATE" in text:
+        raise broken(f"should be one public key, from {begin} to {end}", hide=True)
+    return text + "\n"
+
+
 def _seed(value: str) -> str:
     if len(value) < 32:
         raise broken("should have at least 32 characters of random text")
@@ -236,6 +252,24 @@ Package = Annotated[
         r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?",
         "should be a Debian package such as libpq-dev",
     ),
+]
+SourceName = Annotated[
+    Text, _matching(r"[a-z0-9][a-z0-9-]{0,62}", "should be lower-case letters, digits and -")
+]
+SourceUri = Annotated[Text, AfterValidator(_source_uri)]
+Suite = Annotated[
+    Text, _matching(r"[A-Za-z0-9.][A-Za-z0-9._/-]*", "should be a suite such as bookworm")
+]
+Component = Annotated[
+    Text, _matching(r"[A-Za-z0-9][A-Za-z0-9._/-]*", "should be a component such as main")
+]
+ArmouredKey = Annotated[Text, AfterValidator(_armoured_key)]
+Sha256 = Annotated[Text, _matching(r"[0-9a-f]{64}", "should be 64 hex digits, in lower case")]
+RubyVersion = Annotated[
+    Text, _matching(r"[0-9][A-Za-z0-9.-]{0,62}", "should be a version such as 3.3.6")
+]
+GemVersion = Annotated[
+    Text, _matching(r"[0-9]+(\.[0-9A-Za-z]+)*", "should be a version such as 2.5.23")
 ]
 MemoryMax = Annotated[
     Text, _matching(r"[1-9][0-9]*[KMGT]|[1-9][0-9]?%", "should be a size such as 300M or 20%")

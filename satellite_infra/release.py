@@ -49,4 +49,5 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         soak_seconds=settings.soak_seconds if host in settings.live()[:1] else 0,
         health=settings.health,
         health_seconds=settings.health_seconds,
+        ruby=settings.ruby.version if settings.ruby else "",
     )

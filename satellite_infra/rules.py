@@ -42,7 +42,8 @@ def encryption(
 
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
-    for rule in (users, hosts, overrides, rolling, canary, login, role, network, egress, tags):
+    each = (users, hosts, overrides, rolling, canary, login, role, sources, network, egress, tags)
+    for rule in each:
         yield from rule(settings)
     for key, how in required(settings):
         if key not in broken and INSTEAD.get(key) not in broken:
@@ -182,6 +183,17 @@ def role(s: Settings) -> Iterator[str]:
     if s.app_policies and s.app_metadata == "blocked":
         rule = "should be allowed, or the app cannot use satellite:app_policies"
         yield line(["app_metadata"], rule, s.app_metadata)
+
+
+def sources(s: Settings) -> Iterator[str]:
+    """A suite has components, but for one that is a directory."""
+    for name, source in s.apt_sources.items():
+        if source.suite.endswith("/") and source.components:
+            rule = "has no meaning with a suite that ends in /"
+            yield line(["apt_sources", name, "components"], rule)
+        if not source.suite.endswith("/") and not source.components:
+            rule = "is missing: a suite has components, such as main, but for one that ends in /"
+            yield line(["apt_sources", name, "components"], rule)
 
 
 def network(s: Settings) -> Iterator[str]:

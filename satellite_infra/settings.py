@@ -85,6 +85,46 @@ class BastionSettings(Model):
     """Its SSH port."""
 
 
+class AptSourceSettings(Model):
+    """A package source beside the distribution's own."""
+
+    uri: f.SourceUri = Field(examples=["https://apt.example.com/debian"])
+    """`https://...` or `http://...`. Required."""
+    suite: f.Suite = Field(examples=["bookworm-pgdg"])
+    """Name of its distribution; one that ends in `/` has no components. Required."""
+    components: tuple[f.Component, ...] = Field(default=(), examples=[["main"]])
+    """Its components."""
+    key: f.ArmouredKey = Field(
+        examples=[
+            "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBE...\n"
+            "-----END PGP PUBLIC KEY BLOCK-----\n"
+        ]
+    )
+    """The public key, armoured, that alone may sign it. Required."""
+
+
+class RubySettings(Model):
+    """A Ruby of one version, built on each host from its source archive."""
+
+    version: f.RubyVersion = Field(examples=["3.3.6"])
+    """Names its directory, `/opt/rubies/VERSION`. With another archive or other options choose
+    another one, such as `3.3.6-2`. Required."""
+    source: f.SourceUri = Field(examples=["https://ruby.example.com/ruby-3.3.6.tar.gz"])
+    """The archive: `https://...` or `http://...`. Required."""
+    sha256: f.Sha256 = Field(
+        examples=["0f1e2d3c4b5a69788796a5b4c3d2e1f00011223344556677889900aabbccddee"]
+    )
+    """The archive's SHA-256, in hex. Required."""
+    configure: tuple[f.Line, ...] = Field(
+        default=("--disable-install-doc",), examples=[["--disable-install-doc", "--enable-yjit"]]
+    )
+    """Options for its `configure`."""
+    rubygems: f.GemVersion = Field(default="", examples=["3.5.23"])
+    """Version of RubyGems; the archive's own where it is not set."""
+    bundler: f.GemVersion = Field(default="", examples=["2.5.23"])
+    """Version of Bundler; the archive's own where it is not set."""
+
+
 class HostSettings(Model):
     """What is special about one host; with an `address` it exists already, without AWS."""
 
@@ -188,7 +228,16 @@ class Settings(Model):
     )
     """Config vars of the app; values may be secret."""
     packages: tuple[f.Package, ...] = Field(default=(), examples=[["libpq-dev"]])
-    """Packages of the distribution that the app needs."""
+    """Packages of the distribution, or of `apt_sources`, that the app needs."""
+    apt_sources: dict[f.SourceName, AptSourceSettings] = {}
+    """Package sources beside the distribution's own, each with the one key that may sign it."""
+    unattended_upgrades: f.Switch = Field(default=True, examples=[True])
+    """The distribution's security upgrades come by themselves; they restart neither workers nor
+    machines."""
+    ruby: RubySettings | None = None
+    """A Ruby built from its source archive, first in the PATH of workers and build; without it the
+    distribution's, from `packages`, which also has to hold what a build needs: `build-essential`,
+    `libffi-dev`, `libssl-dev`, `libyaml-dev`, `zlib1g-dev`."""
     keep_releases: Annotated[f.Number, Field(ge=1, le=100)] = Field(default=5, examples=[10])
     """Good releases that each host keeps."""
     gate_seconds: Annotated[f.Number, Field(ge=0, le=3600)] = Field(default=10, examples=[30])
@@ -274,7 +323,8 @@ class Settings(Model):
             ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAoGriMqEGWtumu6ccumS8XiQAvqG8nJRCPRBbUMHrxz ada"]
         ],
     )
-    """The team's own keys: they may log in as the login user, too. Who is removed is locked out."""
+    """The team's own keys: they may log in as the login user and as the app's user, too. Who is
+    removed is locked out."""
 
     connect: Literal["public", "private"] = Field(default="public", examples=["private"])
     """Reach instances by their public or their private address."""
@@ -333,7 +383,7 @@ class Settings(Model):
         return settings
 
 
-WHOLE = frozenset({"ami_lookup", "bastion"})
+WHOLE = frozenset({"ami_lookup", "bastion", "ruby"})
 """Settings of several parts, which mean nothing without one of them."""
 STRUCTURED = WHOLE | {
     key

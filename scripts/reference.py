@@ -31,6 +31,7 @@ SECTIONS = {
 """The titles, by the setting that each begins with."""
 PARTS = {
     "processes": "TYPE",
+    "apt_sources": "NAME",
     "hosts": "NAME",
     "egress": "N",
 }
@@ -41,6 +42,7 @@ INSTEAD = frozenset({"count", "ami", "ssh_agent"})
 """Settings that the example shows as comments: another one there does the same."""
 ENTRIES: Mapping[str, Mapping[str, Collection[str]]] = {
     "processes": {"worker": ()},
+    "apt_sources": {"pgdg": ()},
     "hosts": {
         "mailer": ("lost", *INSTANCE_ONLY),
         "rented": ("address", "host_key", "user", "port", "machine"),
@@ -67,6 +69,18 @@ EXAMPLE = """\
 config:
   aws:region: us-east-1
 """
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes text of several lines as such."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+Dumper.add_representer(str, _text)
 
 
 def model_in(field: FieldInfo) -> type[BaseModel] | None:
@@ -123,12 +137,12 @@ def commented(about: str | None) -> list[str]:
 
 def dumped(key: str, value: Any) -> list[str]:
     """One key with its value as lines of YAML."""
-    return yaml.safe_dump({key: value}, sort_keys=False, width=1000).splitlines()
+    return yaml.dump({key: value}, Dumper=Dumper, sort_keys=False, width=1000).splitlines()
 
 
 def indented(lines: Iterable[str], first: str = "  ") -> list[str]:
     """The lines two columns further in; `first` is what the first of all begins with."""
-    return [(first if not n else "  ") + line for n, line in enumerate(lines)]
+    return [((first if not n else "  ") + line).rstrip() for n, line in enumerate(lines)]
 
 
 def parts(model: type[BaseModel], chosen: Collection[str] = ()) -> list[str]:
@@ -168,7 +182,7 @@ def example_file() -> str:
     text = EXAMPLE
     for key, field in Settings.model_fields.items():
         title = f"\n  # ---- {SECTIONS[key]} ----\n\n" if key in SECTIONS else ""
-        text += title + "".join(f"  {line}\n" for line in entry(key, field))
+        text += title + "".join(f"{line}\n" for line in indented(entry(key, field)))
     return text
 
 

@@ -14,7 +14,8 @@ cloud_init_is_ready() {
 
 nothing_runs_unasked() { # timers would take apt's lock at random; PostgreSQL is for the lab alone
 	chroot "$root" systemctl --quiet disable apt-daily.timer apt-daily-upgrade.timer \
-		e2scrub_all.timer fstrim.timer e2scrub_reap.service postgresql.service
+		e2scrub_all.timer fstrim.timer e2scrub_reap.service postgresql.service \
+		unattended-upgrades.service
 }
 
 same_certificates_as_outside() { # an https mirror or proxy may need what the owner added here

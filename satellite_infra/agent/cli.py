@@ -14,6 +14,7 @@ from . import bootstrap, drain, frontend, jobs, release, workers
 from .layout import Layout, instance_of
 from .ledger import Ledger
 from .manifest import BootstrapManifest, ReleaseManifest
+from .preparation import Preparation
 from .system import System
 
 READERS = ("bootstrap", "release", "release-job", "release-phase", "release-phase-job")
@@ -42,11 +43,13 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
     lines: list[str] = []
     archive = Path(sys.argv[0])
     try:
-        done = bootstrap.Bootstrap(manifest, bundle, archive, System(), lines.append).run()
+        layout = Layout(manifest.app)
+        host = Preparation(manifest, bundle, archive, layout, System(), lines.append)
+        done = bootstrap.bootstrap(host)
     except Exception:
         print("\n".join(f"  | {line}" for line in lines[-frontend.TAIL :]), file=sys.stderr)
         raise
-    print(f"{manifest.host}: {done}")
+    print("\n".join(f"{manifest.host}: {line}" for line in done.splitlines()))
     return 0
 
 

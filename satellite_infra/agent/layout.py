@@ -179,6 +179,62 @@ class Layout:
         """The app's table in the machine's firewall."""
         return f"satellite-{self.app}"
 
+    @property
+    def agent(self) -> Path:
+        """The program that releases and units start."""
+        return self.root / AGENT.lstrip("/")
+
+    @property
+    def rubies(self) -> Path:
+        """The Rubies that were built here; apps share them."""
+        return self.root / "opt/rubies"
+
+    def ruby(self, version: str) -> Path:
+        """One of them."""
+        return self.rubies / version
+
+    def apt_source(self, name: str) -> Path:
+        """A package source of that name; no app and no name has a dot."""
+        return self.root / f"etc/apt/sources.list.d/satellite-{self.app}.{name}.sources"
+
+    def apt_key(self, name: str) -> Path:
+        """The key that signs it."""
+        return self.root / f"etc/apt/keyrings/satellite-{self.app}.{name}.asc"
+
+    @property
+    def apt_fetched(self) -> Path:
+        """The package sources whose lists apt has fetched."""
+        return self.state / "apt_sources"
+
+    @property
+    def upgrades(self) -> Path:
+        """How apt upgrades unattended; the machine's, whichever app said it last."""
+        return self.root / "etc/apt/apt.conf.d/90satellite"
+
+    @property
+    def needrestart(self) -> Path:
+        """What needrestart may not restart."""
+        return self.root / "etc/needrestart/conf.d/satellite.conf"
+
+    @property
+    def logrotate(self) -> Path:
+        """How the app's logs are rotated."""
+        return self.root / f"etc/logrotate.d/satellite-{self.app}"
+
+    @property
+    def sudoers(self) -> Path:
+        """What the app's user may do as root."""
+        return self.root / f"etc/sudoers.d/satellite-{self.app}"
+
+    @property
+    def visudo(self) -> Path:
+        """The reader of such files; there where sudo is."""
+        return self.root / "usr/sbin/visudo"
+
+    def drop_in(self, unit: str) -> Path:
+        """What is added to a unit of the system."""
+        return self.units / f"{unit}.d/satellite.conf"
+
     # names of units: no app and no process type has a dot, so no two apps share a unit
 
     def worker_unit(self, type_: str, number: int, lane: int = 0) -> str:

@@ -54,6 +54,50 @@ class Process:
 
 
 @dataclass(frozen=True)
+class AptSource:
+    """A package source, and the key that signs it."""
+
+    name: str
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    key: str  # armoured
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """The flat lines of this source."""
+        prefix = f"apt_sources.{self.name}."
+        return [
+            (prefix + "uri", self.uri),
+            (prefix + "suite", self.suite),
+            *flat.numbered(prefix + "components", self.components),
+            (prefix + "key", self.key),
+        ]
+
+
+@dataclass(frozen=True)
+class Ruby:
+    """A Ruby that is built from its source archive."""
+
+    version: str  # names its directory
+    source: str  # the archive's URL
+    sha256: str  # of the archive
+    configure: tuple[str, ...] = ()  # options
+    rubygems: str = ""  # its version; empty: the archive's own
+    bundler: str = ""
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """The flat lines of this Ruby."""
+        return [
+            ("ruby.version", self.version),
+            ("ruby.source", self.source),
+            ("ruby.sha256", self.sha256),
+            *flat.numbered("ruby.configure", self.configure),
+            *([("ruby.rubygems", self.rubygems)] if self.rubygems else []),
+            *([("ruby.bundler", self.bundler)] if self.bundler else []),
+        ]
+
+
+@dataclass(frozen=True)
 class BootstrapManifest:
     """What a host shall be, before any release."""
 
@@ -62,11 +106,15 @@ class BootstrapManifest:
     environment: str
     agent: str  # the digest of the agent that shall be installed
     user: str  # who logs in to this host
-    authorized_keys: tuple[str, ...]  # the lines that may log in as that user; the deployer's first
+    deployer_keys: tuple[str, ...]  # lines of authorized_keys that may log in as that user
+    authorized_keys: tuple[str, ...] = ()  # the team's: as that user, and as the app's
+    apt_sources: tuple[AptSource, ...] = ()
     packages: tuple[str, ...] = ()
     known_hosts: tuple[str, ...] = ()  # lines of the git server's pinned keys
     deploy_key: str = ""  # its keyed digest; empty: none
     app_metadata: str = "blocked"  # or allowed: does the app reach the instance's metadata?
+    unattended_upgrades: bool = True
+    ruby: Ruby | None = None  # None: the distribution's, if any
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -78,11 +126,15 @@ class BootstrapManifest:
                 ("environment", self.environment),
                 ("agent", self.agent),
                 ("user", self.user),
+                *flat.numbered("deployer_keys", self.deployer_keys),
                 *flat.numbered("authorized_keys", self.authorized_keys),
+                *[line for source in self.apt_sources for line in source.pairs()],
                 *flat.numbered("packages", self.packages),
                 *flat.numbered("known_hosts", self.known_hosts),
                 ("deploy_key", self.deploy_key or "none"),
                 ("app_metadata", self.app_metadata),
+                ("unattended_upgrades", "true" if self.unattended_upgrades else "false"),
+                *(self.ruby.pairs() if self.ruby else []),
             ]
         )
 
@@ -96,11 +148,15 @@ class BootstrapManifest:
             environment=pairs["environment"],
             agent=pairs["agent"],
             user=pairs["user"],
+            deployer_keys=tuple(flat.items(pairs, "deployer_keys")),
             authorized_keys=tuple(flat.items(pairs, "authorized_keys")),
+            apt_sources=_apt_sources(pairs),
             packages=tuple(flat.items(pairs, "packages")),
             known_hosts=tuple(flat.items(pairs, "known_hosts")),
             deploy_key="" if pairs["deploy_key"] == "none" else pairs["deploy_key"],
             app_metadata=pairs["app_metadata"],
+            unattended_upgrades=pairs["unattended_upgrades"] == "true",
+            ruby=_ruby(pairs),
         )
 
 
@@ -122,6 +178,7 @@ class ReleaseManifest:
     soak_seconds: int = 0  # beyond the gate's, on the canary, for a release that is new to it
     health: str = ""  # a shell command that must succeed at the gate's end; empty: none
     health_seconds: int = 30  # the longest that it may take
+    ruby: str = ""  # the version of a Ruby that bootstrap built; empty: the distribution's
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -134,6 +191,7 @@ class ReleaseManifest:
                 ("environment", self.environment),
                 ("repository", self.repository),
                 ("generation", self.generation),
+                *([("ruby", self.ruby)] if self.ruby else []),
                 *flat.numbered("build", self.build),
                 *[line for process in self.processes for line in process.pairs()],
                 ("keep_releases", self.keep_releases),
@@ -163,6 +221,7 @@ class ReleaseManifest:
             soak_seconds=int(pairs.get("soak_seconds", 0)),
             health=pairs.get("health", ""),
             health_seconds=int(pairs.get("health_seconds", 30)),
+            ruby=pairs.get("ruby", ""),
         )
 
     def _health(self) -> list[tuple[str, flat.Value]]:
@@ -177,6 +236,7 @@ class ReleaseManifest:
     def release_id(self) -> str:
         """What makes two releases the same code, build and config vars, in any formation."""
         parts = [self.repository, self.revision, self.environment, *self.build]
+        parts += [f"ruby: {self.ruby}"] if self.ruby else []
         parts += [f"{name}={digest}" for name, digest in sorted(self.config.items())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -219,6 +279,33 @@ def _processes(pairs: dict[str, str]) -> tuple[Process, ...]:
             on_kill=pairs.get(f"processes.{t}.on_kill", ""),
         )
         for t in dict.fromkeys(types)
+    )
+
+
+def _apt_sources(pairs: dict[str, str]) -> tuple[AptSource, ...]:
+    names = [k.split(".")[1] for k in pairs if k.startswith("apt_sources.")]
+    return tuple(
+        AptSource(
+            name=name,
+            uri=pairs[f"apt_sources.{name}.uri"],
+            suite=pairs[f"apt_sources.{name}.suite"],
+            components=tuple(flat.items(pairs, f"apt_sources.{name}.components")),
+            key=pairs[f"apt_sources.{name}.key"],
+        )
+        for name in dict.fromkeys(names)
+    )
+
+
+def _ruby(pairs: dict[str, str]) -> Ruby | None:
+    if "ruby.version" not in pairs:
+        return None
+    return Ruby(
+        version=pairs["ruby.version"],
+        source=pairs["ruby.source"],
+        sha256=pairs["ruby.sha256"],
+        configure=tuple(flat.items(pairs, "ruby.configure")),
+        rubygems=pairs.get("ruby.rubygems", ""),
+        bundler=pairs.get("ruby.bundler", ""),
     )
 
 

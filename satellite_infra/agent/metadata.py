@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from . import storage, units
 from .layout import Layout
+from .preparation import Preparation
 from .system import CommandError, System
+
+
+def set_up(host: Preparation) -> bool:
+    """Whether the app reaches the instance's metadata."""
+    if host.manifest.app_metadata == "allowed":
+        return allow(host.layout, host.system)
+    return block(host.layout, host.app()[0], host.system)
 
 
 def block(layout: Layout, uid: int, system: System) -> bool:

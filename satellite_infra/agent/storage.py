@@ -16,9 +16,9 @@ from typing import Any, Callable
 
 def write(path: Path, content: str, mode: int = 0o600) -> bool:
     """Make the file hold exactly this, at once; True when it did not before."""
-    data = content.encode("utf-8", "surrogateescape")
-    if path.is_file() and path.stat().st_mode & 0o7777 == mode and path.read_bytes() == data:
+    if same(path, content, mode):
         return False
+    data = content.encode("utf-8", "surrogateescape")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
     try:
@@ -36,17 +36,27 @@ def write(path: Path, content: str, mode: int = 0o600) -> bool:
     return True
 
 
+def same(path: Path, content: str, mode: int) -> bool:
+    """The file is there, with this content and mode."""
+    data = content.encode("utf-8", "surrogateescape")
+    there = path.is_file() and path.stat().st_mode & 0o7777 == mode
+    return there and path.read_bytes() == data
+
+
 def reserve(path: Path, size: int) -> None:
     """Hold that many bytes of the disk; OSError when it has not as many."""
     with open(path, "ab", opener=_private) as file:
         os.posix_fallocate(file.fileno(), 0, size)
 
 
-def remove(path: Path) -> None:
-    """Remove the file if it is there, and make that stay."""
-    with contextlib.suppress(FileNotFoundError):
+def remove(path: Path) -> bool:
+    """Remove the file if it is there, and make that stay; True when it was there."""
+    try:
         path.unlink()
-        sync_directory(path.parent)
+    except FileNotFoundError:
+        return False
+    sync_directory(path.parent)
+    return True
 
 
 def remove_tree(path: Path) -> None:

@@ -128,6 +128,18 @@ class System:
             raise CommandError(f"`systemctl {' '.join(argv)}`: {text.strip()}")
         return text
 
+    def reload(self, names: Iterable[str], changed: bool) -> bool:
+        """Have systemd read these units' files where they changed; True if it had to.
+
+        `changed` says so, or systemd: a run that was cut off may have changed them.
+        """
+        if not changed:
+            text = self.systemctl("show", "--property=NeedDaemonReload", "--", *names)
+            changed = "NeedDaemonReload=yes" in text
+        if changed:
+            self.systemctl("daemon-reload")
+        return changed
+
     def units(self, names: Iterable[str]) -> dict[str, UnitState]:
         """The state of the named units (patterns match loaded ones), by name."""
         wanted = list(names)

@@ -22,7 +22,7 @@ def render(manifest: ReleaseManifest, workers: Iterable[str]) -> list[File]:
     """The units of a release: one template for each process type, and the target of these units."""
     layout = Layout(manifest.app)
     wants = [f"Wants={unit}" for unit in workers]
-    target = _fill("app.target", layout, WANTS="\n".join(wants))
+    target = fill("app.target", layout, WANTS="\n".join(wants))
     return [
         *(_worker(process, layout) for process in manifest.processes),
         File(layout.target, target),
@@ -32,20 +32,20 @@ def render(manifest: ReleaseManifest, workers: Iterable[str]) -> list[File]:
 def housekeeping(layout: Layout) -> list[File]:
     """The units that do not change with a release."""
     return [
-        File(layout.recover_unit, _fill("recover.service", layout)),
-        File(layout.reap_unit, _fill("reap.service", layout)),
+        File(layout.recover_unit, fill("recover.service", layout)),
+        File(layout.reap_unit, fill("reap.service", layout)),
     ]
 
 
 def wall(layout: Layout) -> File:
     """The unit that keeps the app from the instance's metadata."""
-    content = _fill("metadata.service", layout, RULES=str(layout.metadata_rules))
+    content = fill("metadata.service", layout, RULES=str(layout.metadata_rules))
     return File(layout.metadata_unit, content)
 
 
 def wall_rules(layout: Layout, uid: int) -> str:
     """What that unit tells the firewall; `uid`: the app's user."""
-    return _fill("metadata.nft", layout, UID=str(uid))
+    return fill("metadata.nft", layout, UID=str(uid))
 
 
 def template(name: str) -> str:
@@ -57,7 +57,7 @@ def template(name: str) -> str:
 
 def _worker(process: Process, layout: Layout) -> File:
     limits = {"MemoryMax": process.memory_max, "CPUQuota": process.cpu}
-    content = _fill(
+    content = fill(
         "worker.service",
         layout,
         TYPE=process.type,
@@ -68,7 +68,8 @@ def _worker(process: Process, layout: Layout) -> File:
     return File(layout.template_unit(process.type), content.rstrip("\n") + "\n")
 
 
-def _fill(name: str, layout: Layout, **more: str) -> str:
+def fill(name: str, layout: Layout, **more: str) -> str:
+    """A template's text with its words filled in: the app's, and `more`."""
     text = template(name)
     values = {
         "APP": layout.app,

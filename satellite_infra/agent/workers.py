@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import backoff, procfile, storage
+from . import backoff, procfile, ruby, storage
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import Process, ReleaseManifest
@@ -95,6 +95,7 @@ def environment(layout: Layout, release: str, config: Mapping[str, str]) -> dict
     """What every process of the app sees: a login's variables, then the config vars."""
     return {
         **user_environment(layout.app, layout.home),
+        "PATH": ruby.path(layout, release),
         "SATELLITE_RELEASE": release,
         **config,
     }

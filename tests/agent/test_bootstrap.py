@@ -1,102 +1,117 @@
-"""Bootstrap, as far as it can be seen without a machine of its own."""
+"""All steps of bootstrap on a machine that is a directory: once, again, and cut off anywhere."""
 
 from __future__ import annotations
 
 import os
-import pwd
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from satellite_infra.agent.bootstrap import Bootstrap
-from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.manifest import BootstrapManifest
-from satellite_infra.agent.system import CommandError, Say
-from tests.agent.conftest import FakeSystem
+from satellite_infra.agent import authorized, storage
+from satellite_infra.agent.bootstrap import STEPS, bootstrap
+from satellite_infra.agent.manifest import AptSource
+from satellite_infra.agent.preparation import Preparation
+from satellite_infra.agent.system import CommandError
+from tests.agent.conftest import Killed
+from tests.agent.machine import Machine, files, new_machine, preparation
+
+NAMES = [name for name, _ in STEPS]
+SOURCE = AptSource("pgdg", "https://apt.example.com/debian", "bookworm-pgdg", ("main",), "KEY\n")
+NEVER = {"cloud-init", "ruby"}  # nothing to wait for, and none declared
 
 
-class Apt(FakeSystem):
-    """A machine whose power was cut in the middle of dpkg, until somebody repairs that."""
-
-    interrupted = True
-
-    def run(
-        self,
-        argv: Sequence[str],
-        say: Say,
-        *,
-        user: str | None = None,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: str | Path | None = None,
-        timeout: float = 60,
-    ) -> None:
-        verb = next(word for word in argv if word in ("update", "install", "--configure"))
-        self.calls.append((argv[0], verb))
-        if verb == "--configure":
-            self.interrupted = False
-        elif verb == "install" and self.interrupted:
-            raise CommandError("dpkg was interrupted")
-
-    def output(self, argv: Sequence[str]) -> tuple[int, str]:
-        return 1, "git installed\n"
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return new_machine(tmp_path / "machine", monkeypatch)
 
 
-def bootstrap(layout: Layout, system: FakeSystem, user: str = "admin", *keys: str) -> Bootstrap:
-    manifest = BootstrapManifest(layout.app, layout.app, "test", "0", user, keys)
-    return Bootstrap(manifest, {}, Path("agent.pyz"), system, lambda _: None)
+def whole(machine: Machine) -> Preparation:
+    """Something to do in each step, but for those that never have."""
+    return preparation(machine, apt_sources=(SOURCE,), packages=("libpq-dev", "ruby=1:3.1"))
 
 
-def test_an_interrupted_installation_is_finished(layout: Layout) -> None:
-    apt = Apt(layout)
-    assert bootstrap(layout, apt).packages()
-    assert apt.calls == [
-        ("apt-get", "update"),
-        ("apt-get", "install"),
-        ("dpkg", "--configure"),
-        ("apt-get", "install"),
-    ]
+def test_each_step_says_what_it_did_and_the_last_line_sums_up(machine: Machine) -> None:
+    lines = bootstrap(whole(machine)).splitlines()
+    did = {name: "already right" if name in NEVER else "changed" for name in NAMES}
+    assert lines[:-1] == [f"{name}: {what}" for name, what in did.items()]
+    changed = ", ".join(name for name in NAMES if name not in NEVER)
+    assert lines[-1] == f"changed: {changed}; already right: cloud-init, ruby"
 
 
-def test_jobs_do_not_run_as_a_user_of_the_system(
-    tmp_path: Path, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+def test_a_second_run_changes_nothing_and_asks_no_network(machine: Machine) -> None:
+    bootstrap(whole(machine))
+    before, machine.calls = files(machine.root), []
+    last = bootstrap(whole(machine)).splitlines()[-1]
+    assert last == f"changed: nothing; already right: {', '.join(NAMES)}"
+    assert files(machine.root) == before
+    assert {call[:2] for call in machine.calls} == {("systemctl", "show")}
+
+
+def test_a_failure_names_its_step(machine: Machine) -> None:
+    machine.visudo = 1, "shop: syntax error near line 3\n"
+    with pytest.raises(CommandError) as failure:
+        bootstrap(whole(machine))
+    assert str(failure.value) == (
+        "bootstrap FAILED in step `sudo`: visudo does not take the file for shop: "
+        "shop: syntax error near line 3"
+    )
+    assert not (machine.root / "etc/sudoers.d/satellite-shop").exists()
+
+
+class Axe:
+    """Kills the program after so many of the things that it does to the machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.left: int | None = None
+        self.count = 0
+        deeds = [
+            (storage, ("write", "remove", "remove_tree", "point", "directory")),
+            (authorized, ("authorize",)),
+            (Machine, ("run", "systemctl")),
+        ]
+        for owner, names in deeds:
+            for name in names:
+                monkeypatch.setattr(owner, name, self.falls_after(getattr(owner, name)))
+        monkeypatch.setattr(os, "fsync", lambda _: None)  # no power is cut here
+
+    def falls_after(self, deed: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*args: Any, **kwargs: Any) -> Any:
+            result = deed(*args, **kwargs)
+            self.count += 1
+            if self.count == self.left:
+                raise Killed
+            return result
+
+        return do
+
+
+def test_cut_off_after_anything_it_does_the_next_run_finishes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layout = Layout("mail", tmp_path)
-    entry = pwd.struct_passwd(("mail", "x", 8, 8, "", "/var/mail", "/usr/sbin/nologin"))
-    monkeypatch.setattr(pwd, "getpwnam", lambda _: entry)
-    with pytest.raises(ValueError, match="mail is a user of this machine already"):
-        bootstrap(layout, system).user()
+    axe = Axe(monkeypatch)
+
+    def result(folder: str, left: int | None) -> tuple[object, ...]:
+        machine = new_machine(tmp_path / folder, monkeypatch)
+        axe.count, axe.left = 0, left
+        if left:
+            with pytest.raises(Killed):
+                bootstrap(whole(machine))
+            axe.left = None
+        bootstrap(whole(machine))
+        assert machine.read == machine.units_on_disk()
+        touched = {c for c in machine.calls if c[0] == "systemctl" and c[1] not in HARMLESS}
+        assert touched <= {("systemctl", "restart", "satellite-shop-metadata.service")}
+        fetched = ("apt-get", "-o", "APT::Update::Error-Mode=any", "update") in machine.calls
+        found = str(sorted(files(machine.root).items())).replace(str(machine.root), "")
+        return machine.installed, len(machine.tables), fetched, found
+
+    expected = result("whole", None)
+    deeds = axe.count
+    assert deeds > 40
+    for left in range(1, deeds + 1):
+        assert result(f"cut-{left}", left) == expected, left
 
 
-def test_where_the_login_user_is_another_one_the_former_keeps_no_key(
-    layout: Layout, tmp_path: Path, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    homes = {name: tmp_path / name for name in ("admin", "ubuntu")}
-    for home in homes.values():
-        home.mkdir()
-
-    def entry(name: str) -> pwd.struct_passwd:
-        home = str(homes[name])  # KeyError: no such user
-        return pwd.struct_passwd((name, "x", os.getuid(), os.getgid(), "", home, "/bin/sh"))
-
-    monkeypatch.setattr(pwd, "getpwnam", entry)
-
-    def files() -> dict[str, str]:
-        found = {n: home / ".ssh/authorized_keys" for n, home in homes.items()}
-        return {name: path.read_text() for name, path in found.items() if path.exists()}
-
-    block = "# satellite shop begin\nssh-ed25519 AAAA1 deployer\n# satellite shop end\n"
-    for user, expected in (
-        ("admin", {"admin": block}),
-        ("ubuntu", {"admin": "", "ubuntu": block}),
-    ):
-        step = bootstrap(layout, system, user, "ssh-ed25519 AAAA1 deployer").authorized_keys
-        assert [step(), step()] == [True, False]
-        assert files() == expected
-    del homes["ubuntu"]
-    step = bootstrap(layout, system, "admin", "ssh-ed25519 AAAA1 deployer").authorized_keys
-    assert [step(), step()] == [True, False]
-    assert files() == {"admin": block}
-    with pytest.raises(LookupError, match="this machine has no user ubuntu to log in as"):
-        bootstrap(layout, system, "ubuntu", "ssh-ed25519 AAAA1").authorized_keys()
+HARMLESS = {"daemon-reload", "show"}

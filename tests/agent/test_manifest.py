@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from satellite_infra.agent.manifest import BootstrapManifest, Process, ReleaseManifest
+from satellite_infra.agent.manifest import (
+    AptSource,
+    BootstrapManifest,
+    Process,
+    ReleaseManifest,
+    Ruby,
+)
 
 RELEASE = ReleaseManifest(
     host="worker-1",
@@ -29,6 +35,7 @@ RELEASE = ReleaseManifest(
     ),
     config={"TOKEN": "0123456789abcdef", "A": "fedcba9876543210"},
     build=("bundle install --local",),
+    ruby="3.3.5",
 )
 BOOTSTRAP = BootstrapManifest(
     host="worker-1",
@@ -36,9 +43,17 @@ BOOTSTRAP = BootstrapManifest(
     environment="staging",
     agent="abc123",
     user="admin",
-    authorized_keys=("ssh-ed25519 AAAA deployer", "ssh-ed25519 BBBB"),
+    deployer_keys=("ssh-ed25519 AAAA deployer",),
+    authorized_keys=("ssh-ed25519 BBBB",),
+    apt_sources=(
+        AptSource("pgdg", "https://apt.example.com", "bookworm-pgdg", ("main", "16"), "A\nKEY\n"),
+        AptSource("flat", "https://flat.example.com", "./", (), "KEY\n"),
+    ),
     packages=("ruby", "bundler"),
     known_hosts=("git.example.com ssh-ed25519 AAAA",),
+    ruby=Ruby(
+        "3.3.6", "https://ruby.example.com/r.tar.gz", "0f" * 32, ("--enable-yjit",), "3.5.23"
+    ),
 )
 
 
@@ -51,6 +66,7 @@ def test_release_text() -> None:
         "environment: staging\n"
         "repository: ssh://git@git.example.com/shop.git\n"
         "generation: 0\n"
+        "ruby: 3.3.5\n"
         "build.1: bundle install --local\n"
         "processes.worker.quantity: 2\n"
         "processes.worker.grace: 60\n"
@@ -104,16 +120,32 @@ def test_bootstrap_text() -> None:
         "environment: staging\n"
         "agent: abc123\n"
         "user: admin\n"
-        "authorized_keys.1: ssh-ed25519 AAAA deployer\n"
-        "authorized_keys.2: ssh-ed25519 BBBB\n"
+        "deployer_keys.1: ssh-ed25519 AAAA deployer\n"
+        "authorized_keys.1: ssh-ed25519 BBBB\n"
+        "apt_sources.pgdg.uri: https://apt.example.com\n"
+        "apt_sources.pgdg.suite: bookworm-pgdg\n"
+        "apt_sources.pgdg.components.1: main\n"
+        "apt_sources.pgdg.components.2: 16\n"
+        'apt_sources.pgdg.key: "A\\nKEY\\n"\n'
+        "apt_sources.flat.uri: https://flat.example.com\n"
+        "apt_sources.flat.suite: ./\n"
+        'apt_sources.flat.key: "KEY\\n"\n'
         "packages.1: ruby\n"
         "packages.2: bundler\n"
         "known_hosts.1: git.example.com ssh-ed25519 AAAA\n"
         "deploy_key: none\n"
         "app_metadata: blocked\n"
+        "unattended_upgrades: true\n"
+        "ruby.version: 3.3.6\n"
+        "ruby.source: https://ruby.example.com/r.tar.gz\n"
+        f"ruby.sha256: {'0f' * 32}\n"
+        "ruby.configure.1: --enable-yjit\n"
+        "ruby.rubygems: 3.5.23\n"
         "end: manifest\n"
     )
     assert BootstrapManifest.parse(BOOTSTRAP.text()) == BOOTSTRAP
+    other = replace(BOOTSTRAP, unattended_upgrades=False, ruby=None, apt_sources=())
+    assert BootstrapManifest.parse(other.text()) == other
 
 
 def test_release_id_is_of_code_build_and_config_alone() -> None:
@@ -123,6 +155,7 @@ def test_release_id_is_of_code_build_and_config_alone() -> None:
         {"revision": "0" * 40},
         {"config": {"TOKEN": "x"}},
         {"build": ()},
+        {"ruby": "3.3.6"},
         {"environment": "production"},
         {"repository": "https://example.com/other"},
     ):

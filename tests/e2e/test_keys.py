@@ -38,11 +38,11 @@ class Key:
     def public(self) -> str:
         return self.file.with_suffix(".pub").read_text(encoding="utf-8").strip()
 
-    def opens(self, host: LabHost) -> bool:
-        """Whether the host lets the login user in with this key and no other."""
+    def opens(self, host: LabHost, user: str = "admin") -> bool:
+        """Whether the host lets that user in with this key and no other."""
         options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
         options += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-        login = f"admin@{host.address}"
+        login = f"{user}@{host.address}"
         done = subprocess.run(
             ["/usr/bin/ssh", *options, "-i", str(self.file), login, "true"],
             capture_output=True,
@@ -103,12 +103,14 @@ def test_a_person_gets_in_while_the_stack_says_so(keyed: Site, tmp_path: Path, l
     workers = keyed.workers(host)
     assert not ada.opens(host)
     keyed.put("authorized_keys[0]", ada.public)
-    assert f"+ authorized_keys.2: {ada.public}" in keyed.pulumi("preview", "--diff")
+    assert f"+ authorized_keys.1: {ada.public}" in keyed.pulumi("preview", "--diff")
     keyed.up()
     assert (ada.opens(host), login.opens(host)) == (True, True)
+    assert (ada.opens(host, "keyed"), login.opens(host, "keyed")) == (True, False)
     keyed.unset("authorized_keys[0]")
     keyed.up()
     assert (ada.opens(host), login.opens(host)) == (False, True)
+    assert not ada.opens(host, "keyed")
     assert keyed.workers(host) == workers
 
 

@@ -28,6 +28,7 @@ SEED = "a seed of at least thirty-two characters"
 LOGIN = host_identity.host_identity("the tests' own login key, not a host key", "login").private
 LOGIN_PUBLIC = keys.public_line(LOGIN) + " team@example.com"
 REVISION = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"
+ARMOURED = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\ncanary\n-----END PGP PUBLIC KEY BLOCK-----\n"
 SECRET = ENCRYPTED | {"config"}
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from satellite_infra.host_identity import host_identity
 from satellite_infra.settings import ENCRYPTED, Settings, validated
 
-from .conftest import LOGIN, LOGIN_PUBLIC, SECRET, SEED, stack_values
+from .conftest import ARMOURED, LOGIN, LOGIN_PUBLIC, SECRET, SEED, stack_values
 from .program import run
 
 OTHER = host_identity("another seed with more than 32 characters", "x")
@@ -93,6 +93,25 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         max_size=3,
     ),
     "packages": lists(st.sampled_from(["libpq-dev", "Lib PQ"])),
+    "apt_sources": st.dictionaries(
+        st.sampled_from(["pgdg", "node", "a.b"]),
+        maps(
+            uri=st.sampled_from(["https://apt.example.com", "http://u:canary@h/x", "ftp://x"]),
+            suite=st.sampled_from(["bookworm", "./", "a b"]),
+            components=lists(st.sampled_from(["main", "a b"])),
+            key=st.sampled_from([ARMOURED, ARMOURED.replace("PUBLIC", "PRIVATE"), "canary"]),
+        ),
+        max_size=2,
+    ),
+    "unattended_upgrades": switches,
+    "ruby": maps(
+        version=st.sampled_from(["3.3.6", "ruby-3", "../3"]),
+        source=st.sampled_from(["https://ruby.example.com/r.tar.gz", "r.tar.gz"]),
+        sha256=st.sampled_from(["0f" * 32, "0F" * 32]),
+        configure=lists(st.sampled_from(["--enable-yjit", "a\nb"])),
+        rubygems=st.sampled_from(["3.5.23", "new"]),
+        bundler=st.sampled_from(["2.5.23", ">= 2"]),
+    ),
     "keep_releases": numbers,
     "gate_seconds": numbers,
     "release_phase": st.sampled_from(["on", "off", "never"]),

@@ -10,7 +10,7 @@ import pytest
 
 from satellite_infra.host_identity import host_identity
 
-from .conftest import LOGIN, REVISION, SEED, stack_values
+from .conftest import ARMOURED, LOGIN, REVISION, SEED, stack_values
 from .program import Ran, golden, run
 
 OTHER = host_identity("another seed with more than 32 characters", "x")
@@ -112,6 +112,22 @@ def test_every_setting_that_shapes_a_resource() -> None:
         deploy_key=LOGIN,
         known_hosts=[f"git.example.com {OTHER.public}"],
         packages=["libpq-dev"],
+        apt_sources={
+            "pgdg": {
+                "uri": "https://apt.example.com/debian",
+                "suite": "bookworm-pgdg",
+                "components": ["main"],
+                "key": ARMOURED,
+            }
+        },
+        unattended_upgrades="false",
+        ruby={
+            "version": "3.3.6",
+            "source": "https://ruby.example.com/ruby-3.3.6.tar.gz",
+            "sha256": "0f" * 32,
+            "rubygems": "3.5.23",
+            "bundler": "2.5.23",
+        },
         processes={
             "worker": {
                 "quantity": 3,

@@ -15,13 +15,24 @@ from satellite_infra import keys
 from satellite_infra.host_identity import host_identity
 from satellite_infra.settings import ProcessSettings, Settings, validated
 
-from .conftest import LOGIN, LOGIN_PUBLIC, REVISION, SECRET, SEED, stack_values
+from .conftest import ARMOURED, LOGIN, LOGIN_PUBLIC, REVISION, SECRET, SEED, stack_values
 
 OTHER = host_identity("another seed with more than 32 characters", "x")
 SSH = "ssh://git@git.example.com/shop.git"
 SUBNET = "subnet-0123456789abcdef0"
 POLICY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 DEFAULTS = Settings().model_dump()
+SOURCE = {
+    "uri": "https://apt.example.com/debian",
+    "suite": "bookworm",
+    "components": ["main"],
+    "key": ARMOURED,
+}
+RUBY = {
+    "version": "3.3.6",
+    "source": "https://ruby.example.com/ruby-3.3.6.tar.gz",
+    "sha256": "0f" * 32,
+}
 HOST = {"address": "192.0.2.7", "host_key": OTHER.public}
 
 
@@ -79,6 +90,8 @@ def test_good_values_become_one_frozen_value() -> None:
         {"protect": "true", "roll": ["worker-1"], "hosts": {"worker-1": {"protect": False}}},
         {"app_policies": [POLICY], "app_metadata": "allowed", "auto_recover": "true"},
         {"private_key": LOGIN.replace("\n", "\r\n").rstrip()},
+        {"apt_sources": {"pgdg": SOURCE, "flat": {**SOURCE, "suite": "./", "components": []}}},
+        {"ruby": RUBY, "unattended_upgrades": "false"},
     ],
 )
 def test_is_accepted(changed: dict[str, Any]) -> None:
@@ -203,6 +216,49 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             {"packages": ["Lib PQ"]},
             'packages/0: should be a Debian package such as libpq-dev, got "Lib PQ"',
         ),
+        (
+            {"apt_sources": {"a.b": SOURCE}},
+            "apt_sources/a.b: should be lower-case letters, digits and -",
+        ),
+        (
+            {"apt_sources": {"pgdg": {**SOURCE, "uri": "https://me:token@apt.example.com"}}},
+            "apt_sources/pgdg/uri: should hold no user or password: previews show it, got [secret]",
+        ),
+        (
+            {"apt_sources": {"pgdg": {**SOURCE, "uri": "deb"}}},
+            "apt_sources/pgdg/uri: should be https://... or http://..., got deb",
+        ),
+        (
+            {"apt_sources": {"pgdg": {**SOURCE, "suite": "a b"}}},
+            'apt_sources/pgdg/suite: should be a suite such as bookworm, got "a b"',
+        ),
+        (
+            {"apt_sources": {"pgdg": {**SOURCE, "components": []}}},
+            "apt_sources/pgdg/components: is missing: a suite has components, such as main, but "
+            "for one that ends in /",
+        ),
+        (
+            {"apt_sources": {"pgdg": {**SOURCE, "suite": "./"}}},
+            "apt_sources/pgdg/components: has no meaning with a suite that ends in /",
+        ),
+        (
+            {"apt_sources": {"pgdg": {**SOURCE, "key": ARMOURED.replace("PUBLIC", "PRIVATE")}}},
+            "apt_sources/pgdg/key: should be one public key, from -----BEGIN PGP PUBLIC KEY "
+            "BLOCK----- to -----END PGP PUBLIC KEY BLOCK-----, got [secret]",
+        ),
+        (
+            {"ruby": {**RUBY, "version": "../3"}},
+            "ruby/version: should be a version such as 3.3.6, got ../3",
+        ),
+        (
+            {"ruby": {**RUBY, "sha256": "0F0F"}},
+            "ruby/sha256: should be 64 hex digits, in lower case, got 0F0F",
+        ),
+        (
+            {"ruby": {**RUBY, "bundler": ">= 2"}},
+            'ruby/bundler: should be a version such as 2.5.23, got ">= 2"',
+        ),
+        ({"ruby": {"version": "3.3.6", "sha256": "0f" * 32}}, "ruby/source: is missing"),
         (
             {"branch": "--upload-pack=x"},
             'branch: should be the name of a branch, got "--upload-pack=x"',

@@ -240,13 +240,13 @@ def test_which_hosts_do_not_know_a_key() -> None:
         return resource("command:remote:Command", name, **inputs)
 
     line = "ssh-ed25519 AAAAnew x"
-    known = "authorized_keys.2: ssh-ed25519 AAAAnew x\n"
+    known = "deployer_keys.2: ssh-ed25519 AAAAnew x\n"
     replaced = {**command("rented-bootstrap", create=known), "delete": True}
     resources = [
         *(resource("aws:ec2/instance:Instance", f"worker-{n}") for n in (1, 2, 3, 4)),
         *(command(f"worker-{n}-drain", delete="drain") for n in (1, 2)),
         command("worker-1-bootstrap", create=known),
-        command("worker-2-bootstrap", create="authorized_keys.1: ssh-ed25519 AAAAold x\n"),
+        command("worker-2-bootstrap", create="deployer_keys.1: ssh-ed25519 AAAAold x\n"),
         command("worker-4-drain"),  # lost
         command("rented-drain", delete="drain"),
         command("rented-bootstrap", create="old"),

@@ -1,0 +1,55 @@
+"""This program itself: installed where releases and units find it."""
+
+from __future__ import annotations
+
+import zipfile
+
+from . import storage, units
+from .preparation import Preparation
+
+
+def agent(host: Preparation) -> bool:
+    """Unpack it, whole or not at all."""
+    launcher = host.layout.agent
+    base = launcher.parent
+    directory = base / host.manifest.agent
+    if not (directory / ".complete").exists():
+        storage.remove_tree(directory)
+        with zipfile.ZipFile(host.archive) as contents:
+            contents.extractall(directory)
+        storage.write(directory / ".complete", "", 0o644)
+    link = base / "current"
+    # a release that still runs goes on reading the agent it began with
+    before = link.readlink() if link.is_symlink() else directory
+    changed = storage.point(link, directory)
+    changed = storage.write(launcher, units.template("launcher"), 0o755) or changed
+    for other in base.iterdir():
+        if other.is_dir() and not other.is_symlink() and other not in (directory, before):
+            storage.remove_tree(other)
+    return changed
+
+
+def identity(host: Preparation) -> bool:
+    """Which host and machine this is: worker names carry it, and drain asks for it."""
+    known = {
+        "app": host.manifest.app,
+        "environment": host.manifest.environment,
+        "host": host.manifest.host,
+        "machine": str(host.bundle["machine"]),
+    }
+    if storage.read_json(host.layout.identity) == known:
+        return False
+    storage.write_json(host.layout.identity, known)
+    return True
+
+
+def housekeeping(host: Preparation) -> bool:
+    """The agent's own units, started at every boot."""
+    layout, files = host.layout, units.housekeeping(host.layout)
+    changed = []
+    for file in files:
+        changed.append(storage.write(layout.units / file.name, file.content, 0o644))
+        wants = layout.wants / file.name
+        wants.parent.mkdir(exist_ok=True)
+        changed.append(storage.point(wants, layout.units / file.name))
+    return host.system.reload([file.name for file in files], any(changed))

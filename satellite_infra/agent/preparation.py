@@ -1,0 +1,39 @@
+"""What the steps of one bootstrap share: a machine, and what it shall become."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from .layout import Layout
+from .manifest import BootstrapManifest
+from .system import Say, System
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """One bootstrap; `archive` is the zip that this program runs from."""
+
+    manifest: BootstrapManifest
+    bundle: Mapping[str, Any]
+    archive: Path
+    layout: Layout
+    system: System
+    say: Say
+
+    def app(self) -> tuple[int, int]:
+        """The app's user as (uid, gid); KeyError before there is one."""
+        entry = pwd.getpwnam(self.manifest.app)
+        return entry.pw_uid, entry.pw_gid
+
+    def root(self) -> tuple[int, int]:
+        """Whoever runs this: root, but for tests."""
+        return os.geteuid(), os.getegid()
+
+
+Step = Callable[[Preparation], bool]
+"""Makes one thing true; True when it was not."""

@@ -1,0 +1,62 @@
+"""Packages are installed once, also by a machine whose power was cut meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from satellite_infra.agent import packages
+from satellite_infra.agent.system import CommandError, Say
+from tests.agent.machine import MANIFEST, Machine, new_machine, preparation
+
+OURS = ["ca-certificates", "git", "logrotate", "nftables", "openssh-client", "tar"]
+
+
+class Interrupted(Machine):
+    """Its power was cut in the middle of dpkg, until somebody repairs that."""
+
+    broken = True
+
+    def run(self, argv: Sequence[str], say: Say, **options: Any) -> None:
+        super().run(argv, say, **options)
+        if argv[0] == "dpkg":
+            self.broken = False
+        elif "install" in argv and self.broken:
+            raise CommandError("dpkg was interrupted")
+
+
+def test_only_what_is_missing_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = new_machine(tmp_path / "machine", monkeypatch)
+    machine.installed = {*OURS, "ruby=1:3.1", "libpq-dev"}
+    wanted = ("libpq-dev", "libpq-dev:amd64", "ruby=1:3.1")
+    assert not packages.install(preparation(machine, packages=wanted, unattended_upgrades=False))
+    assert packages.install(preparation(machine, packages=("ruby=1:3.3",)))
+    assert machine.calls == [
+        ("apt-get", "update"),
+        (
+            "apt-get",
+            "install",
+            "--no-install-recommends",
+            "--",
+            "ruby=1:3.3",
+            "unattended-upgrades",
+        ),
+    ]
+
+
+def test_an_interrupted_installation_is_finished(tmp_path: Path) -> None:
+    machine = Interrupted(tmp_path)
+    assert packages.install(preparation(machine))
+    assert [(call[0], call[1]) for call in machine.calls] == [
+        ("apt-get", "update"),
+        ("apt-get", "install"),
+        ("dpkg", "--force-confdef"),
+        ("apt-get", "install"),
+    ]
+
+
+def test_what_the_settings_do_not_ask_for_is_not_wanted() -> None:
+    assert packages.wanted(MANIFEST) == sorted([*OURS, "unattended-upgrades"])
