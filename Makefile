@@ -20,12 +20,12 @@ python := .venv/bin/python
 run := source scripts/common.sh && exec $(python)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make this machine ready; quick when it is
 	@scripts/setup
 
-setup-lint:
+setup-lint: ## the part of it that needs no machines
 	@scripts/setup --no-base
 
 demo: setup ## two machines, real jobs, a deploy while they run

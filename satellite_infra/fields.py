@@ -92,7 +92,8 @@ def _cidr(value: str) -> str:
 def _repository(value: str) -> str:
     url = _URL.fullmatch(value)
     user = (url and url["user"]) or ""
-    if url and (":" in user or (user and url["scheme"] == "https")):
+    token = "?" in value or "#" in value
+    if url and (":" in user or (user and url["scheme"] == "https") or token):
         raise broken("should hold no password or token: use satellite:deploy_key", hide=True)
     if not url and not _SCP_LIKE.fullmatch(value):
         raise broken("should be ssh://..., https://... or git@HOST:PATH", hide="@" in value)
@@ -179,8 +180,8 @@ def _known_host(value: str) -> str:
 
 
 def _source_uri(value: str) -> str:
-    if re.match(r"https?://[^/]*@", value):
-        raise broken("should hold no user or password: previews show it", hide=True)
+    if re.match(r"https?://[^/]*@", value) or "?" in value or "#" in value:
+        raise broken("should hold no user, password or query: previews show it", hide=True)
     if not re.fullmatch(r"https?://[^/\s]+(/[^\s]*)?", value):
         raise broken("should be https://... or http://...")
     return value
@@ -284,6 +285,20 @@ PublicKey = Annotated[Text, AfterValidator(_openssh_public)]
 KnownHost = Annotated[Text, AfterValidator(_known_host)]
 Seed = Annotated[Text, AfterValidator(_seed)]
 TagKey = Annotated[
-    Text, _matching(r"(?!aws:)[^\x00-\x1f]{1,128}", "should be 1 to 128 characters, no aws: first")
+    Text,
+    _matching(
+        r"(?![aA][wW][sS]:)[\w .:/=+@-]{1,128}",
+        "should be 1 to 128 letters, digits, spaces and _.:/=+-@, no aws: first",
+    ),
 ]
-TagValue = Annotated[Text, _matching(r"[^\x00-\x1f]{0,256}", "should be 256 characters at most")]
+TagValue = Annotated[
+    Text,
+    _matching(r"[\w .:/=+@-]{0,256}", "should be at most 256 letters, digits, spaces, _.:/=+-@"),
+]
+Description = Annotated[
+    Text,
+    _matching(
+        r"[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}",
+        "should be 1 to 255 letters, digits, spaces and ._-:/()#,@[]+=&;{}!$*",
+    ),
+]

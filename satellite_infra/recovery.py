@@ -24,6 +24,8 @@ def recovers(settings: Settings, name: str, instance: ec2.Instance) -> None:
         evaluation_periods=2,
         alarm_actions=[pulumi.Output.all(instance.arn, instance.region).apply(_recover)],
         tags=tags(settings),
+        # or a removal that is refused would take it away all the same
+        opts=pulumi.ResourceOptions(protect=settings.protected(name)),
     )
 
 

@@ -36,7 +36,7 @@ def instance_profile(settings: Settings) -> pulumi.Output[str] | None:
     attached = [
         iam.RolePolicyAttachment(
             # by account and path, as two accounts may give one name
-            resource_name("app-may", *arn.split(":")[4:]),
+            resource_name("app-may", *arn.replace("/", "--").split(":")[4:]),
             role=role.name,
             policy_arn=arn,
         )

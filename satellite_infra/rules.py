@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 SET = "is missing: pulumi config set satellite:"
 MAKE = "is missing: make keys{}; or bring your own, as docs/keys.md says"
+WORLD = 8
+"""Bits of a prefix: a shorter one is the world, or a large part of it."""
+ROLE_NAME = 64 - len("-1234567")
+"""Characters of a role's name in IAM, beside what Pulumi adds to it."""
 INSTANCE_ONLY = (
     "ami",
     "instance_type",
@@ -91,7 +95,8 @@ def named_hosts(s: Settings) -> Iterator[str]:
     """Whatever speaks of an instance speaks of one that the stack has."""
     names = s.instance_names()
     for name in (n for n, host in s.hosts.items() if not host.address and n not in names):
-        rule = f"should have an `address`, or be an instance here{did_you_mean(name, names)}"
+        rule = "should have an `address`, be an instance here, or go with its host"
+        rule += did_you_mean(name, names)
         yield line(["hosts", name], rule)
     for name in (name for name in s.roll if name not in names):
         rule = f"should hold only this stack's instances{did_you_mean(name, names)}"
@@ -180,6 +185,9 @@ def role(s: Settings) -> Iterator[str]:
     """A role is there for the app to use."""
     for name in _twice(s.app_policies):
         yield line(["app_policies"], "should hold each policy once", name)
+    if s.app_policies and len(name := f"satellite-{s.app}-{s.environment}") > ROLE_NAME:
+        rule = f"should have a shorter app or environment: IAM takes {ROLE_NAME} characters of role"
+        yield line(["app_policies"], rule, name)
     if s.app_policies and s.app_metadata == "blocked":
         rule = "should be allowed, or the app cannot use satellite:app_policies"
         yield line(["app_metadata"], rule, s.app_metadata)
@@ -208,7 +216,7 @@ def network(s: Settings) -> Iterator[str]:
     nets = [ipaddress.ip_network(cidr) for cidr in s.ssh_cidrs]
     v4 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv4Network))
     v6 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv6Network))
-    for whole in {"0.0.0.0/0", "::/0"} & {str(n) for n in chain(v4, v6)}:
+    for whole in (str(n) for n in chain(v4, v6) if n.prefixlen < WORLD):
         if not s.allow_ssh_from_anywhere:
             rule = "should not open SSH to the world without satellite:allow_ssh_from_anywhere"
             yield line(["ssh_cidrs"], rule, whole)

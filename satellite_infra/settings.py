@@ -177,7 +177,7 @@ class EgressSettings(Model):
     """Last port; required with `tcp` and `udp`."""
     cidr: f.Cidr = Field(examples=["0.0.0.0/0"])
     """The network, of IPv4 or IPv6. Required."""
-    description: Annotated[f.Line, Field(max_length=255)] = Field(examples=["HTTPS"])
+    description: f.Description = Field(examples=["HTTPS"])
     """What it is for: stands beside the rule in AWS. Required."""
 
 

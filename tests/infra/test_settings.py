@@ -222,7 +222,7 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ),
         (
             {"apt_sources": {"pgdg": {**SOURCE, "uri": "https://me:token@apt.example.com"}}},
-            "apt_sources/pgdg/uri: should hold no user or password: previews show it, got [secret]",
+            "apt_sources/pgdg/uri: should hold no user, password or query: previews show it, got [secret]",
         ),
         (
             {"apt_sources": {"pgdg": {**SOURCE, "uri": "deb"}}},
@@ -317,7 +317,37 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             "'satellite:hosts.worker-1.protect' false && pulumi up, got worker-1",
         ),
         ({"tags": {"label": "x"}}, "tags/label: should have another name: satellite sets this tag"),
-        ({"tags": {"aws:x": "y"}}, "tags/aws:x: should be 1 to 128 characters, no aws: first"),
+        (
+            {"tags": {"AWS:x": "y"}},
+            "tags/AWS:x: should be 1 to 128 letters, digits, spaces and _.:/=+-@, no aws: first",
+        ),
+        (
+            {"tags": {"x": "50%"}},
+            'tags/x: should be at most 256 letters, digits, spaces, _.:/=+-@, got "50%"',
+        ),
+        (
+            {
+                "egress": [
+                    {"protocol": "all", "cidr": "::/0", "description": "GitHub\u2019s API > all"}
+                ]
+            },
+            "egress/0/description: should be 1 to 255 letters, digits, spaces and "
+            '._-:/()#,@[]+=&;{}!$*, got "GitHub\u2019s API > all"',
+        ),
+        (
+            {"ssh_cidrs": ["2000::/3"]},
+            "ssh_cidrs: should not open SSH to the world without "
+            "satellite:allow_ssh_from_anywhere, got 2000::/3",
+        ),
+        (
+            {"environment": "e" * 60, "app_policies": [POLICY], "app_metadata": "allowed"},
+            "app_policies: should have a shorter app or environment: IAM takes 56 characters of "
+            f'role, got "satellite-shop-{"e" * 41}...',
+        ),
+        (
+            {"repository": "https://h/p?access_token=canary"},
+            "repository: should hold no password or token: use satellite:deploy_key, got [secret]",
+        ),
         ({"tags": {f"t{n}": "" for n in range(47)}}, "tags: should be at most 46, got 47"),
         # networks
         (
@@ -368,7 +398,7 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         # hosts
         (
             {"hosts": {"worker-3": {"lost": True}}},
-            "hosts/worker-3: should have an `address`, or be an instance here, "
+            "hosts/worker-3: should have an `address`, be an instance here, or go with its host, "
             "did you mean worker-2?",
         ),
         (
