@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from satellite_infra import keys
@@ -216,7 +215,11 @@ def network(s: Settings) -> Iterator[str]:
     nets = [ipaddress.ip_network(cidr) for cidr in s.ssh_cidrs]
     v4 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv4Network))
     v6 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv6Network))
-    for whole in (str(n) for n in chain(v4, v6) if n.prefixlen < WORLD):
+    wide = [
+        *(str(n) for n in v4 if n.prefixlen < WORLD),
+        *(str(n) for n in v6 if n.prefixlen < WORLD),
+    ]
+    for whole in wide:
         if not s.allow_ssh_from_anywhere:
             rule = "should not open SSH to the world without satellite:allow_ssh_from_anywhere"
             yield line(["ssh_cidrs"], rule, whole)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import backoff, lanes, storage, units, workers
 from .layout import Layout
-from .ledger import Target
+from .ledger import Ledger, Target
 from .system import Say, System
 
 POLL = 0.2  # seconds between two looks at units
@@ -84,9 +84,11 @@ def restart(
     running = set(lanes.running(loaded))
     live = workers.live(layout)
     right = {n for n in wanted if n in running and lanes.is_right(loaded[n], wanted[n], live)}
-    overlap = {p.type for p in target.manifest.processes if p.overlap} if target else set()
+    overlap = _overlapping(layout, target, beside)
     over = [name for name in sorted(running - set(wanted)) if layout.slot(name)[0] in overlap]
-    stop = sorted(running - set(wanted) - set(over if beside else ()))
+    # at boot systemd still has to start what the release that was cut off wanted
+    queued = {name for name, unit in loaded.items() if unit.job}
+    stop = sorted((running | queued) - set(wanted) - set(over if beside else ()))
     start = sorted(set(wanted) - right)
     if stop:
         say(f"stopping {_count(stop)}, each within its grace")
@@ -103,6 +105,15 @@ def restart(
         system.systemctl("start", "--no-block", "--", layout.target)
     draining = {name for name in over if loaded[name].active == "deactivating"}
     return [name for name in (*stop, *start) if name not in draining]
+
+
+def _overlapping(layout: Layout, target: Target | None, beside: bool) -> set[str]:
+    """The types whose old workers may stay for now; also one that goes, until the gate is good."""
+    new = target.manifest.processes if target else ()
+    last = Ledger(layout).last_good() if beside else None
+    gone = last.manifest.processes if last else ()
+    kept = {process.type for process in new}
+    return {p.type for p in (*new, *(p for p in gone if p.type not in kept)) if p.overlap}
 
 
 def retire(layout: Layout, system: System, say: Say) -> None:

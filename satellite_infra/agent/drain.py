@@ -26,6 +26,7 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
     with storage.locked(layout.lock):
         # not again at the next boot, should the machine be rebooted before it is terminated
         storage.remove(layout.units / "multi-user.target.wants" / layout.target)
+        Ledger(layout).close_journal()  # nor by a recovery that waits for this
         system.systemctl("daemon-reload")
         units = [
             name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 
 from . import storage, units
@@ -17,6 +18,7 @@ def agent(host: Preparation) -> bool:
         storage.remove_tree(directory)
         with zipfile.ZipFile(host.archive) as contents:
             contents.extractall(directory)
+        os.sync()  # it reaches the disk before the word that it is whole
         storage.write(directory / ".complete", "", 0o644)
     link = base / "current"
     # a release that still runs goes on reading the agent it began with

@@ -71,13 +71,9 @@ def of_machine(layout: Layout, host: str, machine: str, system: System, say: Say
     if release is None:
         raise LookupError(f"{layout.current} points nowhere: there is no release to do it by")
     manifest = ReleaseManifest.parse(layout.manifest(release).read_text(encoding="utf-8"))
-    redact = Redactor(ledger.config(release))
     queues = {p.on_kill: Queue(release, p.on_kill, p.env) for p in manifest.processes}
     names = [f"{host}.{machine}."]
-    told = [
-        tell(layout, queue, names, system, lambda line: say(redact(line)))
-        for queue in queues.values()
-    ]
+    told = [tell(layout, queue, names, system, say) for queue in queues.values()]
     done = "were given back" if any(told) else "stay as they are: no adapter for their queue"
     return f"jobs of {host}, machine {machine}, {done}"
 
@@ -89,7 +85,8 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
     nothing of those does nothing then, which an empty variable for them would not warrant.
     """
     ledger = Ledger(layout)
-    there = (layout.releases / queue.release).is_dir()
+    # where a release is being removed its config vars go first
+    there = layout.config(queue.release).is_file() and (layout.releases / queue.release).is_dir()
     release = queue.release if there else ledger.current()
     if release is None:
         return False
@@ -100,10 +97,12 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
         if not lock.is_file() or " delayed_job " not in lock.read_text("utf-8"):
             return False
         argv, program = ["bundle", "exec", "ruby", "-"], template("unlock_delayed_job.rb")
-    app = workers.environment(layout, release, {**ledger.config(release), **queue.env})
+    config = ledger.config(release)
+    redact = Redactor(config)
+    app = workers.environment(layout, release, {**config, **queue.env})
     system.run(
         argv,
-        say,
+        lambda line: say(redact(line)),
         user=layout.app,
         cwd=layout.releases / release,
         env={**app, "DEAD_WORKERS": "\n".join(dead)},

@@ -164,6 +164,7 @@ class Release:
         source.link(layout, name, system, say)
         self.at("build")
         source.build(layout, name, manifest, request.config, system, say)
+        os.sync()  # it reaches the disk before anything that vouches for it
         return Target(name, manifest)
 
     def _switch(self, target: Target) -> str:
@@ -204,7 +205,9 @@ class Release:
         kept = {self.ledger.current(), *(target.release for target in self.ledger.good())}
         if self._made and self._made not in kept:
             self.ledger.forget_prepared()
-            prune.discard(self.layout, self._made)
+            # what dead workers held may just now be given back there: then a later prune removes it
+            if self._made not in prune.in_use(self.layout, self.ledger):
+                prune.discard(self.layout, self._made)
         self._record("failed", request, began, phase=where, reason=reason)
         return ReleaseError(where, reason, state)
 
@@ -245,8 +248,17 @@ def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
 
 
 def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
-    """What the host does by itself after a kill and at boot."""
-    with storage.locked(layout.lock, "recovery"):
+    """What the host does by itself after a kill and at boot.
+
+    Workers start after the unit that does not wait; so it must not wait for a release that starts
+    them either: BlockingIOError, and systemd tries again.
+    """
+
+    def busy(holder: str) -> None:
+        if not wait:
+            raise BlockingIOError(f"{holder} is under way, and recovers by itself")
+
+    with storage.locked(layout.lock, "recovery", busy):
         state = finish(layout, system, say, wait)
         prune.discard_unknown(layout, Ledger(layout), say)
         return state

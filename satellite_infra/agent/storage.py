@@ -94,13 +94,18 @@ def directory(path: Path, mode: int, owner: tuple[int, int] | None = None) -> bo
     """Make the directory exist with that mode and owner (uid, gid); True when something changed."""
     changed = not path.is_dir()
     path.mkdir(parents=True, exist_ok=True)
-    before = path.stat()
-    if before.st_mode & 0o7777 != mode:
-        path.chmod(mode)
-        changed = True
-    if owner is not None and (before.st_uid, before.st_gid) != owner:
-        os.chown(path, *owner)
-        changed = True
+    # not through a link that the app may have put there: its target would be given to the app
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        before = os.fstat(handle)
+        if before.st_mode & 0o7777 != mode:
+            os.fchmod(handle, mode)
+            changed = True
+        if owner is not None and (before.st_uid, before.st_gid) != owner:
+            os.fchown(handle, *owner)
+            changed = True
+    finally:
+        os.close(handle)
     return changed
 
 

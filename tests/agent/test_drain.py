@@ -11,8 +11,9 @@ import pytest
 from satellite_infra.agent import storage, workers
 from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.manifest import Process
-from satellite_infra.agent.release import Release
+from satellite_infra.agent.release import Release, recover
 from tests.agent.conftest import FakeSystem, Origin, request
 
 
@@ -21,7 +22,10 @@ def test_all_workers_end_and_do_not_come_back_at_boot(
 ) -> None:
     wanted = request(origin, origin.commit())
     Release(layout, system, lambda _: None).run(wanted)
+    Ledger(layout).open_journal(Target("a-release-that-was-stopped", wanted.manifest))
     assert drain(layout, "h", "m", system, lambda _: None) == "drained, 2 workers ended"
+    assert system.running() == {}
+    recover(layout, system, lambda _: None)  # one that waited for the drain
     assert system.running() == {}
     assert not (layout.units / "multi-user.target.wants" / layout.target).exists()
     last = json.loads(layout.history.read_text().splitlines()[-1])

@@ -10,8 +10,9 @@ from satellite_infra.agent import lanes, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.manifest import Process
-from satellite_infra.agent.release import Release, ReleaseError, Request
-from tests.agent.conftest import FakeSystem, Origin, request
+from satellite_infra.agent.release import Release, ReleaseError, Request, recover
+from satellite_infra.agent.system import UnitState
+from tests.agent.conftest import FakeSystem, Killed, Origin, request
 
 OVERLAP = (Process("worker", 2, grace=5, overlap=True),)
 FIRST = ["satellite-shop.worker@1.service", "satellite-shop.worker@2.service"]
@@ -114,6 +115,43 @@ def test_a_failed_gate_never_touches_the_old_workers(
     touched = {name for call in system.calls[calls:] for name in call if "@" in name}
     assert touched == set(SECOND)
     assert wants(layout) == FIRST
+
+
+def test_a_type_that_goes_is_not_stopped_before_the_gate_is_good(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    good = origin.commit()
+    deploy(layout, system, request(origin, good, processes=OVERLAP))
+    old = dict(system.loaded)
+    renamed = (Process("heavy", 1, command="./worker", grace=5, overlap=True),)
+    with pytest.raises(ReleaseError, match="ended while its health was watched"):
+        deploy(layout, system, request(origin, origin.commit(CRASH="y"), processes=renamed))
+    assert system.loaded == old
+    deploy(layout, system, request(origin, good, processes=renamed))
+    assert sorted(system.running()) == ["satellite-shop.heavy@1.service"]
+
+
+def test_what_systemd_still_has_to_start_of_a_release_that_was_cut_off_is_taken_back(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit(a="1"), processes=OVERLAP))
+    old = Ledger(layout).current()
+
+    def cut(phase: str) -> None:
+        if phase == "mark good":
+            raise Killed
+
+    with pytest.raises(Killed):
+        Release(layout, system, lambda _: None, cut).run(
+            request(origin, origin.commit(a="2"), processes=OVERLAP)
+        )
+    for path in layout.notes.glob("*.json"):  # the power was cut: nobody lives
+        path.unlink()
+    waits = UnitState("", "inactive", "dead", 0, 0, "", True)
+    system.loaded = {name: replace(waits, name=name) for name in SECOND}
+    recover(layout, system, lambda _: None, wait=False)
+    assert system.running() == dict.fromkeys(FIRST, old)
+    assert sorted(system.loaded) == FIRST
 
 
 def test_scaling_keeps_each_worker_where_it_is(

@@ -451,3 +451,16 @@ def test_killed_at_every_step_the_host_ends_at_old_or_new(
     else:
         pytest.fail("the release never came to its end")
     assert outcomes == ({"old"} if fails else {"old", "new"})
+
+
+def test_recovery_that_systemd_waits_for_waits_for_no_release(
+    layout: Layout, system: FakeSystem
+) -> None:
+    with (
+        storage.locked(layout.lock, "release of 1"),
+        pytest.raises(
+            BlockingIOError, match=r"release of 1, since .* is under way, and recovers by"
+        ),
+    ):
+        recover(layout, system, lambda _: None, wait=False)
+    assert recover(layout, system, lambda _: None, wait=False).startswith("runs no release")

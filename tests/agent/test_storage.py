@@ -67,6 +67,18 @@ def test_a_thousand_switches_under_a_reader(tmp_path: Path) -> None:
     assert seen == {"1", "2"}
 
 
+def test_a_directory_is_made_right_but_not_through_a_link(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    assert storage.directory(mine, 0o700)
+    assert not storage.directory(mine, 0o700)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(0o700)
+    (tmp_path / "link").symlink_to(theirs)
+    with pytest.raises(OSError, match="link"):
+        storage.directory(tmp_path / "link", 0o755)
+    assert theirs.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     order: list[str] = []
     entered = threading.Event()

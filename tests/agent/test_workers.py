@@ -225,8 +225,8 @@ def test_on_kill_runs_in_the_release_with_the_variables_that_the_dead_had(
 ) -> None:
     directory = layout.releases / "r1"
     directory.mkdir()
-    storage.write_json(layout.config("r1"), {"QUEUE": "default", "TOKEN": "canary-value"})
-    command = 'echo "$PWD $QUEUE $TOKEN" $DEAD_WORKERS'
+    storage.write_json(layout.config("r1"), {"QUEUE": "low", "TOKEN": "canary-value"})
+    command = 'echo "$PWD $QUEUE ${#TOKEN} $TOKEN" $DEAD_WORKERS'
     dead = replace(NOTE, boot="old", on_kill=command)
     mail = {"QUEUE": "mail"}
     write(
@@ -238,10 +238,10 @@ def test_on_kill_runs_in_the_release_with_the_variables_that_the_dead_had(
     said: list[str] = []
     assert not jobs.reap(layout, system, said.append)
     assert said == [
-        f"{directory} default canary-value dead.1 dead.2",
+        f"{directory} low 12 [TOKEN] dead.1 dead.2",
         "dead.failing: their jobs could not be given back yet: "
         "`/bin/bash -c exit 3` ended with status 3",
-        f"{directory} mail canary-value dead.mailer",
+        f"{directory} mail 12 [TOKEN] dead.mailer",
     ]
     assert names(layout) == ["dead.failing"]  # and systemd tries again
 
@@ -273,6 +273,16 @@ def test_jobs_of_this_machine_are_not_given_back_as_a_whole(
         jobs.of_machine(layout, "h", "m", system, lambda _: None)
     with pytest.raises(LookupError, match="points nowhere"):
         jobs.of_machine(layout, "other", "m", system, lambda _: None)
+
+
+def test_jobs_are_given_back_elsewhere_while_their_release_is_removed(
+    layout: Layout, adapter: Adapter
+) -> None:
+    storage.remove(layout.config("r1"))  # what goes first
+    storage.point(layout.current, layout.releases / "r2")
+    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    assert jobs.reap(layout, adapter, lambda _: None)
+    assert adapter.heard == [(["dead.1"], "r2")]
 
 
 def test_an_app_without_an_adapter_is_forgotten_and_said(

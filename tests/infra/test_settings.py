@@ -222,7 +222,8 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ),
         (
             {"apt_sources": {"pgdg": {**SOURCE, "uri": "https://me:token@apt.example.com"}}},
-            "apt_sources/pgdg/uri: should hold no user, password or query: previews show it, got [secret]",
+            "apt_sources/pgdg/uri: should hold no user, password or query: previews show it, "
+            "got [secret]",
         ),
         (
             {"apt_sources": {"pgdg": {**SOURCE, "uri": "deb"}}},
