@@ -46,7 +46,7 @@ def test_a_shipped_stack_file_needs_keys_repository_and_image(
     )
     shown = stack.run("preview", "--diff")
     assert shown.count("aws:ec2/instance:Instance: (create)") == hosts
-    assert f'revision : "{commit}"' in shown
+    assert f'"{commit}"' in shown
     assert "satellite:ssh_cidrs is empty: no instance can be reached over SSH" in shown
     assert "error" not in shown
     stack.run("stack", "rm", "--yes")
