@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from satellite_infra.keys import bare
 from satellite_infra.settings import Settings
 
 
@@ -40,7 +41,7 @@ def existing_hosts(settings: Settings) -> list[Host]:
             address=pulumi.Output.from_input(str(host.address)),
             user=host.user or settings.ssh_user,
             port=host.port or 22,
-            host_key=" ".join(str(host.host_key).split()[:2]),
+            host_key=bare(str(host.host_key)),
             lost=host.lost,
         )
         for name, host in settings.existing().items()

@@ -45,7 +45,7 @@ def private_key_problem(private_key: str) -> str | None:
 def public_key_problem(line: str) -> str | None:
     """The rule that this line breaks, or None."""
     try:
-        load_ssh_public_key(" ".join(line.split()[:2]).encode())
+        load_ssh_public_key(bare(line).encode())
     except (ValueError, UnsupportedAlgorithm):
         return "should be a public key as one line: TYPE KEY [COMMENT]"
     return "should be one line" if len(line.strip().splitlines()) > 1 else None
@@ -69,9 +69,14 @@ def short(private_key: str) -> str:
     return str(pem.decode())
 
 
+def bare(line: str) -> str:
+    """`TYPE KEY` of a public line, without its comment."""
+    return " ".join(line.split()[:2])
+
+
 def same_public(line: str, other: str) -> bool:
     """Whether two lines hold the same key, whatever their comments."""
-    return line.split()[:2] == other.split()[:2]
+    return bare(line) == bare(other)
 
 
 def fingerprint(line: str) -> str:

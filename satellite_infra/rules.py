@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from satellite_infra.settings import Settings
 
 SET = "is missing: pulumi config set satellite:"
-MAKE = "is missing: make keys{}; or bring your own, as docs/keys.md says"
+MAKE = "is missing: make keys; or bring your own, as docs/keys.md says"
 WORLD = 8
 """Bits of a prefix: a shorter one is the world, or a large part of it."""
 ROLE_NAME = 64 - len("-1234567")
@@ -62,13 +62,13 @@ def required(s: Settings) -> Iterator[tuple[str, str]]:
     for key, how in {
         "app": SET + "app NAME",
         "repository": SET + "repository GIT_URL",
-        "public_key": MAKE.format(""),
-        "host_key_seed": MAKE.format(""),
+        "public_key": MAKE,
+        "host_key_seed": MAKE,
     }.items():
         if not getattr(s, key):
             yield key, how
     if not s.private_key and not s.ssh_agent:
-        yield "private_key", MAKE.format("")
+        yield "private_key", MAKE
     if not s.processes:
         yield "processes", "should name at least one process type and its quantity"
     own = (s.hosts.get(name) for name in s.instance_names())
@@ -176,7 +176,7 @@ def login(s: Settings) -> Iterator[str]:
             yield line([f"{name}public_key"], rule, kind)
     if s.next_private_key and not s.next_public_key:
         yield line(["next_public_key"], "is missing: the public half of next_private_key")
-    for key in _twice(" ".join(key.split()[:2]) for key in s.authorized_keys):
+    for key in _twice(keys.bare(key) for key in s.authorized_keys):
         yield line(["authorized_keys"], "should hold each key once", key)
 
 
@@ -215,11 +215,8 @@ def network(s: Settings) -> Iterator[str]:
     nets = [ipaddress.ip_network(cidr) for cidr in s.ssh_cidrs]
     v4 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv4Network))
     v6 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv6Network))
-    wide = [
-        *(str(n) for n in v4 if n.prefixlen < WORLD),
-        *(str(n) for n in v6 if n.prefixlen < WORLD),
-    ]
-    for whole in wide:
+    joined: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = [*v4, *v6]
+    for whole in (str(n) for n in joined if n.prefixlen < WORLD):
         if not s.allow_ssh_from_anywhere:
             rule = "should not open SSH to the world without satellite:allow_ssh_from_anywhere"
             yield line(["ssh_cidrs"], rule, whole)

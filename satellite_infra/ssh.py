@@ -59,7 +59,7 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
             "SATELLITE_BASTION": bastion.address,
             "SATELLITE_BASTION_PORT": str(bastion.port),
             "SATELLITE_BASTION_USER": bastion.user or settings.ssh_user,
-            "SATELLITE_BASTION_HOST_KEY": " ".join(bastion.host_key.split()[:2]),
+            "SATELLITE_BASTION_HOST_KEY": keys.bare(bastion.host_key),
         }
     return local.Command(
         f"{host.name}-reach",
@@ -157,16 +157,8 @@ def _command(
 
 def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
     """Nothing now; a drain of that machine when it goes. A lost host goes without."""
-    at_the_end = host.machine.apply(
-        lambda machine: _script(
-            "run_drain.sh",
-            TITLE=f"Drain {settings.app} on {host.name}",
-            AGENT=AGENT,
-            APP=shlex.quote(settings.app),
-            HOST=shlex.quote(host.name),
-            MACHINE=shlex.quote(machine),
-        )
-    )
+    title = f"Drain {settings.app} on {host.name}"
+    at_the_end = _about_machine("run_drain.sh", title, settings, host)
     return remote.Command(
         f"{host.name}-drain",
         connection=_connection(settings, host, dials=2, seconds=5),
@@ -189,20 +181,11 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
 
 def give_back(settings: Settings, leader: Host, lost: Host, after: After) -> pulumi.Resource:
     """Have a host that lives give back the jobs of one that is lost, once for each machine."""
-    text = lost.machine.apply(
-        lambda machine: _script(
-            "run_give_back.sh",
-            TITLE=f"Give back the jobs of {lost.name} to {settings.app}",
-            AGENT=AGENT,
-            APP=shlex.quote(settings.app),
-            HOST=shlex.quote(lost.name),
-            MACHINE=shlex.quote(machine),
-        )
-    )
+    title = f"Give back the jobs of {lost.name} to {settings.app}"
     return remote.Command(
         f"{lost.name}-jobs",
         connection=_connection(settings, leader),
-        create=text,
+        create=_about_machine("run_give_back.sh", title, settings, lost),
         triggers=[leader.machine, lost.machine],
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
@@ -234,7 +217,7 @@ def _proxy(settings: Settings, dials: int, seconds: int) -> remote.ProxyConnecti
         port=bastion.port,
         user=bastion.user or settings.ssh_user,
         private_key=_login_key(settings),
-        host_key=" ".join(bastion.host_key.split()[:2]),
+        host_key=keys.bare(bastion.host_key),
         dial_error_limit=dials,
         per_dial_timeout=seconds,
     )
@@ -248,6 +231,20 @@ def _login_key(settings: Settings) -> str | None:
 def _options(after: After) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(
         depends_on=list(after), additional_secret_outputs=["stdout", "stderr"]
+    )
+
+
+def _about_machine(template: str, title: str, settings: Settings, host: Host) -> pulumi.Output[str]:
+    """A script that tells the agent which machine of which host is meant."""
+    return host.machine.apply(
+        lambda machine: _script(
+            template,
+            TITLE=title,
+            AGENT=AGENT,
+            APP=shlex.quote(settings.app),
+            HOST=shlex.quote(host.name),
+            MACHINE=shlex.quote(machine),
+        )
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pulumi
 
 from satellite_infra.host import Host
+from satellite_infra.keys import bare
 from satellite_infra.settings import Settings
 
 PINNED = (
@@ -38,7 +39,7 @@ def ssh_config(settings: Settings, hosts: Sequence[Host]) -> pulumi.Output[str]:
 
 
 def _entry(name: str, address: str, user: str, port: int, host_key: str) -> str:
-    key = " ".join(host_key.split()[:2])
+    key = bare(host_key)
     return _lines(
         name,
         (

@@ -32,10 +32,9 @@ Resources = list[pulumi.Resource]
 
 @dataclass(frozen=True)
 class Plan:
-    """What one host will be sent, the release phase where it leads, and a digest of the rest."""
+    """What one host will be sent, and a digest of it."""
 
     prepare: ssh.Task
-    phase: ssh.Task
     run: ssh.Task
     digest: str
 
@@ -74,7 +73,7 @@ def plans(settings: Settings, revision: str, agent: AgentBundle) -> dict[str, Pl
         prepare, run = bootstrap(settings, name, agent), release(settings, name, revision)
         # the login key too: a host that is sent nothing new but opened by a new key is reached
         digest = ssh.digest(agent.digest, key, prepare.text(), run.text())
-        found[name] = Plan(prepare, release_phase(settings, name, revision), run, digest)
+        found[name] = Plan(prepare, run, digest)
     return found
 
 
@@ -116,7 +115,8 @@ def roll_out(
             if settings.release_phase and host is alive[0]:
                 # by its commit: another leader, or another machine behind this one, is no reason
                 name = f"release-phase-{revision[:12]}"
-                phase = [ssh.run_once(settings, host, name, tasks.phase, [prepared], **known)]
+                task = release_phase(settings, host.name, revision)
+                phase = [ssh.run_once(settings, host, name, task, [prepared], **known)]
             needs = [prepared, drained, *phase]
             run = ssh.run(settings, host, "release", tasks.run, needs, **known)
             released.append(run)
