@@ -3,9 +3,43 @@
 from __future__ import annotations
 
 import os
+from itertools import groupby
+from pathlib import Path
+
+import pytest
 
 # The lab sets these on purpose, for the tests inside it.
 if "SATELLITE_LAB" not in os.environ:
     for name in [name for name in os.environ if name.startswith(("PULUMI_", "AWS_"))]:
         del os.environ[name]
     os.environ.pop("SSH_AUTH_SOCK", None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--share",
+        metavar="FOLDER",
+        type=Path,
+        help="share the modules with other runs that name this folder: each runs what it takes "
+        "first, in its own lab",
+    )
+
+
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Run the modules that no other run has taken; pytest's own loop where nothing is shared."""
+    folder: Path | None = session.config.getoption("share")
+    if folder is None or session.config.getoption("collectonly"):
+        return None
+    for path, module in groupby(session.items, key=lambda item: item.path):
+        items = list(module)
+        try:
+            (folder / path.stem).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
+    return True
