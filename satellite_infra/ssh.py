@@ -166,15 +166,13 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
         triggers=[host.machine],
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
-        opts=pulumi.ResourceOptions.merge(
-            _options(after or host.openings),  # they outlive it, or it could not connect
-            pulumi.ResourceOptions(
-                # a drain that fails stays what it is, and can still be told that its host is lost;
-                # created first, the old one would be left to be deleted, out of anybody's reach
-                delete_before_replace=True,
-                ignore_changes=["connection", "triggers"] if host.lost else None,
-                protect=host.protected,  # what refuses to go is not drained first
-            ),
+        opts=pulumi.ResourceOptions(
+            depends_on=list(after or host.openings),  # they outlive it, or it could not connect
+            # a drain that fails stays what it is, and can still be told that its host is lost;
+            # created first, the old one would be left to be deleted, out of anybody's reach
+            delete_before_replace=True,
+            ignore_changes=["connection", "triggers"] if host.lost else None,
+            protect=host.protected,  # what refuses to go is not drained first
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -26,6 +27,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 PAGE = (Path(__file__).parents[2] / "docs/state.md").read_text(encoding="utf-8")
 AWS = Path(__file__).with_name("aws.py")
 REGION, BUCKET, CANARY = "eu-west-1", "satellite-state", "canary-2b8e"
+
+STATE = ".pulumi/stacks/satellite/staging.json"
+EXPORTED = ("PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_SELF_MANAGED_STATE_GZIP")
 
 Run = Callable[[str], str]
 
@@ -75,7 +79,7 @@ def run(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(name: str) -> str:
         told = stack.project.parent / "environment"
         # what a block exports holds for the next one, as in one terminal
-        script = f"set -e\n{commands(name)}\nprintenv PULUMI_CONFIG_PASSPHRASE_FILE >{told} || :"
+        script = f"set -e\n{commands(name)}\nenv >{told}"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=stack.project,
@@ -85,8 +89,10 @@ def run(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Run:
             text=True,
         )
         assert done.returncode == 0, done.stdout
-        if file := told.read_text().strip():
-            monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", file)
+        for line in told.read_text().splitlines():
+            variable, _, value = line.partition("=")
+            if variable in EXPORTED:
+                monkeypatch.setenv(variable, value)
         return done.stdout
 
     return run
@@ -130,13 +136,14 @@ def objects() -> dict[str, str]:
     for version in s3.list_object_versions(Bucket=BUCKET).get("Versions", []):
         got = s3.get_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
         key = version["Key"] if version["IsLatest"] else f"{version['Key']} {version['VersionId']}"
-        found[key] = got["Body"].read().decode()
+        body = got["Body"].read()
+        found[key] = (gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body).decode()
     s3.close()
     return found
 
 
 def state() -> Any:
-    return json.loads(objects()[".pulumi/stacks/satellite/staging.json"])["checkpoint"]["latest"]
+    return json.loads(objects()[f"{STATE}.gz"])["checkpoint"]["latest"]
 
 
 def provider_of(stack: Stack) -> tuple[str, set[str]]:
@@ -151,11 +158,11 @@ def assert_secrets_are_encrypted(stack: Stack, resources: int) -> None:
     texts = [*kept.values(), (stack.project / "Pulumi.staging.yaml").read_text()]
     key = LOGIN.splitlines()[2]
     assert [text for text in texts if CANARY in text or key in text or SEED in text] == []
-    assert '"ciphertext"' in kept[".pulumi/stacks/satellite/staging.json"]
+    assert '"ciphertext"' in kept[f"{STATE}.gz"]
 
 
 def test_s3_with_a_passphrase_and_then_with_kms(
-    stack: Stack, run: Run, host: dict[str, str]
+    stack: Stack, run: Run, host: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for block in ("bucket", "key", "login", "init with a passphrase"):
         run(block)
@@ -170,13 +177,20 @@ def test_s3_with_a_passphrase_and_then_with_kms(
     assert provider_of(stack) == ("cloud", {"secretsprovider", "encryptedkey"})
     Path(stack.project.parent, "satellite-passphrase").unlink()
     assert "6 unchanged" in run("use")
+    # somebody without the variable in between
+    monkeypatch.delenv("PULUMI_SELF_MANAGED_STATE_GZIP")
+    assert "6 unchanged" in run("use")
+    assert objects().keys() & {STATE, f"{STATE}.gz"} == {STATE}
+    monkeypatch.setenv("PULUMI_SELF_MANAGED_STATE_GZIP", "true")
+    assert "6 unchanged" in run("use")
+    assert objects().keys() & {STATE, f"{STATE}.gz"} == {f"{STATE}.gz"}
 
     run("copy")
     copied = (stack.project / "staging-state.json").read_text()
     assert '"ciphertext"' in copied
     assert CANARY not in copied
     run("end")
-    assert ".pulumi/stacks/satellite/staging.json" not in objects()
+    assert objects().keys().isdisjoint({STATE, f"{STATE}.gz"})
 
 
 def test_s3_with_kms(stack: Stack, run: Run, host: dict[str, str]) -> None:
@@ -187,7 +201,7 @@ def test_s3_with_kms(stack: Stack, run: Run, host: dict[str, str]) -> None:
     assert_secrets_are_encrypted(stack, resources=7)
     assert provider_of(stack) == ("cloud", {"secretsprovider", "encryptedkey"})
     run("end")
-    assert ".pulumi/stacks/satellite/staging.json" not in objects()
+    assert objects().keys().isdisjoint({STATE, f"{STATE}.gz"})
 
 
 def test_the_bucket_is_closed_versioned_and_encrypted(run: Run) -> None:
