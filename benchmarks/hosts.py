@@ -34,8 +34,9 @@ TITLE = """\
 `make bench` wrote this page: the real engine, simulated hosts (instances of an emulated EC2,
 commands that end at once), 10 config vars of 100 bytes. *Checkpoint* is one write of the whole
 state, as the engine does it. *Packed* is the state with gzip, which the S3 and file backends do
-where `PULUMI_SELF_MANAGED_STATE_GZIP=true`, as [State](../state.md) sets it. Seconds are medians of one run on one machine: what
-counts is how they grow. The first row holds what any Pulumi program costs.
+where `PULUMI_SELF_MANAGED_STATE_GZIP=true`, as [State](../state.md) sets it. Seconds are medians of
+one run on one machine: what counts is how they grow. The first row holds what any Pulumi program
+costs.
 
 | hosts | preview | checkpoint | state | each further host: preview | checkpoint | state | packed |
 |---:|---:|---:|---:|---:|---:|---:|---:|
