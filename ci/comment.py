@@ -77,9 +77,10 @@ def comment(
     replaced = sum("machine" in r and r["machine"].op == "replace" for r in hosts.values())
     failed = list(errors(preview, violations, trouble))
     said = "the preview failed" if failed else headline(len(hosts), replaced, changes, bool(rest))
+    seen = "" if failed or not commit else approval(commit)
     return joined(
         [
-            Block((marker(stack), f"### {stack}: {said}")),
+            Block((marker(stack), *([seen] if seen else []), f"### {stack}: {said}")),
             *failed,
             Block(tuple(summary(changes, found, preview.get("changeSummary") or {}))),
             *groups(hosts),
@@ -92,6 +93,11 @@ def comment(
 def marker(stack: str) -> str:
     """The first line, by which the comment is found and updated."""
     return f"<!-- satellite-preview: {stack} -->"
+
+
+def approval(commit: str) -> str:
+    """The line by which a deploy knows that this commit had a preview, and one that succeeded."""
+    return f"<!-- satellite-previewed: {commit} -->"
 
 
 def resources(steps: Iterable[Step]) -> Iterator[Resource]:

@@ -1,4 +1,4 @@
-"""An emulated AWS account for the tests of what the workflows run."""
+"""An emulated AWS account and GitHub for the tests of what the workflows run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import boto3
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
+
+from .github import Server
+from .github import github as github_api
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +34,14 @@ def ec2(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     client = boto3.client("ec2")
     yield client
     client.close()
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An empty repository, in whose workflow this process seems to run."""
+    server = Server()
+    with github_api(server) as url:
+        monkeypatch.setenv("GITHUB_API_URL", url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "example/shop")
+        monkeypatch.setenv("GITHUB_TOKEN", "token-1")
+        yield server

@@ -108,7 +108,7 @@ def test_the_comment_of_a_change_is_the_one_in_the_docs(
     stack: Stack, servers: tuple[int, str], count: int
 ) -> None:
     deploy(stack, servers, count)
-    assert written(stack)[1].splitlines()[1] == "### staging: nothing changes"
+    assert written(stack)[1].splitlines()[2] == "### staging: nothing changes"
     change(stack)
     status, comment, whole = written(stack)
     assert status == 0
@@ -146,7 +146,7 @@ def test_fifty_new_machines_are_one_group(
     )
     status, comment, _ = written(stack)
     assert status == 0
-    assert comment.splitlines()[1] == "### staging: 50 hosts change, nothing → 0f1e2d3"
+    assert comment.splitlines()[2] == "### staging: 50 hosts change, nothing → 0f1e2d3"
     titles = re.findall("<summary>(.*)</summary>", comment)
     assert titles == ["50 hosts: worker-1 to worker-50", "beside the hosts"]
     assert "+ ami: ami-0123456789abcdef0\n" in comment

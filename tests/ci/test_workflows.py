@@ -50,7 +50,7 @@ def test_actions_are_pinned_by_commit_and_say_their_version(name: str) -> None:
         (
             "deploy",
             {"push": {"branches": ["staging", "production"]}},
-            {"contents": "read", "id-token": "write"},
+            {"contents": "read", "id-token": "write", "pull-requests": "read"},
             "deploy-${{ github.ref_name }}",
             False,
         ),
@@ -82,6 +82,13 @@ def test_the_engine_is_the_one_that_is_tested(name: str) -> None:
 def test_a_fork_is_skipped() -> None:
     same = "github.event.pull_request.head.repo.full_name == github.repository"
     assert job("preview")["if"] == same
+
+
+def test_a_deploy_is_of_what_was_previewed_before_it_touches_anything() -> None:
+    steps = job("deploy")["steps"]
+    first = next(n for n, step in enumerate(steps) if "run" in step)
+    assert steps[first]["run"] == 'python3 -m ci.previewed "$STACK" "$GITHUB_SHA"'
+    assert [s for s in steps[:first] if "aws" in s["uses"] or "pulumi" in s["uses"]] == []
 
 
 def test_the_door_is_closed_whatever_happened_within_the_jobs_time() -> None:
