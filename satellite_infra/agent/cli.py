@@ -87,7 +87,8 @@ def _give_back(arguments: argparse.Namespace) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> int:
-    workers.work(Layout(arguments.app), arguments.type, *arguments.number)
+    number, lane = arguments.number
+    workers.work(Layout(arguments.app), arguments.type, number, lane, System())
 
 
 def _ended(arguments: argparse.Namespace) -> int:

@@ -170,6 +170,11 @@ class Layout:
         return self.root / "etc/systemd/system"
 
     @property
+    def runtime_units(self) -> Path:
+        """Where systemd keeps what a unit was given until the machine boots."""
+        return self.root / "run/systemd/system.control"
+
+    @property
     def wants(self) -> Path:
         """Links to the units that are started at every boot."""
         return self.units / "multi-user.target.wants"

@@ -56,16 +56,14 @@ def template(name: str) -> str:
 
 
 def _worker(process: Process, layout: Layout) -> File:
-    limits = {"MemoryMax": process.memory_max, "CPUQuota": process.cpu}
     content = fill(
         "worker.service",
         layout,
         TYPE=process.type,
         SIGNAL=process.signal,
         GRACE=str(process.grace),
-        LIMITS="\n".join(f"{key}={value}" for key, value in limits.items() if value),
     )
-    return File(layout.template_unit(process.type), content.rstrip("\n") + "\n")
+    return File(layout.template_unit(process.type), content)
 
 
 def fill(name: str, layout: Layout, **more: str) -> str:

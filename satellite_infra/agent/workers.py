@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import backoff, procfile, ruby, storage
+from . import backoff, limits, procfile, ruby, storage
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import Process, ReleaseManifest
@@ -55,6 +55,8 @@ def shape(release: str, process: Process) -> str:
     parts = [release, process.type, process.command, process.memory_max]
     # only where they are set: workers that an earlier agent started are the same still
     parts += [f"cpu {process.cpu}"] if process.cpu else []
+    # earlier ones have their limits from a unit file that is there no more
+    parts += ["limits of its own"] if process.memory_max or process.cpu else []
     parts += [f"on_kill {process.on_kill}"] if process.on_kill else []
     parts += [f"env {name}={value}" for name, value in sorted(process.env.items())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -101,12 +103,13 @@ def environment(layout: Layout, release: str, config: Mapping[str, str]) -> dict
     }
 
 
-def work(layout: Layout, type_: str, number: int, lane: int = 0) -> NoReturn:
+def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> NoReturn:
     """Become the worker: write the note, drop root, replace this process by the app's command.
 
     One that ended early is kept waiting first; it has no note yet, so nothing takes it for alive.
     """
-    _wait(layout, layout.worker_unit(type_, number, lane))
+    unit = layout.worker_unit(type_, number, lane)
+    _wait(layout, unit)
     ledger = Ledger(layout)
     release = ledger.current()
     if release is None:
@@ -115,6 +118,7 @@ def work(layout: Layout, type_: str, number: int, lane: int = 0) -> NoReturn:
     directory = layout.releases / release
     command = commands(directory, manifest)[type_]
     process = manifest.process(type_)
+    limits.apply(layout, unit, process, system)
     identity = ledger.identity()
     name = ".".join(
         (identity["host"], identity["machine"], type_, str(number), secrets.token_hex(4))

@@ -52,8 +52,9 @@ def test_a_stop_ends_the_pause_at_once(number: int, layout: Layout) -> None:
     for _ in range(7):
         backoff.count(layout, UNIT, 0)
     program = (
-        "import pathlib, sys; from satellite_infra.agent import layout, workers;"
-        "workers.work(layout.Layout('shop', pathlib.Path(sys.argv[1])), 'worker', 1)"
+        "import pathlib, sys; from satellite_infra.agent import layout, system, workers;"
+        "layout = layout.Layout('shop', pathlib.Path(sys.argv[1]));"
+        "workers.work(layout, 'worker', 1, 0, system.System())"
     )
     argv = [sys.executable, "-c", program, str(layout.root)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as waiting:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, jobs, storage, workers
+from satellite_infra.agent import backoff, jobs, limits, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release
@@ -214,10 +214,31 @@ def test_shape_is_what_a_restart_would_change() -> None:
 
 def test_a_worker_that_an_earlier_agent_started_is_left_alone() -> None:
     """Its shape as it stood in notes before there were cpu, env and on_kill; and its note."""
-    process = Process("worker", 1, command="a", memory_max="1G")
-    assert workers.shape("r1", process) == "0a7c8f26a02da4cc"
+    process = Process("worker", 1, command="a")
+    assert workers.shape("r1", process) == "80c66d337afe33fd"
+    # but not one whose limits were in the unit file, for they are gone from there
+    assert workers.shape("r1", replace(process, memory_max="1G")) != "0a7c8f26a02da4cc"
     earlier = {k: v for k, v in asdict(NOTE).items() if k not in ("on_kill", "env")}
     assert workers.Note(**earlier) == NOTE
+
+
+def test_limits_are_the_units_own_and_go_with_the_next_start(
+    layout: Layout, system: FakeSystem
+) -> None:
+    unit, process = layout.worker_unit("worker", 1), Process("worker", 1)
+    limits.apply(layout, unit, process, system)
+    assert system.calls == []
+    limits.apply(layout, unit, replace(process, memory_max="1G", cpu="50%"), system)
+    there = layout.runtime_units / f"{unit}.d"
+    there.mkdir(parents=True)  # as systemd does
+    limits.apply(layout, unit, replace(process, cpu="20%"), system)
+    limits.apply(layout, unit, process, system)
+    begin = ("set-property", "--runtime", "--", unit)
+    assert system.calls == [
+        (*begin, "MemoryMax=1G", "CPUQuota=50%"),
+        (*begin, "MemoryMax=infinity", "CPUQuota=20%"),
+        (*begin, "MemoryMax=infinity", "CPUQuota="),
+    ]
 
 
 def test_on_kill_runs_in_the_release_with_the_variables_that_the_dead_had(

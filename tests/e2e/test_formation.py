@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from lab.client import LabHost
-from tests.e2e.conftest import Site, demolished, new_site, wait_until
+from tests.e2e.conftest import UP, Site, demolished, new_site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 FIRST = "satellite-form.worker@1.service"
+BESIDE = "satellite-form.worker@1.1.service"
 WORKER = """#!/bin/bash
 # a job takes 8 s to end; /tmp/sick makes it crash
 end() { for _ in {1..80}; do sleep 0.1; done; exit 0; }
@@ -64,13 +65,28 @@ def test_a_type_has_its_limits_signal_and_variables(form: Site) -> None:
     assert (found["QUEUES"], found["CANARY"]) == ("mail", "plain")
 
 
+def test_a_release_that_fails_leaves_old_workers_their_limit(form: Site) -> None:
+    """On a host with cgroup v2 a lower one would end them."""
+    host = form.host(1)
+    before = form.workers(host)
+    form.put("processes.worker.memory_max", "100M")
+    form.put("health", f"systemctl show --property=MemoryMax {BESIDE}; exit 1")
+    assert f"MemoryMax={100 << 20}" in form.fails(*UP)
+    assert form.workers(host) == before
+    assert shown(host, FIRST, "MemoryMax") == {"MemoryMax": str(300 << 20)}
+    form.put("processes.worker.memory_max", "300M")
+    form.unset("health")
+    form.up()
+    assert form.workers(host) == before
+
+
 def test_new_workers_run_beside_old_ones_that_finish(form: Site) -> None:
     host = form.host(1)
     old = form.workers(host)
     new_commit = form.repository.commit({"note": "beside"})
     form.up()
     new = form.workers(host)
-    assert (list(old), list(new)) == ([FIRST], ["satellite-form.worker@1.1.service"])
+    assert (list(old), list(new)) == ([FIRST], [BESIDE])
     assert form.runs_from(host) == {new_commit}
     # the old one was told at the end of its host's release, and nobody waited for it
     pids = [*old.values(), *new.values()]

@@ -1,12 +1,8 @@
-"""A real Ruby from Debian's own source archive is the one that workers run. By hand: six minutes.
-
-python -m lab run -- python -m pytest -m lab tests/e2e/ruby_from_source.py
-"""
+"""A real Ruby from Debian's own source archive is the one that workers run. It takes minutes."""
 
 from __future__ import annotations
 
 import hashlib
-import time
 from pathlib import Path
 
 import pytest
@@ -53,9 +49,7 @@ def test_workers_run_the_ruby_that_was_built_from_its_archive(tmp_path: Path) ->
                 **{f"ruby.configure[{n}]": option for n, option in enumerate(OPTIONS)},
             }
             site.stack.configure({f"satellite:{key}": v for key, v in wanted.items()}, {})
-            began = time.monotonic()
             site.up()
-            print(f"built and released in {time.monotonic() - began:.0f} s")
         there = f"/opt/rubies/{version}/bin/ruby"
         assert report(site)[-1].startswith("changed: packages, ruby; already right: ")
         for unit, pid in site.workers(host).items():
@@ -65,8 +59,6 @@ def test_workers_run_the_ruby_that_was_built_from_its_archive(tmp_path: Path) ->
 
         workers = site.workers(host)
         site.put("packages[4]", "less")  # a second run; the archive is not served any more
-        began = time.monotonic()
         site.up()
-        assert time.monotonic() - began < 60
         assert report(site)[-1] == f"changed: nothing; already right: {', '.join(NAMES)}"
         assert site.workers(host) == workers
