@@ -23,7 +23,7 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
         here = f"{found['host']}, machine {found['machine']}"
         return f"this is {here}, not {host}, machine {machine}: nothing to drain"
     _end_release(layout, system, say)
-    with storage.locked(layout.lock):
+    with storage.locked(layout.lock, "drain"):
         # not again at the next boot, should the machine be rebooted before it is terminated
         storage.remove(layout.units / "multi-user.target.wants" / layout.target)
         Ledger(layout).close_journal()  # nor by a recovery that waits for this

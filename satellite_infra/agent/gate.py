@@ -9,6 +9,7 @@ from .ledger import Ledger, Target
 from .system import CommandError, Say, System, UnitState
 
 START_LIMIT = 30  # seconds for a worker to be started at all
+CRASHES = 3  # ends of a worker within that time after which nobody waits for another start
 LINES = 12  # of its journal that say why a worker did not stay
 
 
@@ -64,12 +65,17 @@ def _started(
     layout: Layout, target: Target, names: list[str], system: System
 ) -> dict[str, tuple[int, int]]:
     end = system.now() + START_LIMIT
+    before = {name: unit.restarts for name, unit in system.units(names).items()}
     while True:
         units, live = system.units(names), workers.live(layout)
         first = {name: (unit.pid, unit.restarts) for name, unit in units.items()}
         waiting = [name for name in names if not _runs(name, target, units, live)]
         if not waiting:
             return first
+        for name in waiting:
+            ends = units[name].restarts - before[name] if name in units else 0
+            if ends >= CRASHES:
+                raise UnhealthyError(name, f"ended {ends} times in a row ({units[name].result})")
         if system.now() > end:
             unit = units.get(waiting[0])
             how = (

@@ -14,9 +14,7 @@ TYPE = "release"
 def run(layout: Layout, target: Target, config: dict[str, str], system: System, say: Say) -> str:
     """Run it in the release's directory as the app user; what was done. CommandError on failure."""
     directory = layout.releases / target.release
-    path = directory / "Procfile"
-    text = path.read_text("utf-8", "replace") if path.is_file() else ""
-    command = procfile.parse(text).get(TYPE)
+    command = procfile.read(directory).get(TYPE)
     if command is None:
         return f"the Procfile has no process `{TYPE}`: nothing to run"
     say(f"$ {command}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 # as Foreman and Heroku read it: a name, a colon, the command; other lines do not count
 LINE = re.compile(r"^([A-Za-z0-9_-]+):\s*(.+?)\s*$")
@@ -12,3 +13,16 @@ def parse(text: str) -> dict[str, str]:
     """Process type -> command."""
     matches = (LINE.match(line) for line in text.splitlines())
     return {match.group(1): match.group(2) for match in matches if match}
+
+
+def read(release: Path) -> dict[str, str]:
+    """Those of a release directory, none without a Procfile; ValueError for one outside of it.
+
+    Root reads it, and a link of the app's could lead to what the app may not read.
+    """
+    path = release / "Procfile"
+    if not path.is_file():
+        return {}
+    if release.resolve() not in path.resolve().parents:
+        raise ValueError("Procfile: should be in the app's repository, not a link out of it")
+    return parse(path.read_text(encoding="utf-8", errors="replace"))

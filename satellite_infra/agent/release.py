@@ -241,7 +241,8 @@ def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
         converge(layout, last, system, say, wait)
         ledger.forget_prepared()  # it may be what failed
         ledger.close_journal()
-        ledger.record("recovered", release=last.release if last else None)
+        details = {"release": last.release, "revision": last.manifest.revision} if last else {}
+        ledger.record("recovered", **details)
     if last is None:
         return "runs no release: it never had a good one"
     return f"runs its last good release, {last.release}"

@@ -77,10 +77,7 @@ def live(layout: Layout) -> dict[str, Note]:
 
 def commands(release: Path, manifest: ReleaseManifest) -> dict[str, str]:
     """Process type -> command; ValueError names each that neither settings nor Procfile know."""
-    path = release / "Procfile"
-    known = procfile.parse(
-        path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    )
+    known = procfile.read(release)
     wanted = {p.type: p.command or known.get(p.type, "") for p in manifest.processes}
     missing = [
         f"processes/{type_}: should be in the Procfile (it has: {', '.join(known) or 'nothing'}) "

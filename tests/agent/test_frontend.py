@@ -130,7 +130,7 @@ def test_the_history_is_a_table_for_people(
     current = layout.current.readlink().name
     assert [re.sub(" +", " ", line) for line in lines] == [
         f"* good {good[:12]} * bob@ci",
-        "* recovered - - -",
+        f"* recovered {good[:12]} - -",
         f"* failed {bad[:12]} * bob@ci gate: {reason} (success, 1 restarts)",
     ]
     assert [line["release"] for line in Ledger(layout).history()[:2]] == [current, current]

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, ledger, storage
+from satellite_infra.agent import backoff, gate, ledger, storage
 from satellite_infra.agent.converge import converge
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
+from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import FakeSystem, Killed, Origin, request
 
 PHASES = ["check", "fetch", "check out", "link", "build", "journal", "switch", "gate"]
@@ -295,6 +296,32 @@ def test_workers_that_do_not_stay_bring_the_old_release_back(
     no_leftovers(layout)
     origin.git("rm", "-q", "CRASH")
     deploy(layout, system, request(origin, origin.commit()))
+    no_leftovers(layout)
+
+
+def test_a_worker_that_ends_at_each_start_is_not_waited_for(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Systemd starts it again and again, and never does anybody see it run."""
+    deploy(layout, system, request(origin, origin.commit(), quantity=1))
+    crashing = origin.commit(CRASHES="at once")
+    looks = iter(range(7, 100))  # ends that it had before this release do not count
+    units = system.units
+
+    def flapping(names: object) -> dict[str, UnitState]:
+        found = units(names)
+        if not (layout.current / "CRASHES").exists():
+            return found
+        return {
+            name: replace(unit, sub="auto-restart", pid=0, restarts=next(looks), result="exit-code")
+            for name, unit in found.items()
+        }
+
+    monkeypatch.setattr(system, "units", flapping)
+    began = system.clock
+    with pytest.raises(ReleaseError, match=r"worker@1.*: ended 3 times in a row \(exit-code\)"):
+        deploy(layout, system, request(origin, crashing, quantity=1))
+    assert system.clock - began < gate.START_LIMIT
     no_leftovers(layout)
 
 

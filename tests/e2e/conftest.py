@@ -91,6 +91,21 @@ class Site:
         """Make it so."""
         return self.pulumi(*UP)
 
+    def start(self) -> subprocess.Popen[str]:
+        """An `up` that goes on while the test does something to it."""
+        return subprocess.Popen(
+            ["pulumi", *UP, "--non-interactive", "--color", "never", "--stack", self.stack.name],
+            cwd=self.stack.project,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def phase(self, host: LabHost) -> str:
+        """The phase that the host's release is in."""
+        return host.run(f"cat /run/satellite/{self.app}/phase", check=False).stdout
+
     def fails(self, *args: str) -> str:
         """What a failing `pulumi ARGS` prints."""
         with pytest.raises(DemoError) as failure:

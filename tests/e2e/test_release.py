@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from lab.client import LabHost
 from tests.e2e.conftest import CANARY, PLAIN_APP, UP, Site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
@@ -27,23 +26,6 @@ def good(site: Site, files: Mapping[str, str] | None = None) -> str:
         assert site.runs_from(host) == {commit}
         assert len(site.workers(host)) == 2
     return commit
-
-
-def start(site: Site) -> subprocess.Popen[str]:
-    """An `up` that goes on while the test does something to it."""
-    return subprocess.Popen(
-        ["pulumi", *UP, "--non-interactive", "--stack", site.stack.name],
-        cwd=site.stack.project,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def phase(host: LabHost) -> str:
-    """The phase that the host's release is in."""
-    return host.run("cat /run/satellite/plain/phase", check=False).stdout
 
 
 def test_second_up_changes_nothing_and_visits_nobody(plain: Site, tmp_path: Path) -> None:
@@ -134,8 +116,8 @@ def test_engine_killed_in_mid_release(plain: Site) -> None:
     host = plain.host(1)
     plain.put("build[0]", "sleep 4")
     new = plain.repository.commit({"number": "engine killed"})
-    engine = start(plain)
-    wait_until("the build runs", lambda: phase(host) == "build")
+    engine = plain.start()
+    wait_until("the build runs", lambda: plain.phase(host) == "build")
     os.killpg(engine.pid, signal.SIGKILL)
     engine.communicate()
     unit = "satellite-plain-release.service"
@@ -162,8 +144,8 @@ def test_agent_killed_on_the_host(where: str, plain: Site) -> None:
     plain.put("build[0]", "sleep 3")
     plain.put("gate_seconds", "5")
     bad = plain.repository.commit({"number": f"killed in {where}"})
-    engine = start(plain)
-    wait_until(where, lambda: phase(host) == where)
+    engine = plain.start()
+    wait_until(where, lambda: plain.phase(host) == where)
     host.run("systemctl kill --signal=KILL satellite-plain-release.service")
     out, _ = engine.communicate()
     assert engine.returncode != 0
@@ -183,8 +165,8 @@ def test_power_cut_in_mid_switch(plain: Site) -> None:
     host = plain.host(1)
     plain.put("gate_seconds", "30")
     plain.repository.commit({"number": "power cut"})
-    engine = start(plain)
-    wait_until("gate", lambda: phase(host) == "gate")
+    engine = plain.start()
+    wait_until("gate", lambda: plain.phase(host) == "gate")
     host.kill()
     engine.communicate()
     plain.lab.ec2.stop_instances(InstanceIds=[host.instance_id])
@@ -203,8 +185,8 @@ def test_next_deploy_waits_for_a_release_that_still_runs(plain: Site) -> None:
     host = plain.host(1)
     plain.put("build[0]", "sleep 5")
     first = plain.repository.commit({"number": "first of two"})
-    engine = start(plain)
-    wait_until("the build runs", lambda: phase(host) == "build")
+    engine = plain.start()
+    wait_until("the build runs", lambda: plain.phase(host) == "build")
     os.killpg(engine.pid, signal.SIGKILL)
     engine.communicate()
     plain.pulumi("cancel", "--yes")
