@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from satellite_infra.host_identity import host_identity
-from satellite_infra.settings import ENCRYPTED, Settings, validated
+from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED, Settings, validated
 
 from .conftest import ARMOURED, LOGIN, LOGIN_PUBLIC, SECRET, SEED, stack_values
 from .program import run
@@ -91,6 +91,16 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         st.sampled_from(["A", "DATABASE_URL", "A-B", "HOME", "SATELLITE_X"]),
         st.text(max_size=30) | numbers | st.booleans(),
         max_size=3,
+    ),
+    "environment_vars": lists(st.sampled_from(["RAILS_ENV", "A-B", "PWD"])),
+    "config_files": st.dictionaries(
+        st.sampled_from(["config/a.yml", "config", "../a", "log/x", "a b"]),
+        maps(
+            template=st.sampled_from(["a: {{ A | json }}", "{{ DATABASE_URL }} canary", "{{", "x"]),
+            mode=st.sampled_from(["0640", 600, 416, "0777"]),
+            owner=st.sampled_from(["app", "root", "ada"]),
+        ),
+        max_size=2,
     ),
     "packages": lists(st.sampled_from(["libpq-dev", "Lib PQ"])),
     "apt_sources": st.dictionaries(
@@ -232,7 +242,7 @@ def _refused(values: dict[str, Any], found: list[str]) -> None:
 
 
 def test_secret_settings_are_never_quoted() -> None:
-    for key in sorted(ENCRYPTED | {"config"}):
+    for key in sorted(ENCRYPTED | MAY_BE_ENCRYPTED):
         lines = validated({**stack_values(), key: "canary"}, SECRET)[1]
         assert lines
         assert "canary" not in "".join(lines)
