@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -266,6 +266,19 @@ HostName = Annotated[
     Text, _matching(_HOST_PART.pattern, "should be a host name of a-z, 0-9 and -, 63 at most")
 ]
 Commit = Annotated[Text, _matching(_COMMIT.pattern, "should be a commit's 40 hex digits")]
+Revision = Annotated[
+    Text, _matching(rf"{_COMMIT.pattern}|heroku", "should be a commit's 40 hex digits, or heroku")
+]
+HerokuApp = Annotated[
+    Text, _matching(r"[a-z0-9][a-z0-9-]{1,39}", "should be the name or id of an app on Heroku")
+]
+HerokuConfig = Annotated[
+    Literal["inherit", "check", "off"],
+    BeforeValidator(lambda value: "off" if value in ("false", False) else value),  # of YAML 1.1
+]
+ApiToken = Annotated[
+    Text, _matching(r"[!-~]{8,200}", "should be one word of printable characters, 8 or more")
+]
 Branch = Annotated[Text, AfterValidator(_branch)]
 Repository = Annotated[Text, AfterValidator(_repository)]
 Cidr = Annotated[Text, AfterValidator(_cidr)]

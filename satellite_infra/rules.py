@@ -48,7 +48,7 @@ def encryption(
 
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
-    each = [users, files, hosts, overrides, rolling, canary]
+    each = [users, files, heroku, hosts, overrides, rolling, canary]
     each += [login, role, sources, network, egress, tags]
     for rule in each:
         yield from rule(settings)
@@ -193,7 +193,8 @@ def files(s: Settings) -> Iterator[str]:
         if file.owner == "root" and not int(file.mode, 8) & 0o040:
             rule = "should be 0640 or 0440, or the app cannot read what is root's"
             yield line(["config_files", path, "mode"], rule)
-    yield from unfilled(s, [*s.config, *s.environment_vars])
+    if not s.heroku or s.heroku.config != "inherit":  # else only Heroku knows
+        yield from unfilled(s, [*s.config, *s.environment_vars])
 
 
 def unfilled(s: Settings, known: Collection[str]) -> Iterator[str]:
@@ -203,6 +204,17 @@ def unfilled(s: Settings, known: Collection[str]) -> Iterator[str]:
             if name and name not in known:
                 rule = f"line {number}: {name} is no config var{like(name, known)}"
                 yield line(["config_files", path, "template"], rule)
+
+
+def heroku(s: Settings) -> Iterator[str]:
+    """Who asks Heroku says for which app, and has a token."""
+    if s.revision == "heroku" and not s.heroku:
+        yield line(["heroku"], "is missing: pulumi config set --path satellite:heroku.app NAME")
+    if s.heroku and not s.heroku_api_token:
+        rule = "is missing: pulumi config set --secret satellite:heroku_api_token"
+        yield line(["heroku_api_token"], rule)
+    for name in _twice(s.heroku.names if s.heroku else ()):
+        yield line(["heroku", "names"], "should hold each name once", name)
 
 
 def role(s: Settings) -> Iterator[str]:

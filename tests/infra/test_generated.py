@@ -64,7 +64,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         ["https://git.example.com/a.git", "git@git.example.com:a.git", "https://u:canary@h/x", "x"]
     ),
     "branch": st.sampled_from(["main", "feature/x", "-x", "a..b"]),
-    "revision": st.sampled_from(["0f1e2d3c4b5a69788796a5b4c3d2e1f000112233", "HEAD"]),
+    "revision": st.sampled_from(["0f1e2d3c4b5a69788796a5b4c3d2e1f000112233", "HEAD", "heroku"]),
     "generation": numbers,
     "deploy_key": privates,
     "known_hosts": lists(st.sampled_from([f"git.example.com {OTHER.public}", "git.example.com"])),
@@ -102,6 +102,12 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         ),
         max_size=2,
     ),
+    "heroku": maps(
+        app=st.sampled_from(["shop-staging", "Shop", ""]),
+        config=st.sampled_from(["inherit", "check", "off", "on"]),
+        names=lists(st.sampled_from(["DATABASE_URL", "REDIS_URL", "A-B"])),
+    ),
+    "heroku_api_token": st.sampled_from(["canary-token", "canary", "canary token"]),
     "packages": lists(st.sampled_from(["libpq-dev", "Lib PQ"])),
     "apt_sources": st.dictionaries(
         st.sampled_from(["pgdg", "node", "a.b"]),
@@ -201,6 +207,10 @@ def sent(values: dict[str, Any]) -> dict[str, str]:
 def _nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack without a revision asks its repository; this one answers without a network."""
     monkeypatch.setattr("satellite_infra.revision.branch_head", lambda *_: "e" * 40)
+    api = "satellite_infra.agent.heroku.Api"
+    monkeypatch.setattr(f"{api}.commit", lambda _: "f" * 40)
+    told = {"DATABASE_URL": "canary", "REDIS_URL": "canary", "PATH": "bin", "A-B": "canary"}
+    monkeypatch.setattr(f"{api}.config_vars", lambda _: told)
 
 
 def test_every_setting_is_generated() -> None:
