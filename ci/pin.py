@@ -4,17 +4,19 @@ Usage: python3 -m ci.pin STACK COMMIT
 
 Then the preview and the deploy of a commit are about this commit, whatever the branch says by then.
 Where `satellite:repository` is another one, nothing is changed: its branch, or the
-`satellite:revision` of the stack file, says what is deployed.
+`satellite:revision` of the stack file, says what is deployed. So it is where that is `heroku`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 
 HERE = "satellite:repository"
+REVISION = "satellite:revision"
 
 
 def slug(repository: str, host: str) -> str:
@@ -42,11 +44,15 @@ def main(arguments: list[str]) -> int:
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com").partition("://")[2]
     ours = os.environ["GITHUB_REPOSITORY"].lower()
     try:
-        repository = pulumi(stack, "get", HERE)
+        known = json.loads(pulumi(stack, "--json"))
+        repository = known.get(HERE, {}).get("value", "")
+        if known.get(REVISION, {}).get("value") == "heroku":
+            print(f"not pinned: {REVISION} is heroku")
+            return 0
         if slug(repository, server) != ours:
             print(f"not pinned: {HERE} is {repository}, not this repository")
             return 0
-        pulumi(stack, "set", "satellite:revision", commit)
+        pulumi(stack, "set", REVISION, commit)
     except subprocess.CalledProcessError as error:
         return error.returncode
     print(f"pinned: {stack} runs {commit}")

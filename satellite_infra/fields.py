@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from satellite_infra import keys
+from satellite_infra.agent import config_files
 
 BROKEN = "broken rule"
 """The error type of our own rules; its message needs no translation."""
@@ -20,6 +21,15 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED_VARS = frozenset(
     {"WORKER_NAME", "PS", "HOME", "USER", "LOGNAME", "SHELL", "INVOCATION_ID", "JOURNAL_STREAM"}
 )
+SHELLS_VARS = frozenset(
+    {
+        "_", "BASH", "BASHOPTS", "BASHPID", "BASH_ARGV0", "BASH_COMMAND", "BASH_EXECUTION_STRING",
+        "BASH_SUBSHELL", "BASH_VERSINFO", "BASH_VERSION", "COMP_WORDBREAKS", "EPOCHREALTIME",
+        "EPOCHSECONDS", "HISTCMD", "IFS", "LINENO", "OLDPWD", "OPTERR", "OPTIND", "PPID", "PS1",
+        "PS2", "PS4", "PWD", "RANDOM", "SHELLOPTS", "SHLVL", "SRANDOM"
+    }
+)  # fmt: skip
+"""What bash, which starts every command, sets or unsets whatever it was given (tried)."""
 _URL = re.compile(r"(?P<scheme>https|ssh)://((?P<user>[^/]*)@)?[^/@\s:]+(:[0-9]+)?/\S+")
 _SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:]+")
 
@@ -130,6 +140,8 @@ def _env_name(value: str) -> str:
         raise broken("should be named with letters, digits and _, no digit first")
     if value in RESERVED_VARS or value.startswith("SATELLITE_"):
         raise broken("should have another name: satellite itself sets this variable")
+    if value in SHELLS_VARS:
+        raise broken("should have another name: the shell itself sets this variable")
     return value
 
 
@@ -143,6 +155,44 @@ def _env_value(value: Any) -> Any:
     if len(value.encode(errors="replace")) >= 128 * 1024:
         raise broken("should be under 128 KB, as Linux wants it")
     return value
+
+
+def _release_path(value: str) -> str:
+    parts = value.split("/")
+    if {"", ".", ".."} & {*parts}:
+        raise broken("should be a path within the release, such as config/database.yml")
+    if not re.fullmatch(r"[A-Za-z0-9._+@/-]{1,200}", value):
+        raise broken("should be a path of letters, digits and ._+@-/, 200 at most")
+    for taken in ("REVISION", "Procfile", ".git", "log", "tmp/pids"):
+        if overlap(value, taken):
+            raise broken(f"should be another path: {taken} is satellite's or the repository's")
+    return value
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one is below the other."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
+def _template(value: str) -> str:
+    if "\0" in value or len(value.encode(errors="replace")) > 128 * 1024:
+        raise broken("should have no NUL byte and at most 128 KB")
+    for line, _, problem in config_files.uses(value):
+        if problem:
+            raise broken(f"line {line}: {problem}", hide=True)
+    return value
+
+
+MODES = ("0600", "0640", "0400", "0440")
+
+
+def _file_mode(value: Any) -> Any:
+    # YAML reads 0640 as an octal number, and `pulumi config set --path` writes 640
+    numbers = {number: mode for mode in MODES for number in (int(mode), int(mode, 8))}
+    text = f"{value:0>4}" if isinstance(value, str) else numbers.get(value, "")
+    if isinstance(value, bool) or text not in MODES:
+        raise broken(f"should be one of {', '.join(MODES)}")
+    return text
 
 
 def _process_type(value: str) -> str:
@@ -216,6 +266,19 @@ HostName = Annotated[
     Text, _matching(_HOST_PART.pattern, "should be a host name of a-z, 0-9 and -, 63 at most")
 ]
 Commit = Annotated[Text, _matching(_COMMIT.pattern, "should be a commit's 40 hex digits")]
+Revision = Annotated[
+    Text, _matching(rf"{_COMMIT.pattern}|heroku", "should be a commit's 40 hex digits, or heroku")
+]
+HerokuApp = Annotated[
+    Text, _matching(r"[a-z0-9][a-z0-9-]{1,39}", "should be the name or id of an app on Heroku")
+]
+HerokuConfig = Annotated[
+    Literal["inherit", "check", "off"],
+    BeforeValidator(lambda value: "off" if value in ("false", False) else value),  # of YAML 1.1
+]
+ApiToken = Annotated[
+    Text, _matching(r"[!-~]{8,200}", "should be one word of printable characters, 8 or more")
+]
 Branch = Annotated[Text, AfterValidator(_branch)]
 Repository = Annotated[Text, AfterValidator(_repository)]
 Cidr = Annotated[Text, AfterValidator(_cidr)]
@@ -280,6 +343,9 @@ Protocol = Annotated[Text, _matching(r"tcp|udp|icmp|icmpv6|all", "should be tcp,
 ProcessType = Annotated[Text, AfterValidator(_process_type)]
 EnvName = Annotated[Text, AfterValidator(_env_name)]
 EnvValue = Annotated[str, BeforeValidator(_env_value)]
+ReleasePath = Annotated[Text, AfterValidator(_release_path)]
+Template = Annotated[Text, AfterValidator(_template)]
+FileMode = Annotated[str, BeforeValidator(_file_mode)]
 PrivateKey = Annotated[Text, AfterValidator(_openssh_private)]
 PublicKey = Annotated[Text, AfterValidator(_openssh_public)]
 KnownHost = Annotated[Text, AfterValidator(_known_host)]

@@ -49,7 +49,12 @@ def lines(model: type[BaseModel], error: ValidationError, hidden: frozenset[str]
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`, did you mean ...?`, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), n=1)
+    return like(word.lower().replace("-", "_"), known)
+
+
+def like(word: str, known: Iterable[str]) -> str:
+    """The same, of words in which case matters."""
+    near = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean {near[0]}?" if near else ""
 
 

@@ -3,45 +3,53 @@
 from __future__ import annotations
 
 from satellite_infra.agent.layout import AGENT
-from satellite_infra.agent.manifest import Process, ReleaseManifest
+from satellite_infra.agent.manifest import ConfigFile, Process, ReleaseManifest
+from satellite_infra.deploy import Deploy
 from satellite_infra.digests import Digests
 from satellite_infra.settings import Settings
 from satellite_infra.ssh import Task
 
 
-def release(settings: Settings, host: str, revision: str) -> Task:
-    """The task that makes a host run the revision, by the installed agent."""
+def release(settings: Settings, host: str, deploy: Deploy) -> Task:
+    """The task that makes a host run what is deployed, by the installed agent."""
     workers = " ".join(f"{type_}={p.quantity}" for type_, p in settings.processes.items())
     return Task(
-        title=f"Release {revision[:12]} of {settings.app} on {host}: {workers}",
+        title=f"Release {deploy.revision[:12]} of {settings.app} on {host}: {workers}",
         agent=f"{AGENT} release",
-        manifest=manifest(settings, host, revision).text(),
-        secrets={"config": settings.config},
+        manifest=manifest(settings, host, deploy).text(),
+        secrets=secrets(settings, deploy),
     )
 
 
-def release_phase(settings: Settings, host: str, revision: str) -> Task:
+def release_phase(settings: Settings, host: str, deploy: Deploy) -> Task:
     """The task that runs the release phase of the revision there, by the installed agent."""
     return Task(
-        title=f"Release phase of {revision[:12]} of {settings.app} on {host}",
+        title=f"Release phase of {deploy.revision[:12]} of {settings.app} on {host}",
         agent=f"{AGENT} release-phase",
-        manifest=manifest(settings, host, revision).text(),
-        secrets={"config": settings.config},
+        manifest=manifest(settings, host, deploy).text(),
+        secrets=secrets(settings, deploy),
     )
 
 
-def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
+def secrets(settings: Settings, deploy: Deploy) -> dict[str, object]:
+    """What the manifest lists by digest."""
+    templates = {path: file.template for path, file in settings.config_files.items()}
+    return {"config": deploy.config, **({"config_files": templates} if templates else {})}
+
+
+def manifest(settings: Settings, host: str, deploy: Deploy) -> ReleaseManifest:
     """What the host of that name shall run; holds no secret value, only their keyed digests."""
+    digests = Digests.of(settings.host_key_seed)
     return ReleaseManifest(
         host=host,
         app=settings.app,
         environment=settings.environment,
         repository=settings.repository,
-        revision=revision,
+        revision=deploy.revision,
         processes=tuple(
             Process(type_, **p.model_dump()) for type_, p in settings.processes.items()
         ),
-        config=Digests.of(settings.host_key_seed).each(settings.config),
+        config=digests.each(deploy.config),
         build=settings.build,
         generation=settings.generation,
         keep_releases=settings.keep_releases,
@@ -50,4 +58,8 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         health=settings.health,
         health_seconds=settings.health_seconds,
         ruby=settings.ruby.version if settings.ruby else "",
+        config_files=tuple(
+            ConfigFile(path, digests.one(f"config_files/{path}", f.template), f.mode, f.owner)
+            for path, f in settings.config_files.items()
+        ),
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from satellite_infra import keys
-from satellite_infra.problems import did_you_mean, line
+from satellite_infra.agent.config_files import uses
+from satellite_infra.fields import overlap
+from satellite_infra.problems import did_you_mean, like, line
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -39,13 +42,14 @@ def encryption(
     for key in sorted(values.keys() & must - secret):
         yield line([key], f"should be encrypted: pulumi config set --secret satellite:{key}")
     shown = "should not be encrypted: previews show it; secrets belong in satellite:config"
-    for key in sorted(values.keys() & secret - must - {"config"}):
+    for key in sorted(values.keys() & secret - must):
         yield line([key], shown)
 
 
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
-    each = (users, hosts, overrides, rolling, canary, login, role, sources, network, egress, tags)
+    each = [users, files, heroku, hosts, overrides, rolling, canary]
+    each += [login, role, sources, network, egress, tags]
     for rule in each:
         yield from rule(settings)
     for key, how in required(settings):
@@ -178,6 +182,39 @@ def login(s: Settings) -> Iterator[str]:
         yield line(["next_public_key"], "is missing: the public half of next_private_key")
     for key in _twice(keys.bare(key) for key in s.authorized_keys):
         yield line(["authorized_keys"], "should hold each key once", key)
+
+
+def files(s: Settings) -> Iterator[str]:
+    """Each config file has its own place, can be read by the app, and can be filled in."""
+    for one, other in combinations(s.config_files, 2):
+        if overlap(one, other):
+            yield line(["config_files", other], f"should not be in the way of {one}")
+    for path, file in s.config_files.items():
+        if file.owner == "root" and not int(file.mode, 8) & 0o040:
+            rule = "should be 0640 or 0440, or the app cannot read what is root's"
+            yield line(["config_files", path, "mode"], rule)
+    if not s.heroku or s.heroku.config != "inherit":  # else only Heroku knows
+        yield from unfilled(s, [*s.config, *s.environment_vars])
+
+
+def unfilled(s: Settings, known: Collection[str]) -> Iterator[str]:
+    """What templates of config files ask for that is none of the known config vars."""
+    for path, file in s.config_files.items():
+        for number, name, _ in uses(file.template):
+            if name and name not in known:
+                rule = f"line {number}: {name} is no config var{like(name, known)}"
+                yield line(["config_files", path, "template"], rule)
+
+
+def heroku(s: Settings) -> Iterator[str]:
+    """Who asks Heroku says for which app, and has a token."""
+    if s.revision == "heroku" and not s.heroku:
+        yield line(["heroku"], "is missing: pulumi config set --path satellite:heroku.app NAME")
+    if s.heroku and not s.heroku_api_token:
+        rule = "is missing: pulumi config set --secret satellite:heroku_api_token"
+        yield line(["heroku_api_token"], rule)
+    for name in _twice(s.heroku.names if s.heroku else ()):
+        yield line(["heroku", "names"], "should hold each name once", name)
 
 
 def role(s: Settings) -> Iterator[str]:

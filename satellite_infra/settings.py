@@ -14,8 +14,14 @@ from satellite_infra import fields as f
 from satellite_infra import problems, rules
 
 NAMESPACE = "satellite"
-ENCRYPTED = frozenset({"private_key", "next_private_key", "host_key_seed", "deploy_key"})
-"""Settings that must be encrypted in the stack file; `config` may be, and no other may."""
+ENCRYPTED = frozenset(
+    {"private_key", "next_private_key", "host_key_seed", "deploy_key", "heroku_api_token"}
+)
+"""Settings that must be encrypted in the stack file."""
+HEROKU = "heroku"
+"""The revision that stands for: the commit that Heroku runs."""
+MAY_BE_ENCRYPTED = frozenset({"config", "config_files"})
+"""Settings whose values may be; no other setting may."""
 
 
 class Model(BaseModel):
@@ -57,6 +63,33 @@ class ProcessSettings(Model):
     `DEAD_WORKERS` are their names, or, with a dot at the end, what all names of a `lost` machine
     begin with. It runs as the app's user in the release, and again until it succeeds. Not needed
     with delayed_job."""
+
+
+class ConfigFileSettings(Model):
+    """A file that config vars fill in."""
+
+    template: f.Template = Field(
+        repr=False, examples=["production:\n  url: {{ DATABASE_URL | json }}\n"]
+    )
+    """Its text: `{{ NAME }}` is a config var as it is, `{{ NAME | json }}` a quoted text for YAML
+    and JSON, `{{ NAME | ruby }}` one for Ruby. Required."""
+    mode: f.FileMode = Field(default="0640", examples=["0640"])
+    """`0600`, `0640`, `0400` or `0440`; its group is the app's."""
+    owner: Literal["app", "root"] = Field(default="app", examples=["root"])
+    """`root`: the app reads it and cannot change it."""
+
+
+class HerokuSettings(Model):
+    """What is asked from Heroku's Platform API, in previews and updates."""
+
+    app: f.HerokuApp = Field(examples=["shop-staging"])
+    """Name or id of the app. Required."""
+    config: f.HerokuConfig = Field(default="off", examples=["inherit"])
+    """`inherit`: its config vars are the workers', too, and those of `satellite:config` win.
+    `check`: a preview warns of names that differ, and of another commit. `off`: neither."""
+    names: tuple[f.EnvName, ...] = Field(default=(), examples=[["DATABASE_URL", "REDIS_URL"]])
+    """Only these config vars; all where none is named, but for those about a dyno's disk such as
+    `PATH`."""
 
 
 class AmiSettings(Model):
@@ -198,8 +231,9 @@ class Settings(Model):
     """The app's git repository: `ssh://...`, `git@HOST:PATH` or `https://...`. Required."""
     branch: f.Branch = Field(default="main", examples=["main"])
     """Its head is deployed."""
-    revision: f.Commit = Field(default="", examples=["0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"])
-    """40 hex digits: deploy this commit, whatever the branch says."""
+    revision: f.Revision = Field(default="", examples=["0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"])
+    """40 hex digits: deploy this commit, whatever the branch says. `heroku`: the commit that the
+    app runs on Heroku."""
     generation: Annotated[f.Number, Field(ge=0, le=10**9)] = Field(default=0, examples=[1])
     """Raise it to have every host visited although nothing changed."""
     deploy_key: f.PrivateKey = Field(default="", repr=False)
@@ -224,9 +258,21 @@ class Settings(Model):
     """Shell commands, run in the release's directory as the app's user; `bundle install` where none
     is set and there is a Gemfile."""
     config: dict[f.EnvName, f.EnvValue] = Field(
-        default={}, repr=False, examples=[{"RAILS_ENV": "staging"}]
+        default={}, repr=False, examples=[{"SMTP_HOST": "smtp.example.com"}]
     )
     """Config vars of the app; values may be secret."""
+    environment_vars: tuple[f.EnvName, ...] = Field(
+        default=("RAILS_ENV", "RACK_ENV"), examples=[["APP_ENV"]]
+    )
+    """Config vars that hold the environment's name, where nothing else sets them."""
+    config_files: dict[f.ReleasePath, ConfigFileSettings] = Field(default={}, repr=False)
+    """Files with secrets, by their path in the release: filled in with config vars, and there
+    before the build. A template may be secret."""
+    heroku: HerokuSettings | None = None
+    """The app on Heroku whose commit and config vars this stack follows."""
+    heroku_api_token: f.ApiToken = Field(default="", repr=False)
+    """Secret: an API token that may read the app, of `heroku authorizations:create --scope
+    read-protected`. Required with `heroku`."""
     packages: tuple[f.Package, ...] = Field(default=(), examples=[["libpq-dev"]])
     """Packages of the distribution, or of `apt_sources`, that the app needs."""
     apt_sources: dict[f.SourceName, AptSourceSettings] = {}
@@ -383,7 +429,7 @@ class Settings(Model):
         return settings
 
 
-WHOLE = frozenset({"ami_lookup", "bastion", "ruby"})
+WHOLE = frozenset({"ami_lookup", "bastion", "heroku", "ruby"})
 """Settings of several parts, which mean nothing without one of them."""
 STRUCTURED = WHOLE | {
     key
@@ -399,12 +445,12 @@ def validated(values: Mapping[str, Any], secret: frozenset[str]) -> tuple[Settin
     With problems the settings hold what could be understood, and must not be used.
     """
     kept = {key: _parsed(key, value) for key, value in values.items() if value != ""}
-    found = list(rules.encryption(kept, secret, ENCRYPTED))
+    found = list(rules.encryption(kept, secret - MAY_BE_ENCRYPTED, ENCRYPTED))
     broken: frozenset[str] = frozenset()
     try:
         settings = Settings.model_validate(kept)
     except ValidationError as error:
-        found += problems.lines(Settings, error, secret | ENCRYPTED | {"config"})
+        found += problems.lines(Settings, error, secret | ENCRYPTED | MAY_BE_ENCRYPTED)
         broken = frozenset(str(e["loc"][0]) for e in error.errors(include_url=False))
         settings = Settings.model_validate(_without(kept, error))
     found += rules.across(settings, broken)

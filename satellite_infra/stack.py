@@ -14,6 +14,7 @@ from satellite_infra import ssh
 from satellite_infra.agent.flat import END
 from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
+from satellite_infra.deploy import Deploy, deploy
 from satellite_infra.digests import Digests
 from satellite_infra.host import Host, existing_hosts
 from satellite_infra.image import image
@@ -21,7 +22,6 @@ from satellite_infra.instances import instances
 from satellite_infra.keys import fingerprint
 from satellite_infra.network import network
 from satellite_infra.release import manifest, release, release_phase
-from satellite_infra.revision import revision as resolved
 from satellite_infra.settings import Settings
 from satellite_infra.ssh_agent import check_ssh_agent
 from satellite_infra.ssh_config import ssh_config
@@ -43,16 +43,16 @@ def satellite(settings: Settings) -> dict[str, Any]:
     """Declare everything; the stack's outputs."""
     # what can fail here fails before any resource is touched
     check_ssh_agent(settings)
-    revision = resolved(settings)
+    wanted = deploy(settings)
     agent = agent_bundle()
-    plan = plans(settings, revision, agent)
+    plan = plans(settings, wanted, agent)
     ami = image(settings)
     with without_stack_traces():
         hosts = existing_hosts(settings)
         if settings.instance_names():
             hosts = [*instances(settings, network(settings), ami), *hosts]
-        roll_out(settings, hosts, plan, agent, revision)
-    return outputs(settings, hosts, revision)
+        roll_out(settings, hosts, plan, agent, wanted)
+    return outputs(settings, hosts, wanted)
 
 
 @contextmanager
@@ -65,12 +65,12 @@ def without_stack_traces() -> Iterator[None]:
         del sys.tracebacklimit
 
 
-def plans(settings: Settings, revision: str, agent: AgentBundle) -> dict[str, Plan]:
+def plans(settings: Settings, wanted: Deploy, agent: AgentBundle) -> dict[str, Plan]:
     """The plan of each host by its name; RunError when one cannot be sent."""
     key = Digests.of(settings.host_key_seed).one("private_key", settings.private_key)
     found: dict[str, Plan] = {}
     for name in (*settings.instance_names(), *settings.existing()):
-        prepare, run = bootstrap(settings, name, agent), release(settings, name, revision)
+        prepare, run = bootstrap(settings, name, agent), release(settings, name, wanted)
         # the login key too: a host that is sent nothing new but opened by a new key is reached
         digest = ssh.digest(agent.digest, key, prepare.text(), run.text())
         found[name] = Plan(prepare, run, digest)
@@ -82,7 +82,7 @@ def roll_out(
     hosts: Sequence[Host],
     plan: dict[str, Plan],
     agent: AgentBundle,
-    revision: str,
+    wanted: Deploy,
 ) -> None:
     """Reach all hosts, then change them a batch after the other; a failure stops what comes after.
 
@@ -114,8 +114,8 @@ def roll_out(
             known = {"visit": reached[host.name].id, "deployer": reached[host.name].stdout}
             if settings.release_phase and host is alive[0]:
                 # by its commit: another leader, or another machine behind this one, is no reason
-                name = f"release-phase-{revision[:12]}"
-                task = release_phase(settings, host.name, revision)
+                name = f"release-phase-{wanted.revision[:12]}"
+                task = release_phase(settings, host.name, wanted)
                 phase = [ssh.run_once(settings, host, name, task, [prepared], **known)]
             needs = [prepared, drained, *phase]
             run = ssh.run(settings, host, "release", tasks.run, needs, **known)
@@ -138,9 +138,9 @@ def batches(hosts: Sequence[Host], size: int, alone: set[str]) -> list[list[Host
     return found
 
 
-def outputs(settings: Settings, hosts: Sequence[Host], revision: str) -> dict[str, Any]:
+def outputs(settings: Settings, hosts: Sequence[Host], wanted: Deploy) -> dict[str, Any]:
     """What people and programs ask a stack for; nothing secret."""
-    text = manifest(settings, "", revision).text()
+    text = manifest(settings, "", wanted).text()
     not_app_wide = ('host: ""', END)
     return {
         "hosts": [
@@ -155,7 +155,7 @@ def outputs(settings: Settings, hosts: Sequence[Host], revision: str) -> dict[st
             for host in hosts
         ],
         "ssh_config": ssh_config(settings, hosts),
-        "revision": revision,
+        "revision": wanted.revision,
         "formation": {type_: process.quantity for type_, process in settings.processes.items()},
         "manifest": "".join(f"{line}\n" for line in text.splitlines() if line not in not_app_wide),
     }

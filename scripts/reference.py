@@ -31,6 +31,7 @@ SECTIONS = {
 """The titles, by the setting that each begins with."""
 PARTS = {
     "processes": "TYPE",
+    "config_files": "PATH",
     "apt_sources": "NAME",
     "hosts": "NAME",
     "egress": "N",
@@ -42,6 +43,7 @@ INSTEAD = frozenset({"count", "ami", "ssh_agent"})
 """Settings that the example shows as comments: another one there does the same."""
 ENTRIES: Mapping[str, Mapping[str, Collection[str]]] = {
     "processes": {"worker": ()},
+    "config_files": {"config/database.yml": ()},
     "apt_sources": {"pgdg": ()},
     "hosts": {
         "mailer": ("lost", *INSTANCE_ONLY),
@@ -112,6 +114,7 @@ def rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Each setting's own row, and those of its parts, as (key, row)."""
     for key, field in model.model_fields.items():
         about = " ".join(str(field.description).split()).removesuffix("Required.").rstrip()
+        about = about.replace("|", "\\|")  # which would end the cell
         yield key, f"| `{prefix}{key}` | {about} | {default_of(key, field)} |"
         inner = model_in(field)
         if inner and not prefix:

@@ -22,7 +22,6 @@ from .ledger import Ledger
 from .manifest import ReleaseManifest
 from .mirror import FETCH_LIMIT
 from .phase import PHASE_LIMIT
-from .redact import Redactor
 from .release import Release, ReleaseError, Request
 from .source import BUILD_LIMIT
 from .system import Say, System
@@ -94,8 +93,9 @@ def work(
     """The unit's own program: do the job, and write down how it ended."""
     head, bundle = split(text)
     deployer = bundle.get("deployer") or ""
-    request = Request(ReleaseManifest.parse(head), dict(bundle["config"]), deployer)
-    redact = Redactor(request.config)
+    templates = dict(bundle.get("config_files") or {})
+    request = Request(ReleaseManifest.parse(head), dict(bundle["config"]), deployer, templates)
+    redact = request.redactor()
     try:
         done = job.run(Release(layout, system, lambda line: say(redact(line))), request)
     except ReleaseError as failure:

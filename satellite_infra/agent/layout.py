@@ -50,6 +50,10 @@ class Layout:
         """What outlives releases: log, pids, config, bundle."""
         return self.base / "shared"
 
+    def config_files(self, release: str) -> Path:
+        """The config files of a release, which it links to; root's, so that no job can swap one."""
+        return self.base / "config" / release
+
     @property
     def current(self) -> Path:
         """The symbolic link to the release that workers start from."""
@@ -132,7 +136,7 @@ class Layout:
         return self.state / "releases" / release / "manifest"
 
     def config(self, release: str) -> Path:
-        """The config vars of a release: the one file that holds their values."""
+        """The config vars of a release; beside its config files, all that holds their values."""
         return self.state / "releases" / release / "config.json"
 
     # what a reboot may forget

@@ -161,6 +161,26 @@ class BootstrapManifest:
 
 
 @dataclass(frozen=True)
+class ConfigFile:
+    """A file that is filled in with config vars and linked into the release."""
+
+    path: str  # in the release
+    template: str  # its keyed digest
+    mode: str = "0640"
+    owner: str = "app"  # or root; its group is the app's
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """Its lines of the manifest."""
+        prefix = f"config_files.{self.path}"
+        found: list[tuple[str, flat.Value]] = [
+            (f"{prefix}.mode", self.mode),
+            (f"{prefix}.owner", self.owner),
+            (f"{prefix}.template", self.template),
+        ]
+        return found
+
+
+@dataclass(frozen=True)
 class ReleaseManifest:
     """What a host shall run: one commit, its config vars (as digests) and its formation."""
 
@@ -179,6 +199,7 @@ class ReleaseManifest:
     health: str = ""  # a shell command that must succeed at the gate's end; empty: none
     health_seconds: int = 30  # the longest that it may take
     ruby: str = ""  # the version of a Ruby that bootstrap built; empty: the distribution's
+    config_files: tuple[ConfigFile, ...] = ()
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -198,6 +219,7 @@ class ReleaseManifest:
                 ("gate_seconds", self.gate_seconds),
                 *([("soak_seconds", self.soak_seconds)] if self.soak_seconds else []),
                 *self._health(),
+                *[line for file in self.config_files for line in file.pairs()],
                 *[(f"config.{name}", digest) for name, digest in sorted(self.config.items())],
             ]
         )
@@ -222,6 +244,7 @@ class ReleaseManifest:
             health=pairs.get("health", ""),
             health_seconds=int(pairs.get("health_seconds", 30)),
             ruby=pairs.get("ruby", ""),
+            config_files=_config_files(pairs),
         )
 
     def _health(self) -> list[tuple[str, flat.Value]]:
@@ -238,6 +261,7 @@ class ReleaseManifest:
         parts = [self.repository, self.revision, self.environment, *self.build]
         parts += [f"ruby: {self.ruby}"] if self.ruby else []
         parts += [f"{name}={digest}" for name, digest in sorted(self.config.items())]
+        parts += [f"{key}: {value}" for file in self.config_files for key, value in file.pairs()]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def slots(self) -> list[tuple[str, int]]:
@@ -306,6 +330,20 @@ def _ruby(pairs: dict[str, str]) -> Ruby | None:
         configure=tuple(flat.items(pairs, "ruby.configure")),
         rubygems=pairs.get("ruby.rubygems", ""),
         bundler=pairs.get("ruby.bundler", ""),
+    )
+
+
+def _config_files(pairs: dict[str, str]) -> tuple[ConfigFile, ...]:
+    begin, end = "config_files.", ".template"
+    keys = [key for key in pairs if key.startswith(begin) and key.endswith(end)]
+    return tuple(
+        ConfigFile(
+            path=key[len(begin) : -len(end)],
+            template=pairs[key],
+            mode=pairs[f"{key[: -len(end)]}.mode"],
+            owner=pairs[f"{key[: -len(end)]}.owner"],
+        )
+        for key in keys
     )
 
 

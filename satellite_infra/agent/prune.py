@@ -31,7 +31,8 @@ def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:
     prepared = ledger.prepared()
     kept = {target.release for target in [*ledger.good(), *([prepared] if prepared else [])]}
     kept |= in_use(layout, ledger)
-    present = _names(layout.releases) | _names(layout.state / "releases")
+    places = (layout.releases, layout.state / "releases", layout.config_files("any").parent)
+    present = {name for place in places for name in _names(place)}
     for name in sorted(present - kept):
         say(f"removing {name}")
         discard(layout, name)
@@ -40,6 +41,7 @@ def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:
 def discard(layout: Layout, name: str) -> None:
     """Remove one release from disk, its config vars first."""
     storage.remove_tree(layout.manifest(name).parent)
+    storage.remove_tree(layout.config_files(name))
     shutil.rmtree(layout.releases / name, ignore_errors=True)  # a build may have left odd files
 
 

@@ -15,10 +15,10 @@ import errno
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
-from . import gate, phase, prune, source, storage, workers
+from . import config_files, gate, phase, prune, source, storage, workers
 from .converge import converge, retire
 from .layout import Layout
 from .ledger import Ledger, Target
@@ -38,15 +38,24 @@ class Request:
     manifest: ReleaseManifest
     config: dict[str, str]
     deployer: str = ""  # who asked first: USER@MACHINE, or a name and the CI's
+    templates: dict[str, str] = field(default_factory=dict)  # of the config files, by path
 
     def check(self) -> None:
-        """ValueError where the two do not belong together."""
-        listed, sent = set(self.manifest.config), set(self.config)
-        if listed != sent:
-            names = ", ".join(sorted(listed ^ sent))
-            raise ValueError(
-                f"config: the manifest and the bundle should name the same vars, not {names}"
-            )
+        """ValueError where they do not belong together."""
+        files = {file.path for file in self.manifest.config_files}
+        for what, listed, sent in (
+            ("config", set(self.manifest.config), set(self.config)),
+            ("config_files", files, set(self.templates)),
+        ):
+            if listed != sent:
+                names = ", ".join(sorted(listed ^ sent))
+                raise ValueError(
+                    f"{what}: the manifest and the bundle should name the same, not {names}"
+                )
+
+    def redactor(self) -> Redactor:
+        """What keeps its secrets out of logs."""
+        return Redactor({**config_files.telling(self.templates), **self.config})
 
     def summary(self) -> str:
         """What others are told while they wait."""
@@ -160,8 +169,10 @@ class Release:
         storage.directory(layout.config(name).parent, 0o700)
         storage.write_json(layout.config(name), request.config)
         storage.write(layout.manifest(name), manifest.text())
+        files = manifest.config_files
+        config_files.write(layout, name, files, request.templates, request.config, system)
         self.at("link")
-        source.link(layout, name, system, say)
+        source.link(layout, name, manifest, system, say)
         self.at("build")
         source.build(layout, name, manifest, request.config, system, say)
         os.sync()  # it reaches the disk before anything that vouches for it
@@ -193,7 +204,7 @@ class Release:
     def _undone(self, request: Request, problem: Exception, began: float) -> ReleaseError:
         # the history keeps it
         where = self._phase
-        reason = Redactor(request.config)(str(problem) or type(problem).__name__)
+        reason = request.redactor()(str(problem) or type(problem).__name__)
         if self._no_room or (isinstance(problem, OSError) and problem.errno == errno.ENOSPC):
             reason += f"; {room(self.layout)}"
         self.say(f"failed in phase `{where}`: {reason}")

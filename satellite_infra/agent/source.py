@@ -48,14 +48,18 @@ def check_out(
     system.run(["tee", name], _nothing, user=layout.app, stdin=manifest.revision + "\n")
 
 
-def link(layout: Layout, release: str, system: System, say: Say) -> None:
-    """Point the release's log and pid directories at the shared ones, as the app user."""
-    for inside, shared in SHARED_LINKS.items():
+def link(layout: Layout, release: str, manifest: ReleaseManifest, system: System, say: Say) -> None:
+    """Point the release's log and pid directories at the shared ones, and its config files at
+    their own, as the app user.
+    """
+    links = {inside: layout.shared / shared for inside, shared in SHARED_LINKS.items()}
+    links |= {f.path: layout.config_files(release) / f.path for f in manifest.config_files}
+    for inside, there in links.items():
         path = layout.releases / release / inside
         for argv in (
             ["mkdir", "-p", str(path.parent)],
             ["rm", "-rf", str(path)],
-            ["ln", "-s", str(layout.shared / shared), str(path)],
+            ["ln", "-s", str(there), str(path)],
         ):
             system.run(argv, say, user=layout.app)
 

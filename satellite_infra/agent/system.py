@@ -105,8 +105,12 @@ class System:
 
     def own(self, path: Path, user: str) -> None:
         """Give the directory to that user."""
+        os.chown(path, *self.ids(user))
+
+    def ids(self, user: str) -> tuple[int, int]:
+        """That user's own number, and that of its group."""
         entry = pwd.getpwnam(user)
-        os.chown(path, entry.pw_uid, entry.pw_gid)
+        return entry.pw_uid, entry.pw_gid
 
     def output(self, argv: Sequence[str]) -> tuple[int, str]:
         """The exit status and the output of a short program that runs as root."""

@@ -9,6 +9,7 @@ import pytest
 from satellite_infra.agent.manifest import (
     AptSource,
     BootstrapManifest,
+    ConfigFile,
     Process,
     ReleaseManifest,
     Ruby,
@@ -110,6 +111,23 @@ def test_a_health_command_and_a_soak_are_lines_only_where_there_are_some() -> No
     assert added == {"soak_seconds: 600", "health: bin/check", "health_seconds: 5"}
     assert ReleaseManifest.parse(checked.text()) == checked
     assert checked.release_id() == RELEASE.release_id()
+
+
+def test_config_files_are_part_of_the_release() -> None:
+    files = (ConfigFile("a.mode", "0123456789abcdef"), ConfigFile("b/c.yml", "d", "0440", "root"))
+    filled = replace(RELEASE, config_files=files)
+    added = set(filled.text().splitlines()) - set(RELEASE.text().splitlines())
+    assert added == {
+        "config_files.a.mode.mode: 0640",
+        "config_files.a.mode.owner: app",
+        "config_files.a.mode.template: 0123456789abcdef",
+        "config_files.b/c.yml.mode: 0440",
+        "config_files.b/c.yml.owner: root",
+        "config_files.b/c.yml.template: d",
+    }
+    assert ReleaseManifest.parse(filled.text()) == filled
+    ids = {m.release_id() for m in (RELEASE, filled, replace(RELEASE, config_files=files[:1]))}
+    assert len(ids) == 3
 
 
 def test_bootstrap_text() -> None:

@@ -399,7 +399,10 @@ def test_manifest_and_bundle_must_name_the_same_vars(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:
     wanted = replace(request(origin, origin.commit()), config={"OTHER": "x"})
-    with pytest.raises(ReleaseError, match="should name the same vars, not OTHER, TOKEN"):
+    with pytest.raises(
+        ReleaseError,
+        match="config: the manifest and the bundle should name the same, not OTHER, TOKEN",
+    ):
         deploy(layout, system, wanted)
 
 

@@ -38,6 +38,11 @@ def test_a_repository_of_the_git_server(repository: str, slug: str) -> None:
     [
         ("git@github.com:example/shop.git", COMMIT, f"pinned: staging runs {COMMIT}\n"),
         (
+            "git@github.com:example/shop.git",
+            "heroku",
+            "not pinned: satellite:revision is heroku\n",
+        ),
+        (
             "git@github.com:example/other.git",
             None,
             "not pinned: satellite:repository is git@github.com:example/other.git, "
@@ -61,6 +66,8 @@ def test_in_the_stack_file(
     monkeypatch.chdir(stack.project)
     stack.run("stack", "init")
     stack.run("config", "set", "satellite:repository", repository)
+    if revision == "heroku":
+        stack.run("config", "set", "satellite:revision", revision)
     assert pin.main(["staging", COMMIT]) == 0
     assert capsys.readouterr().out == said
     config = yaml.safe_load((stack.project / "Pulumi.staging.yaml").read_text())["config"]

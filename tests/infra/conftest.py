@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from satellite_infra import host_identity, keys
-from satellite_infra.settings import ENCRYPTED
+from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED
 
 with warnings.catch_warnings():
     # both SDKs warn of their own deprecated parts when they are imported, whoever uses them
@@ -29,7 +29,7 @@ LOGIN = host_identity.host_identity("the tests' own login key, not a host key", 
 LOGIN_PUBLIC = keys.public_line(LOGIN) + " team@example.com"
 REVISION = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"
 ARMOURED = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\ncanary\n-----END PGP PUBLIC KEY BLOCK-----\n"
-SECRET = ENCRYPTED | {"config"}
+SECRET = ENCRYPTED | MAY_BE_ENCRYPTED
 
 
 def stack_values() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from satellite_infra.host_identity import host_identity
-from satellite_infra.settings import ENCRYPTED, Settings, validated
+from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED, Settings, validated
 
 from .conftest import ARMOURED, LOGIN, LOGIN_PUBLIC, SECRET, SEED, stack_values
 from .program import run
@@ -64,7 +64,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         ["https://git.example.com/a.git", "git@git.example.com:a.git", "https://u:canary@h/x", "x"]
     ),
     "branch": st.sampled_from(["main", "feature/x", "-x", "a..b"]),
-    "revision": st.sampled_from(["0f1e2d3c4b5a69788796a5b4c3d2e1f000112233", "HEAD"]),
+    "revision": st.sampled_from(["0f1e2d3c4b5a69788796a5b4c3d2e1f000112233", "HEAD", "heroku"]),
     "generation": numbers,
     "deploy_key": privates,
     "known_hosts": lists(st.sampled_from([f"git.example.com {OTHER.public}", "git.example.com"])),
@@ -92,6 +92,22 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         st.text(max_size=30) | numbers | st.booleans(),
         max_size=3,
     ),
+    "environment_vars": lists(st.sampled_from(["RAILS_ENV", "A-B", "PWD"])),
+    "config_files": st.dictionaries(
+        st.sampled_from(["config/a.yml", "config", "../a", "log/x", "a b"]),
+        maps(
+            template=st.sampled_from(["a: {{ A | json }}", "{{ DATABASE_URL }} canary", "{{", "x"]),
+            mode=st.sampled_from(["0640", 600, 416, "0777"]),
+            owner=st.sampled_from(["app", "root", "ada"]),
+        ),
+        max_size=2,
+    ),
+    "heroku": maps(
+        app=st.sampled_from(["shop-staging", "Shop", ""]),
+        config=st.sampled_from(["inherit", "check", "off", "on"]),
+        names=lists(st.sampled_from(["DATABASE_URL", "REDIS_URL", "A-B"])),
+    ),
+    "heroku_api_token": st.sampled_from(["canary-token", "canary", "canary token"]),
     "packages": lists(st.sampled_from(["libpq-dev", "Lib PQ"])),
     "apt_sources": st.dictionaries(
         st.sampled_from(["pgdg", "node", "a.b"]),
@@ -191,6 +207,10 @@ def sent(values: dict[str, Any]) -> dict[str, str]:
 def _nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack without a revision asks its repository; this one answers without a network."""
     monkeypatch.setattr("satellite_infra.revision.branch_head", lambda *_: "e" * 40)
+    api = "satellite_infra.agent.heroku.Api"
+    monkeypatch.setattr(f"{api}.commit", lambda _: "f" * 40)
+    told = {"DATABASE_URL": "canary", "REDIS_URL": "canary", "PATH": "bin", "A-B": "canary"}
+    monkeypatch.setattr(f"{api}.config_vars", lambda _: told)
 
 
 def test_every_setting_is_generated() -> None:
@@ -232,7 +252,7 @@ def _refused(values: dict[str, Any], found: list[str]) -> None:
 
 
 def test_secret_settings_are_never_quoted() -> None:
-    for key in sorted(ENCRYPTED | {"config"}):
+    for key in sorted(ENCRYPTED | MAY_BE_ENCRYPTED):
         lines = validated({**stack_values(), key: "canary"}, SECRET)[1]
         assert lines
         assert "canary" not in "".join(lines)

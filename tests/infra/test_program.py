@@ -145,6 +145,13 @@ def test_every_setting_that_shapes_a_resource() -> None:
             },
         },
         build=["make"],
+        environment_vars=["APP_ENV"],
+        config_files={
+            "config/database.yml": {
+                "template": "{{ APP_ENV }}:\n  url: {{ DATABASE_URL | json }}\n"
+            },
+            "config/server.key": {"template": "canary", "mode": 440, "owner": "root"},
+        },
         generation="2",
         keep_releases="3",
         gate_seconds="20",

@@ -484,6 +484,10 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             "config/A-B: should be named with letters, digits and _, no digit first",
         ),
         (
+            {"config": {"IFS": "canary"}},
+            "config/IFS: should have another name: the shell itself sets this variable",
+        ),
+        (
             {"config": {"WORKER_NAME": "canary"}},
             "config/WORKER_NAME: should have another name: satellite itself sets this variable",
         ),
@@ -522,6 +526,48 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             "app: should have another name than root and the login users, got shop",
         ),
         ({"config": ["A=canary"]}, "config: should be a map, got [secret]"),
+        *(
+            ({"config_files": {path: {"template": "canary"}}}, f"config_files/{path}: {rule}")
+            for path, rule in (
+                ("/etc/x", "should be a path within the release, such as config/database.yml"),
+                ("a/../b", "should be a path within the release, such as config/database.yml"),
+                ("a b", "should be a path of letters, digits and ._+@-/, 200 at most"),
+                ("log/a", "should be another path: log is satellite's or the repository's"),
+                ("tmp", "should be another path: tmp/pids is satellite's or the repository's"),
+            )
+        ),
+        *(
+            (
+                {"config_files": {"a.yml": {"template": "canary", **part}}},
+                f"config_files/a.yml/{rule}",
+            )
+            for part, rule in (
+                ({"mode": "0777"}, "mode: should be one of 0600, 0640, 0400, 0440, got [secret]"),
+                ({"owner": "ada"}, "owner: should be app or root, got [secret]"),
+                (
+                    {"owner": "root", "mode": "0600"},
+                    "mode: should be 0640 or 0440, or the app cannot read what is root's",
+                ),
+                (
+                    {"template": "canary\n{{ A | xml }}"},
+                    "template: line 2: should have one of the filters json, ruby, got [secret]",
+                ),
+                ({"template": "canary {{ A"}, "template: line 1: has no end, }}, got [secret]"),
+                (
+                    {"template": "canary {{ a-b }}"},
+                    "template: line 1: should be {{ NAME }} or {{ NAME | json }}, or {{ '{{' }} "
+                    "for braces, got [secret]",
+                ),
+                (
+                    {"template": "\n{{ DATABASE_URI }}"},
+                    "template: line 2: DATABASE_URI is no config var, did you mean DATABASE_URL?",
+                ),
+            )
+        ),
+        (
+            {"config_files": {"a": {"template": "x"}, "a/b": {"template": "x"}}},
+            "config_files/a/b: should not be in the way of a",
+        ),
         (
             {"repository": "https://u:canary@h/p"},
             "repository: should hold no password or token: use satellite:deploy_key, got [secret]",

@@ -1,0 +1,39 @@
+"""What every host shall run, known before any resource is touched: a commit and config vars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+from satellite_infra import heroku, rules
+from satellite_infra.revision import revision
+from satellite_infra.settings import HEROKU, Settings
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """One commit with its config vars."""
+
+    revision: str
+    config: Mapping[str, str] = field(repr=False)
+
+
+def deploy(settings: Settings) -> Deploy:
+    """What is to be deployed; RunError when somebody who has to be asked does not tell."""
+    follows = settings.revision == HEROKU
+    commit = heroku.commit(settings) if follows else revision(settings)
+    how = settings.heroku.config if settings.heroku else "off"
+    config = config_vars(settings, heroku.inherited(settings) if how == "inherit" else {})
+    if found := list(rules.unfilled(settings, config)):
+        raise pulumi.RunError("\n  ".join(["neither this stack nor Heroku tells:", *found]))
+    if how == "check":
+        heroku.check(settings, commit, config)
+    return Deploy(commit, config)
+
+
+def config_vars(settings: Settings, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The config vars: the stack's own, else what is inherited, else the environment's name."""
+    name = dict.fromkeys(settings.environment_vars, settings.environment)
+    return {**name, **(inherited or {}), **settings.config}

@@ -1,0 +1,176 @@
+"""A stack that follows an app on Heroku: its config vars, its commit, and what is said of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
+import pytest
+
+from satellite_infra.agent import heroku as client
+from tests.fakes.heroku import TOKEN, Heroku, HerokuApp, Weather, serving
+
+from .conftest import REVISION, SECRET, stack_values
+from .program import Ran, run
+
+COMMIT = "3f2a" * 10
+OWN = json.loads(stack_values()["config"])
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heroku]:
+    """Heroku with one app, which the program is told to ask."""
+    app = HerokuApp({"DATABASE_URL": "canary-theirs", "REDIS_URL": "canary-redis", "PATH": "bin"})
+    app.release(COMMIT)
+    made = Heroku({"shop-staging": app})
+    monkeypatch.setattr(client, "TRIES", 1)
+    with serving(made) as url:
+        monkeypatch.setenv("SATELLITE_HEROKU_URL", url)
+        yield made
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the engine is told to show."""
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text: said.append(text))
+    return said
+
+
+def following(heroku: dict[str, Any], preview: bool = False, **changed: Any) -> Ran:
+    """The program, with that `heroku`."""
+    values = {
+        **stack_values(),
+        "heroku": json.dumps({"app": "shop-staging", **heroku}),
+        "heroku_api_token": TOKEN,
+        **{k: v if isinstance(v, str) else json.dumps(v) for k, v in changed.items()},
+    }
+    return run(values, SECRET & values.keys(), preview=preview)
+
+
+def sent(ran: Ran) -> dict[str, str]:
+    """The config vars that a host is sent, on its standard input."""
+    release = ran.resources["command:remote:Command::worker-1-release"]["inputs"]
+    found: dict[str, str] = json.loads(release["stdin"]["SECRET"])["config"]
+    return found
+
+
+def shown(ran: Ran) -> str:
+    """All that is not a secret."""
+    return "".join(
+        part for part in json.dumps([ran.outputs, ran.resources], default=str).split('"SECRET"')[:1]
+    ) + "".join(str(r["inputs"].get("create")) for r in ran.resources.values())
+
+
+def test_inherited_config_vars_are_sent_and_the_stacks_own_win(platform: Heroku) -> None:
+    ran = following({"config": "inherit"})
+    name = {"RAILS_ENV": "staging", "RACK_ENV": "staging"}
+    assert sent(ran) == {**name, **OWN, "REDIS_URL": "canary-redis"}
+    assert "config.REDIS_URL: " in ran.outputs["manifest"]
+    assert "canary" not in shown(ran)
+    assert TOKEN not in json.dumps([ran.outputs, ran.resources], default=str)
+    platform.apps["shop-staging"].set(RACK_ENV="production")
+    assert sent(following({"config": "inherit"}))["RACK_ENV"] == "production"
+
+
+def test_only_named_ones_are_inherited(platform: Heroku) -> None:
+    found = sent(following({"config": "inherit", "names": ["PATH"]}))
+    assert found["PATH"] == "bin"
+    assert "REDIS_URL" not in found
+    with pytest.raises(pulumi.RunError) as caught:
+        following({"config": "inherit", "names": ["REDIS_URI"]})
+    assert str(caught.value) == (
+        "satellite:heroku/names: shop-staging on Heroku has no config var REDIS_URI"
+    )
+
+
+def test_what_no_host_can_set_is_told_and_left_out(platform: Heroku, warned: list[str]) -> None:
+    platform.apps["shop-staging"].set(PWD="/app", HOME="/app", **{"A-B": "canary"})
+    found = sent(following({"config": "inherit"}))
+    assert not {"PWD", "HOME", "A-B"} & found.keys()
+    assert warned == ["not inherited from Heroku: A-B, HOME, PWD; on a host nobody can set them"]
+
+
+def test_no_answer_stops_the_run_before_any_resource(platform: Heroku) -> None:
+    for weather, said in (
+        (Weather(500), "Heroku does not tell about shop-staging: it fails (status 500)"),
+        (Weather(half=True), "half an answer"),
+        (Weather(403), "satellite:heroku_api_token: it may not read shop-staging (403)"),
+    ):
+        platform.weather = [weather]
+        with pytest.raises(pulumi.RunError) as caught:
+            following({"config": "inherit"})
+        assert said in str(caught.value)
+        assert TOKEN not in str(caught.value)
+
+
+def test_a_check_names_what_differs_in_a_preview_and_stops_nothing(
+    platform: Heroku, warned: list[str]
+) -> None:
+    ran = following({"config": "check"}, preview=True)
+    assert "REDIS_URL" not in ran.outputs["manifest"]
+    where = "(satellite:heroku, shop-staging)"
+    assert warned == [
+        f"config vars of another value on Heroku: DATABASE_URL {where}",
+        f"config vars that only Heroku has: REDIS_URL {where}",
+        f"config vars that Heroku does not have: RACK_ENV, RAILS_ENV {where}",
+        f"Heroku runs {COMMIT[:12]} of shop-staging, and this stack {REVISION[:12]}",
+    ]
+    warned.clear()
+    platform.weather = [Weather(500)]
+    following({"config": "check"}, preview=True)
+    assert warned == [
+        "not compared with Heroku: Heroku does not tell about shop-staging: "
+        "it fails (status 500) (asked 1 time); try again in some minutes"
+    ]
+    asked = len(platform.asked)
+    following({"config": "check"})  # an update comes after its preview
+    following({}, preview=True)  # off
+    assert len(platform.asked) == asked
+
+
+def test_the_revision_of_heroku_is_deployed(platform: Heroku, warned: list[str]) -> None:
+    ran = following({"config": "check", "names": ["DATABASE_URL"]}, revision="heroku", preview=True)
+    assert ran.outputs["revision"] == COMMIT
+    assert len(warned) == 1
+    assert f"revision: {COMMIT}" in ran.outputs["manifest"]
+
+
+def test_a_template_may_use_what_is_inherited_and_nothing_else(platform: Heroku) -> None:
+    files = {"a.yml": {"template": "{{ REDIS_URL | json }}"}}
+    assert (
+        "config_files.a.yml"
+        in following({"config": "inherit"}, config_files=files).outputs["manifest"]
+    )
+    files = {"a.yml": {"template": "\n{{ REDIS_URI | json }}"}}
+    with pytest.raises(pulumi.RunError) as caught:
+        following({"config": "inherit"}, config_files=files)
+    assert str(caught.value) == (
+        "neither this stack nor Heroku tells:\n  satellite:config_files/a.yml/template: "
+        "line 2: REDIS_URI is no config var, did you mean REDIS_URL?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"revision": "heroku"},
+            "heroku: is missing: pulumi config set --path satellite:heroku.app",
+        ),
+        ({"heroku": "{}"}, "heroku/app: is missing"),
+        (
+            {"heroku": '{"app": "shop"}', "heroku_api_token": ""},
+            "heroku_api_token: is missing: pulumi config set --secret satellite:heroku_api_token",
+        ),
+        ({"heroku_api_token": "two words canary"}, "heroku_api_token: should be one word"),
+        ({"heroku": '{"app": "shop", "config": "on"}'}, "heroku/config: should be inherit, check"),
+    ],
+)
+def test_settings_that_are_not_whole(changed: dict[str, str], said: str) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        run({**stack_values(), **changed}, SECRET)
+    assert f"satellite:{said}" in str(caught.value)
+    assert "canary" not in str(caught.value)
