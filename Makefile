@@ -3,17 +3,21 @@
 #   ARGS='-k drain'     more arguments for pytest                (make test)
 #   RUN='COMMAND'       one command in the lab; make says 2 where it fails (make lab)
 #   KEEP=1              leave the demo's lab open at its end     (make demo)
-#   STACK=staging       the stack; the selected one without it   (make keys)
+#   STACK=staging       the stack; the selected one without it   (make keys, import)
 #   ROTATE=begin|end    one half of a login key's rotation       (make keys)
 #   DEPLOY_KEY=1        a key that reads the repository, too     (make keys)
+#   FROM=heroku.yml     the file, or - for standard input        (make import)
+#   ENVIRONMENT=staging which of its environments                (make import)
+#   OVERWRITE=1         its values win over the stack's          (make import)
+#   DRY_RUN=1           only say what would be done              (make import)
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lint keys lint test demo lab docs bench lock clean
+.PHONY: help setup setup-lint keys import lint test demo lab docs bench lock clean
 # as typed: a $ in them is the shell's, not make's
 override ARGS := $(value ARGS)
 override RUN := $(value RUN)
-export ARGS RUN KEEP PYTHON STACK ROTATE
+export ARGS RUN KEEP PYTHON STACK ROTATE FROM ENVIRONMENT
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 python := .venv/bin/python
@@ -36,6 +40,10 @@ test: setup ## lint, types, and every test, the lab's included
 
 keys: setup-lint ## make the keys that a stack lacks, or rotate its login key
 	@$(python) -m scripts.keys --stack "$$STACK" --rotate "$$ROTATE" $(if $(DEPLOY_KEY),--deploy-key)
+
+import: setup-lint ## a heroku.yml, or what heroku config --json prints, as config vars
+	@$(python) -m scripts.import_heroku --from "$$FROM" --stack "$$STACK" --environment "$$ENVIRONMENT" \
+		$(if $(OVERWRITE),--overwrite) $(if $(DRY_RUN),--dry-run)
 
 lint: setup-lint ## ruff, mypy --strict, shellcheck, actionlint
 	@scripts/lint

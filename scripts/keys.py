@@ -7,68 +7,13 @@ file; what is there is never overwritten. docs/keys.md says when to use what.
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from satellite_infra import keys
-from satellite_infra.settings import ENCRYPTED, NAMESPACE
-
-HINTS = {
-    "no stack named": "make it: pulumi stack init NAME",
-    "no stack selected": "say which: make keys STACK=NAME",
-    "no Pulumi.yaml": "run this in the folder of Pulumi.yaml",
-    "passphrase must be set": "it is the one that this stack began with",
-    "incorrect passphrase": "PULUMI_CONFIG_PASSPHRASE should be what this stack began with",
-}
-"""What to do about an error of the CLI, by a part of its text."""
-
-
-class KeysError(Exception):
-    """The text says what is wrong, and what to do."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """The settings of one stack, by the Pulumi CLI."""
-
-    stack: str
-
-    @classmethod
-    def of(cls, stack: str) -> Config:
-        """That stack's, or the selected one's where the name is empty."""
-        return cls(stack or _pulumi("stack", "--show-name").strip())
-
-    def known(self) -> dict[str, str]:
-        """What is set; a secret's value is not shown."""
-        found = json.loads(_pulumi("config", "--json", "--stack", self.stack))
-        values = {key.removeprefix(f"{NAMESPACE}:"): item for key, item in found.items()}
-        given = {key: item.get("value", "[secret]") for key, item in values.items()}
-        return {key: value for key, value in given.items() if value != ""}
-
-    def get(self, key: str) -> str:
-        """One value, a secret one decrypted."""
-        return _pulumi("config", "get", f"{NAMESPACE}:{key}", "--stack", self.stack)
-
-    def put(self, key: str, value: str) -> None:
-        """Set one value, encrypted where it has to be."""
-        kind = "--secret" if key in ENCRYPTED else "--plaintext"
-        _pulumi("config", "set", kind, f"{NAMESPACE}:{key}", "--stack", self.stack, stdin=value)
-
-    def remove(self, key: str) -> None:
-        """Forget one value."""
-        _pulumi("config", "rm", f"{NAMESPACE}:{key}", "--stack", self.stack)
-
-    def state(self) -> dict[str, Any]:
-        """What the last `pulumi up` left, secrets encrypted."""
-        text = _pulumi("stack", "export", "--stack", self.stack)
-        found: dict[str, Any] = json.loads(text)["deployment"]
-        return found
+from scripts.config import Config, ConfigError
 
 
 def make(config: Config, deploy_key: bool) -> Iterator[str]:
@@ -97,7 +42,7 @@ def pair(config: Config, known: dict[str, str], prefix: str) -> Iterator[str]:
         yield f"satellite:{private} and satellite:{public} are there already."
         return
     if public in known:
-        raise KeysError(
+        raise ConfigError(
             f"satellite:{public} is there without its other half: set satellite:{private}, or\n"
             f"  pulumi config rm satellite:{public} --stack {config.stack}"
         )
@@ -125,13 +70,13 @@ def begin(config: Config) -> Iterator[str]:
     known = config.known()
     if known.get("ssh_agent") == "true":
         if "next_public_key" not in known:
-            raise KeysError(
+            raise ConfigError(
                 "satellite:ssh_agent is true: the next key is yours, too:\n"
                 f"  pulumi config set satellite:next_public_key 'TYPE KEY' --stack {config.stack}"
             )
         yield "satellite:next_public_key is there already."
     elif not {"private_key", "public_key"} <= known.keys():
-        raise KeysError(f"there is no key to rotate yet: make keys STACK={config.stack}")
+        raise ConfigError(f"there is no key to rotate yet: make keys STACK={config.stack}")
     else:
         yield from pair(config, known, "next_")
     yield "Next, in this order:"
@@ -146,19 +91,19 @@ def end(config: Config) -> Iterator[str]:
     """
     known = config.known()
     if "next_public_key" not in known:
-        raise KeysError(f"no rotation has begun: make keys STACK={config.stack} ROTATE=begin")
+        raise ConfigError(f"no rotation has begun: make keys STACK={config.stack} ROTATE=begin")
     line = known["next_public_key"]
     halfway = keys.same_public(line, known.get("public_key", ""))
     if "next_private_key" not in known and known.get("ssh_agent") != "true" and not halfway:
-        raise KeysError("satellite:next_private_key is missing: set it, or begin anew")
+        raise ConfigError("satellite:next_private_key is missing: set it, or begin anew")
     if closed := unprepared(config.state(), line):
-        raise KeysError(
+        raise ConfigError(
             f"these hosts do not let the next key in yet: {', '.join(closed)}\n"
             f"  pulumi up --stack {config.stack}"
         )
     if "next_private_key" in known:
         if not keys.same_public(line, _public(config, "next_private_key")):
-            raise KeysError("satellite:next_public_key should be of satellite:next_private_key")
+            raise ConfigError("satellite:next_public_key should be of satellite:next_private_key")
         config.put("private_key", config.get("next_private_key"))
     config.put("public_key", line)
     if "next_private_key" in known:
@@ -192,30 +137,12 @@ def _public(config: Config, private: str) -> str:
     """`TYPE KEY` of a private key that is set."""
     value = config.get(private)
     if problem := keys.private_key_problem(value):
-        raise KeysError(f"satellite:{private} {problem}")
+        raise ConfigError(f"satellite:{private} {problem}")
     return keys.public_line(value)
 
 
 def _comment(what: str, config: Config) -> str:
     return f"{what}-{config.stack.replace('/', '-')}"
-
-
-def _pulumi(*arguments: str, stdin: str = "") -> str:
-    """What the CLI prints; its error line, and what to do about it, as a KeysError."""
-    if not (cli := shutil.which("pulumi")):
-        raise KeysError("pulumi is not on PATH: https://www.pulumi.com/docs/install/")
-    done = subprocess.run(
-        [cli, *arguments, "--non-interactive", "--color", "never"],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = done.stderr.strip().removeprefix("error: ")
-        hints = [f"\n  {hint}" for part, hint in HINTS.items() if part in said]
-        raise KeysError(said + "".join(hints))
-    return done.stdout
 
 
 def main(argv: list[str]) -> int:
@@ -233,7 +160,7 @@ def main(argv: list[str]) -> int:
             said = make(config, options.deploy_key)
         for line in said:
             print(line, flush=True)
-    except KeysError as error:
+    except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

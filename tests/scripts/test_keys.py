@@ -51,10 +51,16 @@ class Place:
         return done.stdout
 
     def keys(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        return self.script("keys", *arguments, **changed)
+
+    def script(
+        self, name: str, *arguments: str, stdin: str = "", **changed: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "scripts.keys", *arguments],
+            [sys.executable, "-m", f"scripts.{name}", *arguments],
             cwd=self.folder,
             env={**self.environment, **changed},
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -218,7 +224,7 @@ def test_errors_say_what_to_do(place: Place, tmp_path: Path) -> None:
     none = place.refused("--stack", "nowhere")
     assert none == "error: no stack named 'nowhere' found\n  make it: pulumi stack init NAME\n"
     place.environment["PULUMI_HOME"] = str(tmp_path / "another")
-    assert "say which: make keys STACK=NAME" in place.refused()
+    assert "say which: STACK=NAME" in place.refused()
     environment = {**place.environment}
     del place.environment["PULUMI_CONFIG_PASSPHRASE"]
     before = (place.folder / "Pulumi.staging.yaml").read_text()
