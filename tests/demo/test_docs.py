@@ -58,6 +58,7 @@ def test_the_example_names_every_setting_and_is_accepted() -> None:
         "next_public_key": keys.public_line(following),
         "host_key_seed": SEED,
         "deploy_key": private,
+        "heroku_api_token": "a-token-of-heroku",
     }
     assert validated(values, ENCRYPTED)[1] == []
     given = {key for key in values if f"# {NAMESPACE}:{key}:" not in text}
