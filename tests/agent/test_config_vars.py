@@ -39,11 +39,12 @@ import os, sys
 from pathlib import Path
 from satellite_infra.agent import workers
 from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.system import System
 workers._become = lambda user: None  # tests need no root
 for _ in sys.stdin:
     child = os.fork()
     if not child:
-        workers.work(Layout("shop", Path(sys.argv[1])), "worker", 1)
+        workers.work(Layout("shop", Path(sys.argv[1])), "worker", 1, 0, System())
     print(os.waitpid(child, 0)[1], flush=True)
 """
 """Becomes a worker for each line that it is sent."""
