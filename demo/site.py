@@ -74,6 +74,18 @@ class Site:
         command = f"for pid in {pids}; do cat /proc/$pid/cwd/REVISION; done"
         return set(host.run(command).stdout.split())
 
+    def enqueue(self, *kinds: tuple[int, float, float], priority: int = 0) -> None:
+        """Put jobs into the queue, so many that take from so many seconds to so many.
+
+        By the example app's own program, on the first host.
+        """
+        numbers = " ".join(str(number) for kind in kinds for number in kind)
+        self.hosts()[0].run(
+            f"cd /app/{self.app}/current && runuser -u {self.app} -- env HOME=/home/{self.app} "
+            f"DATABASE_URL={os.environ['LAB_DATABASE_URL']} PRIORITY={priority} "
+            f"bundle exec ruby enqueue.rb {numbers}"
+        )
+
 
 def wait_until(what: str, true: Callable[[], object], seconds: float = 60) -> None:
     """Wait for something that must come, also on a machine that boots; DemoError with its name."""
