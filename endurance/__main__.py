@@ -50,6 +50,10 @@ def _run(screen: Screen, logs: Path, last: list[str]) -> None:
         with demolished(stage.site):
             try:
                 counts = play(stage, EVENTS)
+                screen.say(
+                    "A killed worker's job was free again "
+                    f"{counts.orphaned:.1f} s after its last sign of life, at the latest."
+                )
                 expect("not every promise was kept", counts.problems())
             except LabError as error:
                 _keep(stage, logs)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from demo.failure import expect
 from demo.site import wait_until
-from endurance.stage import NAME, Stage
+from endurance.stage import NOTES, Stage
 
 BOOTS = 180  # seconds that a machine may take to boot and have all its workers again
 
@@ -91,7 +92,7 @@ def cut_power(stage: Stage) -> str:
     """The power of a machine is cut in the middle of jobs, and comes back."""
     host = stage.host(2)
     stage.busy(lambda worker, _: worker.startswith(f"{host.name}."))
-    notes = host.run(f"ls /var/lib/satellite/{NAME}/workers").stdout.split()
+    notes = host.run(f"ls {NOTES}").stdout.split()
     stage.killed.update(note.removesuffix(".json") for note in notes)
     host.kill()
     host.reboot()
@@ -143,8 +144,9 @@ FEW = (
 
 def _up(stage: Stage, said: str) -> str:
     stage.site.up()
-    wrong = [host.name for host in stage.site.hosts() if not stage.complete(host)]
-    expect(f"each host should have {stage.per_host} workers of {stage.revisions[-1]}", wrong)
+    for host in stage.site.hosts():
+        wanted = f"{host.name} has {stage.per_host} workers of {stage.revisions[-1]} alone"
+        wait_until(wanted, partial(stage.complete, host))
     return said
 
 

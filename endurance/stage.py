@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from lab.client import Lab, LabHost
 
 NAME = "endurance"
 HISTORY = Path(__file__).with_name("locks.sql").read_text(encoding="utf-8")
+NOTES = f"/var/lib/satellite/{NAME}/workers"
 FORGET = "DROP TABLE IF EXISTS locks; DROP FUNCTION IF EXISTS note_lock CASCADE;"
 A_WHILE = 1.5  # seconds
 HELD = """
@@ -58,9 +60,10 @@ class Stage:
 
     def home(self, worker: str) -> tuple[LabHost, str]:
         """Where the worker of that name runs, and as which unit."""
-        host, _, type_, number, _ = worker.rsplit(".", 4)
-        unit = f"satellite-{NAME}.{type_}@{number}.service"
-        return next(each for each in self.site.hosts() if each.name == host), unit
+        name = worker.rsplit(".", 4)[0]
+        host = next(each for each in self.site.hosts() if each.name == name)
+        pid = str(json.loads(host.run(f"cat {NOTES}/{worker}.json").stdout)["pid"])
+        return host, next(u for u, other in self.site.workers(host).items() if other == pid)
 
     def busy(self, wanted: Callable[[str, int], bool] = lambda _worker, _task: True) -> str:
         """A wanted worker whose job will take a while yet; waits for one."""
