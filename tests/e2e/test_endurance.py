@@ -11,6 +11,7 @@ import pytest
 from demo.failure import DemoError
 from demo.screen import Screen
 from demo.site import demolished
+from endurance.counts import QUERY
 from endurance.events import FEW
 from endurance.plan import Scale
 from endurance.play import play
@@ -41,3 +42,27 @@ def test_no_job_is_lost_or_done_twice_whatever_happens_to_its_worker(stage: Stag
         r"longest lock [0-9.]+ s \(allowed: 18 s\)",
         counts.line(),
     )
+
+
+def test_the_history_knows_how_each_lock_ended() -> None:
+    lab = Lab()
+    ends = {
+        "done": "DELETE FROM delayed_jobs WHERE id = %s",
+        "failed": "UPDATE delayed_jobs SET attempts = 1, locked_by = NULL WHERE id = %s",
+        "given back": "UPDATE delayed_jobs SET locked_at = NULL, locked_by = NULL WHERE id = %s",
+        "taken over": "UPDATE delayed_jobs SET locked_by = 'B' WHERE id = %s",
+        "held": "UPDATE delayed_jobs SET locked_at = now() WHERE id = %s",
+    }
+    with recorded(lab):
+        for task, end in enumerate(ends.values()):
+            lab.sql("INSERT INTO delayed_jobs (id, handler) VALUES (%s, '')", task)
+            lab.sql("INSERT INTO tasks VALUES (%s, 1, %s)", task, task)
+            lab.sql("UPDATE delayed_jobs SET locked_by = 'A' WHERE id = %s", task)
+            lab.sql(end, task)
+        rows = [(task, worker, how) for task, worker, _, _, how in lab.sql(QUERY)]
+        times = [(taken, freed) for _, _, taken, freed, _ in lab.sql(QUERY)]
+    # in the order in which they were taken
+    history = [(task, "A", how) for task, how in enumerate(ends)]
+    history.insert(4, (3, "B", "held"))
+    assert rows == history
+    assert all(taken < freed for taken, freed in times)
