@@ -82,6 +82,7 @@ def reboot(stage: Stage) -> str:
     """EC2 reboots a machine: it shuts down in order, and its workers finish their jobs."""
     host = stage.host(2)
     boot = _boot(stage, 2)
+    stage.busy(lambda worker, _: worker.startswith(f"{host.name}."))
     host.reboot()
     wait_until(f"{host.name} boots", lambda: _boot(stage, 2) not in ("", boot), BOOTS)
     wait_until(f"{host.name} has its workers", lambda: stage.complete(stage.host(2)), BOOTS)
