@@ -22,7 +22,7 @@ class Scale:
     hosts: int = 3
     workers: int = 4  # on each host
     grace: int = 20  # seconds
-    lasting: int = 36  # seconds that the jobs of one event should last
+    lasting: int = 45  # seconds that the jobs of one event should last
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Scale:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from demo.failure import DemoError
+from demo.screen import Clock
 from endurance.counts import Counts
 from endurance.events import Event
 from endurance.stage import Stage
@@ -30,14 +31,14 @@ def play(stage: Stage, events: tuple[Event, ...]) -> Counts:
 
 def happen(stage: Stage, event: Event, jobs: int) -> None:
     """Put so many jobs into the queue, and let it happen while they are done."""
-    clock = stage.screen.step(event.name[0].upper() + event.name[1:])
+    stage.screen.step(event.name[0].upper() + event.name[1:])
     if event.outlasting:
         stage.site.enqueue(
             (event.outlasting, stage.scale.outlasting, stage.scale.outlasting), priority=-1
         )
     stage.site.enqueue(*stage.scale.kinds(jobs - event.outlasting))
     stage.busy()
-    before = stage.done()
+    clock, before = Clock(), stage.done()
     said = event.happens(stage)
     done, waiting = stage.done(), len(stage.unfinished())
     stage.screen.good(f"{said}; {clock}, {done - before} jobs done meanwhile, {waiting} waiting")

@@ -32,7 +32,7 @@ def test_the_shares_are_all_jobs() -> None:
 @pytest.mark.parametrize(
     ("scale", "jobs", "kinds"),
     [
-        (Scale(), 769, [(132, 1.0, 5.0), (637, 0.01, 0.1)]),
+        (Scale(), 769, [(169, 1.0, 5.0), (600, 0.01, 0.1)]),
         (Scale(), 10_000, [(1000, 1.0, 5.0), (9000, 0.01, 0.1)]),  # never fewer long ones
         (Scale(), 40, [(40, 1.0, 5.0)]),
         (Scale(), 0, []),
