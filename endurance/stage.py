@@ -22,8 +22,8 @@ HISTORY = Path(__file__).with_name("locks.sql").read_text(encoding="utf-8")
 NOTES = f"/var/lib/satellite/{NAME}/workers"
 FORGET = "DROP TABLE IF EXISTS locks; DROP FUNCTION IF EXISTS note_lock CASCADE;"
 A_WHILE = 1.5  # seconds
-# PostgreSQL that has vacuumed an empty queue takes it for empty until it looks again, after minutes
-# in the lab; delayed_job's query for the next job then scans all of them for each of them.
+# PostgreSQL that vacuums the queue while all its jobs are uncommitted takes it for empty until it
+# looks again, in the lab after minutes; then delayed_job's query for one job scans all for each.
 STEADY = "ALTER TABLE delayed_jobs SET (autovacuum_enabled = false)"
 UNSTEADY = "ALTER TABLE delayed_jobs RESET (autovacuum_enabled)"
 HELD = """
