@@ -32,11 +32,10 @@ def play(stage: Stage, events: tuple[Event, ...]) -> Counts:
 def happen(stage: Stage, event: Event, jobs: int) -> None:
     """Put so many jobs into the queue, and let it happen while they are done."""
     stage.screen.step(event.name[0].upper() + event.name[1:])
-    if event.outlasting:
-        stage.site.enqueue(
-            (event.outlasting, stage.scale.outlasting, stage.scale.outlasting), priority=-1
-        )
     stage.site.enqueue(*stage.scale.kinds(jobs - event.outlasting))
+    if event.outlasting:  # last, because it begins at once
+        outlasting = (event.outlasting, stage.scale.outlasting, stage.scale.outlasting)
+        stage.site.enqueue(outlasting, priority=-1)
     stage.busy()
     clock, before = Clock(), stage.done()
     said = event.happens(stage)
