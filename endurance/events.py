@@ -71,8 +71,8 @@ def outlast_the_grace(stage: Stage) -> str:
     stage.killed.add(worker)
     host.run(f"systemctl restart --no-block {unit}")
     wait_until(f"the job of {worker} is given back", lambda: stage.free(worker), BOOTS)
-    wait_until(f"{host.name} has its workers", lambda: stage.complete(host))
     cut_off = long & stage.unfinished()
+    wait_until(f"{host.name} has its workers", lambda: stage.complete(host))
     # no later event shall interrupt it a second time
     lasts = 60 + 2 * stage.scale.outlasting
     wait_until("that job is done", lambda: not long & stage.unfinished(), lasts)
