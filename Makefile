@@ -3,6 +3,7 @@
 #   ARGS='-k drain'     more arguments for pytest                (make test)
 #   RUN='COMMAND'       one command in the lab; make says 2 where it fails (make lab)
 #   KEEP=1              leave the demo's lab open at its end     (make demo)
+#   JOBS=1000           so many jobs; HOSTS, WORKERS, GRACE, too (make endurance)
 #   STACK=staging       the stack; the selected one without it   (make keys, import)
 #   ROTATE=begin|end    one half of a login key's rotation       (make keys)
 #   DEPLOY_KEY=1        a key that reads the repository, too     (make keys)
@@ -13,7 +14,7 @@
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lint keys import lint test demo lab docs bench lock clean
+.PHONY: help setup setup-lint keys import lint test demo endurance lab docs bench lock clean
 # as typed: a $ in them is the shell's, not make's
 override ARGS := $(value ARGS)
 override RUN := $(value RUN)
@@ -34,6 +35,9 @@ setup-lint: ## the part of it that needs no machines
 
 demo: setup ## two machines, real jobs, a deploy while they run
 	@$(run) -m lab run -- $(python) -m demo
+
+endurance: setup ## 10,000 jobs while all that a deployer does happens to their workers
+	@$(run) -m lab run -- $(python) -m endurance
 
 test: setup ## lint, types, and every test, the lab's included
 	@scripts/test

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from demo import evidence, keep, story
 from demo.failure import DemoError, expect
+from demo.performance import perform
 from demo.screen import Screen
 from demo.stack import CHECKOUT
 from lab.errors import LabError
@@ -17,22 +15,7 @@ from lab.errors import LabError
 
 def main() -> int:
     """The exit status: 0 when every promise was kept."""
-    if "SATELLITE_LAB" not in os.environ:
-        print("the demo runs inside the lab: make demo", file=sys.stderr)
-        return 2
-    screen = Screen.standard()
-    logs = Path(tempfile.mkdtemp(prefix="satellite-demo-"))
-    kept = False
-    try:
-        kept = _play(screen, logs)
-    except KeyboardInterrupt:
-        screen.say("interrupted")
-    finally:
-        if kept:
-            shutil.rmtree(logs)
-        else:
-            screen.say(f"What the commands and the hosts said is kept in {logs}")
-    return 0 if kept else 1
+    return perform("demo", _play)
 
 
 def _play(screen: Screen, logs: Path) -> bool:

@@ -108,20 +108,32 @@ def count(snapshot: Snapshot) -> Report:
 
 def problems(report: Report, expected: int) -> list[str]:
     """What is not as promised when `expected` tasks should each have been done exactly once."""
+    found = unkept(report, expected)
+    if report.cut_off:
+        found.append(f"cut off before they had finished: tasks {some(report.cut_off)}")
+    if report.repeats:
+        found.append(f"{report.repeats} runs too many: each task should have run once")
+    return found
+
+
+def unkept(report: Report, expected: int) -> list[str]:
+    """What is not as promised, whatever happened to the workers of `expected` tasks."""
     found = []
     if report.tasks != expected:
         found.append(f"{report.tasks} tasks were put into the queue, {expected} were meant to be")
     if report.waiting:
         found.append(f"{report.waiting} tasks are still waiting in the queue")
     if report.lost:
-        found.append(f"lost, neither done nor in the queue: tasks {_some(report.lost)}")
+        found.append(f"lost, neither done nor in the queue: tasks {some(report.lost)}")
     if report.twice_at_once:
-        found.append(f"ran twice at the same time: tasks {_some(report.twice_at_once)}")
-    if report.cut_off:
-        found.append(f"cut off before they had finished: tasks {_some(report.cut_off)}")
-    if report.repeats:
-        found.append(f"{report.repeats} runs too many: each task should have run once")
+        found.append(f"ran twice at the same time: tasks {some(report.twice_at_once)}")
     return found
+
+
+def some(tasks: Sequence[int], most: int = 10) -> str:
+    """The first numbers, and how many more there are."""
+    shown = ", ".join(map(str, tasks[:most]))
+    return shown if len(tasks) <= most else f"{shown} and {len(tasks) - most} more"
 
 
 def _overlap(runs: list[Run]) -> bool:
@@ -133,8 +145,3 @@ def _cut_off(runs: list[Run], queued: bool) -> list[Run]:
     """The runs that ended without finishing; the last one of a queued task may be under way."""
     ended = runs[:-1] if queued else runs
     return [run for run in ended if not run.finished]
-
-
-def _some(tasks: tuple[int, ...], most: int = 10) -> str:
-    shown = ", ".join(map(str, tasks[:most]))
-    return shown if len(tasks) <= most else f"{shown} and {len(tasks) - most} more"

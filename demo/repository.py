@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,3 +73,43 @@ class Repository:
                 done.stderr.splitlines(),
             )
         return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class AppRepository(Repository):
+    """A repository of its own on the lab's git server, changed at will."""
+
+    def create(self, files: Mapping[str, str]) -> str:
+        """Make it, with a first commit; the commit."""
+        bare = Path(os.environ["SATELLITE_LAB"], "git", self.url.rpartition("/")[2])
+        shutil.rmtree(bare, ignore_errors=True)  # of the test before
+        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(bare)], check=True)
+        subprocess.run(
+            ["git", "-C", str(bare), "config", "uploadpack.allowAnySHA1InWant", "true"], check=True
+        )
+        self.folder.mkdir(parents=True)
+        self._git("init", "--quiet", "--initial-branch=main")
+        self._git("remote", "add", "origin", self.url)
+        return self.commit(files)
+
+    def commit(self, files: Mapping[str, str], message: str = "a change") -> str:
+        """Write the files (empty: remove), push the commit; the commit."""
+        for name, content in files.items():
+            path = self.folder / name
+            if not content:
+                path.unlink()
+                continue
+            path.write_text(content, encoding="utf-8")
+            path.chmod(0o755)
+        return self._push(message)
+
+    def include(self, path: str, url: str, commit: str) -> None:
+        """Have a commit of another repository at that path, from the next push on."""
+        (self.folder / path).mkdir(parents=True)
+        text = f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n'
+        (self.folder / ".gitmodules").write_text(text, encoding="utf-8")
+        self._git("update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+
+    def branch(self, name: str) -> None:
+        """Push what is there as a branch of that name, too."""
+        self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")

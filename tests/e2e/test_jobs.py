@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -29,13 +28,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def enqueue(site: Site, jobs: int, seconds: float) -> None:
-    """Put that many jobs into the queue, by the app's own program on a host."""
-    host = site.hosts()[0]
-    host.run(
-        "cd /app/shop/current && runuser -u shop -- env HOME=/home/shop "
-        f"DATABASE_URL={os.environ['LAB_DATABASE_URL']} "
-        f"bundle exec ruby enqueue.rb {jobs} {seconds} {seconds}"
-    )
+    """Put that many jobs into the queue."""
+    site.enqueue((jobs, seconds, seconds))
 
 
 def report(site: Site) -> Report:

@@ -1,0 +1,1 @@
+"""Thousands of jobs while everything happens to their workers: what `make endurance` runs."""
