@@ -19,7 +19,8 @@ SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "autovacuum_naptime": "10min",
+    # what it does between two tests would be chance
+    "autovacuum": "off",
     "max_connections": "200",
     "unix_socket_directories": "",
     "shared_buffers": "32MB",
