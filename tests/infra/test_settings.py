@@ -264,7 +264,10 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             {"branch": "--upload-pack=x"},
             'branch: should be the name of a branch, got "--upload-pack=x"',
         ),
-        ({"revision": "abc123"}, "revision: should be a commit's 40 hex digits, got abc123"),
+        (
+            {"revision": "abc123"},
+            "revision: should be a commit's 40 hex digits, or heroku, got abc123",
+        ),
         # AWS
         ({"ami": "ubuntu"}, "ami: should be an AMI id such as ami-0123abcd, got ubuntu"),
         (
