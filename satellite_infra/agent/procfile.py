@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 
 # as Foreman and Heroku read it: a name, a colon, the command; other lines do not count
@@ -18,11 +20,19 @@ def parse(text: str) -> dict[str, str]:
 def read(release: Path) -> dict[str, str]:
     """Those of a release directory, none without a Procfile; ValueError for one outside of it.
 
-    Root reads it, and a link of the app's could lead to what the app may not read.
+    Root reads it, and a link of the app's could lead to what the app may not read. The file that
+    was opened is the one that is judged: nothing can be swapped meanwhile.
     """
-    path = release / "Procfile"
-    if not path.is_file():
+    try:
+        opened = os.open(release / "Procfile", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
         return {}
-    if release.resolve() not in path.resolve().parents:
-        raise ValueError("Procfile: should be in the app's repository, not a link out of it")
-    return parse(path.read_text(encoding="utf-8", errors="replace"))
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            return {}
+        if release.resolve() not in Path(f"/proc/self/fd/{opened}").readlink().parents:
+            raise ValueError("Procfile: should be in the app's repository, not a link out of it")
+        with open(opened, encoding="utf-8", errors="replace", closefd=False) as file:
+            return parse(file.read())
+    finally:
+        os.close(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,12 @@ def test_a_link_is_followed_within_the_release_only(tmp_path: Path) -> None:
     release = tmp_path / "release"
     release.mkdir()
     assert read(release) == {}
+    (release / "Procfile").mkdir()
+    assert read(release) == {}
+    (release / "Procfile").rmdir()
+    os.mkfifo(release / "Procfile")  # and nobody waits for a writer
+    assert read(release) == {}
+    (release / "Procfile").unlink()
     (release / "Procfile.worker").write_text("worker: run\n")
     (release / "Procfile").symlink_to("Procfile.worker")
     assert read(release) == {"worker": "run"}
