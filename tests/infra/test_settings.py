@@ -92,6 +92,9 @@ def test_good_values_become_one_frozen_value() -> None:
         {"private_key": LOGIN.replace("\n", "\r\n").rstrip()},
         {"apt_sources": {"pgdg": SOURCE, "flat": {**SOURCE, "suite": "./", "components": []}}},
         {"ruby": RUBY, "unattended_upgrades": "false"},
+        {"config_files": {f"a{n}": {"template": "x", "mode": n} for n in (416, 640, "0640")}},
+        {"heroku": {"app": "shop", "config": False}, "heroku_api_token": "canary-token"},
+        {"revision": "heroku", "heroku": {"app": "shop"}, "heroku_api_token": "canary-token"},
     ],
 )
 def test_is_accepted(changed: dict[str, Any]) -> None:
