@@ -16,7 +16,7 @@ def release(settings: Settings, host: str, revision: str) -> Task:
         title=f"Release {revision[:12]} of {settings.app} on {host}: {workers}",
         agent=f"{AGENT} release",
         manifest=manifest(settings, host, revision).text(),
-        secrets={"config": settings.config},
+        secrets=_secrets(settings),
     )
 
 
@@ -26,12 +26,13 @@ def release_phase(settings: Settings, host: str, revision: str) -> Task:
         title=f"Release phase of {revision[:12]} of {settings.app} on {host}",
         agent=f"{AGENT} release-phase",
         manifest=manifest(settings, host, revision).text(),
-        secrets={"config": settings.config},
+        secrets=_secrets(settings),
     )
 
 
 def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
     """What the host of that name shall run; holds no secret value, only their keyed digests."""
+    digests, webhook = Digests.of(settings.host_key_seed), settings.release_webhook
     return ReleaseManifest(
         host=host,
         app=settings.app,
@@ -41,7 +42,7 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         processes=tuple(
             Process(type_, **p.model_dump()) for type_, p in settings.processes.items()
         ),
-        config=Digests.of(settings.host_key_seed).each(settings.config),
+        config=digests.each(settings.config),
         build=settings.build,
         generation=settings.generation,
         keep_releases=settings.keep_releases,
@@ -50,4 +51,10 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         health=settings.health,
         health_seconds=settings.health_seconds,
         ruby=settings.ruby.version if settings.ruby else "",
+        webhook=digests.one("release_webhook", webhook) if webhook else "",
     )
+
+
+def _secrets(settings: Settings) -> dict[str, object]:
+    webhook = settings.release_webhook
+    return {"config": settings.config, **({"webhook": webhook} if webhook else {})}

@@ -15,7 +15,14 @@ from satellite_infra import problems, rules
 
 NAMESPACE = "satellite"
 ENCRYPTED = frozenset(
-    {"private_key", "next_private_key", "host_key_seed", "deploy_key", "alert_urls"}
+    {
+        "private_key",
+        "next_private_key",
+        "host_key_seed",
+        "deploy_key",
+        "alert_urls",
+        "release_webhook",
+    }
 )
 """Settings that must be encrypted in the stack file; `config` may be, and no other may."""
 
@@ -280,6 +287,9 @@ class Settings(Model):
     soak_seconds: Annotated[f.Number, Field(ge=0, le=86_400)] = Field(default=0, examples=[600])
     """Seconds beyond `gate_seconds` that the workers of a new release must stay up on the canary;
     when they do not the old release comes back there, and no other host was touched."""
+    release_webhook: f.HttpsUrl = Field(default="", repr=False)
+    """Secret: `https://...` that each host posts to when a release of it has ended, good or not:
+    JSON with a `text`, as Slack's incoming webhooks take it."""
 
     count: Annotated[f.Number, Field(ge=1, le=1000)] | None = Field(default=None, examples=[2])
     """EC2 instances, named `worker-1` to `worker-N`."""

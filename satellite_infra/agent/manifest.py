@@ -179,6 +179,7 @@ class ReleaseManifest:
     health: str = ""  # a shell command that must succeed at the gate's end; empty: none
     health_seconds: int = 30  # the longest that it may take
     ruby: str = ""  # the version of a Ruby that bootstrap built; empty: the distribution's
+    webhook: str = ""  # keyed digest of the URL that hears how a release ended; empty: none
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -198,6 +199,7 @@ class ReleaseManifest:
                 ("gate_seconds", self.gate_seconds),
                 *([("soak_seconds", self.soak_seconds)] if self.soak_seconds else []),
                 *self._health(),
+                *([("webhook", self.webhook)] if self.webhook else []),
                 *[(f"config.{name}", digest) for name, digest in sorted(self.config.items())],
             ]
         )
@@ -222,6 +224,7 @@ class ReleaseManifest:
             health=pairs.get("health", ""),
             health_seconds=int(pairs.get("health_seconds", 30)),
             ruby=pairs.get("ruby", ""),
+            webhook=pairs.get("webhook", ""),
         )
 
     def _health(self) -> list[tuple[str, flat.Value]]:

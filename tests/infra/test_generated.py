@@ -118,6 +118,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "max_unavailable": numbers | st.sampled_from(["25%", "0%", "101%", "half"]),
     "canary": switches,
     "soak_seconds": numbers,
+    "release_webhook": st.sampled_from(["https://hooks.example.com/canary", "http://canary"]),
     "health": st.sampled_from(["bin/check", "two\nlines"]),
     "health_seconds": numbers,
     "count": st.integers(-1, 4),

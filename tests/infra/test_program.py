@@ -154,6 +154,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
         soak_seconds="300",
         health="bin/check --now",
         health_seconds="45",
+        release_webhook="https://hooks.example.com/canary",
         next_public_key=f"{OTHER.public} next",
         authorized_keys=[f"{host_identity(SEED, 'ada').public} ada"],
         protect="true",

@@ -163,6 +163,10 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             {"alert_urls": ["http://alerts.example.com"]},
             "alert_urls/0: should be https://HOST/..., got [secret]",
         ),
+        (
+            {"release_webhook": "hooks.example.com/canary"},
+            "release_webhook: should be https://HOST/..., got [secret]",
+        ),
         ({"alert_urls": ["https://a.b/c"] * 2}, "alert_urls: should hold each URL once"),
         (
             {"alert_urls": ["https://a.b/c"], "count": None, "hosts": {"rented": HOST}},
