@@ -295,6 +295,23 @@ AmiOwner = Annotated[
         "should be an account's 12 digits, amazon, aws-marketplace or self",
     ),
 ]
+Email = Annotated[
+    Text,
+    _matching(
+        r"(?=.{1,254}$)[A-Za-z0-9._%+'-]{1,64}@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63}",
+        "should be a mail address such as ops@example.com",
+    ),
+]
+HttpsUrl = Annotated[
+    Text, _matching(r"https://[^/\s:@]+(:[0-9]{1,5})?(/[!-~]*)?", "should be https://HOST/...")
+]
+KmsKey = Annotated[
+    Text,
+    _matching(
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]{1,250}",
+        "should be the ARN of a KMS key",
+    ),
+]
 PolicyArn = Annotated[
     Text,
     _matching(

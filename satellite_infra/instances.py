@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_aws import ec2
 
+from satellite_infra.alerts import topic, watch
 from satellite_infra.host import Host
 from satellite_infra.host_identity import host_identity
 from satellite_infra.network import Network, tags
@@ -33,8 +34,11 @@ DISK = "rootBlockDevice.volumeSize"
 
 def instances(settings: Settings, network: Network, image: str) -> list[Host]:
     """One host for each instance, in the settings' order; `image`: the id for new ones."""
-    profile = instance_profile(settings)
-    return [_instance(settings, network, image, profile, n) for n in settings.instance_names()]
+    profile, told = instance_profile(settings), topic(settings)
+    return [
+        _instance(settings, network, image, profile, told, name)
+        for name in settings.instance_names()
+    ]
 
 
 def _instance(
@@ -42,6 +46,7 @@ def _instance(
     network: Network,
     image: str,
     profile: pulumi.Output[str] | None,
+    told: pulumi.Output[str] | None,
     name: str,
 ) -> Host:
     own = settings.hosts.get(name, HostSettings())
@@ -77,7 +82,9 @@ def _instance(
         ),
     )
     if settings.auto_recover:
-        recovers(settings, name, instance)
+        recovers(settings, name, instance, told)
+    if told is not None:
+        watch(settings, name, instance, told)
     return Host(
         name=name,
         machine=instance.id,

@@ -15,6 +15,7 @@ RULES = {
     "missing": "is missing",
     "greater_than_equal": "should be at least {ge}",
     "less_than_equal": "should be at most {le}",
+    "multiple_of": "should be a multiple of {multiple_of}",
     "string_type": "should be text",
     "string_unicode": "should be valid Unicode text",
     "dict_type": "should be a map",

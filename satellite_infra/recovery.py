@@ -9,8 +9,14 @@ from satellite_infra.network import tags
 from satellite_infra.settings import Settings
 
 
-def recovers(settings: Settings, name: str, instance: ec2.Instance) -> None:
-    """Have the instance moved to other hardware, with its id, address and disk, after 2 minutes."""
+def recovers(
+    settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Output[str] | None
+) -> None:
+    """Have the instance moved to other hardware, with its id, address and disk, after 2 minutes.
+
+    `told`: the ARN of the topic that hears of it, and of its end.
+    """
+    also = [] if told is None else [told]
     cloudwatch.MetricAlarm(
         f"{name}-recover",
         alarm_description=f"EC2 moves {name} to other hardware when its own fails",
@@ -22,7 +28,8 @@ def recovers(settings: Settings, name: str, instance: ec2.Instance) -> None:
         threshold=1,
         period=60,
         evaluation_periods=2,
-        alarm_actions=[pulumi.Output.all(instance.arn, instance.region).apply(_recover)],
+        alarm_actions=[pulumi.Output.all(instance.arn, instance.region).apply(_recover), *also],
+        ok_actions=also or None,
         tags=tags(settings),
         # or a removal that is refused would take it away all the same
         opts=pulumi.ResourceOptions(protect=settings.protected(name)),

@@ -34,12 +34,17 @@ def release_phase(settings: Settings, host: str, deploy: Deploy) -> Task:
 def secrets(settings: Settings, deploy: Deploy) -> dict[str, object]:
     """What the manifest lists by digest."""
     templates = {path: file.template for path, file in settings.config_files.items()}
-    return {"config": deploy.config, **({"config_files": templates} if templates else {})}
+    webhook = settings.release_webhook
+    return {
+        "config": deploy.config,
+        **({"config_files": templates} if templates else {}),
+        **({"webhook": webhook} if webhook else {}),
+    }
 
 
 def manifest(settings: Settings, host: str, deploy: Deploy) -> ReleaseManifest:
     """What the host of that name shall run; holds no secret value, only their keyed digests."""
-    digests = Digests.of(settings.host_key_seed)
+    digests, webhook = Digests.of(settings.host_key_seed), settings.release_webhook
     return ReleaseManifest(
         host=host,
         app=settings.app,
@@ -62,4 +67,5 @@ def manifest(settings: Settings, host: str, deploy: Deploy) -> ReleaseManifest:
             ConfigFile(path, digests.one(f"config_files/{path}", f.template), f.mode, f.owner)
             for path, f in settings.config_files.items()
         ),
+        webhook=digests.one("release_webhook", webhook) if webhook else "",
     )

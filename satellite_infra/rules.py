@@ -49,7 +49,7 @@ def encryption(
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
     each = [users, files, heroku, hosts, overrides, rolling, canary]
-    each += [login, role, sources, network, egress, tags]
+    each += [login, role, alerts, sources, network, egress, tags]
     for rule in each:
         yield from rule(settings)
     for key, how in required(settings):
@@ -227,6 +227,19 @@ def role(s: Settings) -> Iterator[str]:
     if s.app_policies and s.app_metadata == "blocked":
         rule = "should be allowed, or the app cannot use satellite:app_policies"
         yield line(["app_metadata"], rule, s.app_metadata)
+
+
+def alerts(s: Settings) -> Iterator[str]:
+    """An alarm is of an instance, and told to somebody, once."""
+    if s.alerts and not s.alerts.emails and not s.alert_urls:
+        yield line(["alerts"], "should have emails, or satellite:alert_urls beside it")
+    if s.alerting() and not s.instance_names():
+        key = "alerts" if s.alerts else "alert_urls"
+        yield line([key], "has no meaning without an EC2 instance: satellite:count or names")
+    for email in _twice(s.alerts.emails if s.alerts else ()):
+        yield line(["alerts", "emails"], "should hold each address once", email)
+    if _twice(s.alert_urls):
+        yield line(["alert_urls"], "should hold each URL once")
 
 
 def sources(s: Settings) -> Iterator[str]:

@@ -15,7 +15,15 @@ from satellite_infra import problems, rules
 
 NAMESPACE = "satellite"
 ENCRYPTED = frozenset(
-    {"private_key", "next_private_key", "host_key_seed", "deploy_key", "heroku_api_token"}
+    {
+        "private_key",
+        "next_private_key",
+        "host_key_seed",
+        "deploy_key",
+        "heroku_api_token",
+        "alert_urls",
+        "release_webhook",
+    }
 )
 """Settings that must be encrypted in the stack file."""
 HEROKU = "heroku"
@@ -195,6 +203,25 @@ class HostSettings(Model):
     """Raise it when the machine behind the address is another one; 1 where it is not set."""
 
 
+class AlertSettings(Model):
+    """Who is told by AWS when an instance is in trouble, and from when on a CPU is."""
+
+    emails: tuple[f.Email, ...] = Field(default=(), examples=[["ops@example.com"]])
+    """Each gets a mail from AWS first, whose link confirms that it wants the others."""
+    cpu_percent: Annotated[f.Number, Field(ge=1, le=100)] = Field(default=90, examples=[95])
+    """Average of an instance's CPU from which on it is an alarm."""
+    cpu_minutes: Annotated[f.Number, Field(ge=5, le=1440, multiple_of=5)] = Field(
+        default=15, examples=[30]
+    )
+    """Minutes that it must last, in steps of 5: what EC2 measures without a charge."""
+    kms_key: f.KmsKey = Field(
+        default="",
+        examples=["arn:aws:kms:us-east-1:123456789012:key/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"],
+    )
+    """ARN of your key that encrypts the topic; its policy has to let `cloudwatch.amazonaws.com` use
+    it. The one that AWS keeps for SNS does not, and alarms would be lost without a word."""
+
+
 class EgressSettings(Model):
     """One way out of the hosts."""
 
@@ -305,6 +332,9 @@ class Settings(Model):
     soak_seconds: Annotated[f.Number, Field(ge=0, le=86_400)] = Field(default=0, examples=[600])
     """Seconds beyond `gate_seconds` that the workers of a new release must stay up on the canary;
     when they do not the old release comes back there, and no other host was touched."""
+    release_webhook: f.HttpsUrl = Field(default="", repr=False)
+    """Secret: `https://...` that each host posts to when a release of it has ended, good or not:
+    JSON with a `text`, as Slack's incoming webhooks take it."""
 
     count: Annotated[f.Number, Field(ge=1, le=1000)] | None = Field(default=None, examples=[2])
     """EC2 instances, named `worker-1` to `worker-N`."""
@@ -333,6 +363,11 @@ class Settings(Model):
     any drain, until a `pulumi up` with `hosts.NAME.protect: false` took its protection away."""
     auto_recover: f.Switch = Field(default=False, examples=[True])
     """EC2 moves an instance to other hardware when its own fails."""
+    alerts: AlertSettings | None = None
+    """Alarms of CloudWatch for each instance: status checks and CPU, and that they are over."""
+    alert_urls: tuple[f.HttpsUrl, ...] = Field(default=(), repr=False)
+    """Secret: `https://...` that AWS posts the alarms to, beside the mails; each has to confirm its
+    subscription first, as SNS asks it to."""
     app_policies: tuple[f.PolicyArn, ...] = Field(
         default=(), examples=[["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]]
     )
@@ -408,6 +443,10 @@ class Settings(Model):
         number = int(self.max_unavailable.rstrip("%"))
         return max(1, len(self.live()) * number // 100) if "%" in self.max_unavailable else number
 
+    def alerting(self) -> AlertSettings | None:
+        """The alarms that instances have; None where nobody would be told."""
+        return self.alerts or (AlertSettings() if self.alert_urls else None)
+
     def protected(self, name: str) -> bool:
         """Whether this instance may not go."""
         own = self.hosts[name].protect if name in self.hosts else None
@@ -429,7 +468,7 @@ class Settings(Model):
         return settings
 
 
-WHOLE = frozenset({"ami_lookup", "bastion", "heroku", "ruby"})
+WHOLE = frozenset({"alerts", "ami_lookup", "bastion", "heroku", "ruby"})
 """Settings of several parts, which mean nothing without one of them."""
 STRUCTURED = WHOLE | {
     key

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import bootstrap, drain, frontend, jobs, release, workers
+from . import bootstrap, drain, frontend, jobs, release, webhook, workers
 from .layout import Layout, instance_of
 from .ledger import Ledger
 from .manifest import BootstrapManifest, ReleaseManifest
@@ -69,10 +69,17 @@ def _work_on(arguments: argparse.Namespace) -> int:
 
 def _recover(arguments: argparse.Namespace) -> int:
     layout = Layout(arguments.app)
+    cut_off = Ledger(layout).unfinished()
     state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
     if arguments.result:
-        frontend.killed(layout, arguments.result, state, arguments.revision)
+        frontend.killed(layout, arguments.result, state, arguments.revision, System(), _say)
+    elif cut_off:
+        webhook.tell_recovered(layout, cut_off.manifest.revision, state, System(), _say)
     return 0
+
+
+def _send(arguments: argparse.Namespace) -> int:
+    return webhook.send_all(Layout(arguments.app), System(), _say)
 
 
 def _drain(arguments: argparse.Namespace) -> int:
@@ -146,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
         "--result", type=Path, help="where the release should have left its result"
     )
     recover.add_argument("--revision", default="", help="the commit of that release")
+    add("send", _send, "Send the messages that wait.", "app")
     add("work", _work, "Become a worker.", "app", "type", "number")
     add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
     add("reap", _reap, "Give back the jobs of dead workers.", "app")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import storage
+from . import storage, webhook
 from .layout import AGENT, Layout
 from .ledger import Ledger
 from .manifest import ReleaseManifest
@@ -96,6 +96,8 @@ def work(
     templates = dict(bundle.get("config_files") or {})
     request = Request(ReleaseManifest.parse(head), dict(bundle["config"]), deployer, templates)
     redact = request.redactor()
+    webhook.set_up(layout, bundle.get("webhook") or "", say)
+    what = webhook.Told(request.manifest.revision, deployer, job.name, time.monotonic())
     try:
         done = job.run(Release(layout, system, lambda line: say(redact(line))), request)
     except ReleaseError as failure:
@@ -103,12 +105,17 @@ def work(
         storage.write_json(
             result, {"ok": False, "phase": failure.phase, "reason": reason, "state": failure.state}
         )
+        webhook.tell(layout, what.failed(failure.phase, reason, failure.state), system, say)
         return 1
     storage.write_json(result, {"ok": True, "done": done})
+    if job is RELEASE:
+        webhook.tell(layout, what.good(done), system, say)
     return 0
 
 
-def killed(layout: Layout, result: Path, state: str, revision: str) -> None:
+def killed(
+    layout: Layout, result: Path, state: str, revision: str, system: System, say: Say
+) -> None:
     """After a recovery: where the release left no result, its program was killed; note that."""
     if result.exists():
         return
@@ -116,6 +123,7 @@ def killed(layout: Layout, result: Path, state: str, revision: str) -> None:
     reason = "the release's program was killed"
     Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)
     storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})
+    webhook.tell(layout, webhook.Told(revision).failed(phase, reason, state), system, say)
 
 
 @contextlib.contextmanager

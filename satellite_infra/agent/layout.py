@@ -131,6 +131,16 @@ class Layout:
         """The firewall's rules that keep the app from the instance's metadata."""
         return self.state / "metadata.nft"
 
+    @property
+    def webhook(self) -> Path:
+        """Where it is told how a release ended: the one file that holds that URL."""
+        return self.state / "webhook.json"
+
+    @property
+    def outbox(self) -> Path:
+        """One file for each message that is not sent yet."""
+        return self.state / "outbox"
+
     def manifest(self, release: str) -> Path:
         """The manifest that a release runs by."""
         return self.state / "releases" / release / "manifest"

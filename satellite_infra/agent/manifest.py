@@ -200,6 +200,7 @@ class ReleaseManifest:
     health_seconds: int = 30  # the longest that it may take
     ruby: str = ""  # the version of a Ruby that bootstrap built; empty: the distribution's
     config_files: tuple[ConfigFile, ...] = ()
+    webhook: str = ""  # keyed digest of the URL that hears how a release ended; empty: none
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -220,6 +221,7 @@ class ReleaseManifest:
                 *([("soak_seconds", self.soak_seconds)] if self.soak_seconds else []),
                 *self._health(),
                 *[line for file in self.config_files for line in file.pairs()],
+                *([("webhook", self.webhook)] if self.webhook else []),
                 *[(f"config.{name}", digest) for name, digest in sorted(self.config.items())],
             ]
         )
@@ -245,6 +247,7 @@ class ReleaseManifest:
             health_seconds=int(pairs.get("health_seconds", 30)),
             ruby=pairs.get("ruby", ""),
             config_files=_config_files(pairs),
+            webhook=pairs.get("webhook", ""),
         )
 
     def _health(self) -> list[tuple[str, flat.Value]]:

@@ -41,13 +41,13 @@ class Submitting(FakeSystem):
             if self.kill:
                 storage.write(self.layout.phase, "build")
                 state = "runs no release: it never had a good one"
-                frontend.killed(self.layout, result, state, "0" * 40)
+                frontend.killed(self.layout, result, state, "0" * 40, self, print)
                 return 1, ""
             job = {each.verb: each for each in (frontend.RELEASE, frontend.PHASE)}[argv[-5]]
             status = frontend.work(
                 self.layout, sent, result, self, lambda line: print(line, file=file), job
             )
-        frontend.killed(self.layout, result, "must not be told", "0" * 40)
+        frontend.killed(self.layout, result, "must not be told", "0" * 40, self, print)
         return status, ""
 
 

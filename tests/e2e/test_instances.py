@@ -16,6 +16,7 @@ from tests.e2e.conftest import PLAIN_APP, UP, Site, demolished, new_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 POLICY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+ALERT_URL = "https://alerts.example.com/integration/canary-5d1f/enqueue"
 DESTROY = ("destroy", "--yes", "--skip-preview")
 
 
@@ -24,7 +25,9 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Three hosts with two shell workers each, up."""
     folder = tmp_path_factory.mktemp("trio")
     settings = {"auto_recover": "true", "app_metadata": "allowed", "app_policies[0]": POLICY}
+    settings |= {"alerts.emails[0]": "ops@example.com", "alerts.cpu_minutes": "10"}
     site = new_site(folder, "trio", PLAIN_APP, hosts=3, settings=settings)
+    site.stack.configure({}, {"satellite:alert_urls[0]": ALERT_URL})
     with demolished(site):
         site.up()
         yield site
@@ -43,7 +46,7 @@ def changed(output: str) -> set[str]:
     return {"-".join(name.split("-")[:2]) for name in names if name.startswith("trio-")}
 
 
-def test_each_instance_has_the_role_and_an_alarm_and_nothing_drifts(trio: Site) -> None:
+def test_each_instance_has_the_role_and_alarms_and_nothing_drifts(trio: Site) -> None:
     iam, ids = boto3.client("iam"), [host.instance_id for host in trio.hosts()]
     (role,) = (r for r in iam.list_roles()["Roles"] if r["RoleName"].startswith("satellite-trio"))
     assert role["AssumeRolePolicyDocument"] == FOR_INSTANCES
@@ -53,14 +56,33 @@ def test_each_instance_has_the_role_and_an_alarm_and_nothing_drifts(trio: Site) 
         name = reservation["Instances"][0]["IamInstanceProfile"]["Arn"].rpartition("/")[2]
         profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
         assert [r["RoleName"] for r in profile["Roles"]] == [role["RoleName"]]
-    alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    watched = {
-        alarm["Dimensions"][0]["Value"]: (alarm["MetricName"], *alarm["AlarmActions"])
-        for alarm in alarms
-        if alarm["AlarmName"].startswith("trio-")
+    sns = boto3.client("sns")
+    topics = (topic["TopicArn"] for topic in sns.list_topics()["Topics"])
+    (told,) = (arn for arn in topics if ":satellite-trio-" in arn)
+    subscribed = sns.list_subscriptions_by_topic(TopicArn=told)["Subscriptions"]
+    assert {(each["Protocol"], each["Endpoint"]) for each in subscribed} == {
+        ("email", "ops@example.com"),
+        ("https", ALERT_URL),
     }
-    recover = ("StatusCheckFailed_System", "arn:aws:automate:us-east-1:ec2:recover")
-    assert watched == dict.fromkeys(ids, recover)
+    assert ALERT_URL not in trio.pulumi("stack", "export")
+    alarms = [
+        alarm
+        for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        if alarm["AlarmName"].startswith("trio-")
+    ]
+    assert [alarm["OKActions"] for alarm in alarms] == [[told]] * len(alarms)
+    assert {
+        (alarm["Dimensions"][0]["Value"], alarm["MetricName"], *alarm["AlarmActions"])
+        for alarm in alarms
+    } == {
+        (id_, *watched)
+        for id_ in ids
+        for watched in (
+            ("StatusCheckFailed_System", "arn:aws:automate:us-east-1:ec2:recover", told),
+            ("StatusCheckFailed_Instance", told),
+            ("CPUUtilization", told),
+        )
+    }
     hosts = json.loads(trio.pulumi("stack", "output", "hosts", "--json"))
     page = "https://us-east-1.console.aws.amazon.com/ec2/home?region=us-east-1#InstanceDetails:"
     assert [host["console"] for host in hosts] == [f"{page}instanceId={id_}" for id_ in ids]

@@ -17,6 +17,7 @@ with warnings.catch_warnings():
         "pulumi_aws.cloudwatch",
         "pulumi_aws.ec2",
         "pulumi_aws.iam",
+        "pulumi_aws.sns",
         "pulumi_aws.vpc",
         "pulumi_command.local",
         "pulumi_command.remote",

@@ -50,6 +50,8 @@ class Ec2(mocks.Mocks):
                 "region": "eu-west-9",
                 **args.inputs,
             }
+        if args.typ == "aws:sns/topic:Topic":
+            computed = {"arn": f"arn:aws-eu:sns:eu-west-9:123456789012:{args.name}-abcdef0"}
         if args.typ.startswith("aws:iam/"):
             computed = {"name": f"{args.name}-abcdef0"}
         if args.typ == "command:local:Command":

@@ -134,6 +134,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "max_unavailable": numbers | st.sampled_from(["25%", "0%", "101%", "half"]),
     "canary": switches,
     "soak_seconds": numbers,
+    "release_webhook": st.sampled_from(["https://hooks.example.com/canary", "http://canary"]),
     "health": st.sampled_from(["bin/check", "two\nlines"]),
     "health_seconds": numbers,
     "count": st.integers(-1, 4),
@@ -165,6 +166,17 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "roll": lists(names),
     "protect": switches,
     "auto_recover": switches,
+    "alerts": maps(
+        emails=lists(st.sampled_from(["ops@example.com", "ops", "a@b.c d"])),
+        cpu_percent=numbers,
+        cpu_minutes=st.sampled_from([5, 15, 7, 0, 1440]),
+        kms_key=st.sampled_from(["arn:aws:kms:us-east-1:123456789012:key/0f1e", "alias/aws/sns"]),
+    ),
+    "alert_urls": lists(
+        st.sampled_from(
+            ["https://alerts.example.com/canary", "http://canary", "https://u:canary@h"]
+        )
+    ),
     "app_policies": lists(st.sampled_from([POLICY, "ReadOnly"])),
     "app_metadata": st.sampled_from(["blocked", "allowed", "open"]),
     "public_key": keys_,

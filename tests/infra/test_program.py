@@ -161,6 +161,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
         soak_seconds="300",
         health="bin/check --now",
         health_seconds="45",
+        release_webhook="https://hooks.example.com/canary",
         next_public_key=f"{OTHER.public} next",
         authorized_keys=[f"{host_identity(SEED, 'ada').public} ada"],
         protect="true",
@@ -173,6 +174,50 @@ def test_every_setting_that_shapes_a_resource() -> None:
     )
     is_, should_be = golden("every_setting", run(values))
     assert is_ == should_be
+
+
+ALERTS = {
+    "alerts": {"emails": ["ops@example.com", "ada@example.com"], "cpu_percent": 95},
+    "alert_urls": ["https://alerts.example.com/canary-5d1f/enqueue"],
+}
+
+
+def told(ran: Ran) -> dict[str, list[str]]:
+    """The alarms by name, and what each calls; each calls the topic at its end as well."""
+    found = {
+        urn.split("::")[1]: resource["inputs"]
+        for urn, resource in ran.resources.items()
+        if "MetricAlarm" in urn
+    }
+    topic = "arn:aws-eu:sns:eu-west-9:123456789012:satellite-shop-staging-alerts-abcdef0"
+    assert all(alarm["okActions"] == [topic] for alarm in found.values())
+    return {
+        name: ["told" if action == topic else action for action in alarm["alarmActions"]]
+        for name, alarm in found.items()
+    }
+
+
+def test_alarms_of_each_instance_are_told_by_one_topic() -> None:
+    ran = run(changed(count="1", **ALERTS))
+    is_, should_be = golden("alerts", ran)
+    assert is_ == should_be
+    each = ("cpu", "instance-check", "system-check")
+    assert told(ran) == {f"worker-1-{what}": ["told"] for what in each}
+    shown = [
+        {key: value for key, value in resource["inputs"].items() if key != "endpoint"}
+        for resource in ran.resources.values()
+    ]
+    assert "canary-5d1f" not in json.dumps([shown, list(ran.resources), ran.outputs])
+
+
+def test_an_instance_that_recovers_is_told_of_once() -> None:
+    ran = run(changed(count="1", auto_recover="true", **ALERTS))
+    recover = "arn:aws-eu:automate:eu-west-9:ec2:recover"
+    assert told(ran) == {
+        "worker-1-cpu": ["told"],
+        "worker-1-instance-check": ["told"],
+        "worker-1-recover": [recover, "told"],
+    }
 
 
 def test_an_image_is_looked_up_once_for_the_instances_without_their_own() -> None:

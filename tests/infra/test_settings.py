@@ -95,6 +95,8 @@ def test_good_values_become_one_frozen_value() -> None:
         {"config_files": {f"a{n}": {"template": "x", "mode": n} for n in (416, 640, "0640")}},
         {"heroku": {"app": "shop", "config": False}, "heroku_api_token": "canary-token"},
         {"revision": "heroku", "heroku": {"app": "shop"}, "heroku_api_token": "canary-token"},
+        {"alerts": {"emails": ["ops+night@example.com"], "cpu_minutes": 1440}},
+        {"alert_urls": ["https://alerts.example.com:8443/integration/k/enqueue?x=1"]},
     ],
 )
 def test_is_accepted(changed: dict[str, Any]) -> None:
@@ -141,6 +143,37 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         (
             {"hosts": {"worker-1": {"adress": "192.0.2.1"}}},
             "hosts/worker-1/adress: unknown key, did you mean address?",
+        ),
+        # alarms
+        ({"alerts": {}}, "alerts: should have emails, or satellite:alert_urls beside it"),
+        (
+            {"alerts": {"emails": ["ops"]}},
+            "alerts/emails/0: should be a mail address such as ops@example.com, got ops",
+        ),
+        (
+            {"alerts": {"emails": ["a@b.cd", "a@b.cd"]}},
+            "alerts/emails: should hold each address once, got a@b.cd",
+        ),
+        (
+            {"alerts": {"emails": ["a@b.cd"], "cpu_minutes": 7}},
+            "alerts/cpu_minutes: should be a multiple of 5, got 7",
+        ),
+        (
+            {"alerts": {"emails": ["a@b.cd"], "kms_key": "alias/aws/sns"}},
+            "alerts/kms_key: should be the ARN of a KMS key, got alias/aws/sns",
+        ),
+        (
+            {"alert_urls": ["http://alerts.example.com"]},
+            "alert_urls/0: should be https://HOST/..., got [secret]",
+        ),
+        (
+            {"release_webhook": "hooks.example.com/canary"},
+            "release_webhook: should be https://HOST/..., got [secret]",
+        ),
+        ({"alert_urls": ["https://a.b/c"] * 2}, "alert_urls: should hold each URL once"),
+        (
+            {"alert_urls": ["https://a.b/c"], "count": None, "hosts": {"rented": HOST}},
+            "alert_urls: has no meaning without an EC2 instance: satellite:count or names",
         ),
         # numbers, switches, containers
         ({"count": "0"}, "count: should be at least 1, got 0"),

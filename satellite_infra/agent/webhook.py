@@ -1,0 +1,155 @@
+"""Tell a webhook how a release ended, in the JSON that Slack takes.
+
+A release never waits for it: a message is a file, and a unit of its own sends what is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import storage
+from .layout import AGENT, Layout
+from .ledger import Ledger
+from .system import Say, System
+
+PAUSES = (1, 5, 25, 125)  # seconds before each further attempt; after a boot the network is late
+TIMEOUT = 10  # seconds that the other side may be silent
+LIMIT = 600  # seconds for all that waits
+LONGEST = 700  # characters of a reason
+AGAIN = frozenset({408, 425, 429})  # what a later attempt may change, beside 5xx
+
+
+@dataclass(frozen=True)
+class Told:
+    """The release that a message is about; `began` by the clock of `time.monotonic`."""
+
+    revision: str
+    by: str = ""
+    name: str = "release"
+    began: float | None = None
+
+    def good(self, done: str) -> str:
+        """It is live."""
+        return f"{self._which()}: good{self._took()}. {done}"
+
+    def failed(self, phase: str, reason: str, state: str) -> str:
+        """It is not; `state`: what the host runs now."""
+        short = reason if len(reason) <= LONGEST else reason[:LONGEST] + "..."
+        return (
+            f"{self._which()}: FAILED{self._took()} in phase `{phase}`: {short}\n"
+            f"The host {state}.\n"
+            "Next: mend the cause and run `pulumi up` again; nothing has to be cleaned by hand."
+        )
+
+    def _which(self) -> str:
+        return f"{self.name} of {self.revision[:12]}" + (f" by {self.by}" if self.by else "")
+
+    def _took(self) -> str:
+        return "" if self.began is None else f" after {time.monotonic() - self.began:.0f} s"
+
+
+def set_up(layout: Layout, url: str, say: Say) -> None:
+    """Keep the URL for all that ends a release, a recovery at boot included; none: forget it."""
+    try:
+        if url:
+            storage.write_json(layout.webhook, {"url": url})
+        else:
+            storage.remove(layout.webhook)
+    except OSError as problem:  # a full disk: the release says so itself
+        say(f"the webhook could not be noted: {problem.strerror}")
+
+
+def tell(layout: Layout, text: str, system: System, say: Say) -> None:
+    """Have it sent, by somebody else and soon; whatever fails here is only said."""
+    try:
+        if not layout.webhook.is_file():
+            return
+        who = Ledger(layout).identity()
+        head = f"{who['app']} {who['environment']} on {who['host']}: "
+        storage.directory(layout.outbox, 0o700)
+        name = f"{time.time_ns():020}-{secrets.token_hex(2)}"
+        storage.write_json(layout.outbox / f"{name}.json", {"text": _escaped(head + text)})
+        status, said = system.output(_sender(layout, name))
+        if status:
+            say(f"the message to the webhook waits for the next one: {said.strip()}")
+    except Exception as problem:  # noqa: BLE001 - the release has its outcome already
+        say(f"the webhook could not be told: {type(problem).__name__}")
+
+
+def tell_recovered(layout: Layout, revision: str, state: str, system: System, say: Say) -> None:
+    """After a boot or a kill that left nobody else to tell it."""
+    reason = "it was cut off, by a reboot or a kill"
+    tell(layout, Told(revision).failed("unknown", reason, state), system, say)
+
+
+def send_all(layout: Layout, system: System, say: Say) -> int:
+    """Send what waits, oldest first, each once; 1 where one was given up."""
+    given_up = 0
+    with storage.locked(layout.run / "outbox.lock"):
+        url = (storage.read_json(layout.webhook) or {}).get("url", "")
+        for path in sorted(layout.outbox.glob("[0-9]*.json")):
+            message = storage.read_json(path)
+            if url and not _send(url, message, system, say):
+                given_up = 1
+            storage.remove(path)
+    return given_up
+
+
+def _sender(layout: Layout, name: str) -> list[str]:
+    return [
+        *("systemd-run", f"--unit=satellite-{layout.app}-send-{name}.service", "--collect"),
+        *("--quiet", "--no-block", f"--description={layout.app}: tell how a release ended"),
+        *(f"--property=RuntimeMaxSec={LIMIT}", AGENT, "send", "--app", layout.app),
+    ]
+
+
+def _send(url: str, message: Mapping[str, Any], system: System, say: Say) -> bool:
+    for pause in (0, *PAUSES):
+        system.sleep(pause)
+        problem, hopeless = _post(url, message)
+        if not problem:
+            return True
+        say(f"the webhook did not take a message: {problem}")
+        if hopeless:
+            break
+    say("gave up on that message; `agent history` has what it said")
+    return False
+
+
+def _post(url: str, message: Mapping[str, Any]) -> tuple[str, bool]:
+    """What went wrong, without the URL, and whether it will again; empty where nothing did."""
+    body = json.dumps(message).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "satellite"}
+    try:
+        request = urllib.request.Request(url, body, headers, method="POST")
+        with contextlib.closing(_OPENER.open(request, timeout=TIMEOUT)):
+            return "", False
+    except urllib.error.HTTPError as answer:
+        answer.close()
+        return f"status {answer.code}", answer.code < 500 and answer.code not in AGAIN
+    except Exception as problem:  # noqa: BLE001 - the other side may send anything
+        inner = getattr(problem, "reason", problem)
+        return type(inner).__name__, isinstance(problem, ValueError)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A POST that is redirected would arrive as a GET, without its message."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+
+
+def _escaped(text: str) -> str:
+    """As Slack wants it, so that nothing in a reason becomes a link or a mention."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,214 @@
+"""How a release ended is told once, to a sink that fails first, and no release waits for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from satellite_infra.agent import frontend, storage, webhook
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger
+from tests.agent.conftest import FakeSystem, Origin, request
+
+CANARY = "canary-5d1f"
+
+
+class Sink:
+    """A webhook: answers with `answers` first, then 200; 0 is an answer that is cut off."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.asked = 0
+        self.heard: list[str] = []
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                assert self.headers["Content-Type"] == "application/json"
+                assert self.path == f"/{CANARY}"
+                sink.asked += 1
+                status = sink.answers.pop(0) if sink.answers else 200
+                if not status:
+                    self.wfile.write(b"HTTP/1.1 2")
+                    return
+                if status == 200:
+                    sink.heard.append(json.loads(body)["text"])
+                self.send_response(status)
+                self.send_header("Location", f"/{CANARY}")
+                self.end_headers()
+
+            do_GET = do_POST  # noqa: N815 - one that follows a redirect would come here
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/{CANARY}"
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    found = Sink()
+    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+    thread.join()
+
+
+class Running(FakeSystem):
+    """Notes what systemd is told to run."""
+
+    broken = False
+
+    def output(self, argv: Sequence[str]) -> tuple[int, str]:
+        if argv[0] != "systemd-run":
+            return super().output(argv)
+        assert CANARY not in " ".join(argv)
+        self.calls.append(("send", argv[-1]))
+        if self.broken:
+            raise OSError("no systemd")
+        return 0, ""
+
+
+@pytest.fixture
+def running(layout: Layout) -> Running:
+    return Running(layout)
+
+
+def work(layout: Layout, system: Running, wanted: Any, url: str) -> tuple[int, list[str]]:
+    """A release with that webhook; its status, and its log."""
+    bundle = {"machine": "m", "config": wanted.config, "deployer": "bob@ci", "webhook": url}
+    said: list[str] = []
+    sent = wanted.manifest.text() + json.dumps(bundle)
+    result = layout.run / "result"
+    status = frontend.work(layout, sent, result, system, said.append)
+    assert json.loads(result.read_text())["ok"] == (status == 0)
+    return status, said
+
+
+def sent(layout: Layout, system: Running) -> tuple[int, list[str]]:
+    said: list[str] = []
+    return webhook.send_all(layout, system, said.append), said
+
+
+def test_a_good_release_is_told_once_although_the_sink_fails_first(
+    layout: Layout, running: Running, origin: Origin, sink: Sink
+) -> None:
+    commit = origin.commit()
+    assert work(layout, running, request(origin, commit), sink.url)[0] == 0
+    assert ("send", "shop") in running.calls
+    assert sink.asked == 0  # the release itself asks nobody
+    sink.answers = [503, 0, 429]
+    status, said = sent(layout, running)
+    assert (status, sink.asked, len(said)) == (0, 4, 3)
+    current = layout.current.readlink().name
+    assert len(sink.heard) == 1
+    head, _, tail = sink.heard[0].partition(" after ")
+    assert head == f"shop test on h: release of {commit[:12]} by bob@ci: good"
+    assert tail.endswith(f" s. {current}: {commit[:12]} is live, 2 workers")
+    assert sent(layout, running) == (0, [])
+    assert sink.asked == 4
+    assert CANARY not in "".join(said)
+
+
+def test_a_failed_release_says_why_and_what_to_do_and_nothing_secret(
+    layout: Layout, running: Running, origin: Origin, sink: Sink
+) -> None:
+    work(layout, running, request(origin, origin.commit()), "")
+    good = layout.current.readlink().name
+    bad = origin.commit(CRASH="")
+    status, said = work(layout, running, request(origin, bad), sink.url)
+    assert status == 1
+    assert sent(layout, running)[0] == 0
+    (text,) = sink.heard
+    first, state, after = text.split("\n")[0], *text.split("\n")[-2:]
+    assert first.startswith(f"shop test on h: release of {bad[:12]} by bob@ci: FAILED after ")
+    assert " in phase `gate`: " in first
+    assert state == f"The host runs its last good release, {good}."
+    assert after.startswith("Next: mend the cause and run `pulumi up` again")
+    for shown in (text, "".join(said), layout.history.read_text()):
+        assert "canary" not in shown
+
+
+def test_a_killed_release_and_one_that_a_boot_cut_off_are_told(
+    layout: Layout, running: Running, sink: Sink
+) -> None:
+    webhook.set_up(layout, sink.url, print)
+    storage.write(layout.phase, "build")
+    state, result = "runs no release: it never had a good one", layout.run / "result"
+    for _ in range(2):  # the second finds the result of the first
+        frontend.killed(layout, result, state, "e" * 40, running, print)
+    webhook.tell_recovered(layout, "f" * 40, state, running, print)
+    assert sent(layout, running)[0] == 0
+    assert [text.split("\n")[0] for text in sink.heard] == [
+        "shop test on h: release of eeeeeeeeeeee: FAILED in phase `build`: "
+        "the release's program was killed",
+        "shop test on h: release of ffffffffffff: FAILED in phase `unknown`: "
+        "it was cut off, by a reboot or a kill",
+    ]
+
+
+@pytest.mark.parametrize(("answer", "asked"), [(404, 1), (302, 1), (500, 5)])
+def test_what_will_never_be_taken_is_given_up(
+    layout: Layout, running: Running, sink: Sink, answer: int, asked: int
+) -> None:
+    webhook.set_up(layout, sink.url, print)
+    webhook.tell(layout, "text", running, print)
+    sink.answers = [answer] * 9
+    status, said = sent(layout, running)
+    assert (status, sink.asked) == (1, asked)
+    assert said[-1] == "gave up on that message; `agent history` has what it said"
+    assert list(layout.outbox.iterdir()) == []
+
+
+def test_nobody_there_is_said_without_the_url(layout: Layout, running: Running) -> None:
+    webhook.set_up(layout, f"http://127.0.0.1:9/{CANARY}", print)
+    webhook.tell(layout, "text", running, print)
+    status, said = sent(layout, running)
+    assert status == 1
+    assert set(said[:-1]) == {"the webhook did not take a message: ConnectionRefusedError"}
+
+
+def test_no_release_fails_for_its_message(
+    layout: Layout, running: Running, origin: Origin, sink: Sink
+) -> None:
+    running.broken = True
+    status, said = work(layout, running, request(origin, origin.commit()), sink.url)
+    assert (status, said[-1]) == (0, "the webhook could not be told: OSError")
+    running.broken = False
+    assert work(layout, running, request(origin, origin.commit()), sink.url)[0] == 0
+    assert sent(layout, running)[0] == 0
+    assert len(sink.heard) == 2  # the one that waited as well
+    assert [line["outcome"] for line in Ledger(layout).history()] == ["good", "good"]
+
+
+def test_the_url_is_in_one_file_that_goes_with_the_setting(
+    layout: Layout, running: Running, origin: Origin, sink: Sink, tmp_path: Path
+) -> None:
+    wanted = request(origin, origin.commit())
+    work(layout, running, wanted, sink.url)
+    files = [path for path in (tmp_path / "host").rglob("*") if path.is_file()]
+    assert [path for path in files if CANARY in path.read_text("utf-8", "replace")] == [
+        layout.webhook
+    ]
+    assert layout.webhook.stat().st_mode & 0o777 == 0o600
+    running.calls.clear()
+    work(layout, running, wanted, "")
+    assert not layout.webhook.exists()
+    assert not any(call[0] == "send" for call in running.calls)
+
+
+def test_a_text_cannot_make_a_mention(layout: Layout, running: Running, sink: Sink) -> None:
+    webhook.set_up(layout, sink.url, print)
+    webhook.tell(layout, "<!channel> & more", running, print)
+    sent(layout, running)
+    assert sink.heard == ["shop test on h: &lt;!channel&gt; &amp; more"]
