@@ -99,6 +99,7 @@ class AppRepository(Repository):
             if not content:
                 path.unlink()
                 continue
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
             path.chmod(0o755)
         return self._push(message)

@@ -1,0 +1,1 @@
+"""An app that counts the words of texts, one job after the other."""
