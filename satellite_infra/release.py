@@ -40,7 +40,8 @@ def manifest(settings: Settings, host: str, revision: str) -> ReleaseManifest:
         repository=settings.repository,
         revision=revision,
         processes=tuple(
-            Process(type_, **p.model_dump()) for type_, p in settings.processes.items()
+            Process(type_, **p.model_dump(exclude={"alert"}))
+            for type_, p in settings.processes.items()
         ),
         config=digests.each(settings.config),
         build=settings.build,
