@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from satellite_infra.agent.manifest import AptSource, BootstrapManifest, Ruby
+from satellite_infra.agent.manifest import AptSource, BootstrapManifest, Monit, Ruby, Watch
 from satellite_infra.agent_bundle import AgentBundle
 from satellite_infra.digests import Digests
 from satellite_infra.settings import Settings
@@ -33,10 +33,28 @@ def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
         app_metadata=settings.app_metadata,
         unattended_upgrades=settings.unattended_upgrades,
         ruby=Ruby(**settings.ruby.model_dump()) if settings.ruby else None,
+        monit=_monit(settings),
     )
     return Task(
         title=f"Prepare {host} for {settings.app}",
         agent=f"python3 {agent.remote_path} bootstrap",
         manifest=manifest.text(),
-        secrets={"deploy_key": key} if key else {},
+        secrets={
+            name: value
+            for name, value in (("deploy_key", key), ("monit_password", settings.monit_password))
+            if value
+        },
     )
+
+
+def _monit(settings: Settings) -> Monit | None:
+    if settings.monit is None:
+        return None
+    password = settings.monit_password
+    digest = Digests.of(settings.host_key_seed).one("monit_password", password) if password else ""
+    watches = tuple(
+        Watch(type_, process.alert.memory, process.alert.cpu, process.alert.restarts or 0)
+        for type_, process in settings.processes.items()
+        if process.alert
+    )
+    return Monit(**settings.monit.model_dump(), password=digest, watches=watches)

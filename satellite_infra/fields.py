@@ -355,6 +355,10 @@ GemVersion = Annotated[
 MemoryMax = Annotated[
     Text, _matching(r"[1-9][0-9]*[KMGT]|[1-9][0-9]?%", "should be a size such as 300M or 20%")
 ]
+Size = Annotated[Text, _matching(r"[1-9][0-9]{0,8}[KMGT]", "should be a size such as 300M")]
+MonitText = Annotated[
+    Text, _matching(r"[ -!#-\[\]-~]{1,200}", 'should be ASCII without " and \\, as monit reads it')
+]
 CpuQuota = Annotated[Text, _matching(r"[1-9][0-9]{0,5}%", "should be a share such as 50% or 150%")]
 Protocol = Annotated[Text, _matching(r"tcp|udp|icmp|icmpv6|all", "should be tcp, udp, icmp or all")]
 ProcessType = Annotated[Text, AfterValidator(_process_type)]

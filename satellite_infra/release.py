@@ -52,7 +52,8 @@ def manifest(settings: Settings, host: str, deploy: Deploy) -> ReleaseManifest:
         repository=settings.repository,
         revision=deploy.revision,
         processes=tuple(
-            Process(type_, **p.model_dump()) for type_, p in settings.processes.items()
+            Process(type_, **p.model_dump(exclude={"alert"}))
+            for type_, p in settings.processes.items()
         ),
         config=digests.each(deploy.config),
         build=settings.build,

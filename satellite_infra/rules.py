@@ -49,7 +49,7 @@ def encryption(
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
     each = [users, files, heroku, hosts, overrides, rolling, canary]
-    each += [login, role, alerts, sources, network, egress, tags]
+    each += [login, role, alerts, monit, sources, network, egress, tags]
     for rule in each:
         yield from rule(settings)
     for key, how in required(settings):
@@ -240,6 +240,20 @@ def alerts(s: Settings) -> Iterator[str]:
         yield line(["alerts", "emails"], "should hold each address once", email)
     if _twice(s.alert_urls):
         yield line(["alert_urls"], "should hold each URL once")
+
+
+def monit(s: Settings) -> Iterator[str]:
+    """Monit has somebody to tell, and no password goes in clear text."""
+    if s.monit and not s.monit.mail_to:
+        yield line(["monit", "mail_to"], "should hold at least one address")
+    if bool(s.monit and s.monit.smtp_user) != bool(s.monit_password):
+        yield line(
+            ["monit_password"], "should be there with satellite:monit.smtp_user, and only so"
+        )
+    if s.monit and s.monit.smtp_user and not s.monit.smtp_tls:
+        yield line(["monit", "smtp_tls"], "should be true where there is a user: it has a password")
+    for type_ in (type_ for type_, p in s.processes.items() if p.alert and not s.monit):
+        yield line(["processes", type_, "alert"], "has no meaning without satellite:monit")
 
 
 def sources(s: Settings) -> Iterator[str]:

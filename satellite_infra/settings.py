@@ -23,6 +23,7 @@ ENCRYPTED = frozenset(
         "heroku_api_token",
         "alert_urls",
         "release_webhook",
+        "monit_password",
     }
 )
 """Settings that must be encrypted in the stack file."""
@@ -38,6 +39,18 @@ class Model(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+
+class WatchSettings(Model):
+    """From when on monit tells of a worker; systemd's limits are other settings."""
+
+    memory: f.Size = Field(default="", examples=["300M"])
+    """Memory of a worker with its children."""
+    cpu: f.CpuQuota = Field(default="", examples=["90%"])
+    """CPU since the last look, of one core's time."""
+    restarts: Annotated[f.Number, Field(ge=1, le=1000)] | None = Field(default=None, examples=[1])
+    """Ends in a row that were not clean; `1` tells of every one. Ten minutes without are the end
+    of it."""
 
 
 class ProcessSettings(Model):
@@ -66,6 +79,11 @@ class ProcessSettings(Model):
     env: dict[f.EnvName, f.EnvValue] = Field(default={}, examples=[{"QUEUES": "mail,default"}])
     """Variables of this type alone; they win over config vars of the same name. Previews show
     them: what is secret belongs in `config`."""
+    alert: WatchSettings | None = Field(
+        default=None, examples=[{"memory": "300M", "cpu": "90%", "restarts": 1}]
+    )
+    """What `monit` tells of a worker: `memory`, with its children; `cpu`, of one core's time since
+    the last look; `restarts`, unclean ends in a row, until ten minutes go without one."""
     on_kill: f.Line = Field(default="", examples=["bin/release-jobs"])
     """Shell command that gives back the jobs of workers that were killed: the lines of
     `DEAD_WORKERS` are their names, or, with a dot at the end, what all names of a `lost` machine
@@ -203,6 +221,29 @@ class HostSettings(Model):
     """Raise it when the machine behind the address is another one; 1 where it is not set."""
 
 
+class MonitSettings(Model):
+    """monit on each host: it watches and tells by mail; systemd starts and stops the workers."""
+
+    mail_to: tuple[f.Email, ...] = Field(examples=[["ops@example.com"]])
+    """Who is told. Required."""
+    mail_from: f.Email = Field(examples=["satellite@example.com"])
+    """The sender. Required."""
+    smtp_host: f.Address = Field(examples=["smtp.example.com"])
+    """The mail server. Required."""
+    smtp_port: Annotated[f.Number, Field(ge=1, le=65_535)] = Field(default=587, examples=[465])
+    """Its port."""
+    smtp_tls: f.Switch = Field(default=True, examples=[True])
+    """`false`: without TLS, and then without a user."""
+    smtp_user: f.MonitText = Field(default="", examples=["satellite"])
+    """Who logs in there; the password is `monit_password`."""
+    every_seconds: Annotated[f.Number, Field(ge=5, le=3600)] = Field(default=60, examples=[30])
+    """Seconds between two looks."""
+    disk_percent: Annotated[f.Number, Field(ge=1, le=99)] = Field(default=85, examples=[90])
+    """Use of the disk from which on it is told."""
+    load_per_core: Annotated[f.Number, Field(ge=1, le=100)] = Field(default=4, examples=[8])
+    """Load of five minutes for each core from which on it is told."""
+
+
 class AlertSettings(Model):
     """Who is told by AWS when an instance is in trouble, and from when on a CPU is."""
 
@@ -335,6 +376,10 @@ class Settings(Model):
     release_webhook: f.HttpsUrl = Field(default="", repr=False)
     """Secret: `https://...` that each host posts to when a release of it has ended, good or not:
     JSON with a `text`, as Slack's incoming webhooks take it."""
+    monit: MonitSettings | None = None
+    """monit on each host, which tells of disk, load and the workers' `alert`."""
+    monit_password: f.MonitText = Field(default="", repr=False)
+    """Secret: the password of `monit.smtp_user`."""
 
     count: Annotated[f.Number, Field(ge=1, le=1000)] | None = Field(default=None, examples=[2])
     """EC2 instances, named `worker-1` to `worker-N`."""
@@ -468,7 +513,7 @@ class Settings(Model):
         return settings
 
 
-WHOLE = frozenset({"alerts", "ami_lookup", "bastion", "heroku", "ruby"})
+WHOLE = frozenset({"alerts", "ami_lookup", "bastion", "heroku", "monit", "ruby"})
 """Settings of several parts, which mean nothing without one of them."""
 STRUCTURED = WHOLE | {
     key

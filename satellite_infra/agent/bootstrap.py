@@ -16,6 +16,7 @@ from . import (
     install,
     logrotate,
     metadata,
+    monit,
     needrestart,
     packages,
     repository_access,
@@ -47,6 +48,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("units", install.housekeeping),
     ("metadata", metadata.set_up),
     ("ruby", ruby.install),
+    ("monit", monit.set_up),
 )
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import bootstrap, drain, frontend, jobs, release, webhook, workers
+from . import bootstrap, check, drain, frontend, jobs, release, webhook, workers
 from .layout import Layout, instance_of
 from .ledger import Ledger
 from .manifest import BootstrapManifest, ReleaseManifest
@@ -76,6 +76,13 @@ def _recover(arguments: argparse.Namespace) -> int:
     elif cut_off:
         webhook.tell_recovered(layout, cut_off.manifest.revision, state, System(), _say)
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    limits = arguments.memory, arguments.cpu, arguments.restarts
+    found = check.check(Layout(arguments.app), arguments.type, *limits, System())
+    print("\n".join(found))
+    return 1 if found else 0
 
 
 def _send(arguments: argparse.Namespace) -> int:
@@ -153,6 +160,10 @@ def _parser() -> argparse.ArgumentParser:
         "--result", type=Path, help="where the release should have left its result"
     )
     recover.add_argument("--revision", default="", help="the commit of that release")
+    watch = add("check", _check, "Say which workers are above a threshold.", "app", "type")
+    watch.add_argument("--memory", default="", help="such as 300M")
+    watch.add_argument("--cpu", default="", help="of one core's time, such as 90%%")
+    watch.add_argument("--restarts", type=int, default=0, help="ends in a row")
     add("send", _send, "Send the messages that wait.", "app")
     add("work", _work, "Become a worker.", "app", "type", "number")
     add("ended", _ended, "Note how a worker ended.", "app", "type", "number")

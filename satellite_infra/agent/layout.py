@@ -231,6 +231,16 @@ class Layout:
         return self.root / "etc/apt/apt.conf.d/90satellite"
 
     @property
+    def monit(self) -> Path:
+        """What monit watches for this app, and the mail server's password."""
+        return self.root / f"etc/monit/conf.d/satellite-{self.app}"
+
+    @property
+    def monit_read(self) -> Path:
+        """The digest of the file that monit was started with."""
+        return self.state / "monit"
+
+    @property
     def needrestart(self) -> Path:
         """What needrestart may not restart."""
         return self.root / "etc/needrestart/conf.d/satellite.conf"

@@ -98,6 +98,54 @@ class Ruby:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """From when on monit tells of a process type's workers; empty and 0: it does not."""
+
+    type: str
+    memory: str = ""  # e.g. 300M
+    cpu: str = ""  # of one core's time, e.g. 90%
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class Monit:
+    """What monit watches, and whom it tells by which mail server."""
+
+    mail_to: tuple[str, ...]
+    mail_from: str
+    smtp_host: str
+    smtp_port: int
+    smtp_tls: bool
+    smtp_user: str = ""
+    every_seconds: int = 60
+    disk_percent: int = 85
+    load_per_core: int = 4
+    password: str = ""  # its keyed digest; empty: none
+    watches: tuple[Watch, ...] = ()
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """The flat lines."""
+        lines: list[tuple[str, flat.Value]] = [
+            *flat.numbered("monit.mail_to", self.mail_to),
+            ("monit.mail_from", self.mail_from),
+            ("monit.smtp_host", self.smtp_host),
+            ("monit.smtp_port", self.smtp_port),
+            ("monit.smtp_tls", "true" if self.smtp_tls else "false"),
+            *([("monit.smtp_user", self.smtp_user)] if self.smtp_user else []),
+            *([("monit.password", self.password)] if self.password else []),
+            ("monit.every_seconds", self.every_seconds),
+            ("monit.disk_percent", self.disk_percent),
+            ("monit.load_per_core", self.load_per_core),
+        ]
+        for watch in self.watches:
+            prefix = f"monit.watches.{watch.type}."
+            lines.append((prefix + "restarts", watch.restarts))
+            lines += [(prefix + "memory", watch.memory)] if watch.memory else []
+            lines += [(prefix + "cpu", watch.cpu)] if watch.cpu else []
+        return lines
+
+
+@dataclass(frozen=True)
 class BootstrapManifest:
     """What a host shall be, before any release."""
 
@@ -115,6 +163,7 @@ class BootstrapManifest:
     app_metadata: str = "blocked"  # or allowed: does the app reach the instance's metadata?
     unattended_upgrades: bool = True
     ruby: Ruby | None = None  # None: the distribution's, if any
+    monit: Monit | None = None  # None: nobody is told by this host
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -135,6 +184,7 @@ class BootstrapManifest:
                 ("app_metadata", self.app_metadata),
                 ("unattended_upgrades", "true" if self.unattended_upgrades else "false"),
                 *(self.ruby.pairs() if self.ruby else []),
+                *(self.monit.pairs() if self.monit else []),
             ]
         )
 
@@ -157,6 +207,7 @@ class BootstrapManifest:
             app_metadata=pairs["app_metadata"],
             unattended_upgrades=pairs["unattended_upgrades"] == "true",
             ruby=_ruby(pairs),
+            monit=_monit(pairs),
         )
 
 
@@ -347,6 +398,33 @@ def _config_files(pairs: dict[str, str]) -> tuple[ConfigFile, ...]:
             owner=pairs[f"{key[: -len(end)]}.owner"],
         )
         for key in keys
+    )
+
+
+def _monit(pairs: dict[str, str]) -> Monit | None:
+    if "monit.smtp_host" not in pairs:
+        return None
+    types = [key.split(".")[2] for key in pairs if key.startswith("monit.watches.")]
+    return Monit(
+        mail_to=tuple(flat.items(pairs, "monit.mail_to")),
+        mail_from=pairs["monit.mail_from"],
+        smtp_host=pairs["monit.smtp_host"],
+        smtp_port=int(pairs["monit.smtp_port"]),
+        smtp_tls=pairs["monit.smtp_tls"] == "true",
+        smtp_user=pairs.get("monit.smtp_user", ""),
+        every_seconds=int(pairs["monit.every_seconds"]),
+        disk_percent=int(pairs["monit.disk_percent"]),
+        load_per_core=int(pairs["monit.load_per_core"]),
+        password=pairs.get("monit.password", ""),
+        watches=tuple(
+            Watch(
+                type_,
+                pairs.get(f"monit.watches.{type_}.memory", ""),
+                pairs.get(f"monit.watches.{type_}.cpu", ""),
+                int(pairs[f"monit.watches.{type_}.restarts"]),
+            )
+            for type_ in dict.fromkeys(types)
+        ),
     )
 
 

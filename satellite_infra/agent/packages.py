@@ -15,7 +15,8 @@ def wanted(manifest: BootstrapManifest) -> list[str]:
     """What the app, this program and the settings need, each as apt is told it."""
     wall = () if manifest.app_metadata == "allowed" else ("nftables",)
     upgrades = ("unattended-upgrades",) if manifest.unattended_upgrades else ()
-    return sorted({*ALWAYS, *wall, *upgrades, *manifest.packages})
+    monit = ("monit",) if manifest.monit else ()
+    return sorted({*ALWAYS, *wall, *upgrades, *monit, *manifest.packages})
 
 
 def install(host: Preparation) -> bool:

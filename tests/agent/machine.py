@@ -39,6 +39,7 @@ class Machine(System):
     calls: list[tuple[str, ...]] = field(default_factory=list)
     read: Files = field(default_factory=dict)  # the units that systemd has read
     visudo: tuple[int, str] = (0, "")
+    monit: tuple[int, str] = (0, "")
 
     def run(
         self,
@@ -72,6 +73,9 @@ class Machine(System):
             return 0, ""
         if program == "nft":
             return int(not self.tables), ""
+        if program == "monit":
+            assert words == ("-t",)
+            return self.monit
         assert program == "visudo"
         return self.visudo
 

@@ -11,7 +11,7 @@ import pytest
 
 from satellite_infra.agent import authorized, storage
 from satellite_infra.agent.bootstrap import STEPS, bootstrap
-from satellite_infra.agent.manifest import AptSource
+from satellite_infra.agent.manifest import AptSource, Monit, Watch
 from satellite_infra.agent.preparation import Preparation
 from satellite_infra.agent.system import CommandError
 from tests.agent.conftest import Killed
@@ -19,6 +19,14 @@ from tests.agent.machine import Machine, files, new_machine, preparation
 
 NAMES = [name for name, _ in STEPS]
 SOURCE = AptSource("pgdg", "https://apt.example.com/debian", "bookworm-pgdg", ("main",), "KEY\n")
+MONIT = Monit(
+    mail_to=("ops@example.com", "ada@example.com"),
+    mail_from="satellite@example.com",
+    smtp_host="smtp.example.com",
+    smtp_port=587,
+    smtp_tls=True,
+    watches=(Watch("worker", "300M", "90%", 1), Watch("mailer", restarts=3)),
+)
 NEVER = {"cloud-init", "ruby"}  # nothing to wait for, and none declared
 
 
@@ -29,7 +37,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def whole(machine: Machine) -> Preparation:
     """Something to do in each step, but for those that never have."""
-    return preparation(machine, apt_sources=(SOURCE,), packages=("libpq-dev", "ruby=1:3.1"))
+    return preparation(
+        machine, apt_sources=(SOURCE,), packages=("libpq-dev", "ruby=1:3.1"), monit=MONIT
+    )
 
 
 def test_each_step_says_what_it_did_and_the_last_line_sums_up(machine: Machine) -> None:
@@ -102,7 +112,11 @@ def test_cut_off_after_anything_it_does_the_next_run_finishes_it(
         bootstrap(whole(machine))
         assert machine.read == machine.units_on_disk()
         touched = {c for c in machine.calls if c[0] == "systemctl" and c[1] not in HARMLESS}
-        assert touched <= {("systemctl", "restart", "satellite-shop-metadata.service")}
+        assert touched <= {
+            ("systemctl", "restart", "satellite-shop-metadata.service"),
+            ("systemctl", "restart", "monit.service"),
+        }
+        assert ("systemctl", "restart", "monit.service") in touched
         fetched = ("apt-get", "-o", "APT::Update::Error-Mode=any", "update") in machine.calls
         found = str(sorted(files(machine.root).items())).replace(str(machine.root), "")
         return machine.installed, len(machine.tables), fetched, found

@@ -10,7 +10,7 @@ import pytest
 from lab.client import LabHost
 from satellite_infra.agent.bootstrap import STEPS
 from tests.e2e.archive import package_archive, served
-from tests.e2e.conftest import Site, demolished, new_site, wait_until
+from tests.e2e.conftest import CANARY, Site, demolished, new_site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 # keeps its log open, as a framework's logger does
@@ -36,8 +36,16 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "apt_sources.lab.uri": url,
             "apt_sources.lab.suite": "./",
             "apt_sources.lab.key": key,
+            "monit.mail_to[0]": "ops@example.com",
+            "monit.mail_from": "satellite@example.com",
+            "monit.smtp_host": "127.0.0.1",  # where nobody answers
+            "monit.smtp_user": "ops",
+            "monit.every_seconds": "5",
+            "processes.worker.alert.memory": "300M",
+            "processes.worker.alert.restarts": "1",
         }
         site = new_site(folder / "site", "ready", APP, hosts=1, settings=settings)
+        site.stack.configure({}, {"satellite:monit_password": CANARY})
         with demolished(site):
             site.up()
             yield site
@@ -101,6 +109,31 @@ def test_bootstrap_says_what_it_did_and_does_nothing_twice(ready: Site, host: La
     ]
     assert host.run("apt-cache policy lab-tool").stdout.count("http://") == 0
     assert pids(ready) == before
+
+
+def test_monit_tells_of_a_killed_worker_and_starts_nothing(ready: Site, host: LabHost) -> None:
+    file = "/etc/monit/conf.d/satellite-ready"
+    assert host.run(f"stat --format='%a %U' {file}").stdout == "600 root\n"
+    assert host.run("monit -t").stdout == "Control file syntax OK\n"
+    assert host.run(f"grep -rl {CANARY} /etc").stdout == f"{file}\n"
+    unit, pid = sorted(ready.workers(host).items())[0]
+    host.run(f"kill -9 {pid}")
+
+    def told() -> bool:
+        return (
+            f"status failed (1) -- {unit}: ended early" in host.run("cat /var/log/monit.log").stdout
+        )
+
+    wait_until("monit's word on the killed worker", told)
+    wait_until("systemd has started it again", lambda: len(ready.workers(host)) == 2)
+    host.run(f"touch --date='1 hour ago' /run/satellite/ready/ends/{unit}")
+    wait_until(
+        "monit's word that it is over",
+        lambda: "status succeeded (0)" in host.run("cat /var/log/monit.log").stdout,
+    )
+    log = host.run("cat /var/log/monit.log").stdout
+    assert log.count("'ready.worker' status succeeded") == 1
+    assert CANARY not in log
 
 
 def test_logs_are_rotated_under_an_open_file(ready: Site, host: LabHost) -> None:

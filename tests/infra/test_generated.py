@@ -81,6 +81,11 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
             env=st.dictionaries(
                 st.sampled_from(["QUEUES", "A-B", "HOME"]), st.text(max_size=9) | numbers
             ),
+            alert=maps(
+                memory=st.sampled_from(["300M", "20%"]),
+                cpu=st.sampled_from(["90%", "much"]),
+                restarts=numbers,
+            ),
             on_kill=st.sampled_from(["bin/release", "a\nb", ""]),
             quantty=numbers,
         ),
@@ -134,6 +139,18 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "max_unavailable": numbers | st.sampled_from(["25%", "0%", "101%", "half"]),
     "canary": switches,
     "soak_seconds": numbers,
+    "monit": maps(
+        mail_to=lists(st.sampled_from(["ops@example.com", "ops"])),
+        mail_from=st.sampled_from(["satellite@example.com", "x"]),
+        smtp_host=ips,
+        smtp_port=ports,
+        smtp_tls=switches,
+        smtp_user=st.sampled_from(["ops", 'a"b', ""]),
+        every_seconds=numbers,
+        disk_percent=numbers,
+        load_per_core=numbers,
+    ),
+    "monit_password": st.sampled_from(["canary", 'canary"']),
     "release_webhook": st.sampled_from(["https://hooks.example.com/canary", "http://canary"]),
     "health": st.sampled_from(["bin/check", "two\nlines"]),
     "health_seconds": numbers,

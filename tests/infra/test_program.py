@@ -137,6 +137,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
                 "signal": "INT",
                 "overlap": True,
                 "on_kill": "bin/release-jobs",
+                "alert": {"memory": "250M", "cpu": "90%", "restarts": 1},
             },
             "mailer": {
                 "quantity": 1,
@@ -161,6 +162,13 @@ def test_every_setting_that_shapes_a_resource() -> None:
         soak_seconds="300",
         health="bin/check --now",
         health_seconds="45",
+        monit={
+            "mail_to": ["ops@example.com"],
+            "mail_from": "satellite@example.com",
+            "smtp_host": "smtp.example.com",
+            "smtp_user": "ops",
+        },
+        monit_password="canary",
         release_webhook="https://hooks.example.com/canary",
         next_public_key=f"{OTHER.public} next",
         authorized_keys=[f"{host_identity(SEED, 'ada').public} ada"],

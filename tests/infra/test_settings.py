@@ -66,6 +66,13 @@ def test_good_values_become_one_frozen_value() -> None:
     assert SEED not in repr(good)
 
 
+MONIT = {
+    "mail_to": ["ops@example.com"],
+    "mail_from": "satellite@example.com",
+    "smtp_host": "smtp.example.com",
+}
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -95,6 +102,8 @@ def test_good_values_become_one_frozen_value() -> None:
         {"config_files": {f"a{n}": {"template": "x", "mode": n} for n in (416, 640, "0640")}},
         {"heroku": {"app": "shop", "config": False}, "heroku_api_token": "canary-token"},
         {"revision": "heroku", "heroku": {"app": "shop"}, "heroku_api_token": "canary-token"},
+        {"monit": MONIT, "processes": {"worker": {"quantity": 1, "alert": {"restarts": 1}}}},
+        {"monit": {**MONIT, "smtp_user": "ops"}, "monit_password": "canary"},
         {"alerts": {"emails": ["ops+night@example.com"], "cpu_minutes": 1440}},
         {"alert_urls": ["https://alerts.example.com:8443/integration/k/enqueue?x=1"]},
     ],
@@ -165,6 +174,23 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         (
             {"alert_urls": ["http://alerts.example.com"]},
             "alert_urls/0: should be https://HOST/..., got [secret]",
+        ),
+        ({"monit": {**MONIT, "mail_to": []}}, "monit/mail_to: should hold at least one address"),
+        (
+            {"monit": {**MONIT, "smtp_user": "ops"}},
+            "monit_password: should be there with satellite:monit.smtp_user, and only so",
+        ),
+        (
+            {"monit": {**MONIT, "smtp_user": "o", "smtp_tls": False}, "monit_password": "x"},
+            "monit/smtp_tls: should be true where there is a user: it has a password",
+        ),
+        (
+            {"processes": {"worker": {"quantity": 1, "alert": {"memory": "300M"}}}},
+            "processes/worker/alert: has no meaning without satellite:monit",
+        ),
+        (
+            {"processes": {"worker": {"quantity": 1, "alert": {"memory": "20%"}}}, "monit": MONIT},
+            'processes/worker/alert/memory: should be a size such as 300M, got "20%"',
         ),
         (
             {"release_webhook": "hooks.example.com/canary"},

@@ -1,0 +1,142 @@
+"""What monit is told, whole; and what the agent tells monit of the workers."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from satellite_infra.agent import backoff, check, monit, packages
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.manifest import BootstrapManifest
+from satellite_infra.agent.system import CommandError
+from tests.agent.conftest import FakeSystem
+from tests.agent.machine import MANIFEST, Machine, new_machine, preparation
+from tests.agent.test_bootstrap import MONIT
+
+GOLDEN = Path(__file__).parent / "golden/monit"
+PASSWORD = "canary-5d1f"
+LOGGED_IN = replace(MONIT, smtp_user="ops", password="digest")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found = new_machine(tmp_path / "machine", monkeypatch)
+    found.installed.add("monit")
+    return found
+
+
+def test_the_whole_file() -> None:
+    found = monit.render(Layout("shop"), MANIFEST, LOGGED_IN, "the password")
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(found)
+    assert found == GOLDEN.read_text()
+
+
+def test_it_never_starts_or_stops_anything() -> None:
+    words = set(monit.render(Layout("shop"), MANIFEST, LOGGED_IN, "x").split())
+    assert not words & {"start", "stop", "restart", "exec", "unmonitor"}
+
+
+def test_it_is_installed_only_where_it_is_wanted() -> None:
+    assert "monit" not in packages.wanted(MANIFEST)
+    assert "monit" in packages.wanted(replace(MANIFEST, monit=MONIT))
+    again = BootstrapManifest.parse(replace(MANIFEST, monit=LOGGED_IN).text())
+    assert again.monit == LOGGED_IN
+
+
+def test_the_password_is_in_the_one_file_that_root_reads(machine: Machine) -> None:
+    host = preparation(machine, monit=LOGGED_IN)
+    host = replace(host, bundle={**host.bundle, "monit_password": PASSWORD})
+    assert [monit.set_up(host), monit.set_up(host)] == [True, False]
+    files = [path for path in machine.root.rglob("*") if path.is_file()]
+    assert [path for path in files if PASSWORD in path.read_text()] == [host.layout.monit]
+    assert host.layout.monit.stat().st_mode & 0o777 == 0o600
+    assert PASSWORD not in str(machine.calls)
+    other = replace(host, bundle={**host.bundle, "monit_password": "another"})
+    assert monit.set_up(other)
+
+
+def test_a_file_that_monit_does_not_take_goes_and_its_password_is_not_told(
+    machine: Machine,
+) -> None:
+    machine.monit = 1, f'syntax error near "{PASSWORD}"'
+    host = preparation(machine, monit=LOGGED_IN)
+    host = replace(host, bundle={**host.bundle, "monit_password": PASSWORD})
+    with pytest.raises(CommandError) as failure:
+        monit.set_up(host)
+    assert str(failure.value) == (
+        'monit does not take the file for shop: syntax error near "[monit_password]"'
+    )
+    assert not host.layout.monit.exists()
+
+
+def test_it_watches_no_more_when_the_setting_goes(machine: Machine) -> None:
+    monit.set_up(preparation(machine, monit=MONIT))
+    machine.calls.clear()
+    host = preparation(machine)
+    assert [monit.set_up(host), monit.set_up(host)] == [True, False]
+    assert machine.calls == [("systemctl", "restart", "monit.service")]
+    assert not host.layout.monit.exists()
+
+
+class Shown(FakeSystem):
+    """Workers of which systemd knows the memory, and the CPU seconds so far."""
+
+    workers: dict[str, tuple[int, float]]
+
+    def systemctl(self, *argv: str) -> str:
+        assert argv[0] == "show"
+        blocks = [
+            f"Id=satellite-shop.{name}.service\nInvocationID={name}\n"
+            f"MemoryCurrent={memory << 20}\nCPUUsageNSec={int(cpu * 1e9)}\n"
+            for name, (memory, cpu) in self.workers.items()
+        ]
+        unknown = "MemoryCurrent=[not set]\nCPUUsageNSec=18446744073709551615\n"
+        return "\n".join([*blocks, f"Id=satellite-shop.worker@9.service\n{unknown}"])
+
+
+def test_a_worker_above_its_thresholds_is_named_and_below_again_it_is_not(layout: Layout) -> None:
+    system = Shown(layout)
+    system.workers = {"worker@1": (100, 5), "worker@2": (412, 5), "mailer@1": (900, 5)}
+
+    def found() -> list[str]:
+        return check.check(layout, "worker", "300M", "90%", 0, system)
+
+    heavy = (
+        "worker.2: memory 412 MB, more than 300M: look at its jobs, or set "
+        "satellite:processes.worker.memory_max"
+    )
+    assert found() == [heavy]
+    system.clock += 60
+    system.workers = {"worker@1": (100, 5 + 57), "worker@2": (200, 5 + 50)}
+    assert found() == [
+        "worker.1: CPU 95%, more than 90%: look at its jobs, or set satellite:processes.worker.cpu"
+    ]
+    system.clock += 60
+    assert found() == []
+
+
+def test_a_worker_that_was_killed_is_told_until_ten_quiet_minutes_have_gone(
+    layout: Layout,
+) -> None:
+    system = Shown(layout)
+    system.workers = {}
+
+    def found(restarts: int) -> list[str]:
+        return check.check(layout, "worker", "", "", restarts, system)
+
+    unit = layout.worker_unit("worker", 2)
+    backoff.count(layout, unit, 1)
+    backoff.count(layout, layout.worker_unit("mailer", 1), 1)
+    why = f"and was started again: journalctl -u '{unit}' says why"
+    assert found(1) == [f"{unit}: ended early once {why}"]
+    assert found(2) == []
+    backoff.count(layout, unit, 1)
+    assert found(2) == [f"{unit}: ended early 2 times in a row {why}"]
+    past = time.time() - check.QUIET - 1
+    os.utime(layout.ends / unit, (past, past))
+    assert found(1) == []
