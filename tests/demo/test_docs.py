@@ -58,6 +58,9 @@ def test_the_example_names_every_setting_and_is_accepted() -> None:
         "next_public_key": keys.public_line(following),
         "host_key_seed": SEED,
         "deploy_key": private,
+        "monit_password": "the password",
+        "alert_urls": json.dumps(["https://alerts.example.com/key"]),
+        "release_webhook": "https://hooks.example.com/key",
         "heroku_api_token": "a-token-of-heroku",
     }
     assert validated(values, ENCRYPTED)[1] == []
