@@ -38,7 +38,8 @@ class Deployed:
     def log(self) -> list[Event]:
         """What the workers wrote, oldest first."""
         path = f"/app/{self.site.app}/shared/log/jobs.log"
-        return events(self.host.run(f"touch {path}; cat {path}").stdout)
+        # which the first worker makes, and must own
+        return events(self.host.run(f"! test -e {path} || cat {path}").stdout)
 
     def of(self, job: str) -> list[Event]:
         """What became of a job."""
