@@ -79,7 +79,7 @@ def test_only_the_distribution_counts() -> None:
 
 
 def test_a_mirror_at_an_unusual_path_counts_where_there_is_no_other() -> None:
-    mirror = Source("https://repo.example.com/artifactory/deb-remote", ("bookworm",), ("main",))
+    mirror = Source("https://repo.example.com/mirrors/of/debian", ("bookworm",), ("main",))
     assert apt.of_distribution([mirror], "bookworm") == [mirror]
 
 
