@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE = 30.0  # seconds for one answer
+BOT = "github-actions[bot]"
+"""Whose comments a workflow writes with its own token."""
 PAGE = 100  # entries of one answer, the most that there can be
 
 

@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from ci.comment import approval, marker
-from ci.github import GitHub, problem
+from ci.github import BOT, GitHub, problem
 from ci.publish import first_line
 
 ADVICE = """\
@@ -51,9 +51,9 @@ def _tree(github: GitHub, commit: str) -> str:
 def _approved(github: GitHub, number: int, stack: str, commit: str) -> bool:
     def is_it(comment: dict[str, Any]) -> bool:
         body = str(comment["body"])
-        # written by a workflow: a person may write whatever he likes
-        ours = comment["user"]["type"] == "Bot" and first_line(body) == marker(stack)
-        return ours and approval(commit) in body.splitlines()
+        # by the workflow, and where the workflow writes it: anything else is somebody's words
+        ours = comment["user"]["login"] == BOT and first_line(body) == marker(stack)
+        return ours and body.splitlines()[1:2] == [approval(commit)]
 
     return any(is_it(comment) for comment in github.comments(number))
 

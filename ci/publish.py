@@ -12,13 +12,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from ci.github import GitHub, problem
+from ci.github import BOT, GitHub, problem
 
 
 def put(github: GitHub, number: int, body: str) -> str:
     """Update the comment that begins with the same line, or make it; its URL."""
     for there in github.comments(number):
-        if first_line(there["body"]) == first_line(body):
+        if there["user"]["login"] == BOT and first_line(there["body"]) == first_line(body):
             path = f"/issues/comments/{there['id']}"
             return str(github.call("PATCH", path, {"body": body})["html_url"])
     return str(github.call("POST", f"/issues/{number}/comments", {"body": body})["html_url"])

@@ -59,7 +59,7 @@ def watch(settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Ou
             threshold=1,
             period=60,
             evaluation_periods=2,
-            **_common(settings, instance, told),
+            **_common(settings, name, instance, told),
         )
     alerts = settings.alerting() or AlertSettings()
     cloudwatch.MetricAlarm(
@@ -72,7 +72,7 @@ def watch(settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Ou
         threshold=alerts.cpu_percent,
         period=EC2_MINUTES * 60,
         evaluation_periods=alerts.cpu_minutes // EC2_MINUTES,
-        **_common(settings, instance, told),
+        **_common(settings, name, instance, told),
     )
 
 
@@ -80,7 +80,9 @@ def _which(settings: Settings, name: str) -> str:
     return f"{name} of {settings.app}, {settings.environment},"
 
 
-def _common(settings: Settings, instance: ec2.Instance, told: pulumi.Output[str]) -> dict[str, Any]:
+def _common(
+    settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Output[str]
+) -> dict[str, Any]:
     return {
         "namespace": "AWS/EC2",
         "dimensions": {"InstanceId": instance.id},
@@ -88,4 +90,6 @@ def _common(settings: Settings, instance: ec2.Instance, told: pulumi.Output[str]
         "alarm_actions": [told],
         "ok_actions": [told],
         "tags": tags(settings),
+        # or a removal that is refused would take it away all the same
+        "opts": pulumi.ResourceOptions(protect=settings.protected(name)),
     }

@@ -86,6 +86,13 @@ def _share(value: Any) -> Any:
     return str(value)
 
 
+def _memory_max(text: str) -> str:
+    least = {"K": 64 << 10, "M": 64, "G": 1, "T": 1}
+    if text[-1] in least and int(text[:-1]) < least[text[-1]]:
+        raise broken("should be 64M or more: a worker starts as a Python program of 25 MB")
+    return text
+
+
 def _cidr(value: str) -> str:
     try:
         wider = str(ipaddress.ip_network(value, strict=False))
@@ -353,7 +360,9 @@ GemVersion = Annotated[
     Text, _matching(r"[0-9]+(\.[0-9A-Za-z]+)*", "should be a version such as 2.5.23")
 ]
 MemoryMax = Annotated[
-    Text, _matching(r"[1-9][0-9]*[KMGT]|[1-9][0-9]?%", "should be a size such as 300M or 20%")
+    Text,
+    _matching(r"[1-9][0-9]{0,8}[KMGT]|[1-9][0-9]?%", "should be a size such as 300M or 20%"),
+    AfterValidator(_memory_max),
 ]
 Size = Annotated[Text, _matching(r"[1-9][0-9]{0,8}[KMGT]", "should be a size such as 300M")]
 MonitText = Annotated[

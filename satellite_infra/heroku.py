@@ -40,7 +40,13 @@ def inherited(settings: Settings) -> dict[str, str]:
             f"{', '.join(missing)}"
         )
     wanted = _chosen(settings, found)
-    if unfit := [name for name, value in wanted.items() if not _fits(name, value)]:
+    unfit = [name for name, value in wanted.items() if not _fits(name, value)]
+    if named := [name for name in unfit if name in settings.heroku.names]:
+        raise pulumi.RunError(
+            f"satellite:heroku/names: {', '.join(named)} cannot be set on a host, by its name or "
+            "its value"
+        )
+    if unfit:
         pulumi.log.warn(
             f"not inherited from Heroku: {', '.join(sorted(unfit))}; on a host nobody can set them"
         )

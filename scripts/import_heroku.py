@@ -52,6 +52,7 @@ class Source:
     environment: str
     config: Mapping[str, str] = field(repr=False)
     unset: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
     others: Mapping[str, str] = field(default_factory=dict)
     """Other keys, and a short value that may be shown."""
@@ -68,13 +69,19 @@ def sources(text: str, name: str) -> dict[str, Source]:
         return {"": _source("", {"config": plain}, {"config": typed})}
     if isinstance(plain.get("apps"), dict):  # the first format of heroku_san
         apps = plain.pop("apps")
-        typed = plain = {**plain, **{stage: {"app": app} for stage, app in apps.items()}}
+        merged = {stage: {**_part(plain.get(stage)), "app": app} for stage, app in apps.items()}
+        plain = {**plain, **merged}
     beside = {key: value for key, value in plain.items() if not isinstance(value, dict)}
     return {
-        stage: _source(stage, {**beside, **value}, typed.get(stage) or {})
+        stage: _source(stage, {**beside, **value}, _part(_part(typed).get(stage)))
         for stage, value in plain.items()
         if isinstance(value, dict)
     }
+
+
+def _part(value: Any) -> Mapping[str, Any]:
+    """The environment that this is, or an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def _loaded(text: str, name: str) -> tuple[Any, Any]:
@@ -85,13 +92,17 @@ def _loaded(text: str, name: str) -> tuple[Any, Any]:
     except ValueError:
         pass
     try:
-        return yaml.load(text, Plain), yaml.safe_load(text)
+        plain = yaml.load(text, Plain)
     except yaml.MarkedYAMLError as error:
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         # not its own text, which quotes the file
         raise ConfigError(f"{name} is neither JSON nor YAML{where}") from None
     except (yaml.YAMLError, ValueError):
         raise ConfigError(f"{name} is neither JSON nor YAML") from None
+    try:
+        return plain, yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):  # one odd value, as a date that is none
+        return plain, None
 
 
 def _source(stage: str, plain: Mapping[str, Any], typed: Mapping[str, Any]) -> Source:
@@ -99,8 +110,9 @@ def _source(stage: str, plain: Mapping[str, Any], typed: Mapping[str, Any]) -> S
     known = {name: value for name, value in config.items() if isinstance(value, str)}
     others = {k: v if isinstance(v, str) else "" for k, v in plain.items() if k != "config"}
     doubtful = [n for n, v in known.items() if _text(read.get(n, v)) != v]
-    unset = [name for name in config if name not in known]
-    return Source(stage, known, tuple(unset), tuple(doubtful), others)
+    unset = [name for name, value in config.items() if value is None]
+    unread = [name for name in config if name not in known and name not in unset]
+    return Source(stage, known, tuple(unset), tuple(unread), tuple(doubtful), others)
 
 
 def _merged(config: Any) -> dict[str, Any]:
@@ -131,13 +143,14 @@ def chosen(found: Mapping[str, Source], environment: str, stack: str, name: str)
 
 @dataclass
 class Import:
-    """One import into a stack; `conflicts` counts what was kept as it was."""
+    """One import into a stack; counts what was kept as it was, and what cannot be taken."""
 
     source: Source
     config: Config
     overwrite: bool = False
     dry_run: bool = False
     conflicts: int = 0
+    left_out: int = 0
 
     def run(self) -> Iterator[str]:
         """Set what is missing; yields what becomes of each thing in the file."""
@@ -147,14 +160,18 @@ class Import:
         for name in self.source.doubtful:
             yield f"{name}: was taken as it is written; Ruby may have read it otherwise"
         for name in self.source.unset:
-            yield f"{name}: left out, it has no value, or is no text"
+            yield f"{name}: left out, it has no value"
+        for name in self.source.unread:
+            self.left_out += 1
+            yield f"{name}: LEFT OUT, it is no text"
         for key, value in self.source.others.items():
             shown = f" {value}" if key in SHOWN and value else ""
             yield f"({key}{shown}: {ELSEWHERE.get(key, 'unknown, nothing was done with it')})"
 
     def _one(self, name: str, value: str, there: Mapping[str, str]) -> str:
         if problem := unfit(name, value):
-            return f"left out, {problem}"
+            self.left_out += 1
+            return f"LEFT OUT, {problem}"
         if there.get(name) == value:
             return "is there already"
         if name in there and not self.overwrite:
@@ -205,8 +222,11 @@ def main(argv: list[str]) -> int:
         if rest := [stage for stage in found if stage != source.environment]:
             print(f"Not taken: {', '.join(rest)}")
         print(f"Next: pulumi preview --stack {config.stack}")
-        if work.conflicts:
-            raise ConfigError(f"{work.conflicts} of them the stack has with another value")
+        if work.conflicts or work.left_out:
+            raise ConfigError(
+                f"{work.conflicts} of them the stack has with another value, and "
+                f"{work.left_out} cannot be taken"
+            )
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -70,7 +70,10 @@ def _ends(layout: Layout, type_: str, restarts: int) -> list[str]:
 
 
 def _age(path: Path) -> float:
-    return time.time() - path.stat().st_mtime
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:  # a deploy has just forgotten it
+        return QUIET
 
 
 def _number(text: str | None) -> int:

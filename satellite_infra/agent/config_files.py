@@ -20,7 +20,7 @@ from .system import System
 PLACE = re.compile(r"\{\{(?P<inner>.*?)(?P<end>\}\}|\Z)", re.DOTALL)
 USE = re.compile(r"\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*(\|\s*(?P<filter>\w+)\s*)?")
 BRACES = re.compile(r"""\s*(?P<quote>['"])\{\{(?P=quote)\s*""")
-TELLING = 12  # characters; a shorter line of a template is no secret, but a part of any log
+TELLING = 12  # characters; a shorter part of a template is no secret, but a part of any log
 
 
 def quoted(value: str) -> str:
@@ -70,11 +70,17 @@ def render(template: str, config: Mapping[str, str]) -> str:
 
 def telling(templates: Mapping[str, str]) -> dict[str, str]:
     """What of the templates themselves may be secret, and must not be in a log."""
-    lines = {
-        path: [n for n in text.splitlines() if len(n) >= TELLING and "{{" not in n]
-        for path, text in templates.items()
-    }
-    return {path: "\n".join(found) for path, found in lines.items() if found}
+    found = {path: "\n".join(_literal(text)) for path, text in templates.items()}
+    return {path: text for path, text in found.items() if text}
+
+
+def _literal(template: str) -> Iterator[str]:
+    """Long lines; of those with a config var only the long words, such as a URL's beginning."""
+    for line in PLACE.sub("\0", template).splitlines():
+        if "\0" in line:
+            yield from re.findall(rf"[^\s\0]{{{TELLING},}}", line)
+        elif len(line) >= TELLING:
+            yield line
 
 
 def write(

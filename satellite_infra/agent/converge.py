@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import backoff, lanes, storage, units, workers
+from . import backoff, lanes, limits, storage, units, workers
 from .layout import Layout
 from .ledger import Ledger, Target
 from .system import Say, System
@@ -100,6 +100,7 @@ def restart(
             + (f", {again} of them after the old one's end" if again else "")
         )
         backoff.forget(layout, start)  # who deploys does not wait for what an old one did
+        limits.lift(layout, start, system)
         system.systemctl("restart", "--no-block", "--", *start)
     if wanted:
         system.systemctl("start", "--no-block", "--", layout.target)

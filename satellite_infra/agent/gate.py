@@ -6,6 +6,7 @@ from . import workers
 from .converge import POLL, wanted_units
 from .layout import Layout
 from .ledger import Ledger, Target
+from .redact import Redactor
 from .system import CommandError, Say, System, UnitState
 
 START_LIMIT = 30  # seconds for a worker to be started at all
@@ -38,8 +39,9 @@ def watch(layout: Layout, target: Target, system: System, say: Say, soak: int = 
             _ask(layout, target, system, say)
             _same(first, system.units(names))
     except UnhealthyError as problem:
+        hide = _earlier(layout)
         for line in _last_words(problem.unit, system):
-            say(f"{problem.unit} said: {line}")
+            say(f"{problem.unit} said: {hide(line)}")
         raise
 
 
@@ -100,6 +102,14 @@ def _same(first: dict[str, tuple[int, int]], units: dict[str, UnitState]) -> Non
         if unit is None or unit.active != "active" or (unit.pid, unit.restarts) != (pid, restarts):
             how = f"{unit.result}, {unit.restarts - restarts} restarts" if unit else "unit gone"
             raise UnhealthyError(name, f"ended while its health was watched ({how})")
+
+
+def _earlier(layout: Layout) -> Redactor:
+    """Keeps the last good release's secrets out: some of the words may be its worker's."""
+    ledger = Ledger(layout)
+    last = ledger.last_good()
+    known = last and layout.config(last.release).is_file()
+    return Redactor(ledger.config(last.release) if last and known else {})
 
 
 def _last_words(unit: str, system: System) -> list[str]:

@@ -6,16 +6,33 @@ template would be those of a release before that is good, and end the workers of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .layout import Layout
 from .manifest import Process
 from .system import System
 
-NONE = {"MemoryMax": "infinity", "CPUQuota": ""}
-
 
 def apply(layout: Layout, unit: str, process: Process, system: System) -> None:
     """Give the unit its type's limits, until it starts anew or the machine does."""
-    wanted = {"MemoryMax": process.memory_max, "CPUQuota": process.cpu}
-    if any(wanted.values()) or (layout.runtime_units / f"{unit}.d").is_dir():  # or had some before
-        pairs = [f"{key}={value or NONE[key]}" for key, value in wanted.items()]
-        system.systemctl("set-property", "--runtime", "--", unit, *pairs)
+    if process.memory_max or process.cpu or _has_some(layout, unit):
+        _set(unit, process.memory_max, process.cpu, system)
+
+
+def lift(layout: Layout, units: Iterable[str], system: System) -> None:
+    """Take the limits of units that are to start anew: the next worker sets its own.
+
+    One that is too small for this very program would keep it from ever setting another.
+    """
+    for unit in units:
+        if _has_some(layout, unit):
+            _set(unit, "", "", system)
+
+
+def _has_some(layout: Layout, unit: str) -> bool:
+    return (layout.runtime_units / f"{unit}.d").is_dir()
+
+
+def _set(unit: str, memory: str, cpu: str, system: System) -> None:
+    limits = (f"MemoryMax={memory or 'infinity'}", f"CPUQuota={cpu}")
+    system.systemctl("set-property", "--runtime", "--", unit, *limits)

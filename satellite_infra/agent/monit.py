@@ -48,10 +48,14 @@ def set_up(host: Preparation) -> bool:
     digest = hashlib.sha256(text.encode()).hexdigest()
     if storage.same(layout.monit, text, 0o600) and storage.same(layout.monit_read, digest, 0o600):
         return False
+    before = layout.monit.read_text("utf-8") if layout.monit.is_file() else None
     storage.write(layout.monit, text)
     status, said = host.system.output(["monit", "-t"])
     if status:
-        storage.remove(layout.monit)
+        if before is None:
+            storage.remove(layout.monit)
+        else:
+            storage.write(layout.monit, before)
         shown = said.replace(password, "[monit_password]") if password else said
         raise CommandError(f"monit does not take the file for {layout.app}: {shown.strip()}")
     host.system.systemctl("restart", UNIT)

@@ -54,8 +54,10 @@ class Request:
                 )
 
     def redactor(self) -> Redactor:
-        """What keeps its secrets out of logs."""
-        return Redactor({**config_files.telling(self.templates), **self.config})
+        """What keeps its secrets out of logs; the environment's name is none."""
+        name = self.manifest.environment
+        config = {key: value for key, value in self.config.items() if value != name}
+        return Redactor({**config_files.telling(self.templates), **config})
 
     def summary(self) -> str:
         """What others are told while they wait."""

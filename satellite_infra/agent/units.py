@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -76,6 +77,5 @@ def fill(name: str, layout: Layout, **more: str) -> str:
         "RECOVER": layout.recover_unit,
         **more,
     }
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", value)
-    return text
+    # once: a value may hold what looks like a word
+    return re.sub(r"@([A-Z]+)@", lambda match: values.get(match[1], match[0]), text)

@@ -130,6 +130,9 @@ def test_what_cannot_be_filled_in_fails_before_anything_that_runs(
 
 def test_what_a_template_itself_holds_is_kept_out_of_logs(origin: Origin) -> None:
     template = "production:\n  license_key: canary-in-template\n  password: {{ TOKEN }}\n"
+    template += "  url: postgres://app:canary@{{ TOKEN }}/app\n"
     wanted = with_file(origin, template)
-    assert telling(wanted.templates) == {FILE: "  license_key: canary-in-template"}
+    assert telling(wanted.templates) == {
+        FILE: "  license_key: canary-in-template\npostgres://app:canary@"
+    }
     assert wanted.redactor()("> license_key: canary-in-template") == f"> [{FILE}]"

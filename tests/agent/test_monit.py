@@ -72,6 +72,19 @@ def test_a_file_that_monit_does_not_take_goes_and_its_password_is_not_told(
         'monit does not take the file for shop: syntax error near "[monit_password]"'
     )
     assert not host.layout.monit.exists()
+    # where there was a good one, that is what it goes on with
+    machine.monit = 0, ""
+    monit.set_up(preparation(machine, monit=MONIT))
+    good = host.layout.monit.read_text()
+    machine.monit = 1, "syntax error"
+    with pytest.raises(CommandError):
+        monit.set_up(host)
+    assert host.layout.monit.read_text() == good
+
+
+def test_a_password_that_looks_like_a_word_of_the_template() -> None:
+    found = monit.render(Layout("shop"), MANIFEST, LOGGED_IN, "a@HOST@b@LOAD@")
+    assert 'password "a@HOST@b@LOAD@"' in found
 
 
 def test_it_watches_no_more_when_the_setting_goes(machine: Machine) -> None:

@@ -299,6 +299,21 @@ def test_workers_that_do_not_stay_bring_the_old_release_back(
     no_leftovers(layout)
 
 
+def test_the_way_back_lifts_a_limit_that_no_worker_could_start_under(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """It stays with the unit, not with the release: the old one would be killed at its start."""
+    deploy(layout, system, request(origin, origin.commit(), quantity=1))
+    unit = layout.worker_unit("worker", 1)
+    (layout.runtime_units / f"{unit}.d").mkdir(parents=True)  # as the bad one's worker leaves it
+    with pytest.raises(ReleaseError):
+        deploy(layout, system, request(origin, origin.commit(CRASH="yes"), quantity=1))
+    lifted = ("set-property", "--runtime", "--", unit, "MemoryMax=infinity", "CPUQuota=")
+    started = ("restart", "--no-block", "--", unit)
+    known = [call for call in system.calls if call in (lifted, started)]
+    assert known == [started, lifted, started, lifted, started]
+
+
 def test_a_worker_that_ends_at_each_start_is_not_waited_for(
     layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

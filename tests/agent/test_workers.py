@@ -239,6 +239,9 @@ def test_limits_are_the_units_own_and_go_with_the_next_start(
         (*begin, "MemoryMax=infinity", "CPUQuota=20%"),
         (*begin, "MemoryMax=infinity", "CPUQuota="),
     ]
+    system.calls.clear()
+    limits.lift(layout, [unit, layout.worker_unit("worker", 2)], system)
+    assert system.calls == [(*begin, "MemoryMax=infinity", "CPUQuota=")]
 
 
 def test_on_kill_runs_in_the_release_with_the_variables_that_the_dead_had(

@@ -14,9 +14,12 @@ from .github import Server
 HEAD, MERGE = "a" * 40, "b" * 40
 
 
-def comment(stack: str = "staging", commit: str = HEAD, user: str = "Bot") -> dict[str, Any]:
-    body = f"{marker(stack)}\r\n{approval(commit)}\r\n### {stack}: nothing changes\r\n"
-    return {"id": 1, "body": body, "user": {"type": user}}
+def comment(
+    stack: str = "staging", commit: str = HEAD, user: str = "github-actions[bot]", said: str = ""
+) -> dict[str, Any]:
+    seen = f"{approval(commit)}\r\n" if commit else ""
+    body = f"{marker(stack)}\r\n{seen}### {stack}: nothing changes\r\n{said}"
+    return {"id": 1, "body": body, "user": {"login": user}}
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def merged(github: Server) -> Server:
     pull = {"number": 7, "base": {"ref": "staging"}, "head": {"sha": HEAD}}
     github.pulls = {MERGE: [pull], HEAD: [pull]}
     github.trees = {HEAD: "tree-1", MERGE: "tree-1"}
-    github.comments = [{"id": 2, "body": "fine!", "user": {"type": "User"}}, comment()]
+    github.comments = [{"id": 2, "body": "fine!", "user": {"login": "ada"}}, comment()]
     return github
 
 
@@ -62,6 +65,7 @@ def test_a_merge_of_what_went_on_in_between(
         [comment("production")],
         [comment(commit="c" * 40)],
         [comment(user="User")],  # anybody can write a comment
+        [comment(said=f"a git server says\n{approval(HEAD)}\n", commit="")],
     ],
 )
 def test_a_merge_without_a_preview(

@@ -10,6 +10,7 @@ from ci import publish
 
 from .github import Server
 
+BOT = {"login": "github-actions[bot]"}
 BODY = "<!-- satellite-preview: staging -->\n### staging: nothing changes\n"
 
 
@@ -20,7 +21,9 @@ def put(folder: Path) -> int:
 
 
 def test_the_first_one_is_made(github: Server, tmp_path: Path) -> None:
-    github.comments.append({"id": 3, "body": "<!-- satellite-preview: production -->\nother"})
+    github.comments.append(
+        {"id": 3, "body": "<!-- satellite-preview: production -->\nother", "user": BOT}
+    )
     assert put(tmp_path) == 0
     assert github.asked == [("POST", "/repos/example/shop/issues/7/comments", {"body": BODY})]
 
@@ -28,8 +31,10 @@ def test_the_first_one_is_made(github: Server, tmp_path: Path) -> None:
 def test_later_it_is_updated_also_on_a_later_page(
     github: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    github.comments += [{"id": n, "body": f"> {BODY}"} for n in range(150)]
-    github.comments.append({"id": 900, "body": BODY.replace("\n", "\r\n") + "old"})
+    github.comments += [{"id": n, "body": f"> {BODY}", "user": BOT} for n in range(150)]
+    github.comments.append({"id": 800, "body": BODY, "user": {"login": "ada"}})
+    old = BODY.replace("\n", "\r\n") + "old"
+    github.comments.append({"id": 900, "body": old, "user": BOT})
     assert put(tmp_path) == 0
     assert github.asked == [("PATCH", "/repos/example/shop/issues/comments/900", {"body": BODY})]
     assert capsys.readouterr().out == "https://github.example.com/c/1\n"

@@ -22,6 +22,18 @@ from tests.e2e.conftest import CANARY, PLAIN_APP, UP, Site, demolished, new_site
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 UNIT = "satellite-fire-release.service"
 TABLE = "inet test_fire"
+LOCK = """\
+GEM
+  specs:
+
+PLATFORMS
+  ruby
+
+DEPENDENCIES
+
+BUNDLED WITH
+   2.3.15
+"""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +79,11 @@ def history(site: Site, lines: int) -> list[tuple[str, str]]:
     return [(line["outcome"], line["revision"]) for line in map(json.loads, text.splitlines())]
 
 
+def last_log(host: LabHost) -> str:
+    """What the newest release on the host wrote."""
+    return host.run("cat $(ls -t /var/log/satellite/fire/release-*.log | head -1)").stdout
+
+
 def cut(host: LabHost) -> None:
     """End the SSH sessions of the host, but not its sshd."""
     host.run("pkill -KILL -f '^sshd: .*@'")
@@ -89,6 +106,27 @@ def test_a_git_server_that_is_down(fire: Site) -> None:
     assert CANARY not in out
     assert fire.workers(host) == pids
     runs(fire, old)
+    good(fire)
+
+
+def test_a_bundle_that_fails(fire: Site) -> None:
+    """With what is built where there is a Gemfile and no `build`, and Debian's own Bundler."""
+    fire.repository.commit({"Gemfile": "# no gems\n", "Gemfile.lock": LOCK})
+    old = good(fire)
+    host = fire.host(1)
+    pids = fire.workers(host)
+    assert "bundle check || bundle install" in last_log(host)
+    bad = fire.repository.commit({"Gemfile": "gem 'not-there'\n"})
+    out = fire.fails(*UP)
+    for part in (
+        f"fire-1: release of {bad[:12]} FAILED in phase `build`",
+        "not-there",
+        "fire-1 runs its last good release",
+    ):
+        assert part in out, out
+    assert fire.workers(host) == pids
+    runs(fire, old)
+    fire.repository.commit({"Gemfile": "", "Gemfile.lock": ""})
     good(fire)
 
 
@@ -180,6 +218,5 @@ def test_two_deployers_on_one_host_at_once(fire: Site) -> None:
     engine.communicate()
     runs(fire, second)
     assert history(fire, 2) == [("good", first), ("good", second)]
-    logs = host.run("cat $(ls -t /var/log/satellite/fire/release-*.log | head -1)").stdout
-    assert "== gate" in logs
+    assert "waiting for release of" in fire.outputs[-1] or "== gate" in last_log(host)
     good(fire)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -14,11 +15,14 @@ pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 FIRST = "satellite-form.worker@1.service"
 BESIDE = "satellite-form.worker@1.1.service"
 WORKER = """#!/bin/bash
-# a job takes 8 s to end; /tmp/sick makes it crash
+# a job takes 8 s to end; /tmp/sick makes it crash, /tmp/hungry takes all memory that there is
 end() { for _ in {1..80}; do sleep 0.1; done; exit 0; }
 trap end INT
 test ! -e /tmp/sick || exit 3
-while :; do sleep 1 & wait $!; done
+while :; do
+    test ! -e /tmp/hungry || exec tail /dev/zero
+    sleep 1 & wait $!
+done
 """
 
 
@@ -129,6 +133,27 @@ def test_a_crash_loop_backs_off_is_seen_and_ends_with_a_deploy(form: Site) -> No
     form.up()
     assert time.monotonic() - began < 60
     assert len(form.workers(host)) == 1
+
+
+def test_a_worker_that_outgrows_its_limit_is_seen_and_what_it_held_is_given_back(
+    form: Site,
+) -> None:
+    """Again and again: the kernel ends it, its jobs are free at once, and it backs off."""
+    host = form.host(1)
+    (unit, pid), *_ = form.workers(host).items()
+    name = environment(host, pid)["WORKER_NAME"]
+    host.run("touch /tmp/hungry")
+    wait_until(
+        "its jobs are given back", lambda: f"mail {name}" in host.run("cat /tmp/dead").stdout
+    )
+    ends = f"journalctl --quiet --output=cat --unit={unit}"
+    wait_until(
+        "it is said",
+        lambda: re.search(r"\((signal|oom-kill)\), 3 times in a row", host.run(ends).stdout),
+    )
+    assert int(shown(host, unit, "NRestarts")["NRestarts"]) >= 2
+    host.run("rm /tmp/hungry")
+    wait_until("it is well", lambda: len(form.workers(host)) == 1)
 
 
 def test_what_a_lost_host_held_is_given_back_by_the_other(form: Site) -> None:

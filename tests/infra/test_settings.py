@@ -138,6 +138,11 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ),
         ({"processes": {}}, "processes: should name at least one process type and its quantity"),
         ({"processes": {"worker": {}}}, "processes/worker/quantity: is missing"),
+        (
+            {"processes": {"worker": {"quantity": 1, "memory_max": "10M"}}},
+            "processes/worker/memory_max: should be 64M or more: a worker starts as a Python "
+            "program of 25 MB, got 10M",
+        ),
         # unknown keys
         ({"procesess": "x"}, "procesess: unknown key, did you mean processes?"),
         ({"xyzzy": "x"}, "xyzzy: unknown key"),
