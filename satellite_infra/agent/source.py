@@ -18,7 +18,8 @@ SHARED_LINKS = {"log": "log", "tmp/pids": "pids"}  # path in the release -> path
 RUBY_BUILD = (
     'bundle config set --local path "$SATELLITE_SHARED/bundle"',
     "bundle config set --local frozen true",
-    "bundle check || bundle install",
+    "bundle install",  # first: only this refuses a lock file that the Gemfile has left behind
+    "bundle check",
 )
 
 
