@@ -34,9 +34,7 @@ class LabHost:
         The status is 255 while the machine is off or has not begun to boot. With `check`, LabError
         on a status other than 0, with the command's output.
         """
-        done = subprocess.run(
-            [str(self.lab.ssh), self.address, command], text=True, capture_output=True, input=input
-        )
+        done = _run([str(self.lab.ssh), self.address, command], input)
         if check and done.returncode:
             raise LabError(
                 f"{self.name}: status {done.returncode} of: {command}\n{done.stdout}{done.stderr}"
@@ -69,6 +67,31 @@ class LabHost:
     def _count(self, start: str) -> int:
         log = self.run("journalctl --quiet --output=cat -t sshd -t sshd-session").stdout
         return sum(line.startswith(start) for line in log.splitlines())
+
+
+def _run(argv: list[str], text: str | None) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; status 255 where the machine was switched off under it.
+
+    A machine that shuts down stops all its processes before it ends them, and nsenter, outside of
+    it, stops with its child: nobody would ever have it go on.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        while True:
+            try:
+                out, err = process.communicate(text, timeout=2)
+            except subprocess.TimeoutExpired:
+                text = None  # it was taken
+                if _stopped(process.pid):
+                    process.kill()
+            else:
+                status = process.returncode if process.returncode >= 0 else 255
+                return subprocess.CompletedProcess(argv, status, out, err)
+
+
+def _stopped(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return stat.rpartition(")")[2].split()[0] == "T"
 
 
 class Lab:
