@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
-from moto.server import ThreadedMotoServer
 
 from demo.stack import Stack
+from lab.emulated_aws import emulated_aws
 from lab.engine import environment
 from satellite_infra import host_identity, keys
 
@@ -148,22 +148,19 @@ def seconds(run: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print the page as its rows come, and write it."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
     text, before = TITLE, None
-    try:
-        host, port = server.get_host_and_port()
-        with tempfile.TemporaryDirectory(prefix="satellite-bench-") as folder:
-            os.environ |= simulated(Path(folder) / "engine", f"http://{host}:{port}")
-            stack = project(Path(folder))
-            for count in COUNTS:
-                found = measure(stack, count)
-                row = found.row(before)
-                sys.stdout.write(row)
-                sys.stdout.flush()
-                text, before = text + row, found
-    finally:
-        server.stop()
+    with (
+        emulated_aws() as url,
+        tempfile.TemporaryDirectory(prefix="satellite-bench-") as folder,
+    ):
+        os.environ |= simulated(Path(folder) / "engine", url)
+        stack = project(Path(folder))
+        for count in COUNTS:
+            found = measure(stack, count)
+            row = found.row(before)
+            sys.stdout.write(row)
+            sys.stdout.flush()
+            text, before = text + row, found
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(text, encoding="utf-8")
 

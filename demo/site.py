@@ -60,13 +60,21 @@ class Site:
         return host.run(f"cat /app/{self.app}/current/REVISION").stdout.strip()
 
     def workers(self, host: LabHost) -> dict[str, str]:
-        """Unit -> main process of each active worker."""
+        """Unit -> main process of each active worker.
+
+        Not yet those whose process is still the agent, which becomes the worker when it has made
+        its folder and its variables.
+        """
         command = (
             f"systemctl show --property=Id,MainPID,ActiveState 'satellite-{self.app}.*@*.service'"
         )
         blocks = host.run(command).stdout.strip().split("\n\n")
         units = [dict(line.split("=", 1) for line in block.splitlines()) for block in blocks]
-        return {u["Id"]: u["MainPID"] for u in units if u and u["ActiveState"] == "active"}
+        active = {u["Id"]: u["MainPID"] for u in units if u and u["ActiveState"] == "active"}
+        pids = " ".join(active.values())
+        named = f"for p in {pids}; do ! grep -qsz ^WORKER_NAME= /proc/$p/environ || echo $p; done"
+        begun = set(host.run(named).stdout.split())
+        return {unit: pid for unit, pid in active.items() if pid in begun}
 
     def runs_from(self, host: LabHost) -> set[str]:
         """The commits that the workers' processes stand in."""

@@ -49,7 +49,8 @@ class Ec2:
         """Serve the AWS API on the gateway, and let its instances be machines of `fleet`."""
         os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
         from moto.ec2.models import ec2_backends
-        from moto.server import ThreadedMotoServer
+
+        from lab import emulated_aws
 
         logging.basicConfig(filename=self._log, level=logging.INFO)
         self._fleet = fleet
@@ -57,7 +58,7 @@ class Ec2:
         self._register_image()
         self._hook()
         self.refresh()
-        ThreadedMotoServer(GATEWAY, PORT, verbose=False).start()
+        emulated_aws.serve(GATEWAY, PORT)
 
     def resolve(self, name: str) -> str | None:
         """The private address of the running instance with this id, Name tag or EC2 host name."""

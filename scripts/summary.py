@@ -1,10 +1,20 @@
-"""Sum up JUnit reports in one line, `N passed, N failed`; exit 1 unless all passed and some ran."""
+"""Sum up JUnit reports in one line, `N passed, N failed`; exit 1 unless all passed and some ran.
+
+With `--again`, what failed and passes in that report has passed, and is named. With `--modules`,
+only print the test files of what failed, as long as they are few: where many fail, the fault is
+not a machine that was too busy.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+
+FEW = 4
 
 
 def counts(report: Path) -> tuple[int, int, int]:
@@ -21,9 +31,37 @@ def counts(report: Path) -> tuple[int, int, int]:
     return totals["tests"] - failed - totals["skipped"], failed, totals["skipped"]
 
 
-def main(reports: list[str]) -> int:
-    """Print the sums; return the exit status."""
-    passed, failed, skipped = (sum(n) for n in zip(*map(counts, map(Path, reports)), strict=True))
+def faults(report: Path) -> Iterator[tuple[str, int]]:
+    """(test's name, how often it failed: in itself, before it, after it) of a report that is."""
+    if report.exists():
+        for case in ET.parse(report).getroot().iter("testcase"):
+            name = f"{case.get('classname', '')}::{case.get('name', '')}"
+            yield name, sum(part.tag in ("failure", "error") for part in case)
+
+
+def main(arguments: list[str]) -> int:
+    """Print the sums (or the modules); return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--again", type=Path)
+    parser.add_argument("--modules", action="store_true")
+    parser.add_argument("reports", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    failing = Counter[str]()
+    for report in options.reports:
+        for name, times in faults(report):
+            failing[name] += times
+    failing = +failing
+    if options.modules:
+        modules = sorted({name.partition("::")[0].replace(".", "/") + ".py" for name in failing})
+        print(" ".join(modules if len(modules) <= FEW else ()))
+        return 0
+
+    passed, failed, skipped = (sum(n) for n in zip(*map(counts, options.reports), strict=True))
+    if options.again:
+        second = dict(faults(options.again))
+        for name in (name for name in failing if second.get(name) == 0):
+            print(f"passed only when run again: {name}")
+            passed, failed = passed + 1, failed - failing[name]
     if skipped:
         print(f"{skipped} skipped")
     print(f"{passed} passed, {failed} failed")

@@ -133,12 +133,13 @@ def lab() -> Lab:
 
 
 @pytest.fixture(scope="session")
-def cloud(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Cloud:
+def cloud(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     key = tmp_path_factory.mktemp("keys") / "tests"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     public = key.with_suffix(".pub").read_bytes()
     lab.ec2.import_key_pair(KeyName="tests", PublicKeyMaterial=public)
-    return Cloud(lab, key)
+    yield Cloud(lab, key)
+    lab.ec2.delete_key_pair(KeyName="tests")
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from ci import preview as preview_comment
 from demo.failure import DemoError
 from demo.stack import Stack
+from lab.emulated_aws import emulated_aws
 from lab.engine import environment
 from tests.infra.conftest import LOGIN, LOGIN_PUBLIC, REVISION, SEED
 
@@ -22,13 +22,16 @@ ALLOWED = ("--policy-pack-config", str(PACK / "config.json"))
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def aws_url() -> Iterator[str]:
+    with emulated_aws() as url:
+        yield url
+
+
+@pytest.fixture
+def stack(tmp_path: Path, aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A stack `production` with two instances, of which nothing is up."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     variables = environment(tmp_path / "engine")
-    variables |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_REGION": "us-east-1"}
+    variables |= {"AWS_ENDPOINT_URL": aws_url, "AWS_REGION": "us-east-1"}
     variables |= {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -52,8 +55,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "satellite:config.API_KEY": "https://user:canary@api.example.com",
         },
     )
-    yield made
-    server.stop()
+    return made
 
 
 def preview(stack: Stack, *options: str) -> set[tuple[str, str]]:

@@ -49,3 +49,50 @@ def test_a_part_that_did_not_end_is_a_failure(
     assert capsys.readouterr().out == (
         f"{paths[1]}: no report, so these tests did not end\n5 passed, 1 failed\n"
     )
+
+
+def report(path: Path, **outcomes: str) -> str:
+    """A report of tests in tests/e2e/NAME.py, each with the tags of what became of it."""
+    cases = [
+        f'<testcase classname="tests.e2e.{module}" name="test_it">'
+        + "".join(f"<{tag}/>" for tag in tags.split())
+        + "</testcase>"
+        for module, tags in outcomes.items()
+    ]
+    tags = " ".join(outcomes.values()).split()
+    path.write_text(
+        f'<testsuites><testsuite tests="{len(cases)}" failures="{tags.count("failure")}" '
+        f'errors="{tags.count("error")}" skipped="0">{"".join(cases)}</testsuite></testsuites>'
+    )
+    return str(path)
+
+
+def test_what_passes_when_run_again_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = report(tmp_path / "1.xml", test_a="", test_b="failure", test_c="error")
+    again = report(tmp_path / "2.xml", test_b="", test_c="")
+    assert main(["--modules", first]) == 0
+    assert capsys.readouterr().out == "tests/e2e/test_b.py tests/e2e/test_c.py\n"
+    assert main(["--again", again, first]) == 0
+    assert capsys.readouterr().out == (
+        "passed only when run again: tests.e2e.test_b::test_it\n"
+        "passed only when run again: tests.e2e.test_c::test_it\n"
+        "3 passed, 0 failed\n"
+    )
+
+
+def test_what_fails_again_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = report(tmp_path / "1.xml", test_a="", test_b="failure", test_c="failure")
+    again = report(tmp_path / "2.xml", test_b="failure")
+    assert main(["--again", again, first]) == 1
+    assert main(["--again", str(tmp_path / "none.xml"), first]) == 1
+    assert capsys.readouterr().out == 2 * "1 passed, 2 failed\n"
+
+
+def test_where_many_modules_fail_nothing_runs_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = {f"test_{n}": "failure" for n in range(5)}
+    assert main(["--modules", report(tmp_path / "1.xml", **outcomes)]) == 0
+    assert capsys.readouterr().out == "\n"

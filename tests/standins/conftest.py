@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 import requests
-from moto.server import ThreadedMotoServer
 
+from lab.emulated_aws import emulated_aws
 from lab.engine import environment
 from tests.standins.project import Project
 from tests.standins.ssh_server import SshServer
@@ -36,11 +36,8 @@ def ssh(tmp_path: Path) -> Iterator[SshServer]:
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with emulated_aws() as url:
+        yield url
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ from typing import Any
 
 import boto3
 import pytest
-import requests
 import yaml
-from moto.server import ThreadedMotoServer
 
 from demo.stack import Stack
+from lab.emulated_aws import emulated_aws
 from lab.engine import environment
 from tests.ci import simulated
 from tests.infra.conftest import LOGIN, LOGIN_PUBLIC, REVISION, SEED
@@ -45,16 +44,18 @@ def commands(name: str) -> str:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def aws_url() -> Iterator[str]:
+    with emulated_aws() as url:
+        yield url
+
+
+@pytest.fixture
+def stack(tmp_path: Path, aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A copy of the program in the current folder, and an AWS account that is empty."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10)
     variables = environment(tmp_path / "engine")
     del variables["PULUMI_BACKEND_URL"], variables["PULUMI_CONFIG_PASSPHRASE"]
     variables |= {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ENDPOINT_URL": aws_url,
         "AWS_ACCESS_KEY_ID": "lab",
         "AWS_SECRET_ACCESS_KEY": "lab",
         "AWS_REGION": REGION,
@@ -68,8 +69,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "logs").mkdir()
-    yield Stack.copied(tmp_path / "project", tmp_path / "logs", "staging")
-    server.stop()
+    return Stack.copied(tmp_path / "project", tmp_path / "logs", "staging")
 
 
 @pytest.fixture
