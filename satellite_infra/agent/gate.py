@@ -108,8 +108,9 @@ def _earlier(layout: Layout) -> Redactor:
     """Keeps the last good release's secrets out: some of the words may be its worker's."""
     ledger = Ledger(layout)
     last = ledger.last_good()
-    known = last and layout.config(last.release).is_file()
-    return Redactor(ledger.config(last.release) if last and known else {})
+    if last is None or not layout.config(last.release).is_file():
+        return Redactor({})
+    return Redactor(ledger.config(last.release))
 
 
 def _last_words(unit: str, system: System) -> list[str]:

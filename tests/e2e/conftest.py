@@ -54,6 +54,15 @@ class Site(demo.site.Site):
         """The phase that the host's release is in."""
         return host.run(f"cat /run/satellite/{self.app}/phase", check=False).stdout
 
+    def ended(self, host: LabHost) -> None:
+        """Wait until the host has ended its release, whoever has left it to itself."""
+        unit = f"systemctl is-active satellite-{self.app}-release.service"
+        wait_until(
+            "the release ends",
+            lambda: host.run(unit, check=False).stdout.strip() == "inactive",
+            120,
+        )
+
     def fails(self, *args: str) -> str:
         """What a failing `pulumi ARGS` prints."""
         with pytest.raises(DemoError) as failure:
