@@ -138,19 +138,24 @@ def summary(
         yield f"- **revision** {_some(f'{_code(old)} → {_code(new)}' for old, new in moves)}"
     if formation := _unique(line for c in changes for line in c.formation):
         yield f"- **formation, on each host** {_some(formation)}"
-    config = [
-        f"{verb} {_some(map(_code, names))}"
-        for verb in ("added", "changed", "removed")
-        if (names := _unique(name for c in changes for name in c.config.get(verb, ())))
-    ]
-    if config:
-        yield f"- **config vars** {'; '.join(config)} (values are never shown)"
+    if config := _fates([c.config for c in changes]):
+        yield f"- **config vars** {config} (values are never shown)"
+    if files := _fates([c.config_files for c in changes]):
+        yield f"- **config files** {files}"
     told = [f"{counts[op]} to {op}" for op in sorted(counts.keys() - {"same"}) if counts[op]]
     if told:
         told += [f"{counts['same']} unchanged"] if counts.get("same") else []
         replaced = {r.host_and_role()[1] for r in found if r.op == "replace"}
         only = "; replaced are only the checks that a host answers" if replaced == {"reach"} else ""
         yield f"- **resources** {', '.join(told)}{only}"
+
+
+def _fates(changes: Sequence[Mapping[str, tuple[str, ...]]]) -> str:
+    return "; ".join(
+        f"{verb} {_some(map(_code, names))}"
+        for verb in ("added", "changed", "removed")
+        if (names := _unique(name for change in changes for name in change.get(verb, ())))
+    )
 
 
 def groups(hosts: Mapping[str, Mapping[str, Resource]]) -> Iterator[Block]:

@@ -12,15 +12,20 @@ EVERYWHERE = frozenset({"manifest", "host"})
 """What says nothing about a change: the format, and the host's own name."""
 DIGEST = re.compile(r"[0-9a-f]{16}")
 CONFIG = "config."
+CONFIG_FILE_KEYS = ("template", "mode", "owner")
+CONFIG_FILE = re.compile(rf"config_files\.(.+)\.({'|'.join(CONFIG_FILE_KEYS)})")
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a host will run instead: revisions, lines about the formation, names of config vars."""
+    """What a host will run instead: revisions, lines about the formation, and by what becomes of
+    them the names of config vars and the paths of config files.
+    """
 
     revision: tuple[str, str] | None = None
     formation: tuple[str, ...] = ()
     config: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    config_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def pairs(text: str) -> dict[str, str]:
@@ -36,11 +41,8 @@ def change(old_text: str, new_text: str) -> Change:
     return Change(
         revision=(before, after) if before != after else None,
         formation=tuple(_formation(old, new)),
-        config={
-            "added": tuple(_names(new.keys() - old.keys())),
-            "changed": tuple(_names({k for k in old.keys() & new.keys() if old[k] != new[k]})),
-            "removed": tuple(_names(old.keys() - new.keys())),
-        },
+        config=_fates(_config_vars(old), _config_vars(new)),
+        config_files=_fates(_config_files(old), _config_files(new)),
     )
 
 
@@ -75,5 +77,21 @@ def _formation(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
             yield f"`{match[1]}` {before or 0} → {after or 0}"
 
 
-def _names(keys: set[str]) -> list[str]:
-    return sorted(key.removeprefix(CONFIG) for key in keys if key.startswith(CONFIG))
+def _config_vars(manifest: Mapping[str, str]) -> dict[str, object]:
+    return {k.removeprefix(CONFIG): v for k, v in manifest.items() if k.startswith(CONFIG)}
+
+
+def _config_files(manifest: Mapping[str, str]) -> dict[str, object]:
+    files: dict[str, object] = {}
+    for match in filter(None, map(CONFIG_FILE.fullmatch, manifest)):
+        files[match[1]] = [manifest.get(f"config_files.{match[1]}.{k}") for k in CONFIG_FILE_KEYS]
+    return files
+
+
+def _fates(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    """What becomes of each name that does not stay as it is."""
+    return {
+        "added": tuple(sorted(new.keys() - old.keys())),
+        "changed": tuple(sorted(k for k in old.keys() & new.keys() if old[k] != new[k])),
+        "removed": tuple(sorted(old.keys() - new.keys())),
+    }

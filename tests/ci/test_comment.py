@@ -179,6 +179,23 @@ def test_neither_value_nor_digest_of_a_config_var_is_shown() -> None:
     assert [v for v in ("37d0437f025079ad", "0123456789abcdef", "value\n") if v in lines] == []
 
 
+def test_config_files_are_named_and_not_shown() -> None:
+    def file(path: str, template: str, mode: str = "0640") -> dict[str, str]:
+        values = {"template": template, "mode": mode, "owner": "app"}
+        return {f"config_files.{path}.{key}": value for key, value in values.items()}
+
+    one, two = "77b15c2a2b2408f6", "1eb38518d64baf3e"
+    old = {**RELEASE, **file("config/a.yml", one), **file("b.key", one), **file("gone", one)}
+    new = {**RELEASE, **file("config/a.yml", two), **file("b.key", one, "0400"), **file("c", one)}
+    inputs = [{"create": text("worker-1", pairs)} for pairs in (old, new)]
+    lines = shown(step("update", "command:remote:Command", "worker-1-release", *inputs))
+    assert (
+        "- **config files** added `c`; changed `b.key`, `config/a.yml`; removed `gone`\n" in lines
+    )
+    assert "**config vars**" not in lines
+    assert [digest for digest in (one, two) if digest in lines] == []
+
+
 def test_errors_come_first_whatever_is_in_them() -> None:
     urn = "urn:pulumi:staging::satellite::command:remote:Command::worker-1-release"
     told = [
