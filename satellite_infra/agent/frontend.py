@@ -233,7 +233,7 @@ def history(layout: Layout) -> str:
 
 def _remark(line: dict[str, Any]) -> str:
     found = [f"{line['phase']}: {line['reason']}"] if "reason" in line else []
-    found += [f"{key}: {', '.join(line[key])}" for key in ("changed", "older") if key in line]
+    found += [f"changed: {', '.join(line['changed'])}"] if "changed" in line else []
     return "; ".join(found)
 
 

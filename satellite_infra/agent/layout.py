@@ -164,7 +164,7 @@ class Layout:
         return self.state / "releases" / release / "templates.json"
 
     def before(self, release: str) -> Path:
-        """Digests of the values that Heroku had before those of the release."""
+        """Digests of what Heroku had before it had the values of the release."""
         return self.state / "releases" / release / "before.json"
 
     # what a reboot may forget

@@ -12,14 +12,13 @@ and removed after it; who finds one goes to the last good release (`recover`).
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import time
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from . import config_files, gate, phase, prune, source, storage, workers
+from . import before, config_files, gate, phase, prune, source, storage, workers
 from .converge import converge, retire
 from .layout import Layout
 from .ledger import Ledger, Target
@@ -97,7 +96,6 @@ class Release:
         self._phase = "check"
         self._no_room = False  # somebody complained of the disk
         self._made: str | None = None  # the release at work, which goes if it does not become good
-        self._older: list[str] = []  # config vars that go back to what Heroku had before
 
     def say(self, line: str) -> None:
         """Hand on a line, and note what explains a failure."""
@@ -145,15 +143,10 @@ class Release:
         self.say(f"waiting for {holder}")
 
     def _release(self, request: Request) -> tuple[str, str]:
-        self._older, since = older(self.layout, self.ledger.last_good(), request.config)
+        names, last = request.manifest.inherited, self.ledger.last_good()
+        before.check(self.layout, names, request.config, last, self.say)
         target = self._at_hand(request) or self._prepare(request)
-        done = self._switch(target)
-        if self._older:
-            done += (
-                f"; {', '.join(self._older)}: back to what Heroku had before this host noticed "
-                f"another value, {since}: run `pulumi up` again, or wait for this host's next turn"
-            )
-        return target.release, done
+        return target.release, self._switch(target)
 
     def _rotation(self, request: Request) -> tuple[str, str]:
         last, rotation = self.ledger.last_good(), request.rotation
@@ -166,7 +159,7 @@ class Release:
                 self.at("keep")
                 self.ledger.prepare(target)
             return "", "built, and too late in this turn for a restart: that is for the next one"
-        remember(self.layout, target, last, request)
+        before.remember(self.layout, target, last, rotation.names, request.config)
         return target.release, self._switch(target)
 
     def _release_phase(self, request: Request) -> tuple[str, str]:
@@ -273,35 +266,8 @@ class Release:
     def _record(self, outcome: str, request: Request, began: float, **details: Any) -> None:
         details |= {"by": request.deployer} if request.deployer else {}
         details |= {"changed": list(request.rotation.names)} if request.rotation else {}
-        details |= {"older": self._older} if self._older else {}
         seconds = round(time.monotonic() - began, 1)
         self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
-
-
-def remember(layout: Layout, target: Target, last: Target, request: Request) -> None:
-    """Note which values `target` replaces, so that a later release that brings one says so."""
-    assert request.rotation
-    ledger, before = Ledger(layout), storage.read_json(layout.before(last.release), {})
-    seen: dict[str, list[str]] = before.get("values", {})
-    config = ledger.config(last.release)
-    for name in request.rotation.names:
-        seen.setdefault(name, []).append(_digest(name, config[name]))
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    now = {name: _digest(name, value) for name, value in request.config.items()}
-    values = {name: sorted({*old} - {now.get(name, "")}) for name, old in seen.items()}
-    storage.write_json(layout.before(target.release), {"at": at, "values": values})
-
-
-def older(layout: Layout, last: Target | None, config: dict[str, str]) -> tuple[list[str], str]:
-    """The config vars that this host has had replaced by a rotation, and since when."""
-    found = storage.read_json(layout.before(last.release), {}) if last else {}
-    values = found.get("values", {}).items()
-    names = [n for n, seen in values if n in config and _digest(n, config[n]) in seen]
-    return sorted(names), found.get("at", "")
-
-
-def _digest(name: str, value: str) -> str:
-    return hashlib.sha256(f"{name}\0{value}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def room(layout: Layout) -> str:

@@ -16,7 +16,7 @@ from demo.report import APP, QUERY, Report, Snapshot, count
 from lab.client import LabHost
 from lab.network import GATEWAY
 from satellite_infra.agent.turns import restart_seconds
-from tests.e2e.conftest import Site, demolished, new_site, wait_until
+from tests.e2e.conftest import UP, Site, demolished, new_site, wait_until
 from tests.fakes.heroku import TOKEN, Heroku, HerokuApp, serving
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
@@ -137,11 +137,28 @@ def test_workers_follow_the_credentials_in_turns_and_no_job_is_lost(
 
 def test_the_next_up_restarts_nobody(night: Site) -> None:
     before = [night.workers(host) for host in night.hosts()]
-    said = night.up()
-    assert "is live, 2 workers" in said
-    assert "back to what Heroku had" not in said
+    released = [len(history(host, "good")) for host in night.hosts()]
+    night.up()
+    assert [len(history(host, "good")) - 1 for host in night.hosts()] == released
     assert [night.workers(host) for host in night.hosts()] == before
     assert "unchanged" in night.up()
+
+
+def test_a_run_that_asked_too_early_is_refused(
+    night: Site, platform: Heroku, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if Heroku had changed while it was under way; what the hosts have is kept."""
+    before = [night.workers(host) for host in night.hosts()]
+    now = platform.apps["night"].config
+    earlier = {**now, "DATABASE_URL": now["DATABASE_URL"].replace("night_2", "night_1")}
+    past = Heroku({"night": HerokuApp(earlier)}, tokens={TOKEN})
+    with serving(past) as url, monkeypatch.context() as patch:
+        patch.setenv("SATELLITE_HEROKU_URL", url)
+        said = night.fails(*UP)
+    assert "DATABASE_URL: this run has what Heroku had before" in said
+    assert [night.workers(host) for host in night.hosts()] == before
+    night.up()
+    assert [night.workers(host) for host in night.hosts()] == before
 
 
 def test_a_refusal_is_a_line_once_and_changes_nothing(night: Site, platform: Heroku) -> None:
