@@ -1,7 +1,7 @@
 """Which values came before: no run that asked Heroku too early brings one back.
 
-A run asks when it begins, and may reach this host an hour later, when Heroku has changed a value and
-this host has noticed that by itself.
+A run asks when it begins, and may reach this host an hour later, when Heroku has changed a value
+and this host has noticed that by itself.
 """
 
 from __future__ import annotations

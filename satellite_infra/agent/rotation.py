@@ -40,12 +40,12 @@ def _remove(host: Preparation) -> bool:
     timer, unit = (layout.units / name for name in (layout.rotate_timer, layout.rotate_unit))
     if not any(path.exists() for path in (layout.heroku, layout.rotation, timer, unit)):
         return False
-    storage.remove(layout.heroku)
     if timer.exists():
         host.system.systemctl("stop", "--", layout.rotate_timer)
-    for path in (wants, timer):
+    for path in (wants, timer, unit):
         storage.remove(path)
     host.system.systemctl("daemon-reload")
-    storage.remove(layout.rotation)
-    # last: while it is there, a run that was cut off goes on here
-    return storage.remove(unit)
+    # last: while they are there, a run that was cut off goes on here
+    for path in (layout.rotation, layout.heroku):
+        storage.remove(path)
+    return True
