@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from satellite_infra.agent.manifest import AptSource, BootstrapManifest, Monit, Ruby, Watch
+from satellite_infra.agent.manifest import (
+    AptSource,
+    BootstrapManifest,
+    Monit,
+    Rotation,
+    Ruby,
+    Watch,
+)
 from satellite_infra.agent_bundle import AgentBundle
 from satellite_infra.digests import Digests
 from satellite_infra.settings import Settings
@@ -34,6 +41,7 @@ def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
         unattended_upgrades=settings.unattended_upgrades,
         ruby=Ruby(**settings.ruby.model_dump()) if settings.ruby else None,
         monit=_monit(settings),
+        rotation=_rotation(settings, host),
     )
     return Task(
         title=f"Prepare {host} for {settings.app}",
@@ -41,7 +49,11 @@ def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
         manifest=manifest.text(),
         secrets={
             name: value
-            for name, value in (("deploy_key", key), ("monit_password", settings.monit_password))
+            for name, value in (
+                ("deploy_key", key),
+                ("monit_password", settings.monit_password),
+                ("heroku_host_token", settings.heroku_host_token),
+            )
             if value
         },
     )
@@ -58,3 +70,18 @@ def _monit(settings: Settings) -> Monit | None:
         if process.alert
     )
     return Monit(**settings.monit.model_dump(), password=digest, watches=watches)
+
+
+def _rotation(settings: Settings, host: str) -> Rotation | None:
+    if not settings.heroku or not settings.heroku.rotate:
+        return None
+    hosts = settings.every_host()  # the lost ones, too: nobody's turn moves when one is
+    return Rotation(
+        app=settings.heroku.app,
+        minutes=settings.heroku.rotate,
+        place=hosts.index(host) + 1,
+        hosts=len(hosts),
+        token=Digests.of(settings.host_key_seed).one(
+            "heroku_host_token", settings.heroku_host_token
+        ),
+    )

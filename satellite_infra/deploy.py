@@ -18,6 +18,7 @@ class Deploy:
 
     revision: str
     config: Mapping[str, str] = field(repr=False)
+    inherited: tuple[str, ...] = ()  # the config vars that hosts follow by themselves
 
 
 def deploy(settings: Settings) -> Deploy:
@@ -25,12 +26,15 @@ def deploy(settings: Settings) -> Deploy:
     follows = settings.revision == HEROKU
     commit = heroku.commit(settings) if follows else revision(settings)
     how = settings.heroku.config if settings.heroku else "off"
-    config = config_vars(settings, heroku.inherited(settings) if how == "inherit" else {})
+    theirs = heroku.inherited(settings) if how == "inherit" else {}
+    config = config_vars(settings, theirs)
     if found := list(rules.unfilled(settings, config)):
         raise pulumi.RunError("\n  ".join(["neither this stack nor Heroku tells:", *found]))
     if how == "check":
         heroku.check(settings, commit, config)
-    return Deploy(commit, config)
+    rotates = settings.heroku and settings.heroku.rotate
+    followed = theirs.keys() - settings.config.keys() if rotates else ()
+    return Deploy(commit, config, tuple(sorted(followed)))
 
 
 def config_vars(settings: Settings, inherited: Mapping[str, str] | None = None) -> dict[str, str]:

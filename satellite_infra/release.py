@@ -69,4 +69,5 @@ def manifest(settings: Settings, host: str, deploy: Deploy) -> ReleaseManifest:
             for path, f in settings.config_files.items()
         ),
         webhook=digests.one("release_webhook", webhook) if webhook else "",
+        inherited=deploy.inherited,
     )

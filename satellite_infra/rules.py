@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from satellite_infra import keys
+from satellite_infra.agent import turns
 from satellite_infra.agent.config_files import uses
 from satellite_infra.fields import overlap
 from satellite_infra.problems import did_you_mean, like, line
@@ -215,6 +216,37 @@ def heroku(s: Settings) -> Iterator[str]:
         yield line(["heroku_api_token"], rule)
     for name in _twice(s.heroku.names if s.heroku else ()):
         yield line(["heroku", "names"], "should hold each name once", name)
+    yield from rotation(s)
+
+
+def rotation(s: Settings) -> Iterator[str]:
+    """Who follows Heroku by itself has a token of its own, and hosts never restart together."""
+    minutes = s.heroku.rotate if s.heroku else None
+    if bool(minutes) != bool(s.heroku_host_token):
+        rule = "should be there with satellite:heroku.rotate, and only so"
+        yield line(["heroku_host_token"], rule)
+    if s.heroku_host_token and s.heroku_host_token == s.heroku_api_token:
+        rule = "should be another one than heroku_api_token: either has to be revoked alone"
+        yield line(["heroku_host_token"], rule)
+    if not s.heroku or not minutes:
+        return
+    if s.heroku.config != "inherit":
+        rule = "should be there only with satellite:heroku.config inherit"
+        yield line(["heroku", "rotate"], rule, minutes)
+    hosts, graces = len(s.every_host()), [p.grace for p in s.processes.values()]
+    health = s.health_seconds if s.health else 0
+    restart = turns.restart_seconds(graces, s.gate_seconds, health)
+    least = turns.shortest_period(max(1, hosts), restart)
+    if minutes not in turns.PERIODS:
+        rule = "should be a part of an hour, or hours that are a part of a day, in minutes"
+        yield line(["heroku", "rotate"], rule, minutes)
+    elif least is None or minutes < least:
+        rule = f"should be at least {least}" if least else "should be there with less to wait for"
+        rule += (
+            f": {hosts} hosts take turns, and one restart may take {restart} s, "
+            "twice the longest grace and the gate"
+        )
+        yield line(["heroku", "rotate"], rule, minutes)
 
 
 def role(s: Settings) -> Iterator[str]:

@@ -21,6 +21,7 @@ ENCRYPTED = frozenset(
         "host_key_seed",
         "deploy_key",
         "heroku_api_token",
+        "heroku_host_token",
         "alert_urls",
         "release_webhook",
         "monit_password",
@@ -116,6 +117,10 @@ class HerokuSettings(Model):
     names: tuple[f.EnvName, ...] = Field(default=(), examples=[["DATABASE_URL", "REDIS_URL"]])
     """Only these config vars; all where none is named, but for those about a dyno's disk such as
     `PATH`."""
+    rotate: Annotated[f.Number, Field(ge=1, le=1440)] | None = Field(default=None, examples=[30])
+    """Minutes from one look of each host at Heroku to its next one: where a config var that it
+    inherited has another value, it restarts its workers with it, in its turn. A part of an hour,
+    or hours that are a part of a day. Off where it is not set."""
 
 
 class AmiSettings(Model):
@@ -341,6 +346,8 @@ class Settings(Model):
     heroku_api_token: f.ApiToken = Field(default="", repr=False)
     """Secret: an API token that may read the app, of `heroku authorizations:create --scope
     read-protected`. Required with `heroku`."""
+    heroku_host_token: f.ApiToken = Field(default="", repr=False)
+    """Secret: another one, for the hosts. Required with `heroku.rotate`."""
     packages: tuple[f.Package, ...] = Field(default=(), examples=[["libpq-dev"]])
     """Packages of the distribution, or of `apt_sources`, that the app needs."""
     apt_sources: dict[f.SourceName, AptSourceSettings] = {}
@@ -478,9 +485,13 @@ class Settings(Model):
         """The names of the hosts that are EC2 instances."""
         return self.names or tuple(f"worker-{n}" for n in range(1, (self.count or 0) + 1))
 
+    def every_host(self) -> tuple[str, ...]:
+        """The names of all hosts, in their order."""
+        return (*self.instance_names(), *self.existing())
+
     def live(self) -> tuple[str, ...]:
         """The names of the hosts that are not lost, in their order; the first one leads."""
-        names = (*self.instance_names(), *self.existing())
+        names = self.every_host()
         return tuple(name for name in names if name not in self.hosts or not self.hosts[name].lost)
 
     def at_once(self) -> int:

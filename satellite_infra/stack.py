@@ -69,7 +69,7 @@ def plans(settings: Settings, wanted: Deploy, agent: AgentBundle) -> dict[str, P
     """The plan of each host by its name; RunError when one cannot be sent."""
     key = Digests.of(settings.host_key_seed).one("private_key", settings.private_key)
     found: dict[str, Plan] = {}
-    for name in (*settings.instance_names(), *settings.existing()):
+    for name in settings.every_host():
         prepare, run = bootstrap(settings, name, agent), release(settings, name, wanted)
         # the login key too: a host that is sent nothing new but opened by a new key is reached
         digest = ssh.digest(agent.digest, key, prepare.text(), run.text())

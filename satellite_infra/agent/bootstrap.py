@@ -20,6 +20,7 @@ from . import (
     needrestart,
     packages,
     repository_access,
+    rotation,
     ruby,
     sshd,
     storage,
@@ -49,6 +50,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("metadata", metadata.set_up),
     ("ruby", ruby.install),
     ("monit", monit.set_up),
+    ("rotation", rotation.set_up),
 )
 
 

@@ -10,14 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import bootstrap, check, drain, frontend, jobs, release, webhook, workers
+from . import bootstrap, check, drain, frontend, jobs, release, rotate, webhook, workers
 from .layout import Layout, instance_of
 from .ledger import Ledger
 from .manifest import BootstrapManifest, ReleaseManifest
 from .preparation import Preparation
 from .system import System
 
-READERS = ("bootstrap", "release", "release-job", "release-phase", "release-phase-job")
+JOBS = (frontend.RELEASE, frontend.PHASE, frontend.ROTATION)
+READERS = {"bootstrap", "release", "release-phase", *(job.verb for job in JOBS)}
 Verb = Callable[[argparse.Namespace], int]
 
 
@@ -85,6 +86,10 @@ def _check(arguments: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+def _rotate(arguments: argparse.Namespace) -> int:
+    return rotate.rotate(Layout(arguments.app), System(), _say)
+
+
 def _send(arguments: argparse.Namespace) -> int:
     return webhook.send_all(Layout(arguments.app), System(), _say)
 
@@ -148,6 +153,10 @@ def _parser() -> argparse.ArgumentParser:
         add(
             verb, _work_on, f"The {job.name} itself, as a unit of systemd.", "app", "result"
         ).set_defaults(job=job)
+    own = frontend.ROTATION
+    about = f"The {own.name} itself, as a unit of systemd."
+    add(own.verb, _work_on, about, "app", "result").set_defaults(job=own)
+    add("rotate", _rotate, "Ask Heroku, and restart workers whose config vars changed.", "app")
     add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
     about = "Give back the jobs of another machine, which is dead."
     add("give-back", _give_back, about, "app", "host", "machine")

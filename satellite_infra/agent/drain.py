@@ -22,6 +22,7 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
     if (found["host"], found["machine"]) != (host, machine):
         here = f"{found['host']}, machine {found['machine']}"
         return f"this is {here}, not {host}, machine {machine}: nothing to drain"
+    _end_rotation(layout, system)
     _end_release(layout, system, say)
     with storage.locked(layout.lock, "drain"):
         # not again at the next boot, should the machine be rebooted before it is terminated
@@ -52,6 +53,14 @@ def _give_back(layout: Layout, system: System, say: Say) -> None:
                 "the queue and try again, or declare the host lost"
             )
         system.sleep(1)
+
+
+def _end_rotation(layout: Layout, system: System) -> None:
+    """The token goes with its host, and nothing of its own starts a worker there again."""
+    storage.remove(layout.heroku)
+    if (layout.units / layout.rotate_timer).exists():
+        storage.remove(layout.timer_wants / layout.rotate_timer)
+        system.systemctl("stop", "--", layout.rotate_timer, layout.rotate_unit)
 
 
 def _end_release(layout: Layout, system: System, say: Say) -> None:

@@ -22,7 +22,7 @@ from .ledger import Ledger
 from .manifest import ReleaseManifest
 from .mirror import FETCH_LIMIT
 from .phase import PHASE_LIMIT
-from .release import Release, ReleaseError, Request
+from .release import Release, ReleaseError, Request, Rotation
 from .source import BUILD_LIMIT
 from .system import Say, System
 
@@ -55,11 +55,14 @@ class Job:
 
     def run(self, release: Release, request: Request) -> str:
         """Do it; what was done."""
+        if self is ROTATION:
+            return release.rotate(request)
         return release.run_phase(request) if self is PHASE else release.run(request)
 
 
 RELEASE = Job("release-job", "release", "Hosts after it were not touched.")
 PHASE = Job("release-phase-job", "release phase", "No worker was restarted on any host.")
+ROTATION = Job("rotate-job", "rotation", "It is tried again, later and later.")
 
 
 def submit(
@@ -94,9 +97,12 @@ def work(
     head, bundle = split(text)
     deployer = bundle.get("deployer") or ""
     templates = dict(bundle.get("config_files") or {})
-    request = Request(ReleaseManifest.parse(head), dict(bundle["config"]), deployer, templates)
+    config, own = dict(bundle["config"]), bundle.get("rotation")
+    rotation = Rotation(tuple(own["names"]), own["base"], own["until"]) if own else None
+    request = Request(ReleaseManifest.parse(head), config, deployer, templates, rotation)
     redact = request.redactor()
-    webhook.set_up(layout, bundle.get("webhook") or "", say)
+    if not rotation:  # it knows no URL, and changes none
+        webhook.set_up(layout, bundle.get("webhook") or "", say)
     what = webhook.Told(request.manifest.revision, deployer, job.name, time.monotonic())
     try:
         done = job.run(Release(layout, system, lambda line: say(redact(line))), request)
@@ -215,7 +221,7 @@ def history(layout: Layout) -> str:
             line.get("revision", "")[:12] or "-",
             f"{line['seconds']} s" if "seconds" in line else "-",
             line.get("by", "-"),
-            f"{line['phase']}: {line['reason']}" if "reason" in line else "",
+            _remark(line),
         )
         for line in Ledger(layout).history()
     ]
@@ -223,6 +229,12 @@ def history(layout: Layout) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
     )
+
+
+def _remark(line: dict[str, Any]) -> str:
+    found = [f"{line['phase']}: {line['reason']}"] if "reason" in line else []
+    found += [f"changed: {', '.join(line['changed'])}"] if "changed" in line else []
+    return "; ".join(found)
 
 
 def summary(layout: Layout) -> dict[str, Any]:

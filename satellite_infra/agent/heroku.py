@@ -33,6 +33,10 @@ SCOPE = "heroku authorizations:create --scope read-protected"
 class HerokuError(Exception):
     """There is no answer to rely on; the text says why, and what to do."""
 
+    def __init__(self, text: str, passing: bool = False):
+        super().__init__(text)
+        self.passing = passing  # nobody has to mend anything: weather
+
 
 class _Again(Exception):  # noqa: N818 - no error yet: it is asked again
     """What may be better in a moment; `pause`: seconds that the server asked for."""
@@ -57,6 +61,7 @@ class Api:
     token: str = field(repr=False)
     url: str = field(default_factory=lambda: os.environ.get("SATELLITE_HEROKU_URL") or URL)
     """Another one only in tests."""
+    setting: str = "heroku_api_token"  # where the token comes from
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
 
@@ -115,7 +120,8 @@ class Api:
                 if attempt == TRIES or pause > LONGEST_PAUSE or self.now() + pause > end:
                     raise HerokuError(
                         f"Heroku does not tell about {self.app}: {problem} (asked "
-                        f"{attempt} time{'s' if attempt > 1 else ''}); try again in some minutes"
+                        f"{attempt} time{'s' if attempt > 1 else ''}); try again in some minutes",
+                        passing=True,
                     ) from None
                 self.sleep(pause)
         raise AssertionError
@@ -156,12 +162,12 @@ class Api:
 
     def _refused(self, status: int, headers: Message) -> Exception:
         told = {
-            401: f"satellite:heroku_api_token: Heroku does not accept it (401): {SCOPE}; then "
-            "pulumi config set --secret satellite:heroku_api_token",
-            403: f"satellite:heroku_api_token: it may not read {self.app} (403): it has to be of "
+            401: f"satellite:{self.setting}: Heroku does not accept it (401): {SCOPE}; then "
+            f"pulumi config set --secret satellite:{self.setting}",
+            403: f"satellite:{self.setting}: it may not read {self.app} (403): it has to be of "
             f"somebody who is a member of the app, made with {SCOPE}",
             404: f"satellite:heroku.app: Heroku has no app {self.app} that "
-            "satellite:heroku_api_token may see (404)",
+            f"satellite:{self.setting} may see (404)",
         }
         if status in told:
             return HerokuError(told[status])

@@ -141,6 +141,16 @@ class Layout:
         """One file for each message that is not sent yet."""
         return self.state / "outbox"
 
+    @property
+    def heroku(self) -> Path:
+        """How this host asks Heroku, and whether: the one file that holds its token."""
+        return self.state / "heroku.json"
+
+    @property
+    def rotation(self) -> Path:
+        """What rotations must remember: the trouble that was told, and what did not work."""
+        return self.state / "rotation.json"
+
     def manifest(self, release: str) -> Path:
         """The manifest that a release runs by."""
         return self.state / "releases" / release / "manifest"
@@ -148,6 +158,14 @@ class Layout:
     def config(self, release: str) -> Path:
         """The config vars of a release; beside its config files, all that holds their values."""
         return self.state / "releases" / release / "config.json"
+
+    def templates(self, release: str) -> Path:
+        """The templates of its config files, for a rotation."""
+        return self.state / "releases" / release / "templates.json"
+
+    def before(self, release: str) -> Path:
+        """Digests of what Heroku had before it had the values of the release."""
+        return self.state / "releases" / release / "before.json"
 
     # what a reboot may forget
 
@@ -192,6 +210,11 @@ class Layout:
     def wants(self) -> Path:
         """Links to the units that are started at every boot."""
         return self.units / "multi-user.target.wants"
+
+    @property
+    def timer_wants(self) -> Path:
+        """Links to the timers that run from every boot on."""
+        return self.units / "timers.target.wants"
 
     @property
     def table(self) -> str:
@@ -311,6 +334,16 @@ class Layout:
     def reap_unit(self) -> str:
         """The unit that releases the jobs of dead workers."""
         return f"satellite-{self.app}-reap.service"
+
+    @property
+    def rotate_unit(self) -> str:
+        """The unit that follows the config vars on Heroku."""
+        return f"satellite-{self.app}-rotate.service"
+
+    @property
+    def rotate_timer(self) -> str:
+        """The timer that starts it."""
+        return f"satellite-{self.app}-rotate.timer"
 
     @property
     def metadata_unit(self) -> str:

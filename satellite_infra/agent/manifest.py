@@ -146,6 +146,27 @@ class Monit:
 
 
 @dataclass(frozen=True)
+class Rotation:
+    """How the host follows the config vars of an app on Heroku by itself."""
+
+    app: str  # on Heroku
+    minutes: int  # from one turn of this host to the next
+    place: int  # in the order of the stack's hosts, from 1
+    hosts: int  # how many take turns
+    token: str  # its keyed digest
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """The flat lines."""
+        return [
+            ("rotation.app", self.app),
+            ("rotation.minutes", self.minutes),
+            ("rotation.place", self.place),
+            ("rotation.hosts", self.hosts),
+            ("rotation.token", self.token),
+        ]
+
+
+@dataclass(frozen=True)
 class BootstrapManifest:
     """What a host shall be, before any release."""
 
@@ -164,6 +185,7 @@ class BootstrapManifest:
     unattended_upgrades: bool = True
     ruby: Ruby | None = None  # None: the distribution's, if any
     monit: Monit | None = None  # None: nobody is told by this host
+    rotation: Rotation | None = None  # None: config vars change with a release alone
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -185,6 +207,7 @@ class BootstrapManifest:
                 ("unattended_upgrades", "true" if self.unattended_upgrades else "false"),
                 *(self.ruby.pairs() if self.ruby else []),
                 *(self.monit.pairs() if self.monit else []),
+                *(self.rotation.pairs() if self.rotation else []),
             ]
         )
 
@@ -208,6 +231,7 @@ class BootstrapManifest:
             unattended_upgrades=pairs["unattended_upgrades"] == "true",
             ruby=_ruby(pairs),
             monit=_monit(pairs),
+            rotation=_rotation(pairs),
         )
 
 
@@ -252,6 +276,7 @@ class ReleaseManifest:
     ruby: str = ""  # the version of a Ruby that bootstrap built; empty: the distribution's
     config_files: tuple[ConfigFile, ...] = ()
     webhook: str = ""  # keyed digest of the URL that hears how a release ended; empty: none
+    inherited: tuple[str, ...] = ()  # the config vars that follow Heroku; empty: none by itself
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -273,6 +298,7 @@ class ReleaseManifest:
                 *self._health(),
                 *[line for file in self.config_files for line in file.pairs()],
                 *([("webhook", self.webhook)] if self.webhook else []),
+                *flat.numbered("inherited", self.inherited),
                 *[(f"config.{name}", digest) for name, digest in sorted(self.config.items())],
             ]
         )
@@ -299,6 +325,7 @@ class ReleaseManifest:
             ruby=pairs.get("ruby", ""),
             config_files=_config_files(pairs),
             webhook=pairs.get("webhook", ""),
+            inherited=tuple(flat.items(pairs, "inherited")),
         )
 
     def _health(self) -> list[tuple[str, flat.Value]]:
@@ -310,11 +337,13 @@ class ReleaseManifest:
         """The longest that new workers are watched."""
         return self.gate_seconds + self.soak_seconds + self.health_seconds
 
-    def release_id(self) -> str:
-        """What makes two releases the same code, build and config vars, in any formation."""
+    def code_id(self) -> str:
+        """What makes two releases the same code, build and templates, in any formation.
+
+        Config vars are compared by their values: a digest is known for those alone that were sent.
+        """
         parts = [self.repository, self.revision, self.environment, *self.build]
         parts += [f"ruby: {self.ruby}"] if self.ruby else []
-        parts += [f"{name}={digest}" for name, digest in sorted(self.config.items())]
         parts += [f"{key}: {value}" for file in self.config_files for key, value in file.pairs()]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -425,6 +454,18 @@ def _monit(pairs: dict[str, str]) -> Monit | None:
             )
             for type_ in dict.fromkeys(types)
         ),
+    )
+
+
+def _rotation(pairs: dict[str, str]) -> Rotation | None:
+    if "rotation.app" not in pairs:
+        return None
+    return Rotation(
+        app=pairs["rotation.app"],
+        minutes=int(pairs["rotation.minutes"]),
+        place=int(pairs["rotation.place"]),
+        hosts=int(pairs["rotation.hosts"]),
+        token=pairs["rotation.token"],
     )
 
 

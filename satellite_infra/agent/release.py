@@ -16,9 +16,9 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Any, Callable
 
-from . import config_files, gate, phase, prune, source, storage, workers
+from . import before, config_files, gate, phase, prune, source, storage, workers
 from .converge import converge, retire
 from .layout import Layout
 from .ledger import Ledger, Target
@@ -32,6 +32,15 @@ RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a fe
 
 
 @dataclass(frozen=True)
+class Rotation:
+    """What makes a request one of the host itself."""
+
+    names: tuple[str, ...]  # the config vars that are others on Heroku now
+    base: str  # the release that they were compared with
+    until: float  # when it is too late to begin a restart, in seconds since 1970
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked of the host: the manifest, and the config vars that it lists by digest."""
 
@@ -39,6 +48,7 @@ class Request:
     config: dict[str, str]
     deployer: str = ""  # who asked first: USER@MACHINE, or a name and the CI's
     templates: dict[str, str] = field(default_factory=dict)  # of the config files, by path
+    rotation: Rotation | None = None
 
     def check(self) -> None:
         """ValueError where they do not belong together."""
@@ -62,7 +72,8 @@ class Request:
     def summary(self) -> str:
         """What others are told while they wait."""
         by = f" by {self.deployer}" if self.deployer else ""
-        return f"release of {self.manifest.revision[:12]}{by}"
+        what = "rotation" if self.rotation else "release"
+        return f"{what} of {self.manifest.revision[:12]}{by}"
 
 
 class ReleaseError(Exception):
@@ -109,6 +120,10 @@ class Release:
         """
         return self._guarded(request, self._release_phase, "phase")
 
+    def rotate(self, request: Request) -> str:
+        """Make the request true, if it is still about what runs here and there is time left."""
+        return self._guarded(request, self._rotation, "rotated")
+
     def _guarded(self, request: Request, work: Work, outcome: str) -> str:
         began = time.monotonic()
         with storage.locked(self.layout.lock, request.summary(), self._wait):
@@ -128,14 +143,30 @@ class Release:
         self.say(f"waiting for {holder}")
 
     def _release(self, request: Request) -> tuple[str, str]:
-        target = self._at_hand(request.manifest) or self._prepare(request)
+        names, last = request.manifest.inherited, self.ledger.last_good()
+        before.check(self.layout, names, request.config, last, self.say)
+        target = self._at_hand(request) or self._prepare(request)
+        return target.release, self._switch(target)
+
+    def _rotation(self, request: Request) -> tuple[str, str]:
+        last, rotation = self.ledger.last_good(), request.rotation
+        assert rotation
+        if last is None or last.release != rotation.base:
+            return "", "another release came first; it is compared in this host's next turn"
+        target = self._at_hand(request) or self._prepare(request)
+        if self.system.time() > rotation.until:
+            if target.release not in {good.release for good in self.ledger.good()}:
+                self.at("keep")
+                self.ledger.prepare(target)
+            return "", "built, and too late in this turn for a restart: that is for the next one"
+        before.remember(self.layout, target, last, rotation.names, request.config)
         return target.release, self._switch(target)
 
     def _release_phase(self, request: Request) -> tuple[str, str]:
         revision = request.manifest.revision
         if self.ledger.phase_succeeded(revision):
             return "", f"the release phase of {revision[:12]} succeeded before: nothing to do"
-        target = self._at_hand(request.manifest)
+        target = self._at_hand(request)
         if target is None:
             target = self._prepare(request)
             self.at("keep")
@@ -146,19 +177,26 @@ class Release:
         self.ledger.mark_phase(revision)
         return target.release, done
 
-    def _at_hand(self, manifest: ReleaseManifest) -> Target | None:
+    def _at_hand(self, request: Request) -> Target | None:
         """A release on disk of the same commit, build and config: then it is only a switch.
 
-        A good one, or the one that the release phase has built; never one that failed.
+        A good one, or the one that the release phase or a rotation has built; never one that
+        failed.
         """
-        prepared = self.ledger.prepared()
+        layout, manifest, prepared = self.layout, request.manifest, self.ledger.prepared()
         for other in [*reversed(self.ledger.good()), *([prepared] if prepared else [])]:
-            same = other.manifest.release_id() == manifest.release_id()
-            if same and (self.layout.releases / other.release).is_dir():
-                workers.commands(self.layout.releases / other.release, manifest)
+            same = other.manifest.code_id() == manifest.code_id()
+            same = same and storage.read_json(layout.config(other.release)) == request.config
+            if same and (layout.releases / other.release).is_dir():
+                workers.commands(layout.releases / other.release, manifest)
                 self._made = other.release
+                self._keep_templates(other.release, request)  # an earlier agent did not
                 return Target(other.release, manifest)
         return None
+
+    def _keep_templates(self, release: str, request: Request) -> None:
+        if request.templates:
+            storage.write_json(self.layout.templates(release), request.templates)
 
     def _prepare(self, request: Request) -> Target:
         layout, manifest, system, say = self.layout, request.manifest, self.system, self.say
@@ -171,6 +209,7 @@ class Release:
         storage.directory(layout.config(name).parent, 0o700)
         storage.write_json(layout.config(name), request.config)
         storage.write(layout.manifest(name), manifest.text())
+        self._keep_templates(name, request)
         files = manifest.config_files
         config_files.write(layout, name, files, request.templates, request.config, system)
         self.at("link")
@@ -224,8 +263,9 @@ class Release:
         self._record("failed", request, began, phase=where, reason=reason)
         return ReleaseError(where, reason, state)
 
-    def _record(self, outcome: str, request: Request, began: float, **details: str) -> None:
+    def _record(self, outcome: str, request: Request, began: float, **details: Any) -> None:
         details |= {"by": request.deployer} if request.deployer else {}
+        details |= {"changed": list(request.rotation.names)} if request.rotation else {}
         seconds = round(time.monotonic() - began, 1)
         self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
 

@@ -162,6 +162,10 @@ class System:
         """Seconds on a clock that never goes back."""
         return time.monotonic()
 
+    def time(self) -> float:
+        """Seconds since 1970, on the clock that all hosts share."""
+        return time.time()
+
 
 def user_environment(user: str, home: Path) -> dict[str, str]:
     """What a login would set for that user."""

@@ -38,6 +38,14 @@ def housekeeping(layout: Layout) -> list[File]:
     ]
 
 
+def rotation(layout: Layout, calendar: str) -> list[File]:
+    """The units that follow Heroku."""
+    return [
+        File(layout.rotate_unit, fill("rotate.service", layout)),
+        File(layout.rotate_timer, fill("rotate.timer", layout, CALENDAR=calendar)),
+    ]
+
+
 def wall(layout: Layout) -> File:
     """The unit that keeps the app from the instance's metadata."""
     content = fill("metadata.service", layout, RULES=str(layout.metadata_rules))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import storage, workers
+from satellite_infra.agent import frontend, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.manifest import Process, ReleaseManifest
@@ -19,6 +19,7 @@ from satellite_infra.agent.release import Request
 from satellite_infra.agent.system import Say, System, UnitState
 
 HERE = os.getpid()
+JOBS = (frontend.RELEASE, frontend.PHASE, frontend.ROTATION)
 
 
 class Killed(BaseException):
@@ -85,6 +86,9 @@ class FakeSystem(System):
     def now(self) -> float:
         return self.clock
 
+    def time(self) -> float:
+        return self.clock
+
     def running(self) -> dict[str, str]:
         """Unit -> the release that its worker was started from."""
         active = {name for name, unit in self.loaded.items() if unit.active == "active"}
@@ -139,6 +143,36 @@ class FakeSystem(System):
                 self.loaded[name] = replace(unit, restarts=unit.restarts + 1)
 
 
+class Submitting(FakeSystem):
+    """Runs the unit's program at once, or pretends that another release is under way first."""
+
+    busy = 0
+    kill = False
+
+    def output(self, argv: Sequence[str]) -> tuple[int, str]:
+        if argv[0] != "systemd-run":
+            return super().output(argv)
+        if self.busy:
+            self.busy -= 1
+            return 1, f"Unit {self.layout.release_unit} was already loaded or has a fragment file."
+        named = dict(a.split("=", 2)[1:] for a in argv if a.startswith("--property="))
+        sent = Path(named["StandardInput"].removeprefix("file:")).read_text()
+        result = Path(argv[-1])
+        log = Path(named["StandardOutput"].removeprefix("append:"))
+        with log.open("a") as file:
+            if self.kill:
+                storage.write(self.layout.phase, "build")
+                state = "runs no release: it never had a good one"
+                frontend.killed(self.layout, result, state, "0" * 40, self, print)
+                return 1, ""
+            job = {each.verb: each for each in JOBS}[argv[-5]]
+            status = frontend.work(
+                self.layout, sent, result, self, lambda line: print(line, file=file), job
+            )
+        frontend.killed(self.layout, result, "must not be told", "0" * 40, self, print)
+        return status, ""
+
+
 class Origin:
     """A git server's repository, as a directory."""
 
@@ -180,6 +214,11 @@ def layout(tmp_path: Path) -> Layout:
 @pytest.fixture
 def system(layout: Layout) -> FakeSystem:
     return FakeSystem(layout)
+
+
+@pytest.fixture
+def submitting(layout: Layout) -> Submitting:
+    return Submitting(layout)
 
 
 @pytest.fixture

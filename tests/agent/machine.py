@@ -113,7 +113,9 @@ def preparation(machine: Machine, **changes: object) -> Preparation:
         contents.writestr("agent/cli.py", "")
     manifest = replace(MANIFEST, **changes)  # type: ignore[arg-type]
     layout = Layout(manifest.app, machine.root)
-    return Preparation(manifest, {"machine": "i-1"}, archive, layout, machine, lambda _: None)
+    token = {"heroku_host_token": "canary-of-heroku"} if manifest.rotation else {}
+    bundle = {"machine": "i-1", **token}
+    return Preparation(manifest, bundle, archive, layout, machine, lambda _: None)
 
 
 def files(directory: Path) -> Files:

@@ -4,56 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import frontend, storage
+from satellite_infra.agent import frontend
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
-from tests.agent.conftest import FakeSystem, Origin, request
+from tests.agent.conftest import Origin, Submitting, request
 
 
 def text(wanted: Request) -> str:
     bundle = {"machine": "m", "config": wanted.config, "deployer": "bob@ci"}
     return wanted.manifest.text() + json.dumps(bundle)
-
-
-class Submitting(FakeSystem):
-    """Runs the unit's program at once, or pretends that another release is under way first."""
-
-    busy = 0
-    kill = False
-
-    def output(self, argv: Sequence[str]) -> tuple[int, str]:
-        if argv[0] != "systemd-run":
-            return super().output(argv)
-        if self.busy:
-            self.busy -= 1
-            return 1, f"Unit {self.layout.release_unit} was already loaded or has a fragment file."
-        named = dict(a.split("=", 2)[1:] for a in argv if a.startswith("--property="))
-        sent = Path(named["StandardInput"].removeprefix("file:")).read_text()
-        result = Path(argv[-1])
-        log = Path(named["StandardOutput"].removeprefix("append:"))
-        with log.open("a") as file:
-            if self.kill:
-                storage.write(self.layout.phase, "build")
-                state = "runs no release: it never had a good one"
-                frontend.killed(self.layout, result, state, "0" * 40, self, print)
-                return 1, ""
-            job = {each.verb: each for each in (frontend.RELEASE, frontend.PHASE)}[argv[-5]]
-            status = frontend.work(
-                self.layout, sent, result, self, lambda line: print(line, file=file), job
-            )
-        frontend.killed(self.layout, result, "must not be told", "0" * 40, self, print)
-        return status, ""
-
-
-@pytest.fixture
-def submitting(layout: Layout) -> Submitting:
-    return Submitting(layout)
 
 
 def leftovers(layout: Layout) -> list[str]:

@@ -110,7 +110,7 @@ def test_a_health_command_and_a_soak_are_lines_only_where_there_are_some() -> No
     added = set(checked.text().splitlines()) - set(RELEASE.text().splitlines())
     assert added == {"soak_seconds: 600", "health: bin/check", "health_seconds: 5"}
     assert ReleaseManifest.parse(checked.text()) == checked
-    assert checked.release_id() == RELEASE.release_id()
+    assert checked.code_id() == RELEASE.code_id()
 
 
 def test_config_files_are_part_of_the_release() -> None:
@@ -126,7 +126,7 @@ def test_config_files_are_part_of_the_release() -> None:
         "config_files.b/c.yml.template: d",
     }
     assert ReleaseManifest.parse(filled.text()) == filled
-    ids = {m.release_id() for m in (RELEASE, filled, replace(RELEASE, config_files=files[:1]))}
+    ids = {m.code_id() for m in (RELEASE, filled, replace(RELEASE, config_files=files[:1]))}
     assert len(ids) == 3
 
 
@@ -166,18 +166,17 @@ def test_bootstrap_text() -> None:
     assert BootstrapManifest.parse(other.text()) == other
 
 
-def test_release_id_is_of_code_build_and_config_alone() -> None:
-    same = replace(RELEASE, host="worker-2", processes=(), generation=4, keep_releases=1)
-    assert same.release_id() == RELEASE.release_id()
+def test_code_id_is_of_code_and_build_alone() -> None:
+    same = replace(RELEASE, host="worker-2", processes=(), config={}, generation=4)
+    assert same.code_id() == RELEASE.code_id()
     for change in (
         {"revision": "0" * 40},
-        {"config": {"TOKEN": "x"}},
         {"build": ()},
         {"ruby": "3.3.6"},
         {"environment": "production"},
         {"repository": "https://example.com/other"},
     ):
-        assert replace(RELEASE, **change).release_id() != RELEASE.release_id()
+        assert replace(RELEASE, **change).code_id() != RELEASE.code_id()
 
 
 def test_slots_are_every_worker() -> None:

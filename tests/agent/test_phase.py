@@ -85,7 +85,8 @@ def test_another_config_var_means_another_release_but_no_second_run(
 ) -> None:
     new = migrating(origin)
     run_phase(layout, system, new)
-    other = replace(new, manifest=replace(new.manifest, config={"TOKEN": "another digest"}))
+    digest = replace(new.manifest, config={"TOKEN": "another digest"})
+    other = replace(new, manifest=digest, config={"TOKEN": "another value"})
     run_phase(layout, system, other)
     deploy(layout, system, other)
     assert (len(counted(layout, "ran")), len(counted(layout, "built"))) == (1, 2)

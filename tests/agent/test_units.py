@@ -28,6 +28,7 @@ MANIFEST = ReleaseManifest(
 LAYOUT = Layout("shop")
 SLOTS = [LAYOUT.worker_unit(*slot) for slot in MANIFEST.slots()]
 FILES = [*units.render(MANIFEST, SLOTS), *units.housekeeping(LAYOUT), units.wall(LAYOUT)]
+FILES += units.rotation(LAYOUT, "*:15/30:00 UTC")
 
 
 def test_names() -> None:
@@ -38,6 +39,8 @@ def test_names() -> None:
         "satellite-shop-recover.service",
         "satellite-shop-reap.service",
         "satellite-shop-metadata.service",
+        "satellite-shop-rotate.service",
+        "satellite-shop-rotate.timer",
     ]
 
 

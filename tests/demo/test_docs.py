@@ -62,6 +62,7 @@ def test_the_example_names_every_setting_and_is_accepted() -> None:
         "alert_urls": json.dumps(["https://alerts.example.com/key"]),
         "release_webhook": "https://hooks.example.com/key",
         "heroku_api_token": "a-token-of-heroku",
+        "heroku_host_token": "another-token-of-heroku",
     }
     assert validated(values, ENCRYPTED)[1] == []
     given = {key for key in values if f"# {NAMESPACE}:{key}:" not in text}

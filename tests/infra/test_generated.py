@@ -111,8 +111,10 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         app=st.sampled_from(["shop-staging", "Shop", ""]),
         config=st.sampled_from(["inherit", "check", "off", "on"]),
         names=lists(st.sampled_from(["DATABASE_URL", "REDIS_URL", "A-B"])),
+        rotate=st.sampled_from([30, 120, 7, 0, 2000]),
     ),
     "heroku_api_token": st.sampled_from(["canary-token", "canary", "canary token"]),
+    "heroku_host_token": st.sampled_from(["canary-token", "canary-of-hosts", "canary token"]),
     "packages": lists(st.sampled_from(["libpq-dev", "Lib PQ"])),
     "apt_sources": st.dictionaries(
         st.sampled_from(["pgdg", "node", "a.b"]),

@@ -17,6 +17,8 @@ from .program import Ran, run
 
 COMMIT = "3f2a" * 10
 OWN = json.loads(stack_values()["config"])
+HOST_TOKEN = "HRKU-canary-of-the-hosts"
+ROTATE = {"app": "shop", "config": "inherit", "rotate": 30}
 
 
 @pytest.fixture
@@ -151,6 +153,80 @@ def test_a_template_may_use_what_is_inherited_and_nothing_else(platform: Heroku)
         "neither this stack nor Heroku tells:\n  satellite:config_files/a.yml/template: "
         "line 2: REDIS_URI is no config var, did you mean REDIS_URL?"
     )
+
+
+def prepared(ran: Ran, host: str) -> tuple[list[str], dict[str, Any]]:
+    """What bootstrap tells a host of rotation: lines in sight, and what is secret."""
+    inputs = ran.resources[f"command:remote:Command::{host}-bootstrap"]["inputs"]
+    lines = [line for line in inputs["create"].splitlines() if line.startswith("rotation.")]
+    return lines, json.loads(inputs["stdin"]["SECRET"])
+
+
+def test_hosts_follow_what_is_inherited_each_in_its_turn(platform: Heroku) -> None:
+    platform.apps["shop-staging"].set(RACK_ENV="production")
+    ran = following({"config": "inherit", "rotate": 30}, heroku_host_token=HOST_TOKEN)
+    manifest = ran.outputs["manifest"].splitlines()
+    inherited = [line for line in manifest if line.startswith("inherited.")]
+    assert inherited == ["inherited.1: RACK_ENV", "inherited.2: REDIS_URL"]  # not the stack's own
+    for place, host in enumerate(("worker-1", "worker-2"), 1):
+        lines, secret = prepared(ran, host)
+        assert lines[:-1] == [
+            "rotation.app: shop-staging",
+            "rotation.minutes: 30",
+            f"rotation.place: {place}",
+            "rotation.hosts: 2",
+        ]
+        assert secret["heroku_host_token"] == HOST_TOKEN
+    assert "canary" not in shown(ran)
+    assert TOKEN not in json.dumps([ran.outputs, ran.resources], default=str)
+    off = following({"config": "inherit"})
+    assert prepared(off, "worker-1")[0] == []
+    assert "heroku_host_token" not in prepared(off, "worker-1")[1]
+    assert "inherited." not in off.outputs["manifest"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"heroku": ROTATE}, "heroku_host_token: should be there with satellite:heroku.rotate"),
+        (
+            {"heroku": {"app": "shop"}, "heroku_host_token": HOST_TOKEN},
+            "heroku_host_token: should be there with satellite:heroku.rotate, and only so",
+        ),
+        (
+            {"heroku": ROTATE, "heroku_host_token": TOKEN},
+            "heroku_host_token: should be another one than heroku_api_token",
+        ),
+        (
+            {"heroku": {**ROTATE, "config": "check"}, "heroku_host_token": HOST_TOKEN},
+            "heroku/rotate: should be there only with satellite:heroku.config inherit, got 30",
+        ),
+        (
+            {"heroku": {**ROTATE, "rotate": 45}, "heroku_host_token": HOST_TOKEN},
+            "heroku/rotate: should be a part of an hour, or hours that are a part of a day, "
+            "in minutes, got 45",
+        ),
+        (
+            {"heroku": {**ROTATE, "rotate": 6}, "heroku_host_token": HOST_TOKEN},
+            "heroku/rotate: should be at least 10: 2 hosts take turns, and one restart may take "
+            "160 s, twice the longest grace and the gate, got 6",
+        ),
+        (
+            {
+                "heroku": ROTATE,
+                "heroku_host_token": HOST_TOKEN,
+                "processes": {"worker": {"quantity": 1, "grace": 86_400}},
+            },
+            "heroku/rotate: should be there with less to wait for: 2 hosts take turns",
+        ),
+    ],
+)
+def test_rotation_that_cannot_be(changed: dict[str, Any], said: str) -> None:
+    values = {k: v if isinstance(v, str) else json.dumps(v) for k, v in changed.items()}
+    with pytest.raises(pulumi.RunError) as caught:
+        run({**stack_values(), "heroku_api_token": TOKEN, **values}, SECRET)
+    assert f"satellite:{said}" in str(caught.value)
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

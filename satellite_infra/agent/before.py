@@ -1,0 +1,62 @@
+"""Which values came before: no run that asked Heroku too early brings one back.
+
+A run asks when it begins, and may reach this host an hour later, when Heroku has changed a value
+and this host has noticed that by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+
+from . import storage
+from .heroku import Api, HerokuError
+from .layout import Layout
+from .ledger import Ledger, Target
+from .system import Say
+
+
+def remember(
+    layout: Layout, target: Target, last: Target, names: Sequence[str], config: Mapping[str, str]
+) -> None:
+    """Note that `target` replaces the values of these names that `last` has."""
+    had = Ledger(layout).config(last.release)
+    found = storage.read_json(layout.before(last.release), {})
+    seen: dict[str, list[str]] = found.get("values", {})
+    for name in names:
+        seen.setdefault(name, []).append(_digest(name, had[name]))
+    now = {_digest(name, value) for name, value in config.items()}  # what came back is not old
+    values = {name: sorted({*old} - now) for name, old in seen.items()}
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    storage.write_json(layout.before(target.release), {"at": at, "values": values})
+
+
+def check(
+    layout: Layout, names: Sequence[str], config: Mapping[str, str], last: Target | None, say: Say
+) -> None:
+    """ValueError where an inherited value is one that came before, unless Heroku has it now."""
+    found = storage.read_json(layout.before(last.release), {}) if last else {}
+    values = found.get("values", {})
+    older = [n for n in names if n in values and _digest(n, config[n]) in values[n]]
+    if older and not _agrees(layout, older, config, say):
+        raise ValueError(
+            f"{', '.join(older)}: this run has what Heroku had before, and the workers what this "
+            f"host has found there since ({found['at']}): run `pulumi up` again, which asks anew"
+        )
+
+
+def _agrees(layout: Layout, names: Sequence[str], config: Mapping[str, str], say: Say) -> bool:
+    told = storage.read_json(layout.heroku)
+    if not told:
+        return False
+    try:
+        theirs = Api(told["app"], told["token"], setting="heroku_host_token").config_vars()
+    except HerokuError as problem:
+        say(str(problem))
+        return False
+    return all(theirs.get(name) == config[name] for name in names)
+
+
+def _digest(name: str, value: str) -> str:
+    return hashlib.sha256(f"{name}\0{value}".encode("utf-8", "surrogateescape")).hexdigest()
