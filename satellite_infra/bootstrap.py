@@ -6,6 +6,7 @@ from satellite_infra.agent.manifest import (
     AptSource,
     BootstrapManifest,
     Monit,
+    Queue,
     Rotation,
     Ruby,
     Watch,
@@ -42,6 +43,7 @@ def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
         ruby=Ruby(**settings.ruby.model_dump()) if settings.ruby else None,
         monit=_monit(settings),
         rotation=_rotation(settings, host),
+        queue=_queue(settings, host),
     )
     return Task(
         title=f"Prepare {host} for {settings.app}",
@@ -85,3 +87,10 @@ def _rotation(settings: Settings, host: str) -> Rotation | None:
             "heroku_host_token", settings.heroku_host_token
         ),
     )
+
+
+def _queue(settings: Settings, host: str) -> Queue | None:
+    if settings.queue is None or host not in settings.measuring():
+        return None
+    of_the_alarms = {"age_seconds", "depth", "minutes"}
+    return Queue(**settings.queue.model_dump(exclude=of_the_alarms))

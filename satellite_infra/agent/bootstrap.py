@@ -19,6 +19,7 @@ from . import (
     monit,
     needrestart,
     packages,
+    queue_metrics,
     repository_access,
     rotation,
     ruby,
@@ -51,6 +52,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("ruby", ruby.install),
     ("monit", monit.set_up),
     ("rotation", rotation.set_up),
+    ("queue metrics", queue_metrics.set_up),
 )
 
 

@@ -59,7 +59,7 @@ def _end_rotation(layout: Layout, system: System) -> None:
     """The token goes with its host, and nothing of its own starts a worker there again."""
     storage.remove(layout.heroku)
     if (layout.units / layout.rotate_timer).exists():
-        storage.remove(layout.timer_wants / layout.rotate_timer)
+        storage.remove(layout.timers / layout.rotate_timer)
         system.systemctl("stop", "--", layout.rotate_timer, layout.rotate_unit)
 
 

@@ -151,6 +151,11 @@ class Layout:
         """What rotations must remember: the trouble that was told, and what did not work."""
         return self.state / "rotation.json"
 
+    @property
+    def queue(self) -> Path:
+        """How the queue is measured, where this host measures it."""
+        return self.state / "queue.json"
+
     def manifest(self, release: str) -> Path:
         """The manifest that a release runs by."""
         return self.state / "releases" / release / "manifest"
@@ -212,8 +217,8 @@ class Layout:
         return self.units / "multi-user.target.wants"
 
     @property
-    def timer_wants(self) -> Path:
-        """Links to the timers that run from every boot on."""
+    def timers(self) -> Path:
+        """Links to the timers that are started at every boot."""
         return self.units / "timers.target.wants"
 
     @property
@@ -349,3 +354,13 @@ class Layout:
     def metadata_unit(self) -> str:
         """The unit that keeps the app from the instance's metadata."""
         return f"satellite-{self.app}-metadata.service"
+
+    @property
+    def queue_unit(self) -> str:
+        """The unit that measures the queue once."""
+        return f"satellite-{self.app}-queue.service"
+
+    @property
+    def queue_timer(self) -> str:
+        """The unit that has it measured again and again."""
+        return f"satellite-{self.app}-queue.timer"

@@ -167,6 +167,27 @@ class Rotation:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """How the queue is measured: by one of `delayed_job`, `command` and `sql`."""
+
+    name: str
+    every_minutes: int = 1
+    delayed_job: bool = False
+    command: str = ""
+    sql: str = ""
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """The flat lines."""
+        return [
+            ("queue.name", self.name),
+            ("queue.every_minutes", self.every_minutes),
+            *([("queue.delayed_job", "true")] if self.delayed_job else []),
+            *([("queue.command", self.command)] if self.command else []),
+            *([("queue.sql", self.sql)] if self.sql else []),
+        ]
+
+
+@dataclass(frozen=True)
 class BootstrapManifest:
     """What a host shall be, before any release."""
 
@@ -186,6 +207,7 @@ class BootstrapManifest:
     ruby: Ruby | None = None  # None: the distribution's, if any
     monit: Monit | None = None  # None: nobody is told by this host
     rotation: Rotation | None = None  # None: config vars change with a release alone
+    queue: Queue | None = None  # None: not measured by this host
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -208,6 +230,7 @@ class BootstrapManifest:
                 *(self.ruby.pairs() if self.ruby else []),
                 *(self.monit.pairs() if self.monit else []),
                 *(self.rotation.pairs() if self.rotation else []),
+                *(self.queue.pairs() if self.queue else []),
             ]
         )
 
@@ -232,6 +255,7 @@ class BootstrapManifest:
             ruby=_ruby(pairs),
             monit=_monit(pairs),
             rotation=_rotation(pairs),
+            queue=_queue(pairs),
         )
 
 
@@ -466,6 +490,18 @@ def _rotation(pairs: dict[str, str]) -> Rotation | None:
         place=int(pairs["rotation.place"]),
         hosts=int(pairs["rotation.hosts"]),
         token=pairs["rotation.token"],
+    )
+
+
+def _queue(pairs: dict[str, str]) -> Queue | None:
+    if "queue.name" not in pairs:
+        return None
+    return Queue(
+        name=pairs["queue.name"],
+        every_minutes=int(pairs["queue.every_minutes"]),
+        delayed_job=pairs.get("queue.delayed_job") == "true",
+        command=pairs.get("queue.command", ""),
+        sql=pairs.get("queue.sql", ""),
     )
 
 

@@ -24,7 +24,7 @@ def set_up(host: Preparation) -> bool:
     text = json.dumps(asked, indent=1, sort_keys=True) + "\n"
     files = units.rotation(layout, turns.calendar())
     changed = [storage.write(layout.units / file.name, file.content, 0o644) for file in files]
-    wants = layout.timer_wants / layout.rotate_timer
+    wants = layout.timers / layout.rotate_timer
     wants.parent.mkdir(exist_ok=True)
     changed.append(storage.point(wants, layout.units / layout.rotate_timer))
     read = host.system.reload([file.name for file in files], any(changed))
@@ -36,7 +36,7 @@ def set_up(host: Preparation) -> bool:
 
 def _remove(host: Preparation) -> bool:
     layout = host.layout
-    wants = layout.timer_wants / layout.rotate_timer
+    wants = layout.timers / layout.rotate_timer
     timer, unit = (layout.units / name for name in (layout.rotate_timer, layout.rotate_unit))
     if not any(path.exists() for path in (layout.heroku, layout.rotation, timer, unit)):
         return False

@@ -11,7 +11,7 @@ import pytest
 
 from satellite_infra.agent import authorized, storage
 from satellite_infra.agent.bootstrap import STEPS, bootstrap
-from satellite_infra.agent.manifest import AptSource, Monit, Rotation, Watch
+from satellite_infra.agent.manifest import AptSource, Monit, Queue, Rotation, Watch
 from satellite_infra.agent.preparation import Preparation
 from satellite_infra.agent.system import CommandError
 from tests.agent.conftest import Killed
@@ -28,6 +28,7 @@ MONIT = Monit(
     watches=(Watch("worker", "300M", "90%", 1), Watch("mailer", restarts=3)),
 )
 ROTATION = Rotation("shop-staging", minutes=60, place=2, hosts=3, token="0123456789abcdef")
+QUEUE = Queue("default", every_minutes=5, sql="SELECT 1, 2")
 NEVER = {"cloud-init", "ruby"}  # nothing to wait for, and none declared
 
 
@@ -40,7 +41,12 @@ def whole(machine: Machine) -> Preparation:
     """Something to do in each step, but for those that never have."""
     packages = ("libpq-dev", "ruby=1:3.1")
     return preparation(
-        machine, apt_sources=(SOURCE,), packages=packages, monit=MONIT, rotation=ROTATION
+        machine,
+        apt_sources=(SOURCE,),
+        packages=packages,
+        monit=MONIT,
+        rotation=ROTATION,
+        queue=QUEUE,
     )
 
 
@@ -118,9 +124,11 @@ def test_cut_off_after_anything_it_does_the_next_run_finishes_it(
             ("systemctl", "restart", "satellite-shop-metadata.service"),
             ("systemctl", "restart", "monit.service"),
             ("systemctl", "start", "--", "satellite-shop-rotate.timer"),
+            ("systemctl", "restart", "satellite-shop-queue.timer"),
         }
         assert ("systemctl", "restart", "monit.service") in touched
         assert ("systemctl", "start", "--", "satellite-shop-rotate.timer") in touched
+        assert ("systemctl", "restart", "satellite-shop-queue.timer") in touched
         fetched = ("apt-get", "-o", "APT::Update::Error-Mode=any", "update") in machine.calls
         found = str(sorted(files(machine.root).items())).replace(str(machine.root), "")
         return machine.installed, len(machine.tables), fetched, found

@@ -27,8 +27,13 @@ MANIFEST = ReleaseManifest(
 )
 LAYOUT = Layout("shop")
 SLOTS = [LAYOUT.worker_unit(*slot) for slot in MANIFEST.slots()]
-FILES = [*units.render(MANIFEST, SLOTS), *units.housekeeping(LAYOUT), units.wall(LAYOUT)]
-FILES += units.rotation(LAYOUT, "*:15/30:00 UTC")
+FILES = [
+    *units.render(MANIFEST, SLOTS),
+    *units.housekeeping(LAYOUT),
+    units.wall(LAYOUT),
+    *units.rotation(LAYOUT, "*:15/30:00 UTC"),
+    *units.queue(LAYOUT, 5),
+]
 
 
 def test_names() -> None:
@@ -41,6 +46,8 @@ def test_names() -> None:
         "satellite-shop-metadata.service",
         "satellite-shop-rotate.service",
         "satellite-shop-rotate.timer",
+        "satellite-shop-queue.service",
+        "satellite-shop-queue.timer",
     ]
 
 
