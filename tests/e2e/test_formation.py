@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 FIRST = "satellite-form.worker@1.service"
 BESIDE = "satellite-form.worker@1.1.service"
 WORKER = """#!/bin/bash
-# a job takes 8 s to end; /tmp/sick makes it crash, /tmp/hungry takes all memory that there is
-end() { for _ in {1..80}; do sleep 0.1; done; exit 0; }
+# its job takes as long as /tmp/busy is there; /tmp/sick makes it crash, /tmp/hungry takes all memory
+end() { while test -e /tmp/busy; do sleep 0.1; done; exit 0; }
 trap end INT
 test ! -e /tmp/sick || exit 3
 while :; do
@@ -32,6 +32,7 @@ def form(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     settings = {
         "processes.worker.quantity": "1",
         "processes.worker.signal": "INT",
+        "processes.worker.grace": "300",
         "processes.worker.cpu": "150%",
         "processes.worker.memory_max": "300M",
         "processes.worker.overlap": "true",
@@ -87,6 +88,7 @@ def test_a_release_that_fails_leaves_old_workers_their_limit(form: Site) -> None
 def test_new_workers_run_beside_old_ones_that_finish(form: Site) -> None:
     host = form.host(1)
     old = form.workers(host)
+    host.run("touch /tmp/busy; rm -f /tmp/dead")
     new_commit = form.repository.commit({"note": "beside"})
     form.up()
     new = form.workers(host)
@@ -96,10 +98,10 @@ def test_new_workers_run_beside_old_ones_that_finish(form: Site) -> None:
     pids = [*old.values(), *new.values()]
     assert len({environment(host, pid)["WORKER_NAME"] for pid in pids}) == 2
     assert shown(host, FIRST, "ActiveState") == {"ActiveState": "deactivating"}
+    host.run("rm /tmp/busy")
     wait_until(
         "the old one ended",
         lambda: shown(host, FIRST, "ActiveState") == {"ActiveState": "inactive"},
-        20,
     )
     assert host.run("ls /var/lib/satellite/form/workers | wc -l").stdout.strip() == "1"
     assert not host.run("cat /tmp/dead", check=False).stdout
@@ -112,7 +114,7 @@ def test_a_crash_loop_backs_off_is_seen_and_ends_with_a_deploy(form: Site) -> No
     host = form.host(1)
     (unit, pid), *_ = form.workers(host).items()
     name = environment(host, pid)["WORKER_NAME"]
-    host.run(f"touch /tmp/sick; kill -9 {pid}")
+    host.run(f"rm -f /tmp/dead; touch /tmp/sick; kill -9 {pid}")
     status = f"systemctl status --no-pager {unit}"
     wait_until(
         "its jobs are given back", lambda: f"mail {name}" in host.run("cat /tmp/dead").stdout
