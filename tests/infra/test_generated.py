@@ -112,6 +112,14 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         config=st.sampled_from(["inherit", "check", "off", "on"]),
         names=lists(st.sampled_from(["DATABASE_URL", "REDIS_URL", "A-B"])),
     ),
+    "promote": maps(
+        source=st.sampled_from(["main", "staging", "-x"]),
+        heroku_remote=st.sampled_from(
+            ["https://git.heroku.com/shop-staging.git", "https://u:canary@h/x", "x"]
+        ),
+        heroku_branch=st.sampled_from(["main", "a..b"]),
+        tag=switches,
+    ),
     "heroku_api_token": st.sampled_from(["canary-token", "canary", "canary token"]),
     "packages": lists(st.sampled_from(["libpq-dev", "Lib PQ"])),
     "apt_sources": st.dictionaries(
