@@ -10,7 +10,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from satellite_cli.promote_git import (
     Checkout,
     Commit,
     GitError,
-    Pushed,
     Say,
     Scratch,
-    harmless_url,
+    harmless,
     same_repository,
+    without_users,
 )
-from satellite_infra.agent.heroku import Api, HerokuError
+from satellite_infra.agent.heroku import Api, HerokuError, NoCommitError
 from satellite_infra.settings import Settings
 
 SERVER, HEROKU = "satellite-repository", "satellite-heroku"
@@ -71,7 +71,7 @@ class Place:
 
     def label(self) -> str:
         """`staging of origin`."""
-        return f"{self.ref.split('/', 2)[2]} of {self.name}"
+        return harmless(f"{self.ref.split('/', 2)[2]} of {self.name}")
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,9 @@ class Options:
     branch: str
     deploy: Callable[[str, str], None]
     """Releases a revision to a stack's hosts; DeployError when it failed."""
-    confirm: Callable[[Plan], bool]
-    """Shown everything; False: nothing shall be done."""
+    confirm: Callable[[], bool]
+    """Asked once the plan was shown; False: nothing shall be done."""
+    show: Callable[[Plan], None]
     checkout: Path = Path()
     source: str = ""
     """A branch of the repository; what is checked out where it is empty."""
@@ -190,10 +191,10 @@ def promote(options: Options) -> Outcome:
         except (GitError, HerokuError) as error:
             raise Refused([str(error)]) from None
         asked = tuple(Where(p.label(), p.url, p.before, p.before) for p in plan.places())
+        options.show(plan)
         if options.dry_run:
-            options.confirm(plan)
             return Outcome("dry run", plan, asked)
-        if not options.confirm(plan):
+        if not options.confirm():
             return Outcome("declined", plan, asked)
         return Promotion(options, planning.scratch, plan).run()
 
@@ -210,24 +211,26 @@ class Planning:
         for branch in filter(None, (options.branch, options.heroku_branch, options.source)):
             ref = f"refs/heads/{branch}"
             if branch.startswith("-") or self.checkout.git.run("check-ref-format", ref).status:
-                raise GitError(f"{branch} cannot be the name of a branch")
+                raise GitError(f"{harmless(branch)} cannot be the name of a branch")
         name, url = self._remote()
         remotes = {SERVER: url}
         if options.heroku_remote:
             remotes[HEROKU] = self.checkout.url(options.heroku_remote)
         self.scratch = Scratch(directory, self.checkout, remotes, name)
-        shown = {remote: harmless_url(url) for remote, url in remotes.items()}
+        shown = {remote: shown_url(url) for remote, url in remotes.items()}
         ref = f"refs/heads/{options.branch}"
         self.server = Place(SERVER, name or shown[SERVER], shown[SERVER], ref)
         ref = f"refs/heads/{options.heroku_branch}"
         self.heroku = Place(HEROKU, "heroku", shown.get(HEROKU, ""), ref)
 
     def _remote(self) -> tuple[str, str]:
-        """Name and URL of the repository's remote; no name where it is no remote of the checkout."""
+        """Name and URL of the repository's remote; no name where the checkout has none."""
         wanted, there = self.options.remote, self.checkout.remotes()
         if wanted and wanted not in there:
             if not re.search(r"[:/]", wanted) or wanted.startswith("-"):
-                raise GitError(f"{self.checkout.path} has no remote {wanted}{_listed(there)}")
+                raise GitError(
+                    harmless(f"{self.checkout.path} has no remote {wanted}{_listed(there)}")
+                )
             return "", self.checkout.url(wanted)
         fit = [wanted] if wanted else self._fitting(there)
         if not fit:
@@ -250,8 +253,8 @@ class Planning:
         changed, unknown = self.checkout.changes()
         if changed:
             problems.append(
-                f"{self.checkout.path} is not clean: commit or stash these, or promote what is "
-                "known to be right from a fresh clone:\n" + _indented(changed)
+                f"{self.checkout.path} is not clean. Commit these, or stash them:\n"
+                + _indented(changed)
             )
         revision, source = self._source()
         server = self._place(self.server, revision)
@@ -269,12 +272,12 @@ class Planning:
                     "or, where they shall be lost, --force:\n" + _indented(lost)
                 )
         tag = self._tag(revision) if options.tag else ""
-        runs = options.heroku_api.commit() if heroku and options.heroku_api else ""
+        runs = self._runs() if heroku else ""
         if not problems:
             problems += self._refusals(revision, server, heroku)
         if problems:
             raise Refused(problems)
-        subject = self.scratch.commits(revision, "")[0].subject
+        subject = self.scratch.commits(revision, most=1)[0].subject
         return Plan(
             environment=options.environment,
             stack=options.stack,
@@ -292,14 +295,13 @@ class Planning:
         """The commit to promote, and where it is from."""
         name = self.options.source
         if not name:
-            where = self.branch or "no branch"
-            return self.head, f"{where}, as checked out"
+            return self.head, f"{self.branch or 'no branch'}, as checked out"
         if found := self.scratch.fetch(SERVER, f"refs/heads/{name}"):
-            return found, f"{name} of {self.server.name}"
+            return found, harmless(f"{name} of {self.server.name}")
         if self.options.source_here and (found := self.checkout.commit(name)):
-            return found, f"{name}, as this checkout has it"
+            return found, harmless(f"{name}, as this checkout has it")
         here = ", and this checkout no such commit" if self.options.source_here else ""
-        raise GitError(f"{self.server.name} has no branch {name}{here}")
+        raise GitError(harmless(f"{self.server.name} has no branch {name}{here}"))
 
     def _place(self, place: Place, revision: str) -> Place:
         """With what it is now."""
@@ -308,6 +310,13 @@ class Planning:
         return replace(
             place, before=before, going=self.scratch.commits(revision, before), lost=lost
         )
+
+    def _runs(self) -> str:
+        """The commit that the app runs; that Heroku answers is known now, not after the push."""
+        try:
+            return self.options.heroku_api.commit() if self.options.heroku_api else ""
+        except NoCommitError:  # its first push
+            return ""
 
     def _tag(self, revision: str) -> str:
         """Its name; it is made here, so that want of a name or of a key to sign is known now."""
@@ -330,20 +339,24 @@ class Promotion:
 
     def __init__(self, options: Options, scratch: Scratch, plan: Plan):
         self.options, self.scratch, self.plan = options, scratch, plan
-        self.step = ""
+        self.step, self.sure = "", False
         self.moved: list[Place] = []
         self.notes: dict[Place, str] = {}
 
     def run(self) -> Outcome:
         """Do it; the outcome tells a failure and where everything is."""
         try:
-            for self.step, act in self._steps():
+            for step, act in self._steps():
+                self.step = step
                 act()
         except StepError as error:
             return self._failed(str(error), error.sure)
         except KeyboardInterrupt:
+            server, first = self.plan.server, self.step == "branch"
             # git may have been stopped when its server had agreed already
-            return self._failed("interrupted", self.step == "branch")
+            if first and server not in self.moved and self._now(server) == self.plan.revision:
+                self.moved.append(server)
+            return self._failed("interrupted", first)
         except BaseException:
             for where in self._where():
                 self.options.say(f"{where.label}: before {where.before}, now {where.now}")
@@ -368,14 +381,13 @@ class Promotion:
         pushed = self.scratch.push(
             place.remote, place.ref, place.before, revision, seconds=seconds, say=say
         )
-        if pushed.moved or self._arrived(place, pushed):
+        if pushed.moved:
             self.moved.append(place)
-        elif not pushed.there:
-            raise StepError(f"{place.label()} was not moved: {pushed.why}", pushed.refused)
-
-    def _arrived(self, place: Place, pushed: Pushed) -> bool:
-        """Whether a push of which git lost sight came through."""
-        return not (pushed.refused or pushed.there) and self._now(place) == self.plan.revision
+        elif not pushed.there and self._now(place) != revision:
+            said = "{} was not moved" if pushed.refused else "whether {} moves is not known"
+            raise StepError(f"{said.format(place.label())}: {pushed.why}", pushed.refused)
+        elif not pushed.there and not pushed.refused:
+            self.moved.append(place)  # it came through, and git did not hear of it
 
     def _heroku(self) -> None:
         """Have Heroku build it, and wait until the app runs it."""
@@ -393,8 +405,8 @@ class Promotion:
             self.options.say(f"{api.app} on Heroku runs {self.plan.revision[:12]}")
         elif standing == "failed":
             raise StepError(
-                f"Heroku has built it, but its release failed, and {api.app} runs what it ran "
-                f"before: heroku releases --app {api.app}",
+                f"Heroku has built it, but its release failed, and {api.app} runs "
+                f"{self.plan.runs[:12] or 'nothing'} as before: heroku releases --app {api.app}",
                 sure=True,
             )
         elif standing:
@@ -434,9 +446,7 @@ class Promotion:
 
     def _failed(self, problem: str, sure: bool) -> Outcome:
         """Undo what can be undone without harm, and say what is where."""
-        server = self.plan.server
-        if self.step == "branch" and self._now(server) == self.plan.revision != server.before:
-            self.moved.append(server)  # the push came through when we were interrupted
+        server, self.sure = self.plan.server, sure
         if sure and server in self.moved:
             self._push_back(server)
         return Outcome(
@@ -469,6 +479,8 @@ class Promotion:
         elif self.step == "heroku" and self.plan.heroku in self.moved:
             yield "Heroku's branch was left: to push it back would build and release it once more"
             yield f"mend the cause in a new commit and promote that, or {again} once Heroku runs it"
+        elif self.step == "heroku" and not self.sure:
+            yield f"Heroku may go on with its build: look at it there, then: {again}"
         else:
             yield f"mend the cause, then: {again}"
 
@@ -482,5 +494,10 @@ def _listed(there: dict[str, list[str]]) -> str:
     """The remotes that there are, as the end of a sentence."""
     if not there:
         return " (it has no remote)"
-    shown = (f"{name} {harmless_url(' '.join(urls))}" for name, urls in sorted(there.items()))
+    shown = (f"{name} {shown_url(' '.join(urls))}" for name, urls in sorted(there.items()))
     return f" (it has {', '.join(shown)})"
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be shown."""
+    return harmless(without_users(url))

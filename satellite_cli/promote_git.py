@@ -1,7 +1,7 @@
 """git for a promotion: looks at the user's checkout; fetches and pushes from a repository apart.
 
 That one is bare, in a temporary directory, and borrows the checkout's objects and how its remotes
-are reached. So nothing is written below the checkout, not even an object or a ref, and no hook runs.
+are reached. So nothing is written below the checkout, no object, no ref, and no hook runs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Done:
 
     def said(self) -> str:
         """The end of what it said, on one line of a message."""
-        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
+        lines = [harmless(line.strip()) for line in self.err.splitlines() if line.strip()]
         return "; ".join(lines[-5:]) or f"nothing, but exit status {self.status}"
 
 
@@ -119,7 +119,7 @@ class Git:
         finally:
             if process.poll() is None:
                 self._end(process)
-        return Done(process.returncode, _text(out), harmless_url(_text(err)))
+        return Done(process.returncode, _text(out), without_users(_text(err)))
 
     def output(self, *arguments: str, seconds: float = ASK) -> str:
         """What it prints; GitError when it fails."""
@@ -160,7 +160,7 @@ class Checkout:
         """The commit that is checked out, and its branch; GitError where there is none yet."""
         if not (commit := self.commit("HEAD")):
             raise GitError(f"{self.path} has no commit yet")
-        return commit, self.git.run("symbolic-ref", "--quiet", "--short", "HEAD").out.strip()
+        return commit, harmless(self.git.run("symbolic-ref", "-q", "--short", "HEAD").out.strip())
 
     def commit(self, name: str) -> str:
         """The commit that a branch, a tag or a hash names here; empty where it names none."""
@@ -177,11 +177,11 @@ class Checkout:
         for entry in found.split("\0")[:-1]:
             kind, _, rest = entry.partition(" ")
             if kind == "?":
-                unknown.append(rest)
+                unknown.append(harmless(rest))
             elif kind in ("1", "u"):
                 path = rest.split(" ", 7 if kind == "1" else 9)[-1]
                 # a submodule in which nothing but unknown files lie
-                (unknown if rest.startswith(".M S..U ") else changed).append(path)
+                (unknown if rest.startswith(".M S..U ") else changed).append(harmless(path))
         return changed, unknown
 
     def remotes(self) -> dict[str, list[str]]:
@@ -264,13 +264,14 @@ class Scratch:
             raise GitError(f"git merge-base: {done.said()}")
         return done.status == 0
 
-    def commits(self, of: str, beyond: str = "") -> tuple[Commit, ...]:
+    def commits(self, of: str, beyond: str = "", most: int = -1) -> tuple[Commit, ...]:
         """The commits up to one that another one does not have, the newest first."""
         how = ("-z", "--format=%H%n%an%n%s", "--encoding=UTF-8", "--no-show-signature")
         without = [f"^{beyond}"] if beyond else []
-        found = self.git.output("log", *how, of, *without, "--", seconds=MOVE)
+        limit = f"--max-count={most}"
+        found = self.git.output("log", *how, limit, of, *without, "--", seconds=MOVE)
         parts = (entry.split("\n", 2) for entry in found.split("\0") if entry)
-        return tuple(Commit(*(part + [""] * 3)[:3]) for part in parts)
+        return tuple(Commit(hash_, harmless(who), harmless(what)) for hash_, who, what in parts)
 
     def push(
         self,
@@ -290,16 +291,17 @@ class Scratch:
         done = self.git.run(
             "push", *how, lease, "--", remote, f"{new}:{ref}", seconds=seconds, say=say
         )
-        line = re.search(rf"^(.)\t{new}:{re.escape(ref)}\t(.*)$", done.out, re.MULTILINE)
+        line = re.search(rf"^(.)\t{re.escape(new)}:{re.escape(ref)}\t(.*)$", done.out, re.MULTILINE)
         flag, summary = (line[1], line[2]) if line else ("!", "")
         if line and flag in MOVED + THERE:
             return Pushed(moved=flag in MOVED, there=flag in THERE)
         if "(stale info)" in summary:
             return Pushed(refused=True, why="somebody else moved it meanwhile")
         said = [text for text in done.err.splitlines() if text.startswith("remote:")][-5:]
-        why = "; ".join([*(summary and [summary]), *(text[7:].strip() for text in said)])
-        refused = summary.startswith(REFUSED)
-        return Pushed(refused=refused, why=why if refused else done.said())
+        if summary.startswith(REFUSED):
+            why = "; ".join([summary, *(text[7:].strip() for text in said)])
+            return Pushed(refused=True, why=harmless(why))
+        return Pushed(why=done.said())
 
     def tag(self, name: str, commit: str, message: str) -> str:
         """Make an annotated tag here, signed where the user's git signs; its hash."""
@@ -352,6 +354,7 @@ def same_repository(one: str, other: str) -> bool:
 
 def _place(url: str) -> tuple[str, str]:
     """Host, in lower case, and path of a URL."""
+    url = url.removeprefix("file://")
     match = re.fullmatch(r"[a-z+]+://(?:[^@/]*@)?([^/:]*)(?::\d+)?/(.*)", url, re.I | re.S)
     if not match and "://" not in url and not url.startswith(("/", ".")):
         match = re.fullmatch(r"(?:[^@/:]*@)?([^/:]+):(.*)", url, re.S)
@@ -361,9 +364,14 @@ def _place(url: str) -> tuple[str, str]:
     return host.lower(), path.lstrip("/").lower() if host else path
 
 
-def harmless_url(text: str) -> str:
+def without_users(text: str) -> str:
     """A text without the users and passwords of its URLs."""
-    return re.sub(r"(?<=://)[^/@\s'\"]+@", "", text)
+    return re.sub(r"(?<=://)[^/\s'\"]*@", "", text)
+
+
+def harmless(text: str) -> str:
+    """A text of somebody else as a terminal may have it: on one line, and nothing unseen in it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _text(found: bytes | bytearray) -> str:
@@ -385,7 +393,7 @@ def _reading(pipe: IO[bytes], into: bytearray, say: Say | None = None) -> Thread
         with pipe:
             for line in lines():
                 if say and line.strip():
-                    say(harmless_url(_text(line).rstrip()))
+                    say(harmless(without_users(_text(line).rstrip().expandtabs())))
 
     thread = Thread(target=read, daemon=True)
     thread.start()

@@ -34,6 +34,10 @@ class HerokuError(Exception):
     """There is no answer to rely on; the text says why, and what to do."""
 
 
+class NoCommitError(HerokuError):
+    """Heroku answers, and the app runs nothing that has a commit."""
+
+
 class _Again(Exception):  # noqa: N818 - no error yet: it is asked again
     """What may be better in a moment; `pause`: seconds that the server asked for."""
 
@@ -72,7 +76,7 @@ class Api:
         """The commit of the current release's slug: what the app's web processes run."""
         commit = self._commit(self._current_slug())
         if not commit:
-            raise HerokuError(
+            raise NoCommitError(
                 f"the slug that {self.app} runs on Heroku names no commit of 40 hex digits: it was "
                 "not pushed by git; set satellite:revision to a commit, or take it away"
             )
@@ -96,7 +100,7 @@ class Api:
         """The commit that a slug was built from; empty where it names none."""
         found, _ = self._get(f"/apps/{self.app}/slugs/{slug}")
         commit = found.get("commit") if isinstance(found, dict) else None
-        return commit if re.fullmatch(r"[0-9a-f]{40}", str(commit)) else ""
+        return str(commit) if re.fullmatch(r"[0-9a-f]{40}", str(commit)) else ""
 
     def _current_slug(self) -> str:
         for release in self._releases():
@@ -106,7 +110,7 @@ class Api:
                 if slug := _slug(release):
                     return slug
                 break
-        raise HerokuError(
+        raise NoCommitError(
             f"satellite:heroku.app: the current release of {self.app} on Heroku has no slug: it "
             "never ran code there, or runs a container; set satellite:revision to a commit"
         )

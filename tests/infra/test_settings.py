@@ -358,8 +358,8 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ),
         (
             {"promote": {"heroku_remote": "https://u:canary@git.heroku.com/shop.git"}},
-            "promote/heroku_remote: should be https://git.heroku.com/APP.git; git itself knows how to "
-            "log in there, got [secret]",
+            "promote/heroku_remote: should be https://git.heroku.com/APP.git; git itself knows how "
+            "to log in there, got [secret]",
         ),
         # AWS
         ({"ami": "ubuntu"}, "ami: should be an AMI id such as ami-0123abcd, got ubuntu"),
