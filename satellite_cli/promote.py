@@ -33,6 +33,8 @@ SERVER, HEROKU = "satellite-repository", "satellite-heroku"
 BUILD = 7200  # seconds for Heroku's build, and for the release phase behind it
 APPEAR = 120  # seconds for Heroku to show the release of a push
 POLL = 5
+INTERRUPTED = "interrupted"
+"""The problem of a promotion that somebody stopped."""
 
 
 class Refused(Exception):  # noqa: N818 - nothing went wrong: it was not begun
@@ -185,11 +187,11 @@ class Options:
 def promote(options: Options) -> Outcome:
     """Promote a commit; Refused when nothing was changed because something is in the way."""
     with tempfile.TemporaryDirectory(prefix="satellite-promote-") as directory:
+        planning = Planning(options, Path(directory, "scratch.git"))
         try:
-            planning = Planning(options, Path(directory, "scratch.git"))
             plan = planning.plan()
         except (GitError, HerokuError) as error:
-            raise Refused([str(error)]) from None
+            raise Refused([*planning.problems, str(error)]) from None
         asked = tuple(Where(p.label(), p.url, p.before, p.before) for p in plan.places())
         options.show(plan)
         if options.dry_run:
@@ -202,26 +204,89 @@ def promote(options: Options) -> Outcome:
 class Planning:
     """Looks at everything, and changes nothing but the scratch repository."""
 
+    checkout: Checkout
+    scratch: Scratch
+
     def __init__(self, options: Options, directory: Path):
-        self.options = options
-        self.checkout = Checkout(options.checkout, options.interactive)
-        self.head, self.branch = self.checkout.head()
-        if not COMMIT.fullmatch(self.head):
+        self.options, self.directory = options, directory
+        self.problems: list[str] = []
+        """What is in the way so far."""
+
+    def plan(self) -> Plan:
+        """The plan; Refused, GitError or HerokuError when something is in its way."""
+        self.checkout = Checkout(self.options.checkout, self.options.interactive)
+        head, branch = self.checkout.head()
+        changed, unknown = self.checkout.changes()
+        if changed:
+            self.problems.append(
+                f"{harmless(str(self.checkout.path))} is not clean. Commit these, or stash them:\n"
+                + _indented(changed)
+            )
+        self._check(head)
+        server, heroku = self._places()
+        revision, source = self._source(server, head, branch)
+        server = self._found(server, revision)
+        heroku = self._found(heroku, revision) if heroku else None
+        if not server.before and not self.options.create:
+            self.problems.append(
+                f"{server.name} has no branch {self.options.branch} (satellite:branch): where it "
+                "shall be made, --create"
+            )
+        for place in filter(None, (server, heroku)):
+            if place.lost and not self.options.force:
+                self.problems.append(_would_lose(place, revision))
+        tag = self._tag(revision) if self.options.tag else ""
+        runs = self._runs() if heroku else ""
+        if not self.problems:
+            self.problems += self._refusals(revision, server, heroku)
+        if self.problems:
+            raise Refused(self.problems)
+        return Plan(
+            environment=self.options.environment,
+            stack=self.options.stack,
+            revision=revision,
+            subject=self.scratch.commits(revision, most=1)[0].subject,
+            source=source,
+            server=server,
+            heroku=heroku,
+            runs=runs,
+            tag=tag,
+            untracked=tuple(unknown),
+        )
+
+    def _check(self, head: str) -> None:
+        """Nothing goes on from here with what can be no commit, or no branch, of ours."""
+        if not COMMIT.fullmatch(head):
             raise GitError("satellite deploys commits of 40 hex digits: this repository has others")
-        for branch in filter(None, (options.branch, options.heroku_branch, options.source)):
-            ref = f"refs/heads/{branch}"
-            if branch.startswith("-") or self.checkout.git.run("check-ref-format", ref).status:
-                raise GitError(f"{harmless(branch)} cannot be the name of a branch")
+        options = self.options
+        source = "" if options.source_here else options.source
+        wrong = [
+            f"{harmless(branch)} cannot be the name of a branch"
+            for branch in filter(None, (options.branch, options.heroku_branch, source))
+            if self._unfit(branch)
+        ]
+        if wrong:
+            raise GitError("\n".join(wrong))
+
+    def _unfit(self, branch: str) -> bool:
+        if branch.startswith("-") or "\0" in branch:
+            return True
+        return self.checkout.git.run("check-ref-format", f"refs/heads/{branch}").status != 0
+
+    def _places(self) -> tuple[Place, Place | None]:
+        """The branches that shall move; nothing is known of them yet."""
+        options = self.options
         name, url = self._remote()
         remotes = {SERVER: url}
         if options.heroku_remote:
             remotes[HEROKU] = self.checkout.url(options.heroku_remote)
-        self.scratch = Scratch(directory, self.checkout, remotes, name)
+        self.scratch = Scratch(self.directory, self.checkout, remotes, name)
         shown = {remote: shown_url(url) for remote, url in remotes.items()}
         ref = f"refs/heads/{options.branch}"
-        self.server = Place(SERVER, name or shown[SERVER], shown[SERVER], ref)
+        server = Place(SERVER, harmless(name) or shown[SERVER], shown[SERVER], ref)
         ref = f"refs/heads/{options.heroku_branch}"
-        self.heroku = Place(HEROKU, "heroku", shown.get(HEROKU, ""), ref)
+        heroku = Place(HEROKU, "heroku", shown[HEROKU], ref) if HEROKU in shown else None
+        return server, heroku
 
     def _remote(self) -> tuple[str, str]:
         """Name and URL of the repository's remote; no name where the checkout has none."""
@@ -235,8 +300,10 @@ class Planning:
         fit = [wanted] if wanted else self._fitting(there)
         if not fit:
             raise GitError(
-                f"no remote of {self.checkout.path} is {self.options.repository} "
-                f"(satellite:repository){_listed(there)}: say which one is, --remote NAME"
+                harmless(
+                    f"no remote of {self.checkout.path} is {self.options.repository} "
+                    f"(satellite:repository){_listed(there)}: say which one is, --remote NAME"
+                )
             )
         if len(there[fit[0]]) > 1:
             raise GitError(f"remote {fit[0]} pushes to several URLs: say which one, --remote URL")
@@ -247,63 +314,20 @@ class Planning:
         fit = [name for name, urls in there.items() if any(same_repository(u, ours) for u in urls)]
         return sorted(fit, key=lambda name: (name != "origin", name))
 
-    def plan(self) -> Plan:
-        """The plan; Refused with everything that is in the way of it."""
-        options, problems = self.options, []
-        changed, unknown = self.checkout.changes()
-        if changed:
-            problems.append(
-                f"{self.checkout.path} is not clean. Commit these, or stash them:\n"
-                + _indented(changed)
-            )
-        revision, source = self._source()
-        server = self._place(self.server, revision)
-        heroku = self._place(self.heroku, revision) if options.heroku_remote else None
-        if not server.before and not options.create:
-            problems.append(
-                f"{server.name} has no branch {options.branch} (satellite:branch): where it shall "
-                "be made, --create"
-            )
-        for place in filter(None, (server, heroku)):
-            if place.lost and not options.force:
-                lost = [f"{c.hash[:12]} {c.subject} ({c.author})" for c in place.lost]
-                problems.append(
-                    f"{place.label()} has commits that {revision[:12]} does not have. Merge them; "
-                    "or, where they shall be lost, --force:\n" + _indented(lost)
-                )
-        tag = self._tag(revision) if options.tag else ""
-        runs = self._runs() if heroku else ""
-        if not problems:
-            problems += self._refusals(revision, server, heroku)
-        if problems:
-            raise Refused(problems)
-        subject = self.scratch.commits(revision, most=1)[0].subject
-        return Plan(
-            environment=options.environment,
-            stack=options.stack,
-            revision=revision,
-            subject=subject,
-            source=source,
-            server=server,
-            heroku=heroku,
-            runs=runs,
-            tag=tag,
-            untracked=tuple(unknown),
-        )
-
-    def _source(self) -> tuple[str, str]:
+    def _source(self, server: Place, head: str, branch: str) -> tuple[str, str]:
         """The commit to promote, and where it is from."""
         name = self.options.source
         if not name:
-            return self.head, f"{self.branch or 'no branch'}, as checked out"
-        if found := self.scratch.fetch(SERVER, f"refs/heads/{name}"):
-            return found, harmless(f"{name} of {self.server.name}")
+            return head, f"{branch or 'no branch'}, as checked out"
+        ref = "" if self._unfit(name) else f"refs/heads/{name}"  # such as HEAD~1
+        if ref and (found := self.scratch.fetch(SERVER, ref)):
+            return found, harmless(f"{name} of {server.name}")
         if self.options.source_here and (found := self.checkout.commit(name)):
             return found, harmless(f"{name}, as this checkout has it")
         here = ", and this checkout no such commit" if self.options.source_here else ""
-        raise GitError(harmless(f"{self.server.name} has no branch {name}{here}"))
+        raise GitError(harmless(f"{server.name} has no branch {name}{here}"))
 
-    def _place(self, place: Place, revision: str) -> Place:
+    def _found(self, place: Place, revision: str) -> Place:
         """With what it is now."""
         before = self.scratch.fetch(place.remote, place.ref)
         lost = self.scratch.commits(before, revision) if before else ()
@@ -356,7 +380,7 @@ class Promotion:
             # git may have been stopped when its server had agreed already
             if first and server not in self.moved and self._now(server) == self.plan.revision:
                 self.moved.append(server)
-            return self._failed("interrupted", first)
+            return self._failed(INTERRUPTED, first)
         except BaseException:
             for where in self._where():
                 self.options.say(f"{where.label}: before {where.before}, now {where.now}")
@@ -454,8 +478,12 @@ class Promotion:
         )
 
     def _push_back(self, place: Place) -> None:
-        back = self.scratch.push(place.remote, place.ref, self.plan.revision, place.before)
-        self.notes[place] = "pushed back" if back.moved else f"could not be pushed back: {back.why}"
+        try:
+            back = self.scratch.push(place.remote, place.ref, self.plan.revision, place.before)
+            failed = "" if back.moved else f"could not be pushed back: {back.why}"
+        except KeyboardInterrupt:  # what is where is to be told all the same
+            failed = "interrupted while it was pushed back"
+        self.notes[place] = failed or "pushed back"
 
     def _where(self) -> tuple[Where, ...]:
         return tuple(
@@ -483,6 +511,14 @@ class Promotion:
             yield f"Heroku may go on with its build: look at it there, then: {again}"
         else:
             yield f"mend the cause, then: {again}"
+
+
+def _would_lose(place: Place, revision: str) -> str:
+    lost = [f"{c.hash[:12]} {c.subject} ({c.author})" for c in place.lost]
+    return (
+        f"{place.label()} has commits that {revision[:12]} does not have. Merge them; or, where "
+        "they shall be lost, --force:\n" + _indented(lost)
+    )
 
 
 def _indented(lines: list[str]) -> str:

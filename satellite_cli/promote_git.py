@@ -6,6 +6,7 @@ are reached. So nothing is written below the checkout, no object, no ref, and no
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -138,7 +139,8 @@ class Git:
         if self.interactive:
             process.terminate()
         else:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -256,13 +258,6 @@ class Scratch:
         self.git.output("fetch", *how, "--", remote, refspec, seconds=MOVE)
         self.shallow = b""
         return self.git.output("rev-parse", "--verify", f"{here}{ref[5:]}").strip()
-
-    def within(self, commit: str, of: str) -> bool:
-        """Whether a commit is, or is before, another one."""
-        done = self.git.run("merge-base", "--is-ancestor", commit, of, seconds=MOVE)
-        if done.status not in (0, 1):
-            raise GitError(f"git merge-base: {done.said()}")
-        return done.status == 0
 
     def commits(self, of: str, beyond: str = "", most: int = -1) -> tuple[Commit, ...]:
         """The commits up to one that another one does not have, the newest first."""

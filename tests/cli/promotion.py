@@ -11,12 +11,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from satellite_cli.promote import Options, Outcome, Plan, promote
 from satellite_cli.promote_git import OF_ANOTHER_REPOSITORY
 from satellite_cli.promote_text import outcome_lines, plan_lines
 
 NOW = datetime(2026, 1, 31, 17, 0, 0, tzinfo=UTC)
 TAG = "staging-20260131T170000Z"
+
+
+def isolate(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration of git but this one, and no temporary file but below `root`."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    settings = root / "gitconfig"
+    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    (root / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(root / "tmp"))  # World.promote looks at it
 
 
 def git(directory: Path, *arguments: str) -> str:

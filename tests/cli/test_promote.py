@@ -19,7 +19,7 @@ from satellite_infra.settings import validated
 from tests.fakes.heroku import TOKEN, Heroku, HerokuApp, serving
 from tests.infra.conftest import SECRET, stack_values
 
-from .promotion import TAG, World, commit, everything, git, hook, meanwhile, refs
+from .promotion import TAG, World, commit, everything, git, hook, isolate, meanwhile, refs
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
 DECLINE = "echo 'the build: no Gemfile'; exit 1"
@@ -27,13 +27,7 @@ DECLINE = "echo 'the build: no Gemfile'; exit 1"
 
 @pytest.fixture(autouse=True)
 def _own_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No configuration but this one."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    settings = tmp_path / "gitconfig"
-    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    isolate(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -297,6 +291,12 @@ def test_all_that_is_in_the_way_is_said_at_once(world: World) -> None:
     said = refused(world)
     assert "is not clean" in said
     assert "has commits that" in said
+    said = refused(world, repository="https://git.example.com/other.git")
+    assert "is not clean" in said
+    assert "no remote of" in said
+    said = refused(world, branch="a..b", heroku_branch="-x")
+    assert said.endswith("\n-x cannot be the name of a branch")
+    assert "a..b cannot be the name of a branch" in said
 
 
 # somebody else is quicker
@@ -412,6 +412,15 @@ def test_a_connection_that_breaks_in_the_build_says_that_nothing_is_sure(world: 
     assert world.said[-1] == (
         "Next: Heroku may go on with its build: look at it there, then: satellite promote staging"
     )
+
+
+def test_a_build_without_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("satellite_cli.promote.BUILD", 3)
+    hook(world.heroku, "pre-receive", "sleep 600")
+    outcome = world.promote()
+    assert outcome.problem.startswith("whether main of heroku moves is not known: ")
+    assert outcome.problem.endswith("no answer within 3 s")
+    assert (world.staging(), world.built()) == (world.second, world.first)
 
 
 @pytest.mark.parametrize("where", ["server", "heroku"])
@@ -564,6 +573,22 @@ def test_interrupted_while_the_branch_is_pushed(world: World, moment: str) -> No
     assert (world.staging(), world.built(), world.deployed) == (world.first, world.first, [])
 
 
+def test_interrupted_a_second_time(world: World) -> None:
+    hook(world.heroku, "pre-receive", DECLINE)
+    hook(
+        world.server,
+        "pre-receive",
+        f"read old new ref; [ $new = {world.second} ] || {{ kill -INT {os.getpid()}; sleep 60; }}",
+    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = world.promote()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert outcome.places[0].note == "interrupted while it was pushed back"
+    assert world.staging() == world.second
+
+
 def test_interrupted_while_heroku_builds(world: World) -> None:
     hook(world.heroku, "pre-receive", f"kill -INT {os.getpid()}; sleep 60")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -654,6 +679,8 @@ def test_where_a_commit_is_from(world: World) -> None:
     world.promote(source="v1", source_here=True, force=True)
     assert world.staging() == world.second
     assert "  from v1, as this checkout has it" in world.said
+    world.promote(source="v1~1", source_here=True, force=True)
+    assert world.staging() == world.first
 
 
 @pytest.mark.parametrize(
