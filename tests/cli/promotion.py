@@ -152,6 +152,8 @@ class World:
 
     def promote(self, **changed: Any) -> Outcome:
         """A promotion that leaves the user's files byte for byte, and tells what is so."""
+        for path in self.work.glob("*"):
+            os.utime(path)  # `git status` would refresh the index now
         before = everything(self.root)
         try:
             outcome = promote(self.options(**changed))
