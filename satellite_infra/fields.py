@@ -117,6 +117,13 @@ def _repository(value: str) -> str:
     return value
 
 
+def _heroku_remote(value: str) -> str:
+    if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[\w./-]+", value):
+        rule = "should be https://git.heroku.com/APP.git; git itself knows how to log in there"
+        raise broken(rule, hide="@" in value)
+    return value
+
+
 def _address(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
@@ -302,6 +309,7 @@ ApiToken = Annotated[
 ]
 Branch = Annotated[Text, AfterValidator(_branch)]
 Repository = Annotated[Text, AfterValidator(_repository)]
+HerokuRemote = Annotated[Text, AfterValidator(_heroku_remote)]
 Cidr = Annotated[Text, AfterValidator(_cidr)]
 Address = Annotated[Text, AfterValidator(_address)]
 IPv4 = Annotated[Text, AfterValidator(_ipv4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from itertools import combinations
@@ -33,6 +34,8 @@ INSTANCE_ONLY = (
 )
 INSTEAD = {"ami": "ami_lookup", "private_key": "ssh_agent"}
 """What can stand in for a key that is required."""
+HEROKU_GIT = re.compile(r"https://git\.heroku\.com/([a-z0-9-]+)\.git")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OWN_TAGS = frozenset({"Name", "label", "app", "environment"})
 
 
@@ -49,7 +52,7 @@ def encryption(
 
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
-    each = [users, files, heroku, hosts, overrides, rolling, canary]
+    each = [users, files, heroku, promote, hosts, overrides, rolling, canary]
     each += [login, role, alerts, monit, queue, sources, network, egress, tags]
     for rule in each:
         yield from rule(settings)
@@ -247,6 +250,20 @@ def rotation(s: Settings) -> Iterator[str]:
             "twice the longest grace and the gate"
         )
         yield line(["heroku", "rotate"], rule, minutes)
+
+
+def promote(s: Settings) -> Iterator[str]:
+    """What is promoted comes from another branch, and goes to the app that is asked."""
+    if not s.promote:
+        return
+    if s.promote.source == s.branch:
+        rule = "should be another branch than satellite:branch, to which it goes"
+        yield line(["promote", "source"], rule, s.branch)
+    app = HEROKU_GIT.fullmatch(s.promote.heroku_remote or "")
+    # a remote has the app's name; satellite:heroku.app may be its id
+    if app and s.heroku and app[1] != s.heroku.app and not UUID.fullmatch(s.heroku.app):
+        rule = f"should be of the app that satellite:heroku.app names, {s.heroku.app}"
+        yield line(["promote", "heroku_remote"], rule, s.promote.heroku_remote)
 
 
 def role(s: Settings) -> Iterator[str]:

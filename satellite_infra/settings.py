@@ -123,6 +123,22 @@ class HerokuSettings(Model):
     or hours that are a part of a day. Off where it is not set."""
 
 
+class PromoteSettings(Model):
+    """What `satellite promote` moves to this stack, beside the head of `branch`."""
+
+    source: f.Branch | None = Field(default=None, examples=["staging"])
+    """Branch of the repository whose head goes; what is checked out where it is not set."""
+    heroku_remote: f.HerokuRemote | None = Field(
+        default=None, examples=["https://git.heroku.com/shop-staging.git"]
+    )
+    """Heroku's git remote, which gets the commit, too, and builds it before any host does."""
+    heroku_branch: f.Branch = Field(default="main", examples=["main"])
+    """The branch that Heroku builds."""
+    tag: f.Switch = Field(default=False, examples=[True])
+    """`true`: a tag on the repository says when which commit was promoted, as
+    `production-20260131T170000Z`."""
+
+
 class AmiSettings(Model):
     """The newest image of an owner whose name fits; existing instances keep theirs."""
 
@@ -379,6 +395,8 @@ class Settings(Model):
     read-protected`. Required with `heroku`."""
     heroku_host_token: f.ApiToken = Field(default="", repr=False)
     """Secret: another one, for the hosts. Required with `heroku.rotate`."""
+    promote: PromoteSettings | None = None
+    """What `satellite promote` does for this stack."""
     packages: tuple[f.Package, ...] = Field(default=(), examples=[["libpq-dev"]])
     """Packages of the distribution, or of `apt_sources`, that the app needs."""
     apt_sources: dict[f.SourceName, AptSourceSettings] = {}
@@ -566,7 +584,9 @@ class Settings(Model):
         return settings
 
 
-WHOLE = frozenset({"alerts", "ami_lookup", "bastion", "heroku", "monit", "queue", "ruby"})
+WHOLE = frozenset(
+    {"alerts", "ami_lookup", "bastion", "heroku", "monit", "promote", "queue", "ruby"}
+)
 """Settings of several parts, which mean nothing without one of them."""
 STRUCTURED = WHOLE | {
     key

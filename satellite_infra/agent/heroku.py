@@ -38,6 +38,10 @@ class HerokuError(Exception):
         self.passing = passing  # nobody has to mend anything: weather
 
 
+class NoCommitError(HerokuError):
+    """Heroku answers, and the app runs nothing that has a commit."""
+
+
 class _Again(Exception):  # noqa: N818 - no error yet: it is asked again
     """What may be better in a moment; `pause`: seconds that the server asked for."""
 
@@ -75,26 +79,43 @@ class Api:
 
     def commit(self) -> str:
         """The commit of the current release's slug: what the app's web processes run."""
-        slug = self._current_slug()
-        found, _ = self._get(f"/apps/{self.app}/slugs/{slug}")
-        commit = found.get("commit") if isinstance(found, dict) else None
-        if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
-            raise HerokuError(
+        commit = self._commit(self._current_slug())
+        if not commit:
+            raise NoCommitError(
                 f"the slug that {self.app} runs on Heroku names no commit of 40 hex digits: it was "
                 "not pushed by git; set satellite:revision to a commit, or take it away"
             )
         return commit
+
+    def standing(self, commit: str) -> str:
+        """How the newest release of that commit stands: `current`, or Heroku's own word, such as
+        `pending` or `failed`; empty where none is as new as the current release.
+        """
+        for release in self._releases():
+            if not isinstance(release, dict):
+                break
+            current, slug = release.get("current"), _slug(release)
+            if slug and self._commit(slug) == commit:
+                return "current" if current else str(release.get("status"))
+            if current:
+                break
+        return ""
+
+    def _commit(self, slug: str) -> str:
+        """The commit that a slug was built from; empty where it names none."""
+        found, _ = self._get(f"/apps/{self.app}/slugs/{slug}")
+        commit = found.get("commit") if isinstance(found, dict) else None
+        return str(commit) if re.fullmatch(r"[0-9a-f]{40}", str(commit)) else ""
 
     def _current_slug(self) -> str:
         for release in self._releases():
             if not isinstance(release, dict):
                 break
             if release.get("current"):
-                slug = release.get("slug")
-                if isinstance(slug, dict) and re.fullmatch(r"[0-9a-f-]{36}", str(slug.get("id"))):
-                    return str(slug["id"])
+                if slug := _slug(release):
+                    return slug
                 break
-        raise HerokuError(
+        raise NoCommitError(
             f"satellite:heroku.app: the current release of {self.app} on Heroku has no slug: it "
             "never ran code there, or runs a container; set satellite:revision to a commit"
         )
@@ -178,3 +199,10 @@ class Api:
         if status >= 500:
             return _Again(f"it fails (status {status})")
         return HerokuError(f"Heroku refuses to tell about {self.app}: status {status}")
+
+
+def _slug(release: dict[str, Any]) -> str:
+    """The id of the slug that a release runs; empty where it has none."""
+    slug = release.get("slug")
+    found = str(slug.get("id")) if isinstance(slug, dict) else ""
+    return found if re.fullmatch(r"[0-9a-f-]{36}", found) else ""

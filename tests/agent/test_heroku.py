@@ -62,6 +62,21 @@ def test_the_commit_is_that_of_the_current_release(api: Api, platform: Heroku) -
     assert api.commit() == "d" * 40
 
 
+def test_how_the_newest_release_of_a_commit_stands(api: Api, platform: Heroku) -> None:
+    app = platform.apps["shop"]
+    platform.page = 2
+    assert api.standing(COMMIT) == "current"
+    app.set(A="b")
+    assert api.standing(COMMIT) == "current"
+    for status in ("failed", "pending"):
+        app.release("e" * 40, status)
+        assert api.standing("e" * 40) == status
+        assert api.standing(COMMIT) == "current"
+    app.release("e" * 40)
+    assert api.standing("e" * 40) == "current"
+    assert api.standing(COMMIT) == ""  # an older release of it is not the newest word
+
+
 def test_an_app_without_a_commit_is_said_to_have_none(api: Api, platform: Heroku) -> None:
     platform.apps["shop"].release(None)
     with pytest.raises(HerokuError, match="names no commit of 40 hex digits"):

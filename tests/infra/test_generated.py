@@ -113,6 +113,14 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         names=lists(st.sampled_from(["DATABASE_URL", "REDIS_URL", "A-B"])),
         rotate=st.sampled_from([30, 120, 7, 0, 2000]),
     ),
+    "promote": maps(
+        source=st.sampled_from(["main", "staging", "-x"]),
+        heroku_remote=st.sampled_from(
+            ["https://git.heroku.com/shop-staging.git", "https://u:canary@h/x", "x"]
+        ),
+        heroku_branch=st.sampled_from(["main", "a..b"]),
+        tag=switches,
+    ),
     "heroku_api_token": st.sampled_from(["canary-token", "canary", "canary token"]),
     "heroku_host_token": st.sampled_from(["canary-token", "canary-of-hosts", "canary token"]),
     "packages": lists(st.sampled_from(["libpq-dev", "Lib PQ"])),

@@ -20,6 +20,9 @@ from .conftest import ARMOURED, LOGIN, LOGIN_PUBLIC, REVISION, SECRET, SEED, sta
 OTHER = host_identity("another seed with more than 32 characters", "x")
 SSH = "ssh://git@git.example.com/shop.git"
 SUBNET = "subnet-0123456789abcdef0"
+SHOP = "https://git.heroku.com/shop.git"
+TOKEN = "canary-token"
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
 POLICY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 DEFAULTS = Settings().model_dump()
 SOURCE = {
@@ -102,6 +105,10 @@ MONIT = {
         {"config_files": {f"a{n}": {"template": "x", "mode": n} for n in (416, 640, "0640")}},
         {"heroku": {"app": "shop", "config": False}, "heroku_api_token": "canary-token"},
         {"revision": "heroku", "heroku": {"app": "shop"}, "heroku_api_token": "canary-token"},
+        {"promote": {"source": "main", "tag": True}, "branch": "staging"},
+        {"promote": {"heroku_remote": SHOP}, "heroku": {"app": "shop"}, "heroku_api_token": TOKEN},
+        {"promote": {"heroku_remote": SHOP}, "heroku": {"app": UUID}, "heroku_api_token": TOKEN},
+        {"promote": {"heroku_remote": "https://git.example.com/x.git"}},
         {"monit": MONIT, "processes": {"worker": {"quantity": 1, "alert": {"restarts": 1}}}},
         {"monit": {**MONIT, "smtp_user": "ops"}, "monit_password": "canary"},
         {"alerts": {"emails": ["ops+night@example.com"], "cpu_minutes": 1440}},
@@ -359,6 +366,25 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         (
             {"revision": "abc123"},
             "revision: should be a commit's 40 hex digits, or heroku, got abc123",
+        ),
+        (
+            {"branch": "staging", "promote": {"source": "staging"}},
+            "promote/source: should be another branch than satellite:branch, to which it goes, "
+            "got staging",
+        ),
+        (
+            {
+                "promote": {"heroku_remote": SHOP},
+                "heroku": {"app": "shop-staging"},
+                "heroku_api_token": TOKEN,
+            },
+            "promote/heroku_remote: should be of the app that satellite:heroku.app names, "
+            f"shop-staging, got {SHOP}",
+        ),
+        (
+            {"promote": {"heroku_remote": "https://u:canary@git.heroku.com/shop.git"}},
+            "promote/heroku_remote: should be https://git.heroku.com/APP.git; git itself knows how "
+            "to log in there, got [secret]",
         ),
         # AWS
         ({"ami": "ubuntu"}, "ami: should be an AMI id such as ami-0123abcd, got ubuntu"),

@@ -1,0 +1,539 @@
+"""Promotion: one commit becomes an environment's branch, Heroku's build and the hosts' release.
+
+Everything that can be known is known, shown and confirmed before anything moves. A step that fails
+leaves the remotes as they were where that is safe, and in any case says what is where.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from satellite_cli.promote_git import (
+    COMMIT,
+    Checkout,
+    Commit,
+    GitError,
+    Say,
+    Scratch,
+    harmless,
+    same_repository,
+    without_users,
+)
+from satellite_infra.agent.heroku import Api, HerokuError, NoCommitError
+from satellite_infra.settings import Settings
+
+SERVER, HEROKU = "satellite-repository", "satellite-heroku"
+BUILD = 7200  # seconds for Heroku's build, and for the release phase behind it
+APPEAR = 120  # seconds for Heroku to show the release of a push
+POLL = 5
+INTERRUPTED = "interrupted"
+"""The problem of a promotion that somebody stopped."""
+
+
+class Refused(Exception):  # noqa: N818 - nothing went wrong: it was not begun
+    """Nothing was changed anywhere; `problems` says why, all of it."""
+
+    def __init__(self, problems: list[str]):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class DeployError(Exception):
+    """What the deploy that is given in raises when it failed; its text is shown."""
+
+
+class StepError(Exception):
+    """A step failed; `sure`: and for certain the commit does not run because of it."""
+
+    def __init__(self, text: str, sure: bool = False):
+        super().__init__(text)
+        self.sure = sure
+
+
+@dataclass(frozen=True)
+class Place:
+    """A ref of a remote, what it is, and which commits would come and go."""
+
+    remote: str
+    name: str
+    """As people know the remote."""
+    url: str
+    ref: str
+    before: str = ""
+    """Empty where there is none."""
+    going: tuple[Commit, ...] = ()
+    lost: tuple[Commit, ...] = ()
+
+    def label(self) -> str:
+        """`staging of origin`."""
+        return harmless(f"{self.ref.split('/', 2)[2]} of {self.name}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a promotion would do, before it does any of it."""
+
+    environment: str
+    stack: str
+    revision: str
+    subject: str
+    source: str
+    """Where the commit was found."""
+    server: Place
+    heroku: Place | None
+    runs: str
+    """The commit that the app runs on Heroku; empty where Heroku was not asked."""
+    tag: str
+    untracked: tuple[str, ...]
+    """What lies in the checkout and is in no commit."""
+
+    def places(self) -> tuple[Place, ...]:
+        """Each branch that moves, in this order."""
+        return (self.server, *([self.heroku] if self.heroku else []))
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a ref of a remote was, and what it is at the end; None: nobody could be asked."""
+
+    label: str
+    url: str
+    before: str
+    now: str | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a promotion ended: `promoted`, `dry run`, `declined` or `failed`."""
+
+    status: str
+    plan: Plan
+    places: tuple[Where, ...]
+    step: str = ""
+    """The one that failed: branch, heroku, deploy or tag."""
+    problem: str = ""
+    advice: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def nobody(_: str) -> None:
+    """Hears what is said, and does nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is promoted, to where, and how."""
+
+    environment: str
+    stack: str
+    repository: str
+    branch: str
+    deploy: Callable[[str, str], None]
+    """Releases a revision to a stack's hosts; DeployError when it failed."""
+    confirm: Callable[[], bool]
+    """Asked once the plan was shown; False: nothing shall be done."""
+    show: Callable[[Plan], None]
+    checkout: Path = Path()
+    source: str = ""
+    """A branch of the repository; what is checked out where it is empty."""
+    source_here: bool = False
+    """Whether a commit of the checkout will do for it, too."""
+    remote: str = ""
+    """Name or URL of the repository's remote; found by `repository` where it is empty."""
+    heroku_remote: str = ""
+    heroku_branch: str = "main"
+    heroku_api: Api | None = None
+    tag: bool = False
+    force: bool = False
+    create: bool = False
+    dry_run: bool = False
+    interactive: bool = False
+    say: Say = nobody
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+    @classmethod
+    def of(cls, settings: Settings, stack: str, **rest: Any) -> Options:
+        """As the stack's settings have it; `rest` wins."""
+        promote, heroku = settings.promote, settings.heroku
+        found: dict[str, Any] = {
+            "environment": settings.environment,
+            "stack": stack,
+            "repository": settings.repository,
+            "branch": settings.branch,
+        }
+        if promote:
+            found |= {"source": promote.source or "", "tag": promote.tag}
+        if promote and promote.heroku_remote:
+            found |= {
+                "heroku_remote": promote.heroku_remote,
+                "heroku_branch": promote.heroku_branch,
+                "heroku_api": Api(heroku.app, settings.heroku_api_token) if heroku else None,
+            }
+        return cls(**{**found, **rest})
+
+
+def promote(options: Options) -> Outcome:
+    """Promote a commit; Refused when nothing was changed because something is in the way."""
+    with tempfile.TemporaryDirectory(prefix="satellite-promote-") as directory:
+        planning = Planning(options, Path(directory, "scratch.git"))
+        try:
+            plan = planning.plan()
+        except (GitError, HerokuError) as error:
+            raise Refused([*planning.problems, str(error)]) from None
+        asked = tuple(Where(p.label(), p.url, p.before, p.before) for p in plan.places())
+        options.show(plan)
+        if options.dry_run:
+            return Outcome("dry run", plan, asked)
+        if not options.confirm():
+            return Outcome("declined", plan, asked)
+        return Promotion(options, planning.scratch, plan).run()
+
+
+class Planning:
+    """Looks at everything, and changes nothing but the scratch repository."""
+
+    checkout: Checkout
+    scratch: Scratch
+
+    def __init__(self, options: Options, directory: Path):
+        self.options, self.directory = options, directory
+        self.problems: list[str] = []
+        """What is in the way so far."""
+
+    def plan(self) -> Plan:
+        """The plan; Refused, GitError or HerokuError when something is in its way."""
+        self.checkout = Checkout(self.options.checkout, self.options.interactive)
+        head, branch = self.checkout.head()
+        changed, unknown = self.checkout.changes()
+        if changed:
+            self.problems.append(
+                f"{harmless(str(self.checkout.path))} is not clean. Commit these, or stash them:\n"
+                + _indented(changed)
+            )
+        self._check(head)
+        server, heroku = self._places()
+        revision, source = self._source(server, head, branch)
+        server = self._found(server, revision)
+        heroku = self._found(heroku, revision) if heroku else None
+        if not server.before and not self.options.create:
+            self.problems.append(
+                f"{server.name} has no branch {self.options.branch} (satellite:branch): where it "
+                "shall be made, --create"
+            )
+        for place in filter(None, (server, heroku)):
+            if place.lost and not self.options.force:
+                self.problems.append(_would_lose(place, revision))
+        tag = self._tag(revision) if self.options.tag else ""
+        runs = self._runs() if heroku else ""
+        if not self.problems:
+            self.problems += self._refusals(revision, server, heroku)
+        if self.problems:
+            raise Refused(self.problems)
+        return Plan(
+            environment=self.options.environment,
+            stack=self.options.stack,
+            revision=revision,
+            subject=self.scratch.commits(revision, most=1)[0].subject,
+            source=source,
+            server=server,
+            heroku=heroku,
+            runs=runs,
+            tag=tag,
+            untracked=tuple(unknown),
+        )
+
+    def _check(self, head: str) -> None:
+        """Nothing goes on from here with what can be no commit, or no branch, of ours."""
+        if not COMMIT.fullmatch(head):
+            raise GitError("satellite deploys commits of 40 hex digits: this repository has others")
+        options = self.options
+        source = "" if options.source_here else options.source
+        wrong = [
+            f"{harmless(branch)} cannot be the name of a branch"
+            for branch in filter(None, (options.branch, options.heroku_branch, source))
+            if self._unfit(branch)
+        ]
+        if wrong:
+            raise GitError("\n".join(wrong))
+
+    def _unfit(self, branch: str) -> bool:
+        if branch.startswith("-") or "\0" in branch:
+            return True
+        return self.checkout.git.run("check-ref-format", f"refs/heads/{branch}").status != 0
+
+    def _places(self) -> tuple[Place, Place | None]:
+        """The branches that shall move; nothing is known of them yet."""
+        options = self.options
+        name, url = self._remote()
+        remotes = {SERVER: url}
+        if options.heroku_remote:
+            remotes[HEROKU] = self.checkout.url(options.heroku_remote)
+        self.scratch = Scratch(self.directory, self.checkout, remotes, name)
+        shown = {remote: shown_url(url) for remote, url in remotes.items()}
+        ref = f"refs/heads/{options.branch}"
+        server = Place(SERVER, harmless(name) or shown[SERVER], shown[SERVER], ref)
+        ref = f"refs/heads/{options.heroku_branch}"
+        heroku = Place(HEROKU, "heroku", shown[HEROKU], ref) if HEROKU in shown else None
+        return server, heroku
+
+    def _remote(self) -> tuple[str, str]:
+        """Name and URL of the repository's remote; no name where the checkout has none."""
+        wanted, there = self.options.remote, self.checkout.remotes()
+        if wanted and wanted not in there:
+            if not re.search(r"[:/]", wanted) or wanted.startswith("-"):
+                raise GitError(
+                    harmless(f"{self.checkout.path} has no remote {wanted}{_listed(there)}")
+                )
+            return "", self.checkout.url(wanted)
+        fit = [wanted] if wanted else self._fitting(there)
+        if not fit:
+            raise GitError(
+                harmless(
+                    f"no remote of {self.checkout.path} is {self.options.repository} "
+                    f"(satellite:repository){_listed(there)}: say which one is, --remote NAME"
+                )
+            )
+        if len(there[fit[0]]) > 1:
+            raise GitError(f"remote {fit[0]} pushes to several URLs: say which one, --remote URL")
+        return fit[0], there[fit[0]][0]
+
+    def _fitting(self, there: dict[str, list[str]]) -> list[str]:
+        ours = self.checkout.url(self.options.repository)
+        fit = [name for name, urls in there.items() if any(same_repository(u, ours) for u in urls)]
+        return sorted(fit, key=lambda name: (name != "origin", name))
+
+    def _source(self, server: Place, head: str, branch: str) -> tuple[str, str]:
+        """The commit to promote, and where it is from."""
+        name = self.options.source
+        if not name:
+            return head, f"{branch or 'no branch'}, as checked out"
+        ref = "" if self._unfit(name) else f"refs/heads/{name}"  # such as HEAD~1
+        if ref and (found := self.scratch.fetch(SERVER, ref)):
+            return found, harmless(f"{name} of {server.name}")
+        if self.options.source_here and (found := self.checkout.commit(name)):
+            return found, harmless(f"{name}, as this checkout has it")
+        here = ", and this checkout no such commit" if self.options.source_here else ""
+        raise GitError(harmless(f"{server.name} has no branch {name}{here}"))
+
+    def _found(self, place: Place, revision: str) -> Place:
+        """With what it is now."""
+        before = self.scratch.fetch(place.remote, place.ref)
+        lost = self.scratch.commits(before, revision) if before else ()
+        return replace(
+            place, before=before, going=self.scratch.commits(revision, before), lost=lost
+        )
+
+    def _runs(self) -> str:
+        """The commit that the app runs; that Heroku answers is known now, not after the push."""
+        try:
+            return self.options.heroku_api.commit() if self.options.heroku_api else ""
+        except NoCommitError:  # its first push
+            return ""
+
+    def _tag(self, revision: str) -> str:
+        """Its name; it is made here, so that want of a name or of a key to sign is known now."""
+        name = f"{self.options.environment}-{self.options.now():%Y%m%dT%H%M%SZ}"
+        self.scratch.tag(name, revision, f"Promoted to {self.options.environment}")
+        return name
+
+    def _refusals(self, revision: str, *places: Place | None) -> Iterator[str]:
+        """Who would not let us push, as far as a server says so beforehand."""
+        for place in filter(None, places):
+            pushed = self.scratch.push(
+                place.remote, place.ref, place.before, revision, dry_run=True
+            )
+            if not pushed.moved and not pushed.there:
+                yield f"{place.label()} cannot be pushed to: {pushed.why}"
+
+
+class Promotion:
+    """The steps of one promotion, and what was done so far."""
+
+    def __init__(self, options: Options, scratch: Scratch, plan: Plan):
+        self.options, self.scratch, self.plan = options, scratch, plan
+        self.step, self.sure = "", False
+        self.moved: list[Place] = []
+        self.notes: dict[Place, str] = {}
+
+    def run(self) -> Outcome:
+        """Do it; the outcome tells a failure and where everything is."""
+        try:
+            for step, act in self._steps():
+                self.step = step
+                act()
+        except StepError as error:
+            return self._failed(str(error), error.sure)
+        except KeyboardInterrupt:
+            server, first = self.plan.server, self.step == "branch"
+            # git may have been stopped when its server had agreed already
+            if first and server not in self.moved and self._now(server) == self.plan.revision:
+                self.moved.append(server)
+            return self._failed(INTERRUPTED, first)
+        except BaseException:
+            for where in self._where():
+                self.options.say(f"{where.label}: before {where.before}, now {where.now}")
+            raise
+        return Outcome("promoted", self.plan, self._where())
+
+    def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "branch", lambda: self._push(self.plan.server)
+        if self.plan.heroku:
+            yield "heroku", self._heroku
+        yield "deploy", self._deploy
+        if self.plan.tag:
+            yield "tag", self._tag
+
+    def _push(self, place: Place, seconds: float = 900, say: Say | None = None) -> None:
+        """Move a place to the commit."""
+        revision = self.plan.revision
+        if place.before == revision:
+            self.options.say(f"{place.label()} is {revision[:12]} already")
+            return
+        self.options.say(f"{place.label()}: {place.before[:12] or 'new'} -> {revision[:12]}")
+        pushed = self.scratch.push(
+            place.remote, place.ref, place.before, revision, seconds=seconds, say=say
+        )
+        if pushed.moved:
+            self.moved.append(place)
+        elif not pushed.there and self._now(place) != revision:
+            said = "{} was not moved" if pushed.refused else "whether {} moves is not known"
+            raise StepError(f"{said.format(place.label())}: {pushed.why}", pushed.refused)
+        elif not pushed.there and not pushed.refused:
+            self.moved.append(place)  # it came through, and git did not hear of it
+
+    def _heroku(self) -> None:
+        """Have Heroku build it, and wait until the app runs it."""
+        place = self.plan.heroku
+        assert place
+        self._push(place, BUILD, lambda line: self.options.say(f"  {line}"))
+        api = self.options.heroku_api
+        if not api:
+            return
+        try:
+            standing = self._standing(api, place in self.moved)
+        except HerokuError as error:
+            raise StepError(f"whether the app runs it is not known: {error}") from None
+        if standing == "current":
+            self.options.say(f"{api.app} on Heroku runs {self.plan.revision[:12]}")
+        elif standing == "failed":
+            raise StepError(
+                f"Heroku has built it, but its release failed, and {api.app} runs "
+                f"{self.plan.runs[:12] or 'nothing'} as before: heroku releases --app {api.app}",
+                sure=True,
+            )
+        elif standing:
+            raise StepError(f"after {BUILD} s its release on Heroku is {standing} still")
+        else:
+            raise StepError(
+                f"Heroku has it, and yet {api.app} runs another commit: somebody has rolled back, "
+                f"or pushed, there. Look: heroku releases --app {api.app}"
+            )
+
+    def _standing(self, api: Api, pushed: bool) -> str:
+        """How the release stands when it does not change any more, or time is over."""
+        waited = 0
+        while True:
+            standing = api.standing(self.plan.revision)
+            limit = BUILD if standing else APPEAR if pushed else 0
+            if standing in ("current", "failed") or waited >= limit:
+                return standing
+            self.options.sleep(POLL)
+            waited += POLL
+
+    def _deploy(self) -> None:
+        self.options.say(f"deploy {self.plan.revision[:12]} to stack {self.plan.stack}")
+        try:
+            self.options.deploy(self.plan.revision, self.plan.stack)
+        except DeployError as error:
+            raise StepError(f"the hosts: {error}") from error
+
+    def _tag(self) -> None:
+        ref = f"refs/tags/{self.plan.tag}"
+        pushed = self.scratch.push(SERVER, ref, "", ref)
+        if not pushed.moved:
+            raise StepError(
+                f"{self.plan.server.name} did not take tag {self.plan.tag}: {pushed.why}"
+            )
+        self.options.say(f"tag {self.plan.tag}")
+
+    def _failed(self, problem: str, sure: bool) -> Outcome:
+        """Undo what can be undone without harm, and say what is where."""
+        server, self.sure = self.plan.server, sure
+        if sure and server in self.moved:
+            self._push_back(server)
+        return Outcome(
+            "failed", self.plan, self._where(), self.step, problem, tuple(self._advice())
+        )
+
+    def _push_back(self, place: Place) -> None:
+        try:
+            back = self.scratch.push(place.remote, place.ref, self.plan.revision, place.before)
+            failed = "" if back.moved else f"could not be pushed back: {back.why}"
+        except KeyboardInterrupt:  # what is where is to be told all the same
+            failed = "interrupted while it was pushed back"
+        self.notes[place] = failed or "pushed back"
+
+    def _where(self) -> tuple[Where, ...]:
+        return tuple(
+            Where(p.label(), p.url, p.before, self._now(p), self.notes.get(p, ""))
+            for p in self.plan.places()
+        )
+
+    def _now(self, place: Place) -> str | None:
+        try:
+            return self.scratch.head(place.remote, place.ref)
+        except GitError:
+            return None
+
+    def _advice(self) -> Iterator[str]:
+        """What to do next."""
+        again = f"satellite promote {self.plan.environment}"
+        if self.step == "tag":
+            yield "the commit is deployed; only its tag is missing"
+        elif self.step == "deploy":
+            yield f"mend the cause, then: {again}; what is there already is not done twice"
+        elif self.step == "heroku" and self.plan.heroku in self.moved:
+            yield "Heroku's branch was left: to push it back would build and release it once more"
+            yield f"mend the cause in a new commit and promote that, or {again} once Heroku runs it"
+        elif self.step == "heroku" and not self.sure:
+            yield f"Heroku may go on with its build: look at it there, then: {again}"
+        else:
+            yield f"mend the cause, then: {again}"
+
+
+def _would_lose(place: Place, revision: str) -> str:
+    lost = [f"{c.hash[:12]} {c.subject} ({c.author})" for c in place.lost]
+    return (
+        f"{place.label()} has commits that {revision[:12]} does not have. Merge them; or, where "
+        "they shall be lost, --force:\n" + _indented(lost)
+    )
+
+
+def _indented(lines: list[str]) -> str:
+    some = [f"  {line}" for line in lines[:20]]
+    return "\n".join([*some, *([f"  and {len(lines) - 20} more"] if len(lines) > 20 else [])])
+
+
+def _listed(there: dict[str, list[str]]) -> str:
+    """The remotes that there are, as the end of a sentence."""
+    if not there:
+        return " (it has no remote)"
+    shown = (f"{name} {shown_url(' '.join(urls))}" for name, urls in sorted(there.items()))
+    return f" (it has {', '.join(shown)})"
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be shown."""
+    return harmless(without_users(url))

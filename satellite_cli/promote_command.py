@@ -1,0 +1,107 @@
+"""`satellite promote ENVIRONMENT`: the options, the question and the words around a promotion."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+from satellite_cli.promote import INTERRUPTED, Options, Outcome, Plan, Refused, promote
+from satellite_cli.promote_text import outcome_lines, plan_lines
+from satellite_infra.settings import Settings
+
+
+class Desk(Protocol):
+    """What the command group gives to its commands, as click's context object."""
+
+    def settings(self, stack: str) -> Settings:
+        """That stack's settings; the group's own error where they are not right."""
+
+    def deploy(self, revision: str, stack: str) -> None:
+        """Release a commit to a stack's hosts; DeployError where that failed."""
+
+
+@click.command("promote")
+@click.argument("environment")
+@click.option("--from", "source", default="", help="A branch of the repository, or a commit here.")
+@click.option("--remote", default="", help="Name or URL of the repository's remote.")
+@click.option(
+    "--checkout", default=".", type=click.Path(path_type=Path), help="The app's checkout."
+)
+@click.option("--create", is_flag=True, help="Make the branch where there is none.")
+@click.option("--force", is_flag=True, help="Lose the commits that are shown as lost.")
+@click.option("--tag/--no-tag", default=None, help="Tag the commit at the end.")
+@click.option("--dry-run", is_flag=True, help="Show everything, change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, on standard output.")
+@click.pass_obj
+def command(
+    desk: Desk,
+    environment: str,
+    source: str,
+    remote: str,
+    checkout: Path,
+    create: bool,
+    force: bool,
+    tag: bool | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Bring a commit to the stack ENVIRONMENT: its branch, Heroku, its hosts.
+
+    Your checkout is only looked at. It has to be clean, so that what you see is what goes.
+    """
+    interactive = is_there()
+    if not (interactive or yes or dry_run):
+        raise click.UsageError("nobody is there to be asked: --yes, or --dry-run")
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    def show(plan: Plan) -> None:
+        for line in plan_lines(plan):
+            say(line)
+
+    given = {"source": source, "source_here": True} if source else {}
+    if tag is not None:
+        given["tag"] = tag
+    options = Options.of(
+        desk.settings(environment),
+        environment,
+        deploy=desk.deploy,
+        confirm=lambda: yes or click.confirm(f"Promote to {environment}?", err=as_json),
+        show=show,
+        say=say,
+        checkout=checkout,
+        remote=remote,
+        create=create,
+        force=force,
+        dry_run=dry_run,
+        interactive=interactive,
+        **given,
+    )
+    try:
+        outcome = promote(options)
+    except Refused as refused:
+        raise click.ClickException(f"nothing was changed. {refused}") from None
+    for line in outcome_lines(outcome):
+        click.echo(line, err=as_json or outcome.status == "failed")
+    if as_json:
+        click.echo(json.dumps(outcome.document(), indent=2))
+    sys.exit(_status(outcome))
+
+
+def is_there() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()
+
+
+def _status(outcome: Outcome) -> int:
+    """As docs/promote.md has them."""
+    if outcome.problem == INTERRUPTED:
+        return 130
+    return {"promoted": 0, "dry run": 0, "declined": 4}.get(outcome.status, 1)

@@ -1,0 +1,98 @@
+"""A promotion in words, for 80 columns where that is possible: the plan, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from satellite_cli.promote import Outcome, Place, Plan, Where
+from satellite_cli.promote_git import Commit
+
+MOST = 40
+"""Commits of one list that are shown."""
+SUBJECT, AUTHOR = 46, 15
+"""Characters of a commit's subject and author that are shown."""
+SHORT = 12
+NOT_THERE = "not there"
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """What a promotion would do, and to what."""
+    yield f"{plan.environment}: {plan.revision[:SHORT]} {cut(plan.subject, 64)}"
+    yield f"  from {plan.source}"
+    for place in plan.places():
+        yield from _place_lines(place, plan)
+    if plan.runs and plan.runs != plan.revision:
+        yield f"  the app on Heroku runs {plan.runs[:SHORT]}"
+    yield f"  then it is deployed to stack {plan.stack}"
+    if plan.tag:
+        yield f"  tag {plan.tag} on {plan.server.name}"
+    if plan.untracked:
+        yield f"  in no commit, and left alone: {_some(plan.untracked)}"
+
+
+def _place_lines(place: Place, plan: Plan) -> Iterator[str]:
+    """One branch, and its commits where they are not those that were shown already."""
+    yield f"  {place.label()} ({place.url})"
+    if place.before == plan.revision:
+        yield "    has it already"
+        return
+    yield f"    {place.before[:SHORT] or 'a new branch'} -> {plan.revision[:SHORT]}"
+    if place is plan.server or place.going != plan.server.going:
+        yield from _commit_lines("goes", "go", place.going)
+    else:
+        yield "    the same commits go"
+    if place is plan.server or place.lost != plan.server.lost:
+        yield from _commit_lines("is LOST", "are LOST", place.lost)
+    elif place.lost:
+        yield "    the same commits are LOST"
+
+
+def _commit_lines(one: str, many: str, commits: Sequence[Commit]) -> Iterator[str]:
+    if commits:
+        number = len(commits)
+        yield f"    1 commit {one}:" if number == 1 else f"    {number} commits {many}:"
+    for commit in commits[:MOST]:
+        subject, author = cut(commit.subject, SUBJECT), cut(commit.author, AUTHOR)
+        yield f"      {commit.hash[:SHORT]} {subject} ({author})"
+    if len(commits) > MOST:
+        yield f"      and {len(commits) - MOST} more"
+
+
+def outcome_lines(outcome: Outcome) -> Iterator[str]:
+    """How it ended; after a failure also what is where."""
+    plan = outcome.plan
+    if outcome.status == "promoted":
+        yield f"{plan.environment} is {plan.revision[:SHORT]}, {_everywhere(plan)}"
+        return
+    if outcome.status != "failed":
+        yield f"{outcome.status}: nothing was changed"
+        return
+    yield f"promotion to {plan.environment} FAILED in step `{outcome.step}`: {outcome.problem}"
+    yield "Where everything is:"
+    for where in outcome.places:
+        yield from _where_lines(where)
+    for line in outcome.advice:
+        yield f"Next: {line}"
+
+
+def _where_lines(where: Where) -> Iterator[str]:
+    note = f" ({where.note})" if where.note else ""
+    yield f"  {where.label}{note}"
+    yield f"    before {where.before or NOT_THERE}"
+    now = "not known: nobody answers" if where.now is None else where.now or NOT_THERE
+    yield f"    now    {now}"
+
+
+def _everywhere(plan: Plan) -> str:
+    places = [*(place.label() for place in plan.places()), f"stack {plan.stack}"]
+    return ", ".join(places) + (f", tag {plan.tag}" if plan.tag else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters of it."""
+    return text if len(text) <= most else text[: most - 1] + "…"
