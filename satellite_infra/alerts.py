@@ -1,12 +1,15 @@
-"""What AWS itself watches of an instance, and the topic by which people are told."""
+"""What AWS watches of instances and of the queue, and the topic by which people are told."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 from pulumi_aws import cloudwatch, ec2, sns
 
+from satellite_infra.agent.cloudwatch import NAMESPACE
+from satellite_infra.agent.queue_metrics import dimensions
 from satellite_infra.digests import Digests
 from satellite_infra.network import resource_name, tags
 from satellite_infra.settings import AlertSettings, Settings
@@ -76,6 +79,50 @@ def watch(settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Ou
     )
 
 
+def watch_queue(
+    settings: Settings, told: pulumi.Output[str], after: Sequence[pulumi.Resource]
+) -> None:
+    """Alarms for the age of the queue's oldest job, also where nobody tells it, and its length."""
+    queue = settings.queue
+    if queue is None:
+        return
+    which = f"Queue {queue.name} of {settings.app}, {settings.environment}"
+    hosts = " and ".join(settings.measuring()) or "no host"
+    lasts = f"for {queue.minutes} minutes"
+    units = f"satellite-{settings.app}"
+    look = f"look at the workers: journalctl -u '{units}.*' on each host"
+    # two hosts tell the same, but for the second at which they looked
+    common = {
+        "namespace": NAMESPACE,
+        "dimensions": dimensions(settings.app, settings.environment, queue.name),
+        "statistic": "Maximum",
+        "period": queue.every_minutes * 60,
+        "evaluation_periods": -(-queue.minutes // queue.every_minutes),
+        **_calls(settings, told),
+    }
+    cloudwatch.MetricAlarm(
+        "queue-age",
+        alarm_description=f"{which}: {lasts} its oldest job has waited for {queue.age_seconds} s "
+        f"or more, or {hosts} did not say for how long: {look}; "
+        f"and at how it is measured: journalctl -u {units}-queue on {hosts}",
+        metric_name="QueueAge",
+        threshold=queue.age_seconds,
+        treat_missing_data="breaching",
+        opts=pulumi.ResourceOptions(depends_on=after),
+        **common,
+    )
+    cloudwatch.MetricAlarm(
+        "queue-depth",
+        alarm_description=f"{which}: {lasts} {queue.depth} jobs or more could run: {look}; "
+        "or take more workers",
+        metric_name="QueueDepth",
+        threshold=queue.depth,
+        treat_missing_data="ignore",  # silence is the other alarm's, and no end of this one
+        opts=pulumi.ResourceOptions(depends_on=after),
+        **common,
+    )
+
+
 def _which(settings: Settings, name: str) -> str:
     return f"{name} of {settings.app}, {settings.environment},"
 
@@ -86,10 +133,17 @@ def _common(
     return {
         "namespace": "AWS/EC2",
         "dimensions": {"InstanceId": instance.id},
+        # or a removal that is refused would take it away all the same
+        "opts": pulumi.ResourceOptions(protect=settings.protected(name)),
+        **_calls(settings, told),
+    }
+
+
+def _calls(settings: Settings, told: pulumi.Output[str]) -> dict[str, Any]:
+    """At its begin and its end."""
+    return {
         "comparison_operator": "GreaterThanOrEqualToThreshold",
         "alarm_actions": [told],
         "ok_actions": [told],
         "tags": tags(settings),
-        # or a removal that is refused would take it away all the same
-        "opts": pulumi.ResourceOptions(protect=settings.protected(name)),
     }

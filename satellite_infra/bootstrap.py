@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from satellite_infra.agent.manifest import AptSource, BootstrapManifest, Monit, Ruby, Watch
+from satellite_infra.agent.manifest import AptSource, BootstrapManifest, Monit, Queue, Ruby, Watch
 from satellite_infra.agent_bundle import AgentBundle
 from satellite_infra.digests import Digests
 from satellite_infra.settings import Settings
@@ -34,6 +34,7 @@ def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
         unattended_upgrades=settings.unattended_upgrades,
         ruby=Ruby(**settings.ruby.model_dump()) if settings.ruby else None,
         monit=_monit(settings),
+        queue=_queue(settings, host),
     )
     return Task(
         title=f"Prepare {host} for {settings.app}",
@@ -58,3 +59,10 @@ def _monit(settings: Settings) -> Monit | None:
         if process.alert
     )
     return Monit(**settings.monit.model_dump(), password=digest, watches=watches)
+
+
+def _queue(settings: Settings, host: str) -> Queue | None:
+    if settings.queue is None or host not in settings.measuring():
+        return None
+    of_the_alarms = {"age_seconds", "depth", "minutes"}
+    return Queue(**settings.queue.model_dump(exclude=of_the_alarms))

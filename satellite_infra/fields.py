@@ -142,6 +142,20 @@ def _line(value: str) -> str:
     return value
 
 
+def _statement(value: str) -> str:
+    if not value.strip() or any((ord(c) < 32 and c not in "\n\t") or ord(c) == 127 for c in value):
+        raise broken("should be text without control characters")
+    if len(value) > 4000:
+        raise broken("should be at most 4000 characters")
+    return value
+
+
+def _of_an_hour(value: int) -> int:
+    if not 1 <= value <= 30 or 60 % value:
+        raise broken("should be 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30")
+    return value
+
+
 def _env_name(value: str) -> str:
     if not _ENV_NAME.fullmatch(value):
         raise broken("should be named with letters, digits and _, no digit first")
@@ -292,6 +306,11 @@ Cidr = Annotated[Text, AfterValidator(_cidr)]
 Address = Annotated[Text, AfterValidator(_address)]
 IPv4 = Annotated[Text, AfterValidator(_ipv4)]
 Line = Annotated[Text, AfterValidator(_line)]
+Statement = Annotated[Text, AfterValidator(_statement)]
+MinutesOfAnHour = Annotated[Number, AfterValidator(_of_an_hour)]
+QueueName = Annotated[
+    Text, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "should be letters, digits, . _ and -")
+]
 Ami = Annotated[
     Text, _matching(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "should be an AMI id such as ami-0123abcd")
 ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_aws import ec2
 
-from satellite_infra.alerts import topic, watch
+from satellite_infra.alerts import watch
 from satellite_infra.host import Host
 from satellite_infra.host_identity import host_identity
 from satellite_infra.network import Network, tags
@@ -32,9 +32,14 @@ DISK = "rootBlockDevice.volumeSize"
 """Grows in place. EC2 refuses to make it smaller, so that a rolled machine gets a new one."""
 
 
-def instances(settings: Settings, network: Network, image: str) -> list[Host]:
-    """One host for each instance, in the settings' order; `image`: the id for new ones."""
-    profile, told = instance_profile(settings), topic(settings)
+def instances(
+    settings: Settings, network: Network, image: str, told: pulumi.Output[str] | None
+) -> list[Host]:
+    """One host for each instance, in the settings' order.
+
+    `image`: the id for new ones; `told`: the ARN of the topic that hears of alarms.
+    """
+    profile = instance_profile(settings)
     return [
         _instance(settings, network, image, profile, told, name)
         for name in settings.instance_names()

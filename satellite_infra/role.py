@@ -1,4 +1,4 @@
-"""What the app may do in AWS: a role that its instances hand out, and no other may assume."""
+"""What hosts and app may do in AWS: a role that its instances hand out, no other may assume."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import pulumi
 from pulumi_aws import iam
 
+from satellite_infra.agent.cloudwatch import NAMESPACE
 from satellite_infra.network import resource_name, tags
 from satellite_infra.settings import Settings
 
@@ -21,10 +22,22 @@ FOR_INSTANCES = {
     ],
 }
 
+TELL_NUMBERS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": "cloudwatch:PutMetricData",
+            "Resource": "*",  # metrics have no ARN: the namespace is what can be said of them
+            "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+        }
+    ],
+}
+
 
 def instance_profile(settings: Settings) -> pulumi.Output[str] | None:
-    """The name of the profile with the app's policies; None where it has no policies."""
-    if not settings.app_policies:
+    """The name of the profile with what hosts and app may do; None where that is nothing."""
+    if not settings.app_policies and not settings.queue:
         return None
     name = f"satellite-{settings.app}-{settings.environment}"
     role = iam.Role(
@@ -33,7 +46,7 @@ def instance_profile(settings: Settings) -> pulumi.Output[str] | None:
         assume_role_policy=json.dumps(FOR_INSTANCES),
         tags=tags(settings),
     )
-    attached = [
+    allowed: list[pulumi.Resource] = [
         iam.RolePolicyAttachment(
             # by account and path, as two accounts may give one name
             resource_name("app-may", *arn.replace("/", "--").split(":")[4:]),
@@ -42,10 +55,13 @@ def instance_profile(settings: Settings) -> pulumi.Output[str] | None:
         )
         for arn in settings.app_policies
     ]
+    if settings.queue:
+        policy = json.dumps(TELL_NUMBERS)
+        allowed.append(iam.RolePolicy("queue-metrics", role=role.name, policy=policy))
     profile = iam.InstanceProfile(
         name,
         role=role.name,
         tags=tags(settings),
-        opts=pulumi.ResourceOptions(depends_on=attached),
+        opts=pulumi.ResourceOptions(depends_on=allowed),
     )
     return profile.name

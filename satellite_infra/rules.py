@@ -49,7 +49,7 @@ def encryption(
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
     each = [users, files, heroku, hosts, overrides, rolling, canary]
-    each += [login, role, alerts, monit, sources, network, egress, tags]
+    each += [login, role, alerts, monit, queue, sources, network, egress, tags]
     for rule in each:
         yield from rule(settings)
     for key, how in required(settings):
@@ -221,9 +221,12 @@ def role(s: Settings) -> Iterator[str]:
     """A role is there for the app to use."""
     for name in _twice(s.app_policies):
         yield line(["app_policies"], "should hold each policy once", name)
-    if s.app_policies and len(name := f"satellite-{s.app}-{s.environment}") > ROLE_NAME:
+    key = "app_policies" if s.app_policies else "queue"
+    if (s.app_policies or s.queue) and len(
+        name := f"satellite-{s.app}-{s.environment}"
+    ) > ROLE_NAME:
         rule = f"should have a shorter app or environment: IAM takes {ROLE_NAME} characters of role"
-        yield line(["app_policies"], rule, name)
+        yield line([key], rule, name)
     if s.app_policies and s.app_metadata == "blocked":
         rule = "should be allowed, or the app cannot use satellite:app_policies"
         yield line(["app_metadata"], rule, s.app_metadata)
@@ -254,6 +257,17 @@ def monit(s: Settings) -> Iterator[str]:
         yield line(["monit", "smtp_tls"], "should be true where there is a user: it has a password")
     for type_ in (type_ for type_, p in s.processes.items() if p.alert and not s.monit):
         yield line(["processes", type_, "alert"], "has no meaning without satellite:monit")
+
+
+def queue(s: Settings) -> Iterator[str]:
+    """A queue is measured in one way, by an instance: its role is what CloudWatch knows."""
+    if s.queue is None:
+        return
+    if sum(map(bool, (s.queue.delayed_job, s.queue.command, s.queue.sql))) != 1:
+        yield line(["queue"], "should have one of delayed_job, command and sql")
+    if not s.instance_names():
+        rule = "has no meaning without an EC2 instance, whose role may tell CloudWatch: "
+        yield line(["queue"], rule + "satellite:count or names")
 
 
 def sources(s: Settings) -> Iterator[str]:

@@ -244,6 +244,37 @@ class MonitSettings(Model):
     """Load of five minutes for each core from which on it is told."""
 
 
+class QueueSettings(Model):
+    """The queue's length and the age of its oldest job, told to CloudWatch by two instances.
+
+    One of `delayed_job`, `command` and `sql`.
+    """
+
+    delayed_job: f.Switch = Field(default=False, examples=[True])
+    """`true`: as delayed_job keeps them, in the database of `DATABASE_URL`."""
+    command: f.Line = Field(default="", examples=["bin/queue-numbers"])
+    """Shell command whose last line is two numbers: how many jobs could run now, and for how many
+    seconds the oldest of them could. It runs as the app's user in the release, 40 seconds at most.
+    """
+    sql: f.Statement = Field(
+        default="",
+        examples=[
+            "SELECT count(*), extract(epoch FROM now() - min(due)) FROM jobs WHERE due <= now()"
+        ],
+    )
+    """SQL that yields them, for `psql` and the PostgreSQL of `DATABASE_URL`; it only reads."""
+    name: f.QueueName = Field(default="default", examples=["default"])
+    """What CloudWatch calls the queue."""
+    every_minutes: f.MinutesOfAnHour = Field(default=1, examples=[1])
+    """Minutes between two looks."""
+    age_seconds: Annotated[f.Number, Field(ge=1, le=604_800)] = Field(default=600, examples=[900])
+    """From when on the oldest job's age is an alarm; so is that nobody tells it."""
+    depth: Annotated[f.Number, Field(ge=1, le=10**9)] = Field(default=1000, examples=[5000])
+    """From how many jobs on it is an alarm."""
+    minutes: Annotated[f.Number, Field(ge=1, le=1440)] = Field(default=5, examples=[10])
+    """Minutes that either must last."""
+
+
 class AlertSettings(Model):
     """Who is told by AWS when an instance is in trouble, and from when on a CPU is."""
 
@@ -381,6 +412,10 @@ class Settings(Model):
     monit_password: f.MonitText = Field(default="", repr=False)
     """Secret: the password of `monit.smtp_user`."""
 
+    queue: QueueSettings | None = None
+    """The queue's length and the age of its oldest job in CloudWatch, with alarms where `alerts`
+    or `alert_urls` say who is told."""
+
     count: Annotated[f.Number, Field(ge=1, le=1000)] | None = Field(default=None, examples=[2])
     """EC2 instances, named `worker-1` to `worker-N`."""
     names: tuple[f.HostName, ...] = Field(default=(), examples=[["mailer", "reports"]])
@@ -492,6 +527,12 @@ class Settings(Model):
         """The alarms that instances have; None where nobody would be told."""
         return self.alerts or (AlertSettings() if self.alert_urls else None)
 
+    def measuring(self) -> tuple[str, ...]:
+        """The instances that measure the queue: one, and one more for when the first is away."""
+        lost = {name for name, host in self.hosts.items() if host.lost}
+        able = [name for name in self.instance_names() if name not in lost]
+        return tuple(able[:2]) if self.queue else ()
+
     def protected(self, name: str) -> bool:
         """Whether this instance may not go."""
         own = self.hosts[name].protect if name in self.hosts else None
@@ -513,7 +554,7 @@ class Settings(Model):
         return settings
 
 
-WHOLE = frozenset({"alerts", "ami_lookup", "bastion", "heroku", "monit", "ruby"})
+WHOLE = frozenset({"alerts", "ami_lookup", "bastion", "heroku", "monit", "queue", "ruby"})
 """Settings of several parts, which mean nothing without one of them."""
 STRUCTURED = WHOLE | {
     key

@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 
-from satellite_infra import ssh
+from satellite_infra import alerts, ssh
 from satellite_infra.agent.flat import END
 from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
@@ -48,10 +48,13 @@ def satellite(settings: Settings) -> dict[str, Any]:
     plan = plans(settings, wanted, agent)
     ami = image(settings)
     with without_stack_traces():
-        hosts = existing_hosts(settings)
+        hosts, told = existing_hosts(settings), alerts.topic(settings)
         if settings.instance_names():
-            hosts = [*instances(settings, network(settings), ami), *hosts]
-        roll_out(settings, hosts, plan, agent, wanted)
+            hosts = [*instances(settings, network(settings), ami, told), *hosts]
+        releases = roll_out(settings, hosts, plan, agent, wanted)
+        if told is not None:
+            # after them: before its first release no host measures a queue
+            alerts.watch_queue(settings, told, releases)
     return outputs(settings, hosts, wanted)
 
 
@@ -83,11 +86,12 @@ def roll_out(
     plan: dict[str, Plan],
     agent: AgentBundle,
     wanted: Deploy,
-) -> None:
+) -> Resources:
     """Reach all hosts, then change them a batch after the other; a failure stops what comes after.
 
     The first live host leads: the release phase runs there, and no host is released to before. The
-    order hangs on the commands themselves: an empty component would lose it.
+    order hangs on the commands themselves: an empty component would lose it. The releases of the
+    last batch come back, after which all are done.
     """
     alive = [host for host in hosts if not host.lost]
     reached = {h.name: ssh.reach(settings, h, plan[h.name].digest) for h in alive}
@@ -99,8 +103,9 @@ def roll_out(
     alone = {*settings.roll, *(settings.live()[:1] if settings.canary else ())}
     in_order = batches(alive, settings.at_once(), alone)
     phase: Resources = []
+    released: Resources = []
     for n, batch in enumerate(in_order, 1):
-        released: Resources = []
+        released = []
         for host in batch:
             tasks = plan[host.name]
             copied = ssh.copy_agent(settings, host, agent, [reached[host.name], *before])
@@ -125,6 +130,7 @@ def roll_out(
                     ssh.give_back(settings, host, gone, [run])
         if n < len(in_order):
             before = together(f"batch-{n}", released)
+    return released
 
 
 def batches(hosts: Sequence[Host], size: int, alone: set[str]) -> list[list[Host]]:

@@ -39,7 +39,7 @@ PARTS = {
 """What stands for the part of a path that the user chooses."""
 DEFAULTS = {"egress": "everything", "release_phase": "`off`"}
 """Defaults that are better said than shown."""
-INSTEAD = frozenset({"count", "ami", "ssh_agent"})
+INSTEAD = frozenset({"count", "ami", "ssh_agent", "queue.command", "queue.sql"})
 """Settings that the example shows as comments: another one there does the same."""
 ENTRIES: Mapping[str, Mapping[str, Collection[str]]] = {
     "processes": {"worker": ()},
@@ -148,14 +148,20 @@ def indented(lines: Iterable[str], first: str = "  ") -> list[str]:
     return [((first if not n else "  ") + line).rstrip() for n, line in enumerate(lines)]
 
 
-def parts(model: type[BaseModel], chosen: Collection[str] = ()) -> list[str]:
+def parts(setting: str, model: type[BaseModel], chosen: Collection[str] = ()) -> list[str]:
     """The parts of a setting (those `chosen`, or all), each with its meaning above it."""
     lines: list[str] = []
     for key, field in model.model_fields.items():
         if not chosen or key in chosen:
             assert field.examples, f"{key} needs an example"
-            lines += [*commented(field.description), *dumped(key, field.examples[0])]
+            value = commentable(f"{setting}.{key}", dumped(key, field.examples[0]))
+            lines += [*commented(field.description), *value]
     return lines
+
+
+def commentable(key: str, lines: list[str]) -> list[str]:
+    """The lines, as comments where another setting does the same."""
+    return [f"# {line}" for line in lines] if key in INSTEAD else lines
 
 
 def entry(key: str, field: FieldInfo) -> list[str]:
@@ -167,16 +173,16 @@ def entry(key: str, field: FieldInfo) -> list[str]:
     if not inner:
         assert field.examples, f"{key} needs an example"
         value = dumped(f"{NAMESPACE}:{key}", field.examples[0])
-        return [*about, *(f"# {line}" if key in INSTEAD else line for line in value)]
+        return [*about, *commentable(key, value)]
     lines = [*about, f"{NAMESPACE}:{key}:"]
     if get_origin(field.annotation) is tuple:
-        item = parts(inner)
+        item = parts(key, inner)
         first = next(n for n, line in enumerate(item) if not line.startswith("#"))
         return [*lines, *indented(item[:first]), *indented(indented(item[first:], "- "))]
     if key not in ENTRIES:
-        return [*lines, *indented(parts(inner))]
+        return [*lines, *indented(parts(key, inner))]
     for name, chosen in ENTRIES[key].items():
-        lines += indented([f"{name}:", *indented(parts(inner, chosen))])
+        lines += indented([f"{name}:", *indented(parts(key, inner, chosen))])
     return lines
 
 

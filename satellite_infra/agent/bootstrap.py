@@ -19,6 +19,7 @@ from . import (
     monit,
     needrestart,
     packages,
+    queue_metrics,
     repository_access,
     ruby,
     sshd,
@@ -49,6 +50,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("metadata", metadata.set_up),
     ("ruby", ruby.install),
     ("monit", monit.set_up),
+    ("queue metrics", queue_metrics.set_up),
 )
 
 

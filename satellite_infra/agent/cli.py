@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import bootstrap, check, drain, frontend, jobs, release, webhook, workers
+from . import bootstrap, check, drain, frontend, jobs, queue_metrics, release, webhook, workers
 from .layout import Layout, instance_of
 from .ledger import Ledger
 from .manifest import BootstrapManifest, ReleaseManifest
@@ -89,6 +89,11 @@ def _send(arguments: argparse.Namespace) -> int:
     return webhook.send_all(Layout(arguments.app), System(), _say)
 
 
+def _queue(arguments: argparse.Namespace) -> int:
+    queue_metrics.tell(Layout(arguments.app), System(), _say)
+    return 0
+
+
 def _drain(arguments: argparse.Namespace) -> int:
     print(drain.drain(Layout(arguments.app), arguments.host, arguments.machine, System(), _say))
     return 0
@@ -165,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--cpu", default="", help="of one core's time, such as 90%%")
     watch.add_argument("--restarts", type=int, default=0, help="ends in a row")
     add("send", _send, "Send the messages that wait.", "app")
+    add("queue", _queue, "Measure the queue and tell CloudWatch.", "app")
     add("work", _work, "Become a worker.", "app", "type", "number")
     add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
     add("reap", _reap, "Give back the jobs of dead workers.", "app")

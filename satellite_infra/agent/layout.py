@@ -141,6 +141,11 @@ class Layout:
         """One file for each message that is not sent yet."""
         return self.state / "outbox"
 
+    @property
+    def queue(self) -> Path:
+        """How the queue is measured, where this host measures it."""
+        return self.state / "queue.json"
+
     def manifest(self, release: str) -> Path:
         """The manifest that a release runs by."""
         return self.state / "releases" / release / "manifest"
@@ -192,6 +197,11 @@ class Layout:
     def wants(self) -> Path:
         """Links to the units that are started at every boot."""
         return self.units / "multi-user.target.wants"
+
+    @property
+    def timers(self) -> Path:
+        """Links to the timers that are started at every boot."""
+        return self.units / "timers.target.wants"
 
     @property
     def table(self) -> str:
@@ -316,3 +326,13 @@ class Layout:
     def metadata_unit(self) -> str:
         """The unit that keeps the app from the instance's metadata."""
         return f"satellite-{self.app}-metadata.service"
+
+    @property
+    def queue_unit(self) -> str:
+        """The unit that measures the queue once."""
+        return f"satellite-{self.app}-queue.service"
+
+    @property
+    def queue_timer(self) -> str:
+        """The unit that has it measured again and again."""
+        return f"satellite-{self.app}-queue.timer"

@@ -146,6 +146,27 @@ class Monit:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """How the queue is measured: by one of `delayed_job`, `command` and `sql`."""
+
+    name: str
+    every_minutes: int = 1
+    delayed_job: bool = False
+    command: str = ""
+    sql: str = ""
+
+    def pairs(self) -> list[tuple[str, flat.Value]]:
+        """The flat lines."""
+        return [
+            ("queue.name", self.name),
+            ("queue.every_minutes", self.every_minutes),
+            *([("queue.delayed_job", "true")] if self.delayed_job else []),
+            *([("queue.command", self.command)] if self.command else []),
+            *([("queue.sql", self.sql)] if self.sql else []),
+        ]
+
+
+@dataclass(frozen=True)
 class BootstrapManifest:
     """What a host shall be, before any release."""
 
@@ -164,6 +185,7 @@ class BootstrapManifest:
     unattended_upgrades: bool = True
     ruby: Ruby | None = None  # None: the distribution's, if any
     monit: Monit | None = None  # None: nobody is told by this host
+    queue: Queue | None = None  # None: not measured by this host
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -185,6 +207,7 @@ class BootstrapManifest:
                 ("unattended_upgrades", "true" if self.unattended_upgrades else "false"),
                 *(self.ruby.pairs() if self.ruby else []),
                 *(self.monit.pairs() if self.monit else []),
+                *(self.queue.pairs() if self.queue else []),
             ]
         )
 
@@ -208,6 +231,7 @@ class BootstrapManifest:
             unattended_upgrades=pairs["unattended_upgrades"] == "true",
             ruby=_ruby(pairs),
             monit=_monit(pairs),
+            queue=_queue(pairs),
         )
 
 
@@ -425,6 +449,18 @@ def _monit(pairs: dict[str, str]) -> Monit | None:
             )
             for type_ in dict.fromkeys(types)
         ),
+    )
+
+
+def _queue(pairs: dict[str, str]) -> Queue | None:
+    if "queue.name" not in pairs:
+        return None
+    return Queue(
+        name=pairs["queue.name"],
+        every_minutes=int(pairs["queue.every_minutes"]),
+        delayed_job=pairs.get("queue.delayed_job") == "true",
+        command=pairs.get("queue.command", ""),
+        sql=pairs.get("queue.sql", ""),
     )
 
 

@@ -73,9 +73,9 @@ def read_json(path: Path, default: Any = None) -> Any:
         return default
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Make the file hold this value as JSON, at once."""
-    write(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+def write_json(path: Path, value: Any) -> bool:
+    """Make the file hold this value as JSON, at once; True when it did not before."""
+    return write(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def point(link: Path, target: Path) -> bool:

@@ -49,6 +49,14 @@ def wall_rules(layout: Layout, uid: int) -> str:
     return fill("metadata.nft", layout, UID=str(uid))
 
 
+def queue(layout: Layout, every_minutes: int) -> list[File]:
+    """The units that have the queue measured."""
+    return [
+        File(layout.queue_unit, fill("queue.service", layout)),
+        File(layout.queue_timer, fill("queue.timer", layout, MINUTES=str(every_minutes))),
+    ]
+
+
 def template(name: str) -> str:
     """The text of a template file of this package."""
     data = pkgutil.get_data(__package__, f"templates/{name}")

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import storage
+from . import storage, web
 from .layout import AGENT, Layout
 from .ledger import Ledger
 from .system import Say, System
@@ -130,7 +130,7 @@ def _post(url: str, message: Mapping[str, Any]) -> tuple[str, bool]:
     headers = {"Content-Type": "application/json", "User-Agent": "satellite"}
     try:
         request = urllib.request.Request(url, body, headers, method="POST")
-        with contextlib.closing(_OPENER.open(request, timeout=TIMEOUT)):
+        with contextlib.closing(web.OPENER.open(request, timeout=TIMEOUT)):
             return "", False
     except urllib.error.HTTPError as answer:
         answer.close()
@@ -138,16 +138,6 @@ def _post(url: str, message: Mapping[str, Any]) -> tuple[str, bool]:
     except Exception as problem:  # noqa: BLE001 - the other side may send anything
         inner = getattr(problem, "reason", problem)
         return type(inner).__name__, isinstance(problem, ValueError)
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A POST that is redirected would arrive as a GET, without its message."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
 
 
 def _escaped(text: str) -> str:

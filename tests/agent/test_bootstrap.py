@@ -11,7 +11,7 @@ import pytest
 
 from satellite_infra.agent import authorized, storage
 from satellite_infra.agent.bootstrap import STEPS, bootstrap
-from satellite_infra.agent.manifest import AptSource, Monit, Watch
+from satellite_infra.agent.manifest import AptSource, Monit, Queue, Watch
 from satellite_infra.agent.preparation import Preparation
 from satellite_infra.agent.system import CommandError
 from tests.agent.conftest import Killed
@@ -27,6 +27,7 @@ MONIT = Monit(
     smtp_tls=True,
     watches=(Watch("worker", "300M", "90%", 1), Watch("mailer", restarts=3)),
 )
+QUEUE = Queue("default", every_minutes=5, sql="SELECT 1, 2")
 NEVER = {"cloud-init", "ruby"}  # nothing to wait for, and none declared
 
 
@@ -37,9 +38,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def whole(machine: Machine) -> Preparation:
     """Something to do in each step, but for those that never have."""
-    return preparation(
-        machine, apt_sources=(SOURCE,), packages=("libpq-dev", "ruby=1:3.1"), monit=MONIT
-    )
+    packages = ("libpq-dev", "ruby=1:3.1")
+    return preparation(machine, apt_sources=(SOURCE,), packages=packages, monit=MONIT, queue=QUEUE)
 
 
 def test_each_step_says_what_it_did_and_the_last_line_sums_up(machine: Machine) -> None:
@@ -115,8 +115,10 @@ def test_cut_off_after_anything_it_does_the_next_run_finishes_it(
         assert touched <= {
             ("systemctl", "restart", "satellite-shop-metadata.service"),
             ("systemctl", "restart", "monit.service"),
+            ("systemctl", "restart", "satellite-shop-queue.timer"),
         }
         assert ("systemctl", "restart", "monit.service") in touched
+        assert ("systemctl", "restart", "satellite-shop-queue.timer") in touched
         fetched = ("apt-get", "-o", "APT::Update::Error-Mode=any", "update") in machine.calls
         found = str(sorted(files(machine.root).items())).replace(str(machine.root), "")
         return machine.installed, len(machine.tables), fetched, found

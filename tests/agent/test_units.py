@@ -27,7 +27,12 @@ MANIFEST = ReleaseManifest(
 )
 LAYOUT = Layout("shop")
 SLOTS = [LAYOUT.worker_unit(*slot) for slot in MANIFEST.slots()]
-FILES = [*units.render(MANIFEST, SLOTS), *units.housekeeping(LAYOUT), units.wall(LAYOUT)]
+FILES = [
+    *units.render(MANIFEST, SLOTS),
+    *units.housekeeping(LAYOUT),
+    units.wall(LAYOUT),
+    *units.queue(LAYOUT, 5),
+]
 
 
 def test_names() -> None:
@@ -38,6 +43,8 @@ def test_names() -> None:
         "satellite-shop-recover.service",
         "satellite-shop-reap.service",
         "satellite-shop-metadata.service",
+        "satellite-shop-queue.service",
+        "satellite-shop-queue.timer",
     ]
 
 

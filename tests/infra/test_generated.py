@@ -154,6 +154,16 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "release_webhook": st.sampled_from(["https://hooks.example.com/canary", "http://canary"]),
     "health": st.sampled_from(["bin/check", "two\nlines"]),
     "health_seconds": numbers,
+    "queue": maps(
+        delayed_job=switches,
+        command=st.sampled_from(["bin/numbers", "two\nlines", ""]),
+        sql=st.sampled_from(["SELECT 1, 2", "SELECT 1,\n2", "a\x00"]),
+        name=st.sampled_from(["mail", "a b"]),
+        every_minutes=numbers,
+        age_seconds=numbers,
+        depth=numbers,
+        minutes=numbers,
+    ),
     "count": st.integers(-1, 4),
     "names": lists(names | words),
     "hosts": st.dictionaries(

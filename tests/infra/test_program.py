@@ -218,6 +218,87 @@ def test_alarms_of_each_instance_are_told_by_one_topic() -> None:
     assert "canary-5d1f" not in json.dumps([shown, list(ran.resources), ran.outputs])
 
 
+def test_a_queue_is_measured_by_two_instances_and_watched_after_their_releases() -> None:
+    queue = {"sql": "SELECT count(*),\n  0 FROM jobs", "every_minutes": 2, "name": "mail"}
+    values = changed(count="4", queue=queue, hosts={"worker-1": {"lost": True}}, **ALERTS)
+    ran = run(values)
+    measuring = {
+        urn.split("::")[1]
+        for urn, resource in ran.resources.items()
+        if "\nqueue.sql: " in resource["inputs"].get("create", "")
+    }
+    assert measuring == {"worker-2-bootstrap", "worker-3-bootstrap"}
+    (policy,) = (r["inputs"] for urn, r in ran.resources.items() if "RolePolicy:" in urn)
+    assert json.loads(policy["policy"])["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": "cloudwatch:PutMetricData",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"cloudwatch:namespace": "Satellite"}},
+        }
+    ]
+    profiles = {
+        resource["inputs"].get("iamInstanceProfile")
+        for urn, resource in ran.resources.items()
+        if urn.startswith("aws:ec2/instance:")
+    }
+    assert profiles == {"satellite-shop-staging-abcdef0"}
+    alarms = {
+        urn.split("::")[1]: resource
+        for urn, resource in ran.resources.items()
+        if "::queue-" in urn and "MetricAlarm" in urn
+    }
+    watched = {"Namespace": "Satellite", "period": 120, "periods": 3, "statistic": "Maximum"}
+    assert {
+        name: {
+            "Namespace": alarm["inputs"]["namespace"],
+            "period": alarm["inputs"]["period"],
+            "periods": alarm["inputs"]["evaluationPeriods"],
+            "statistic": alarm["inputs"]["statistic"],
+            "metric": alarm["inputs"]["metricName"],
+            "threshold": alarm["inputs"]["threshold"],
+            "missing": alarm["inputs"]["treatMissingData"],
+        }
+        for name, alarm in alarms.items()
+    } == {
+        "queue-age": {
+            **watched,
+            "metric": "QueueAge",
+            "threshold": 600,
+            "missing": "breaching",
+        },
+        "queue-depth": {
+            **watched,
+            "metric": "QueueDepth",
+            "threshold": 1000,
+            "missing": "ignore",
+        },
+    }
+    where = {"App": "shop", "Environment": "staging", "Queue": "mail"}
+    assert [alarm["inputs"]["dimensions"] for alarm in alarms.values()] == [where, where]
+    assert told(ran).keys() >= {"queue-age", "queue-depth"}
+    assert alarms["queue-age"]["inputs"]["alarmDescription"] == (
+        "Queue mail of shop, staging: for 5 minutes its oldest job has waited for 600 s or more, "
+        "or worker-2 and worker-3 did not say for how long: look at the workers: journalctl -u "
+        "'satellite-shop.*' on each host; and at how it is measured: journalctl -u "
+        "satellite-shop-queue on worker-2 and worker-3"
+    )
+    # the last of a chain of one after the other
+    assert all(
+        {urn.split("::")[-1] for urn in alarm["depends_on"]} >= {"worker-4-release"}
+        for alarm in alarms.values()
+    )
+
+
+def test_a_queue_is_measured_although_nobody_is_told() -> None:
+    ran = run(changed(count="1", queue={"delayed_job": True}))
+    kinds = {urn.split(":")[1] for urn in ran.resources if urn.startswith("aws:")}
+    assert "iam/rolePolicy" in kinds
+    assert not kinds & {"cloudwatch/metricAlarm", "sns/topic"}
+    bootstrap = ran.resources["command:remote:Command::worker-1-bootstrap"]
+    assert "\nqueue.delayed_job: true\n" in bootstrap["inputs"]["create"]
+
+
 def test_an_instance_that_recovers_is_told_of_once() -> None:
     ran = run(changed(count="1", auto_recover="true", **ALERTS))
     recover = "arn:aws-eu:automate:eu-west-9:ec2:recover"

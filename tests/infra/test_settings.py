@@ -105,6 +105,8 @@ MONIT = {
         {"monit": MONIT, "processes": {"worker": {"quantity": 1, "alert": {"restarts": 1}}}},
         {"monit": {**MONIT, "smtp_user": "ops"}, "monit_password": "canary"},
         {"alerts": {"emails": ["ops+night@example.com"], "cpu_minutes": 1440}},
+        {"queue": {"delayed_job": True}},
+        {"queue": {"sql": "SELECT 1,\n  2", "every_minutes": "5", "minutes": 7, "name": "a.b"}},
         {"alert_urls": ["https://alerts.example.com:8443/integration/k/enqueue?x=1"]},
     ],
 )
@@ -205,6 +207,29 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         (
             {"alert_urls": ["https://a.b/c"], "count": None, "hosts": {"rented": HOST}},
             "alert_urls: has no meaning without an EC2 instance: satellite:count or names",
+        ),
+        ({"queue": {}}, "queue: should have one of delayed_job, command and sql"),
+        (
+            {"queue": {"delayed_job": "true", "command": "x"}},
+            "queue: should have one of delayed_job, command and sql",
+        ),
+        (
+            {"queue": {"command": "x", "every_minutes": 7}},
+            "queue/every_minutes: should be 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30, got 7",
+        ),
+        (
+            {"queue": {"sql": "a\x00b"}},
+            'queue/sql: should be text without control characters, got "a\\u0000b"',
+        ),
+        (
+            {"queue": {"delayed_job": True}, "count": None, "hosts": {"rented": HOST}},
+            "queue: has no meaning without an EC2 instance, whose role may tell CloudWatch: "
+            "satellite:count or names",
+        ),
+        (
+            {"queue": {"delayed_job": True}, "environment": "e" * 45},
+            "queue: should have a shorter app or environment: IAM takes 56 characters of role, got "
+            f"satellite-shop-{'e' * 45}",
         ),
         # numbers, switches, containers
         ({"count": "0"}, "count: should be at least 1, got 0"),

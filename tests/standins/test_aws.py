@@ -89,6 +89,11 @@ def everything(policy: str, tags: dict[str, str], **changed: dict[str, Any]) -> 
             role=ref("role", "name"),
             policy_arn=policy,
         ),
+        one(
+            *("iam.RolePolicy", "inline", False),
+            role=ref("role", "name"),
+            policy=json.dumps(POLICY),
+        ),
         one("iam.InstanceProfile", "profile", role=ref("role", "name")),
         one(
             *("ec2.Instance", "machine"),
@@ -110,7 +115,7 @@ def everything(policy: str, tags: dict[str, str], **changed: dict[str, Any]) -> 
     ]
 
 
-UNTAGGED = {"attachment", "subscription"}
+UNTAGGED = {"attachment", "inline", "subscription"}
 
 
 @pytest.fixture
@@ -194,6 +199,7 @@ def test_what_aws_can_change_in_place(project: Project, aws: Aws, policy: str) -
         "ingress": {"cidr_ipv4": "198.51.100.0/24", "description": "office"},
         "egress": {"ip_protocol": "tcp", "from_port": 443, "to_port": 443},
         "role": {"description": "what machines may do", "max_session_duration": 7200},
+        "inline": {"policy": json.dumps({**POLICY, "Id": "narrower"})},
         "profile": {"role": None},
         "topic": {"display_name": "louder"},
         "subscription": {"raw_message_delivery": True},
@@ -225,6 +231,7 @@ def test_what_aws_can_change_in_place(project: Project, aws: Aws, policy: str) -
         "ingress": ["cidrIpv4", "description"],
         "egress": ["fromPort", "ipProtocol", "toPort"],
         "role": ["description", "maxSessionDuration"],
+        "inline": ["policy"],
         "profile": ["role"],
         "topic": ["displayName"],
         "subscription": ["rawMessageDelivery"],
@@ -340,6 +347,7 @@ def test_what_else_needs_a_new_resource(project: Project, aws: Aws, policy: str)
         "group": {"vpc_id": vpc},
         "role": {"path": "/machines/"},
         "attachment": {"policy_arn": own["Policy"]["Arn"]},
+        "inline": {"name": "other"},
         "profile": {"path": "/machines/"},
         "topic": {"name": "other"},
         "subscription": {"endpoint": "dev@example.com"},
@@ -413,6 +421,7 @@ def test_what_is_gone_is_made_again(project: Project, aws: Aws, policy: str) -> 
     iam.remove_role_from_instance_profile(InstanceProfileName=ids["profile"], RoleName=ids["role"])
     iam.delete_instance_profile(InstanceProfileName=ids["profile"])
     iam.detach_role_policy(RoleName=ids["role"], PolicyArn=policy)
+    iam.delete_role_policy(RoleName=ids["role"], PolicyName=state["inline"]["outputs"]["name"])
     iam.delete_role(RoleName=ids["role"])
     sns.unsubscribe(SubscriptionArn=ids["subscription"])
     sns.delete_topic(TopicArn=ids["topic"])

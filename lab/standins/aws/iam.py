@@ -88,6 +88,41 @@ class RolePolicyAttachment(AwsResource):
         self.client("iam").detach_role_policy(RoleName=state["role"], PolicyArn=state["policyArn"])
 
 
+class RolePolicy(AwsResource):
+    """A policy that is a part of one role."""
+
+    properties = frozenset({"name", "namePrefix", "role", "policy"})
+    required = ("role", "policy")
+    replace_on = frozenset({"name", "namePrefix", "role"})
+    name_key = "name"
+    gone = ("NoSuchEntity",)
+
+    def make(self, inputs: Properties) -> str:
+        name = self.chosen_name(inputs)
+        self._put(inputs["role"], name, inputs["policy"])
+        return f"{inputs['role']}:{name}"
+
+    def look(self, resource_id: str, inputs: Properties) -> Properties:
+        role, _, name = resource_id.partition(":")
+        policy = self.client("iam").get_role_policy(RoleName=role, PolicyName=name)
+        seen = {"name": name, "role": role}
+        document, asked = policy["PolicyDocument"], inputs.get("policy")
+        if asked and json.loads(asked) != document:  # spaces and order do not count
+            seen["policy"] = json.dumps(document)
+        return seen
+
+    def change(self, resource_id: str, new: Properties, old: Properties, changed: set[str]) -> None:
+        role, _, name = resource_id.partition(":")
+        self._put(role, name, new["policy"])
+
+    def remove(self, resource_id: str, state: Properties) -> None:
+        role, _, name = resource_id.partition(":")
+        self.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
+
+    def _put(self, role: str, name: str, policy: str) -> None:
+        self.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=policy)
+
+
 class InstanceProfile(AwsResource):
     """A profile with one role or none."""
 

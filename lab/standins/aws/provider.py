@@ -15,7 +15,7 @@ from lab.standins.aws import functions
 from lab.standins.aws.address import Eip
 from lab.standins.aws.cloudwatch import MetricAlarm
 from lab.standins.aws.ec2 import KeyPair
-from lab.standins.aws.iam import InstanceProfile, Role, RolePolicyAttachment
+from lab.standins.aws.iam import InstanceProfile, Role, RolePolicy, RolePolicyAttachment
 from lab.standins.aws.instance import Instance
 from lab.standins.aws.security_group import EgressRule, IngressRule, SecurityGroup
 from lab.standins.aws.sns import Topic, TopicSubscription
@@ -41,6 +41,7 @@ class AwsProvider(Provider):
         "aws:ec2/securityGroup:SecurityGroup": SecurityGroup,
         "aws:iam/instanceProfile:InstanceProfile": InstanceProfile,
         "aws:iam/role:Role": Role,
+        "aws:iam/rolePolicy:RolePolicy": RolePolicy,
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment": RolePolicyAttachment,
         "aws:sns/topic:Topic": Topic,
         "aws:sns/topicSubscription:TopicSubscription": TopicSubscription,

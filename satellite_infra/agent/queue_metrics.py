@@ -1,0 +1,173 @@
+"""How long the app's queue is, and for how long its oldest job waits, for CloudWatch to watch.
+
+It is measured in the release's environment as the app's user, and told by root: the app's user may
+be kept from the instance's metadata.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from . import cloudwatch, storage, units, workers
+from .cloudwatch import Datum
+from .layout import Layout
+from .ledger import Ledger
+from .manifest import Queue
+from .preparation import Preparation
+from .redact import Redactor
+from .system import CommandError, Say, System
+
+LIMIT = 40  # seconds
+URL = "DATABASE_URL"
+TAIL = 5  # lines of what it said, where it failed
+LONGEST = 500  # characters of that
+TWO_NUMBERS = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)[\s,;|]+(-?[0-9]+(?:\.[0-9]+)?)\s*")
+PSQL = (
+    *("psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"),
+    *("--field-separator= ", "--pset=null=0", "--set=ON_ERROR_STOP=1", "--file=-"),
+)
+OPTIONS = frozenset(
+    {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslnegotiation", "channel_binding"}
+)
+"""Parts of a URL that libpq knows by a variable; others are the app's own, such as `pool`."""
+
+
+def set_up(host: Preparation) -> bool:
+    """Have the queue measured as the manifest says, or not."""
+    layout, wanted, system = host.layout, host.manifest.queue, host.system
+    if wanted is None:
+        return _stop_measuring(layout, system)
+    link, timer = layout.timers / layout.queue_timer, layout.units / layout.queue_timer
+    files = units.queue(layout, wanted.every_minutes)
+    right = all(storage.same(layout.units / f.name, f.content, 0o644) for f in files)
+    if right and link.is_symlink() and layout.queue.exists():
+        system.reload([file.name for file in files], False)
+        return storage.write_json(layout.queue, asdict(wanted))
+    storage.remove(layout.queue)  # it comes last, so that a run that is cut off is made again
+    for file in files:
+        storage.write(layout.units / file.name, file.content, 0o644)
+    link.parent.mkdir(exist_ok=True)
+    storage.point(link, timer)
+    system.systemctl("daemon-reload")
+    system.systemctl("restart", layout.queue_timer)
+    return storage.write_json(layout.queue, asdict(wanted))
+
+
+def tell(layout: Layout, system: System, say: Say) -> None:
+    """Measure it now and tell CloudWatch; whatever is in the way is the error's text."""
+    how = storage.read_json(layout.queue)
+    if how is None:
+        say("nothing says how the queue is measured: bootstrap is about to")
+        return
+    wanted = Queue(**how)
+    release, who, at = Ledger(layout).current(), Ledger(layout).identity(), time.time()
+    if release is None:
+        say("there is no release yet, and so nothing to measure")
+        return
+    depth, age = measure(layout, release, wanted, system)
+    data = [Datum("QueueDepth", depth, "Count"), Datum("QueueAge", age, "Seconds")]
+    cloudwatch.put(data, dimensions(who["app"], who["environment"], wanted.name), at, system)
+    say(f"queue {wanted.name}: {depth:g} jobs could run, the oldest of them for {age:.0f} s")
+
+
+def dimensions(app: str, environment: str, queue: str) -> dict[str, str]:
+    """What tells these numbers from those of others."""
+    return {"App": app, "Environment": environment, "Queue": queue}
+
+
+def measure(layout: Layout, release: str, wanted: Queue, system: System) -> tuple[float, float]:
+    """How many jobs could run, and for how many seconds the oldest could; CommandError."""
+    config = Ledger(layout).config(release)
+    directory = layout.releases / release
+    argv, program, own = _how(wanted, directory, config)
+    said: deque[str] = deque(maxlen=TAIL)
+    redact = Redactor({**config, **own})
+    try:
+        system.run(
+            argv,
+            said.append,
+            user=layout.app,
+            cwd=directory,
+            env={**workers.environment(layout, release, config), **own},
+            stdin=program,
+            timeout=LIMIT,
+        )
+    except (CommandError, OSError) as problem:
+        what = f"queue {wanted.name} could not be measured: {problem}"
+        if isinstance(problem, FileNotFoundError) and argv[0] == "psql":
+            what = "queue/sql: there is no psql on this host: satellite:packages needs one, such "
+            what += "as postgresql-client"
+        raise CommandError(_shown(redact, what, said)) from None
+    last = next((line for line in reversed(said) if line.strip()), "")
+    found = TWO_NUMBERS.fullmatch(last)
+    if not found:
+        what = f"queue {wanted.name}: its last line should be two numbers, how many jobs could run "
+        what += "and for how many seconds the oldest of them could"
+        raise CommandError(_shown(redact, what, said))
+    return float(found[1]), max(0.0, float(found[2]))
+
+
+def database(url: str) -> dict[str, str]:
+    """A database's URL as the variables that psql reads: an argument would be shown by `ps`."""
+    place = urlsplit(url)
+    if place.scheme not in ("postgres", "postgresql", "postgis"):
+        raise CommandError(
+            f"queue/sql: needs a config var {URL} that begins with postgresql://; for another "
+            "database use queue/command"
+        )
+    parts = {
+        "PGHOST": place.hostname,
+        "PGPORT": str(place.port or ""),
+        "PGUSER": place.username,
+        "PGPASSWORD": place.password,
+        "PGDATABASE": place.path.lstrip("/"),
+    }
+    found = {name: unquote(part) for name, part in parts.items() if part}
+    options = {name: value for name, value in parse_qsl(place.query) if name in OPTIONS}
+    names = {name: f"PG{name.upper().replace('_', '')}" for name in options}
+    return {"PGCONNECT_TIMEOUT": "10", **found, **{names[o]: options[o] for o in options}}
+
+
+def _how(
+    wanted: Queue, release: Path, config: Mapping[str, str]
+) -> tuple[Sequence[str], str | None, dict[str, str]]:
+    """The program that measures it, what that reads, and its own variables."""
+    if wanted.command:
+        return ["/bin/bash", "-c", wanted.command], None, {}
+    if wanted.sql:
+        # within a transaction: a pooler would give settings of the connection to others
+        begin = f"BEGIN READ ONLY; SET LOCAL statement_timeout = {(LIMIT - 5) * 1000};"
+        return PSQL, f"{begin}\n{wanted.sql}\n;\nROLLBACK;\n", database(config.get(URL, ""))
+    lock = release / "Gemfile.lock"
+    if not lock.is_file() or " delayed_job " not in lock.read_text("utf-8"):
+        raise CommandError(
+            "queue/delayed_job: the release's Gemfile.lock has no delayed_job; use queue/command "
+            "or queue/sql"
+        )
+    return ["bundle", "exec", "ruby", "-"], units.template("queue_delayed_job.rb"), {}
+
+
+def _shown(redact: Redactor, what: str, said: Sequence[str]) -> str:
+    lines = "\n".join(said).strip()
+    return redact(f"{what}; it said: {lines[-LONGEST:]}" if lines else what)
+
+
+def _stop_measuring(layout: Layout, system: System) -> bool:
+    link = layout.timers / layout.queue_timer
+    names = (layout.queue_timer, layout.queue_unit)
+    there = [layout.units / name for name in names if (layout.units / name).exists()]
+    if not there and not link.is_symlink() and not layout.queue.exists():
+        return False
+    if there:
+        system.systemctl("stop", *(path.name for path in there))
+    for path in (link, *there):
+        storage.remove(path)
+    system.systemctl("daemon-reload")
+    storage.remove(layout.queue)  # last: a run that is cut off is made again
+    return True
