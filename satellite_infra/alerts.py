@@ -88,7 +88,7 @@ def watch_queue(
         return
     which = f"Queue {queue.name} of {settings.app}, {settings.environment}"
     hosts = " and ".join(settings.measuring()) or "no host"
-    lasts = f"for {queue.minutes} minutes"
+    lasts = f"for {queue.minutes} minute{'s' if queue.minutes > 1 else ''}"
     units = f"satellite-{settings.app}"
     look = f"look at the workers: journalctl -u '{units}.*' on each host"
     # two hosts tell the same, but for the second at which they looked

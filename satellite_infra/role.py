@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pulumi
 from pulumi_aws import iam
@@ -22,7 +23,7 @@ FOR_INSTANCES = {
     ],
 }
 
-TELL_NUMBERS = {
+TELL_NUMBERS: dict[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [
         {

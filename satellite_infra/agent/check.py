@@ -18,7 +18,7 @@ def check(
 ) -> list[str]:
     """A line for each worker and threshold that it is above; each names the worker."""
     found: list[str] = []
-    shown = _shown(layout, type_, system)
+    shown = _shown(layout, type_, system, note=bool(cpu)) if memory or cpu else {}
     for worker, (used, share) in sorted(shown.items()):
         if memory and used > int(memory[:-1]) * UNITS[memory[-1]]:
             found.append(
@@ -33,8 +33,10 @@ def check(
     return found + (_ends(layout, type_, restarts) if restarts else [])
 
 
-def _shown(layout: Layout, type_: str, system: System) -> dict[str, tuple[int, float | None]]:
-    """Worker -> bytes of memory, and percent of a core since the last look, if there was one."""
+def _shown(
+    layout: Layout, type_: str, system: System, note: bool
+) -> dict[str, tuple[int, float | None]]:
+    """Worker -> bytes of memory, and percent of a core since the last look that was noted."""
     wanted = "--property=Id,InvocationID,MemoryCurrent,CPUUsageNSec"
     text = system.systemctl("show", wanted, "--", layout.worker_units)
     store = layout.run / "checks" / f"{type_}.json"
@@ -51,7 +53,8 @@ def _shown(layout: Layout, type_: str, system: System) -> dict[str, tuple[int, f
         share = (spent - then[0]) / 1e7 / (now - then[1]) if then and now > then[1] else None
         worker = f"{type_}.{number}" + (f".{lane}" if lane else "")
         found[worker] = _number(pairs.get("MemoryCurrent")), share
-    storage.write_json(store, after)
+    if note:
+        storage.write_json(store, after)
     return found
 
 

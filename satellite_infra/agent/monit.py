@@ -6,6 +6,7 @@ Two supervisors would fight: a worker is a unit of systemd, and monit asks this 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 from . import storage
 from .layout import AGENT, Layout
@@ -15,14 +16,25 @@ from .system import CommandError
 from .units import fill
 
 UNIT = "monit.service"
+FULL = (
+    "see what is large: du -xh / | sort -h | tail -n 30; fewer satellite:keep_releases, or a "
+    "larger satellite:root_volume_gb"
+)
+LOADED = (
+    "see who works or waits for the disk: top; fewer workers, or a larger satellite:instance_type"
+)
 
 
 def render(layout: Layout, manifest: BootstrapManifest, monit: Monit, password: str) -> str:
     """The whole file; with a password it is secret."""
-    # not all that monit has to say of itself: that it was started is no news
-    to = "\n".join(f"  alert {address} not on {{ instance, action }}" for address in monit.mail_to)
     server = f"{monit.smtp_host} port {monit.smtp_port}"
     server += f' username "{monit.smtp_user}" password "{password}"' if monit.smtp_user else ""
+
+    def alerts(what_to_do: str) -> str:
+        words = {"ENVIRONMENT": manifest.environment, "HOST": manifest.host, "TODO": what_to_do}
+        each = (fill("monit-alert", layout, ADDRESS=to, **words) for to in monit.mail_to)
+        return "".join(each)
+
     head = fill(
         "monit",
         layout,
@@ -33,9 +45,12 @@ def render(layout: Layout, manifest: BootstrapManifest, monit: Monit, password: 
         HOST=manifest.host,
         LOAD=str(monit.load_per_core),
         DISK=str(monit.disk_percent),
-        TO=to,
+        LOADED=alerts(LOADED),
+        FULL=alerts(FULL),
     )
-    return head + "".join(f"\n{_check(layout, watch)}\n{to}\n" for watch in monit.watches)
+    wanted = (check for watch in monit.watches for check in _checks(layout, watch))
+    journal = f"journalctl -u 'satellite-{layout.app}.*'; {AGENT} history --app {layout.app}"
+    return head + "".join(f"\n{check}\n{alerts(journal)}" for check in wanted)
 
 
 def set_up(host: Preparation) -> bool:
@@ -70,11 +85,13 @@ def _stop_watching(host: Preparation) -> bool:
     return storage.remove(host.layout.monit_read) or there
 
 
-def _check(layout: Layout, watch: Watch) -> str:
+def _checks(layout: Layout, watch: Watch) -> Iterator[str]:
+    """One for each threshold: monit tells nothing of another trouble of a check that has one."""
     limits = {"memory": watch.memory, "cpu": watch.cpu, "restarts": str(watch.restarts or "")}
-    said = "".join(f" --{name} {value}" for name, value in limits.items() if value)
-    command = f"{AGENT} check --app {layout.app} --type {watch.type}{said}"
-    return (
-        f'check program {layout.app}.{watch.type} with path "{command}" with timeout 30 seconds\n'
-        "  if status != 0 then alert"
-    )
+    for name, value in limits.items():
+        if value:
+            command = f"{AGENT} check --app {layout.app} --type {watch.type} --{name} {value}"
+            yield (
+                f'check program {layout.app}.{watch.type}.{name} with path "{command}" '
+                "with timeout 30 seconds\n  if status != 0 then alert"
+            )

@@ -132,7 +132,7 @@ def test_monit_tells_of_a_killed_worker_and_starts_nothing(ready: Site, host: La
         lambda: "status succeeded (0)" in host.run("cat /var/log/monit.log").stdout,
     )
     log = host.run("cat /var/log/monit.log").stdout
-    assert log.count("'ready.worker' status succeeded") == 1
+    assert log.count("'ready.worker.restarts' status succeeded") == 1
     assert CANARY not in log
 
 

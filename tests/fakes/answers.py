@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,12 @@ Answer = Callable[[BaseHTTPRequestHandler], tuple[int, bytes]]
 
 
 @contextmanager
-def answering(answer: Answer, address: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def answering(
+    answer: Answer,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[str]:
     """The URL at which it answers while the block runs."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -33,10 +39,15 @@ def answering(answer: Answer, address: str = "127.0.0.1", port: int = 0) -> Iter
             """Quiet."""
 
     with ThreadingHTTPServer((address, port), Handler) as server:
+        if tls:
+            # the handshake is for the thread of each connection, when it first reads
+            server.socket = tls.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://{address}:{server.server_port}"
+            yield f"http{'s' if tls else ''}://{address}:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
