@@ -451,7 +451,8 @@ class Settings(Model):
     app_policies: tuple[f.PolicyArn, ...] = Field(
         default=(), examples=[["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]]
     )
-    """ARNs of the IAM policies that the app may use; without any, instances have no role."""
+    """ARNs of the IAM policies that the app may use; without any, and without `queue`, instances
+    have no role."""
     app_metadata: Literal["blocked", "allowed"] = Field(default="blocked", examples=["allowed"])
     """Whether the app's processes reach the instance's metadata, and with it the role's
     credentials."""
