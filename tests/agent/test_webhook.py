@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +15,35 @@ from satellite_infra.agent import frontend, storage, webhook
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from tests.agent.conftest import FakeSystem, Origin, request
+from tests.fakes.answers import answering
+from tests.fakes.hook import Hook
 
 CANARY = "canary-5d1f"
 
 
-class Sink:
-    """A webhook: answers with `answers` first, then 200; 0 is an answer that is cut off."""
+@dataclass
+class Sink(Hook):
+    """A webhook; its URL is the canary."""
 
-    def __init__(self) -> None:
-        self.answers: list[int] = []
-        self.asked = 0
-        self.heard: list[str] = []
-        sink = self
+    url: str = ""
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                assert self.headers["Content-Type"] == "application/json"
-                assert self.path == f"/{CANARY}"
-                sink.asked += 1
-                status = sink.answers.pop(0) if sink.answers else 200
-                if not status:
-                    self.wfile.write(b"HTTP/1.1 2")
-                    return
-                if status == 200:
-                    sink.heard.append(json.loads(body)["text"])
-                self.send_response(status)
-                self.send_header("Location", f"/{CANARY}")
-                self.end_headers()
+    def __call__(self, request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        assert request.headers["Content-Type"] == "application/json"
+        assert request.path == f"/{CANARY}"
+        return super().__call__(request)
 
-            do_GET = do_POST  # noqa: N815 - one that follows a redirect would come here
-
-            def log_message(self, *_: Any) -> None:
-                """Quiet."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/{CANARY}"
+    @property
+    def texts(self) -> list[str]:
+        """What it took."""
+        return [message["text"] for message in self.heard]
 
 
 @pytest.fixture
 def sink() -> Iterator[Sink]:
     found = Sink()
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
-    thread.join()
+    with answering(found) as url:
+        found.url = f"{url}/{CANARY}"
+        yield found
 
 
 class Running(FakeSystem):
@@ -111,8 +93,8 @@ def test_a_good_release_is_told_once_although_the_sink_fails_first(
     status, said = sent(layout, running)
     assert (status, sink.asked, len(said)) == (0, 4, 3)
     current = layout.current.readlink().name
-    assert len(sink.heard) == 1
-    head, _, tail = sink.heard[0].partition(" after ")
+    assert len(sink.texts) == 1
+    head, _, tail = sink.texts[0].partition(" after ")
     assert head == f"shop test on h: release of {commit[:12]} by bob@ci: good"
     assert tail.endswith(f" s. {current}: {commit[:12]} is live, 2 workers")
     assert sent(layout, running) == (0, [])
@@ -129,7 +111,7 @@ def test_a_failed_release_says_why_and_what_to_do_and_nothing_secret(
     status, said = work(layout, running, request(origin, bad), sink.url)
     assert status == 1
     assert sent(layout, running)[0] == 0
-    (text,) = sink.heard
+    (text,) = sink.texts
     first, state, after = text.split("\n")[0], *text.split("\n")[-2:]
     assert first.startswith(f"shop test on h: release of {bad[:12]} by bob@ci: FAILED after ")
     assert " in phase `gate`: " in first
@@ -149,7 +131,7 @@ def test_a_killed_release_and_one_that_a_boot_cut_off_are_told(
         frontend.killed(layout, result, state, "e" * 40, running, print)
     webhook.tell_recovered(layout, "f" * 40, state, running, print)
     assert sent(layout, running)[0] == 0
-    assert [text.split("\n")[0] for text in sink.heard] == [
+    assert [text.split("\n")[0] for text in sink.texts] == [
         "shop test on h: release of eeeeeeeeeeee: FAILED in phase `build`: "
         "the release's program was killed",
         "shop test on h: release of ffffffffffff: FAILED in phase `unknown`: "
@@ -187,7 +169,7 @@ def test_no_release_fails_for_its_message(
     running.broken = False
     assert work(layout, running, request(origin, origin.commit()), sink.url)[0] == 0
     assert sent(layout, running)[0] == 0
-    assert len(sink.heard) == 2  # the one that waited as well
+    assert len(sink.texts) == 2  # the one that waited as well
     assert [line["outcome"] for line in Ledger(layout).history()] == ["good", "good"]
 
 
@@ -211,4 +193,4 @@ def test_a_text_cannot_make_a_mention(layout: Layout, running: Running, sink: Si
     webhook.set_up(layout, sink.url, print)
     webhook.tell(layout, "<!channel> & more", running, print)
     sent(layout, running)
-    assert sink.heard == ["shop test on h: &lt;!channel&gt; &amp; more"]
+    assert sink.texts == ["shop test on h: &lt;!channel&gt; &amp; more"]

@@ -7,11 +7,9 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -26,6 +24,7 @@ from satellite_infra.role import TELL_NUMBERS
 from tests.e2e.conftest import CANARY, UP, Site, demolished, new_site, wait_until
 from tests.fakes import alarms
 from tests.fakes.answers import answering
+from tests.fakes.hook import Hook
 from tests.fakes.imds import Metadata
 from tests.fakes.imds import serving as metadata_service
 from tests.fakes.smtp import Mailbox, receiving
@@ -53,21 +52,6 @@ RootDirectory=/small
 MountAPIVFS=yes
 BindPaths=/usr /etc /var /run /tmp
 """
-
-
-@dataclass
-class Hook:
-    """An HTTP sink: answers with `answers` first, then 200; 0 is an answer that is cut off."""
-
-    answers: list[int] = field(default_factory=list)
-    heard: list[Any] = field(default_factory=list)
-
-    def __call__(self, request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
-        text = request.rfile.read(int(request.headers["Content-Length"])).decode()
-        status = self.answers.pop(0) if self.answers else 200
-        if status == 200:
-            self.heard.append(json.loads(text))
-        return status, b"ok"
 
 
 @dataclass
@@ -196,7 +180,9 @@ def assume_role(watched: Watched) -> None:
     document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
     assert document == TELL_NUMBERS
     sts = boto3.client("sts")
-    found = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="i")["Credentials"]
+    found = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="i-0123456789abcdef0")[
+        "Credentials"
+    ]
     watched.role.id, watched.role.secret = found["AccessKeyId"], found["SecretAccessKey"]
     watched.role.token, watched.role.role = found["SessionToken"], name
 
