@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 FIRST = "satellite-form.worker@1.service"
 BESIDE = "satellite-form.worker@1.1.service"
 WORKER = """#!/bin/bash
-# its job takes as long as /tmp/busy is there; /tmp/sick makes it crash, /tmp/hungry takes all memory
+# its job takes as long as /tmp/busy is there; /tmp/sick: a crash, /tmp/hungry: all memory
 end() { while test -e /tmp/busy; do sleep 0.1; done; exit 0; }
 trap end INT
 test ! -e /tmp/sick || exit 3
