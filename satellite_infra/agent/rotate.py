@@ -66,7 +66,7 @@ class _Look:
         mark = self._mark(theirs)
         times = tried["times"] if tried.get("mark") == mark else 0
         if times and now < tried["not_before"]:
-            self.say(f"these values have failed here {times} times: not tried again yet")
+            self.say(f"these values have failed here ({times}): not tried again yet")
             return 1
         # before: not even values that end this machine are tried in each turn
         period = self.told["minutes"] * 60
