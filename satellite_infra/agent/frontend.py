@@ -223,15 +223,3 @@ def history(layout: Layout) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
     )
-
-
-def summary(layout: Layout) -> dict[str, Any]:
-    """What the host runs, as data."""
-    ledger = Ledger(layout)
-    good = ledger.good()
-    return {
-        "current": ledger.current(),
-        "good": [target.release for target in good],
-        "revision": good[-1].manifest.revision if good else None,
-        "unfinished": ledger.layout.journal.is_file(),
-    }
