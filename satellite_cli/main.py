@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from satellite_cli import act, lock, look, reach
+from satellite_cli import act, change, lock, look, reach, settings
 from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 
 FAULT = 70
@@ -32,6 +32,18 @@ class Sections(click.Group):
 
 SECTIONS: dict[str, list[click.Command]] = {
     "Look": [look.info, look.ps, look.releases, reach.logs, lock.lock],
+    "Change": [
+        change.up,
+        change.preview,
+        change.deploy,
+        change.rollback,
+        change.scale,
+        change.lost,
+        change.roll,
+        change.destroy,
+        settings.config,
+        settings.keys,
+    ],
     "Workers": [act.restart, act.stop, act.start],
     "On a host": [reach.run, reach.ssh],
 }

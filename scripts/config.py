@@ -52,6 +52,10 @@ class Config:
             "config", "set", "--secret", "--path", key, "--stack", self.stack, stdin=f"{value}\n"
         )
 
+    def remove_config_var(self, name: str) -> None:
+        """Forget one config var."""
+        pulumi("config", "rm", "--path", f"{NAMESPACE}:config.{name}", "--stack", self.stack)
+
     def remove(self, key: str) -> None:
         """Forget one value."""
         pulumi("config", "rm", f"{NAMESPACE}:{key}", "--stack", self.stack)

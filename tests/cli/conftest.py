@@ -33,7 +33,22 @@ place = Path({place!r})
 with (place / "pulumi.seen").open("a") as seen:
     print(json.dumps(sys.argv[1:]), file=seen)
 said = json.loads((place / "pulumi.json").read_text())
-words = [word for word in sys.argv[1:] if not word.startswith("-")]
+ours = sys.argv[1 : sys.argv.index("--non-interactive")]
+words = [word for word in ours if not word.startswith("-")]
+def option(name):
+    return Path(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else None
+file = option("--config-file")
+if words[0] == "config" and file and words[1] in ("set", "rm"):
+    with file.open("a") as settings:
+        print("#", words[1], *words[-2 if words[1] == "set" else -1:], file=settings)
+    sys.exit(0)
+if log := option("--event-log"):
+    if file:
+        (place / f"{{words[0]}}.settings").write_text(file.read_text())
+    events = json.loads((place / "events.json").read_text()).get(words[0], [])
+    with log.open("a") as out:
+        for event in events:
+            print(json.dumps(event), file=out, flush=True)
 for key, (status, out, err) in sorted(said.items(), reverse=True):
     if " ".join(words).startswith(key):
         print(out)
@@ -85,6 +100,7 @@ class Desk:
     config: dict[str, Any] = field(default_factory=dict)
     pulumi: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: dict[str, list[Any]] = field(default_factory=dict)
 
     def satellite(self, *arguments: str) -> Ran:
         """Run it."""
@@ -95,6 +111,7 @@ class Desk:
         }
         (self.place / "pulumi.json").write_text(json.dumps({**said, **self.pulumi}))
         (self.place / "ssh.json").write_text(json.dumps(self.hosts))
+        (self.place / "events.json").write_text(json.dumps(self.events))
         self.capture.readouterr()
         status = main.main(arguments)
         return Ran(status, *self.capture.readouterr())
@@ -118,6 +135,9 @@ def desk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Desk]:
     found = Desk(tmp_path, capfd)
+    (tmp_path / "Pulumi.yaml").touch()
+    (tmp_path / "Pulumi.staging.yaml").write_text("config:\n")
+    monkeypatch.chdir(tmp_path)
     key = keys.new_private_key()
     for name, text in (("pulumi", PULUMI), ("ssh", SSH)):
         path = tmp_path / "bin" / name
