@@ -1,4 +1,4 @@
-"""The agent's command line: three verbs for the deployer, the others for systemd and for people."""
+"""The agent's command line: verbs for the deployer, for `satellite`, for systemd, for people."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from typing import Any, Callable
 from . import (
     bootstrap,
     check,
+    control,
     drain,
     frontend,
     jobs,
+    journal,
+    oneoff,
     queue_metrics,
     release,
     rotate,
+    state,
     webhook,
     workers,
 )
@@ -137,8 +141,28 @@ def _reap(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    print(json.dumps(frontend.summary(Layout(arguments.app)), indent=1))
+    print(json.dumps(state.report(Layout(arguments.app), System()), indent=1))
     return 0
+
+
+def _control(arguments: argparse.Namespace) -> int:
+    found = control.Control(Layout(arguments.app), System(), _aside, not arguments.no_wait)
+    print(getattr(found, arguments.act)(arguments.workers, arguments.by))
+    return 0
+
+
+def _end_release(arguments: argparse.Namespace) -> int:
+    print(control.end_release(Layout(arguments.app), System(), _aside))
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    oneoff.run(Layout(arguments.app), arguments.command)
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    a = arguments
+    journal.show(Layout(a.app), a.workers, a.lines, a.since, a.follow)
 
 
 def _history(arguments: argparse.Namespace) -> int:
@@ -179,6 +203,24 @@ def _parser() -> argparse.ArgumentParser:
     add("status", _status, "Say what this host runs, as JSON.", "app")
     past = add("history", _history, "Say who released what when, and how it ended.", "app")
     past.add_argument("--json", action="store_true", help="as data")
+    for act, about in (
+        ("stop", "Have workers end, until they are started or the next release."),
+        ("start", "Start workers that are stopped."),
+        ("restart", "Have workers end and start anew."),
+    ):
+        acting = add(act, _control, about, "app")
+        acting.set_defaults(act=act)
+        acting.add_argument("workers", nargs="*", metavar="TYPE[.N]", help="all without one")
+        acting.add_argument("--by", default="", help="who asks")
+        acting.add_argument("--no-wait", action="store_true", help="for their end")
+    add("end-release", _end_release, "End the release that runs, and go back.", "app")
+    about = "A one-off shell command in the current release, as the app's user."
+    add("run", _run, about, "app").add_argument("command")
+    logs = add("logs", _logs, "What workers said, one JSON object a line.", "app")
+    logs.add_argument("workers", nargs="*", metavar="TYPE[.N]", help="all without one")
+    logs.add_argument("--lines", type=int, default=0, help="the last ones; 0: all")
+    logs.add_argument("--since", default="", help="as journalctl takes it")
+    logs.add_argument("--follow", action="store_true")
     recover = add("recover", _recover, "Finish or undo an interrupted release.", "app")
     recover.add_argument("--no-wait", action="store_true", help="leave the waiting to systemd")
     recover.add_argument(
@@ -195,6 +237,10 @@ def _parser() -> argparse.ArgumentParser:
     add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
     add("reap", _reap, "Give back the jobs of dead workers.", "app")
     return parser
+
+
+def _aside(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _say(line: str) -> None:

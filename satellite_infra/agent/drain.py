@@ -23,7 +23,8 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
         here = f"{found['host']}, machine {found['machine']}"
         return f"this is {here}, not {host}, machine {machine}: nothing to drain"
     _end_rotation(layout, system)
-    _end_release(layout, system, say)
+    # a release on a machine that goes is of no use, and would start workers again
+    end_release(layout, system, say)
     with storage.locked(layout.lock, "drain"):
         # not again at the next boot, should the machine be rebooted before it is terminated
         storage.remove(layout.units / "multi-user.target.wants" / layout.target)
@@ -63,12 +64,14 @@ def _end_rotation(layout: Layout, system: System) -> None:
         system.systemctl("stop", "--", layout.rotate_timer, layout.rotate_unit)
 
 
-def _end_release(layout: Layout, system: System, say: Say) -> None:
-    """A release on a machine that goes is of no use, and would start workers again."""
+def end_release(layout: Layout, system: System, say: Say) -> bool:
+    """End the release that runs here, its recovery included; False where there is none."""
     unit = system.units([layout.release_unit]).get(layout.release_unit)
-    if unit and unit.active in ("active", "activating"):
-        say("ending the release that runs here")
-        system.systemctl("stop", "--", layout.release_unit)
+    if unit is None or unit.active not in ("active", "activating"):
+        return False
+    say("ending the release that runs here")
+    system.systemctl("stop", "--", layout.release_unit)
+    return True
 
 
 def _wait(layout: Layout, units: list[str], system: System) -> None:

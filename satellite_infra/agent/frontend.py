@@ -235,15 +235,3 @@ def _remark(line: dict[str, Any]) -> str:
     found = [f"{line['phase']}: {line['reason']}"] if "reason" in line else []
     found += [f"changed: {', '.join(line['changed'])}"] if "changed" in line else []
     return "; ".join(found)
-
-
-def summary(layout: Layout) -> dict[str, Any]:
-    """What the host runs, as data."""
-    ledger = Ledger(layout)
-    good = ledger.good()
-    return {
-        "current": ledger.current(),
-        "good": [target.release for target in good],
-        "revision": good[-1].manifest.revision if good else None,
-        "unfinished": ledger.layout.journal.is_file(),
-    }

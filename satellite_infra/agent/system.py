@@ -34,6 +34,7 @@ class UnitState:
     invocation: str
     job: bool  # a start or stop is queued or under way
     result: str = "success"
+    memory: int = 0  # bytes; 0 where systemd does not know
 
 
 class System:
@@ -150,6 +151,7 @@ class System:
         if not wanted:
             return {}
         properties = "Id,ActiveState,SubState,MainPID,NRestarts,InvocationID,Job,Result"
+        properties += ",MemoryCurrent"
         text = self.systemctl("show", f"--property={properties}", "--", *wanted)
         found = (_unit(block) for block in text.split("\n\n") if block.strip())
         return {unit.name: unit for unit in found}
@@ -198,4 +200,10 @@ def _unit(block: str) -> UnitState:
         invocation=pairs.get("InvocationID", ""),
         job=bool(pairs.get("Job")) and pairs["Job"] != "0",
         result=pairs.get("Result", "success"),
+        memory=_bytes(pairs.get("MemoryCurrent", "")),
     )
+
+
+def _bytes(text: str) -> int:
+    """0 for what is not set, which some versions of systemd write as the largest number."""
+    return int(text) if text.isdigit() and len(text) < 20 else 0

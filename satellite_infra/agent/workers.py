@@ -148,7 +148,7 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
         env=process.env,
     )
     storage.write_json(layout.notes / f"{name}.json", asdict(note))
-    _become(layout.app)
+    become(layout.app)
     os.chdir(directory)
     os.execve("/bin/bash", ["/bin/bash", "-c", command], env)
 
@@ -218,7 +218,8 @@ def _wait(layout: Layout, unit: str) -> None:
         backoff.show(f"running; before, ended early {ends} times in a row")
 
 
-def _become(user: str) -> None:
+def become(user: str) -> None:
+    """Have this process be that user's."""
     entry = pwd.getpwnam(user)
     os.umask(0o022)
     os.initgroups(user, entry.pw_gid)

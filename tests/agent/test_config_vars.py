@@ -40,7 +40,7 @@ from pathlib import Path
 from satellite_infra.agent import workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.system import System
-workers._become = lambda user: None  # tests need no root
+workers.become = lambda user: None  # tests need no root
 for _ in sys.stdin:
     child = os.fork()
     if not child:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine import environment
+from satellite_cli.main import satellite
 from satellite_infra.settings import Settings
 from scripts import reference
 
@@ -60,7 +61,9 @@ def test_what_there_is_now_exists(then: str, now: str) -> None:
     targets = re.findall(r"`make ([a-z]+)", now)
     assert set(targets) <= TARGETS
     later = re.search(r"\b[Nn]ot (yet|here)\b", now)
-    assert named or targets or later or "`pulumi " in now
+    commands = re.findall(r"`satellite ([a-z]+)", now)
+    assert set(commands) <= set(satellite.commands)
+    assert named or targets or commands or later or "`pulumi " in now
 
 
 @pytest.mark.parametrize("page", ["keys.md", "from-2012.md"])
@@ -75,7 +78,7 @@ def test_the_pages_name_settings_and_targets_that_exist(page: str) -> None:
 def test_the_commands_are_the_clis_own(tmp_path: Path) -> None:
     text = "".join((DOCS / page).read_text("utf-8") for page in ("keys.md", "from-2012.md"))
     verbs = set(re.findall(r"(?:^ +|`)pulumi ((?:stack |config )?[a-z-]+)", text, re.M))
-    assert {"up", "preview", "destroy", "config set", "stack output"} <= verbs
+    assert {"up", "preview", "destroy", "config set"} <= verbs
     env = {**os.environ, **environment(tmp_path)}
 
     def about(*words: str) -> str:

@@ -1,0 +1,99 @@
+"""Commands that do something to workers, now: restart, stop, start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from satellite_cli import options, remote, screen
+from satellite_cli.fleet import Fleet, Host
+from satellite_cli.problems import FAILED, UNANSWERED, note
+from satellite_infra.reach import deployer
+
+MARGIN = 60
+"""Seconds beyond the longest grace for the agent, which has a margin of its own."""
+
+
+def done_on(
+    fleet: Fleet, hosts: Sequence[Host], answers: Mapping[Host, remote.Answer], as_json: bool
+) -> None:
+    """Say what each host said, and end with the status that is due."""
+    texts = {host: (answers[host].out or answers[host].err).strip() for host in hosts}
+    if as_json:
+        screen.data({"stack": fleet.stack, "hosts": [_told(h, answers[h]) for h in hosts]})
+    failed = False
+    for host in hosts:
+        answer = answers[host]
+        if answer.problem:
+            continue
+        failed = failed or bool(answer.status)
+        if answer.status:
+            note(f"{host.name}: FAILED: {answer.err.strip()}")
+        elif not as_json:
+            click.echo(f"{host.name}: {texts[host]}")
+    silent = remote.unanswered(answers)
+    if failed or silent:
+        sys.exit(FAILED if failed else UNANSWERED)
+
+
+def _told(host: Host, answer: remote.Answer) -> dict[str, Any]:
+    return {
+        "name": host.name,
+        "ok": not answer.problem and not answer.status,
+        "said": answer.out.strip(),
+        "problem": answer.problem or (answer.err.strip() if answer.status else None),
+    }
+
+
+def _act(verb: str, about: str) -> click.Command:
+    @click.command(verb, help=about)
+    @options.workers
+    @options.stack
+    @options.hosts
+    @click.option("--no-wait", is_flag=True, help="Do not wait for the workers' jobs to end.")
+    @options.as_json
+    def command(
+        workers: tuple[str, ...], stack: str, names: tuple[str, ...], no_wait: bool, as_json: bool
+    ) -> None:
+        fleet = Fleet.of(stack)
+        hosts = fleet.chosen(names)
+        wrong = [word for word in workers if (problem := wrong_worker(fleet, word)) and problem]
+        if wrong:
+            raise click.UsageError("\n  ".join(wrong_worker(fleet, word) for word in wrong))
+        words = ["--app", fleet.app, "--by", deployer(os.environ)]
+        words += ["--no-wait"] if no_wait else []
+        with remote.connected(fleet) as connection:
+            answers = connection.everywhere(
+                hosts, remote.agent(verb, *words, *workers), fleet.grace + MARGIN
+            )
+        done_on(fleet, hosts, answers, as_json)
+
+    return command
+
+
+def wrong_worker(fleet: Fleet, word: str) -> str:
+    """What is wrong with a `TYPE` or `TYPE.N`; empty where nothing is."""
+    type_, dot, number = word.partition(".")
+    if type_ not in fleet.formation:
+        return f"{word}: should be a process type ({', '.join(fleet.formation)}), or TYPE.N"
+    most = fleet.formation[type_]
+    if dot and not (number.isdigit() and 1 <= int(number) <= most):
+        return f"{word}: its number should be from 1 to {most}"
+    return ""
+
+
+restart = _act(
+    "restart",
+    "Have workers finish their job within their grace and start anew: all, those of a TYPE, or one"
+    " (TYPE.N on each host). All hosts at the same time. What is stopped stays so.",
+)
+stop = _act(
+    "stop",
+    "Have workers finish their job within their grace and stay stopped: over reboots, until"
+    " `satellite start` or the next deploy to that host, which starts all of them.",
+)
+start = _act("start", "Start workers that `satellite stop` has stopped.")

@@ -1,0 +1,292 @@
+"""Commands that change what shall be: up, preview, destroy, deploy, rollback, scale, lost, roll."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+
+from satellite_cli import look, options, screen
+from satellite_cli.fleet import Fleet
+from satellite_cli.problems import FAILED, INTERRUPTED, REFUSED, USAGE, SatelliteError, note
+from satellite_cli.project import Draft, Project
+from satellite_cli.update import Outcome, Update, left_over, shown, summary
+
+Change = Callable[[Draft], None]
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def run(project: Project, verb: str, words: list[str], as_json: bool) -> Outcome:
+    """Run the engine; SatelliteError with the resources' own errors where it fails."""
+    parallel = str(max(project.hosts(), 8))
+    words = [*words, "--parallel", parallel]
+    tell = (lambda _: None) if as_json else shown
+    outcome = Update(verb, project.stack, words, tell).run()
+    if outcome.interrupted:
+        raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
+    if outcome.status:
+        raise SatelliteError("\n".join(left_over(outcome)), FAILED)
+    return outcome
+
+
+def _stopped(project: Project, outcome: Outcome) -> str:
+    """In which state an interrupted update has left things."""
+    lines = [f"interrupted; the engine ended by itself ({summary(outcome, planned=False)})."]
+    try:
+        fleet, hosts, said, silent = look.ask(project.stack, (), look.SECONDS, "status")
+    except SatelliteError as problem:
+        return "\n".join([*lines, str(problem)])
+    for host in hosts:
+        told = said.get(host.name)
+        runs = screen.short(told["revision"]) if told else f"no answer: {silent[host.name]}"
+        at_work = f", still {told['lock']}" if told and told["lock"] else ""
+        lines.append(f"  {host.name}: {runs}{at_work}")
+    return "\n".join([*lines, f"Nothing has to be cleaned: satellite up --stack {fleet.stack}"])
+
+
+def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str = "") -> None:
+    """Preview the change, ask, do it, and keep it in the stack's file once it is done.
+
+    The commit that the preview was about is the one that is deployed.
+    """
+    project = Project.of(stack)
+    with project.draft() as draft:
+        if change:
+            change(draft)
+        revision = ""
+        if not yes:
+            _somebody_to_ask(as_json)
+            planned = run(project, "preview", ["--config-file", str(draft.file)], as_json=False)
+            revision = planned.revision
+            click.echo(summary(planned, planned=True))
+            if not planned.idle and not click.confirm(why or "Do this?", err=True):
+                raise SatelliteError("nothing was done", REFUSED)
+        with draft.pinned(revision) as file:
+            words = ["--yes", "--skip-preview", "--config-file", str(file)]
+            done = run(project, "up", words, as_json)
+        kept = draft.keep()
+    if as_json:
+        data = {"stack": project.stack, "changes": done.changes, "revision": done.revision}
+        screen.data({**data, "settings_changed": kept})
+        return
+    click.echo(summary(done, planned=False))
+    if kept:
+        click.echo(f"{project.file.name} says so now: commit it")
+
+
+def _somebody_to_ask(as_json: bool) -> None:
+    if as_json or not sys.stdin.isatty():
+        raise SatelliteError("nobody is there to ask: say --yes", REFUSED)
+
+
+def _yes(function: options.Function) -> options.Function:
+    about = "Do not show what would change, and do not ask."
+    return click.option("--yes", "-y", is_flag=True, help=about)(function)
+
+
+@click.command()
+@options.stack
+@_yes
+@options.as_json
+def up(stack: str, yes: bool, as_json: bool) -> None:
+    """Make everything as the stack's file says: machines, settings, the commit.
+
+    Shows what would change and asks first. What was shown is what is done, the commit included.
+    """
+    apply(stack, None, yes, as_json)
+
+
+@click.command()
+@options.stack
+@options.as_json
+def preview(stack: str, as_json: bool) -> None:
+    """What `up` would change, on each host; nothing is done."""
+    project = Project.of(stack)
+    planned = run(project, "preview", [], as_json)
+    if as_json:
+        data = {"stack": project.stack, "changes": planned.changes, "revision": planned.revision}
+        screen.data(data)
+    else:
+        click.echo(summary(planned, planned=True))
+
+
+@click.command()
+@options.stack
+@_yes
+@click.option(
+    "--confirm",
+    default="",
+    metavar="NAME",
+    help="The stack's name, typed: what production asks for instead of --yes.",
+)
+@options.as_json
+def destroy(stack: str, yes: bool, confirm: str, as_json: bool) -> None:
+    """Drain all hosts and remove everything in AWS; hosts that existed before stay as they are.
+
+    Of the environment `production` the stack's name has to be typed.
+    """
+    project = Project.of(stack)
+    typed = project.environment() == "production"
+    question = f"Drain and remove all of {project.stack}?"
+    if typed and not confirm and sys.stdin.isatty():
+        confirm = click.prompt(f"{question} Type its name", default="", err=True)
+    elif not typed and not yes and not confirm and sys.stdin.isatty():
+        yes = click.confirm(question, err=True)
+    if confirm != project.stack and (typed or confirm or not yes):
+        needed = f"--confirm {project.stack}" if typed else "--yes"
+        raise SatelliteError(f"nothing was done; to be sure, say {needed}", REFUSED)
+    done = run(project, "destroy", ["--yes", "--skip-preview"], as_json)
+    if as_json:
+        screen.data({"stack": project.stack, "changes": done.changes})
+    else:
+        click.echo(summary(done, planned=False))
+
+
+@click.command()
+@click.option("--branch", metavar="NAME", help="Deploy the head of this branch from now on.")
+@click.option("--revision", metavar="COMMIT", help="Deploy this commit, and stay there.")
+@options.stack
+@_yes
+@options.as_json
+def deploy(branch: str | None, revision: str | None, stack: str, yes: bool, as_json: bool) -> None:
+    """Deploy the branch's head, or another branch or commit, to all hosts.
+
+    A pinned commit, such as a rollback's, is no longer pinned then. Where it succeeds, the stack's
+    file says the same; where it fails, the hosts and the file are as they were.
+    """
+    if branch and revision:
+        raise click.UsageError("--branch or --revision, not both")
+    if revision and not COMMIT.fullmatch(revision):
+        raise click.UsageError(f"--revision: should be 40 hex digits, got {revision}")
+
+    def change(draft: Draft) -> None:
+        pinned = str(draft.project.known().get("revision") or "")
+        if revision:
+            draft.put("revision", revision)
+        elif pinned and (branch or pinned != "heroku"):
+            note(f"{draft.project.stack} was pinned to {pinned[:12]}, and is no longer")
+            draft.remove("revision")
+        if branch:
+            draft.put("branch", branch)
+
+    apply(stack, change, yes, as_json, "Deploy this?")
+
+
+@click.command()
+@click.argument("revision", required=False, metavar="[REVISION]")
+@options.stack
+@_yes
+@options.as_json
+def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None:
+    """Go back to the good release before, or to REVISION (or its beginning), and stay there.
+
+    Where the hosts still have that release it is only a switch. `satellite deploy` goes on.
+    """
+    fleet, _, said, silent = look.ask(stack, (), look.SECONDS, "status")
+    for name, problem in silent.items():
+        note(f"{name}: {problem}")
+    good = list(dict.fromkeys(_good(said.values())))
+    chosen = _chosen(good, revision, {told["revision"] for told in said.values()})
+    note(f"back to {chosen}")
+
+    def change(draft: Draft) -> None:
+        draft.put("revision", chosen)
+
+    apply(fleet.stack, change, yes, as_json, "Roll back?")
+
+
+def _good(told: object) -> Iterator[str]:
+    """The commits of all good releases, the newest first."""
+    every = [release for one in told for release in one["good"]]  # type: ignore[attr-defined]
+    for release in sorted(every, key=lambda one: str(one["release"]), reverse=True):
+        yield release["revision"]
+
+
+def _chosen(good: list[str], wanted: str | None, now: set[str | None]) -> str:
+    if wanted:
+        fitting = [commit for commit in good if commit.startswith(wanted)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if COMMIT.fullmatch(wanted):
+            return wanted
+        known = ", ".join(commit[:12] for commit in good) or "none"
+        raise SatelliteError(f"no good release of {wanted} is on the hosts ({known})", USAGE)
+    before = [commit for commit in good if commit not in now]
+    if not before:
+        raise SatelliteError("no other good release is on the hosts: say which REVISION", USAGE)
+    return before[0]
+
+
+@click.command()
+@click.argument("workers", nargs=-1, required=True, metavar="TYPE=N...")
+@options.stack
+@_yes
+@options.as_json
+def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> None:
+    """So many workers of a process type on each host, such as worker=4."""
+    wrong = [word for word in workers if not re.fullmatch(r"[A-Za-z][\w-]*=[1-9]\d{0,3}", word)]
+    if wrong:
+        raise click.UsageError(
+            f"should be TYPE=N with N of 1 or more, got {', '.join(wrong)}; none for a while: "
+            "satellite stop TYPE"
+        )
+
+    def change(draft: Draft) -> None:
+        for word in workers:
+            type_, _, number = word.partition("=")
+            draft.put(f"processes.{type_}.quantity", number)
+
+    apply(stack, change, yes, as_json)
+
+
+@click.command()
+@click.argument("host", metavar="HOST", shell_complete=options.complete_host)
+@options.stack
+@_yes
+@options.as_json
+def lost(host: str, stack: str, yes: bool, as_json: bool) -> None:
+    """Declare a dead host lost: nobody waits for it, and its jobs are given to the others.
+
+    Be sure that it is off: what it still did would be done twice.
+    """
+    Fleet.of(stack).chosen([host])
+
+    def change(draft: Draft) -> None:
+        draft.put(f"hosts.{host}.lost", "true")
+
+    apply(stack, change, yes, as_json, f"Is {host} off for good?")
+
+
+@click.command()
+@click.argument("host", metavar="HOST", shell_complete=options.complete_host)
+@options.stack
+@_yes
+@options.as_json
+def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
+    """Replace an instance whose image, type or key differ from the settings; drained first.
+
+    The settings stay as they are: `satellite:roll` names it for this one update.
+    """
+    fleet = Fleet.of(stack)
+    fleet.chosen([host])
+    project = Project.of(stack)
+    with project.draft() as draft:
+        named = json.loads(project.known().get("roll") or "[]")
+        if host not in named:
+            draft.put(f"roll[{len(named)}]", host)
+        file = ["--config-file", str(draft.file)]
+        if not yes:
+            _somebody_to_ask(as_json)
+            click.echo(summary(run(project, "preview", file, as_json=False), planned=True))
+            if not click.confirm(f"Replace {host}?", err=True):
+                raise SatelliteError("nothing was done", REFUSED)
+        with draft.pinned(fleet.revision) as pinned:
+            words = ["--yes", "--skip-preview", "--config-file", str(pinned)]
+            done = run(project, "up", words, as_json)
+    if as_json:
+        screen.data({"stack": project.stack, "changes": done.changes})
+    else:
+        click.echo(summary(done, planned=False))

@@ -1,0 +1,106 @@
+"""The hosts of a stack as its last update left them, and what opens them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from satellite_cli.problems import SatelliteError
+from satellite_infra.agent import flat
+from scripts.engine import ConfigError, pulumi
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host; `machine`: the instance's id, or the number of a host that existed before."""
+
+    name: str
+    machine: str
+    address: str
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All hosts, and what they were told to run."""
+
+    stack: str
+    app: str
+    environment: str
+    revision: str
+    formation: dict[str, int]
+    grace: int
+    hosts: tuple[Host, ...]
+    ssh_config: str = field(repr=False)
+    bastion: bool
+    private_key: str = field(repr=False)
+    """Empty where the user's own SSH agent has it."""
+    public_key: str = ""
+
+    @classmethod
+    def of(cls, stack: str) -> Fleet:
+        """That stack's, or the selected one's; SatelliteError where it was never up."""
+        selected = ("--stack", stack) if stack else ()
+        with ThreadPoolExecutor(3) as together:
+            try:
+                outputs = together.submit(pulumi, "stack", "output", "--json", *selected)
+                config = together.submit(pulumi, "config", "--json", "--show-secrets", *selected)
+                name = together.submit(pulumi, "stack", "--show-name") if not stack else None
+                found = json.loads(outputs.result())
+                settings = json.loads(config.result())
+                stack = name.result().strip() if name else stack
+            except ConfigError as problem:
+                raise SatelliteError(str(problem)) from None
+        if "manifest" not in found:
+            raise SatelliteError(f"stack {stack} has no hosts yet: satellite up --stack {stack}")
+        return cls._of(stack, found, settings)
+
+    @classmethod
+    def _of(cls, stack: str, found: dict[str, Any], settings: dict[str, Any]) -> Fleet:
+        def setting(key: str) -> str:
+            return str(settings.get(f"satellite:{key}", {}).get("value") or "")
+
+        manifest = flat.load(f"{found['manifest']}{flat.END}\n")
+        graces = [int(value) for key, value in manifest.items() if key.endswith(".grace")]
+        own = setting("ssh_agent") == "true"
+        return cls(
+            stack=stack,
+            app=manifest["app"],
+            environment=manifest["environment"],
+            revision=found["revision"],
+            formation=found["formation"],
+            grace=max(graces, default=0),
+            hosts=tuple(
+                Host(host["name"], str(host["machine"]), host["address"] or "", host["lost"])
+                for host in found["hosts"]
+            ),
+            ssh_config=found["ssh_config"],
+            bastion="ProxyJump" in found["ssh_config"],
+            private_key="" if own else setting("private_key"),
+            public_key=setting("public_key") if own else "",
+        )
+
+    def chosen(self, names: Sequence[str]) -> list[Host]:
+        """The hosts of these names that are not lost, all without a name; each wrong name is told.
+
+        UsageError, before anything is done.
+        """
+        known = {host.name: host for host in self.hosts}
+        if wrong := list(self._wrong(names, known)):
+            raise click.UsageError("\n  ".join(wrong))
+        return [h for h in self.hosts if not h.lost and (not names or h.name in names)]
+
+    def _wrong(self, names: Sequence[str], known: dict[str, Host]) -> Iterator[str]:
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                like = f", did you mean {near[0]}?" if near else f": {', '.join(known)}"
+                yield f"stack {self.stack} has no host {name}{like}"
+            elif known[name].lost:
+                yield f"{name} is declared lost: nobody connects to it"

@@ -1,0 +1,140 @@
+"""Who is at work: the engine's lock of the stack, and each host's own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import click
+
+from satellite_cli import look, options, remote, screen
+from satellite_cli.act import done_on
+from satellite_cli.fleet import Fleet
+from satellite_cli.problems import REFUSED, SatelliteError
+from scripts.engine import ConfigError, pulumi
+
+UNKNOWN = "not known with this backend; an update that finds it locked says so"
+
+
+@click.group()
+def lock() -> None:
+    """Who is at work on the stack or a host; release what a killed one left."""
+
+
+@lock.command()
+@options.stack
+@options.hosts
+@options.seconds(look.SECONDS)
+@options.as_json
+def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
+    """Who holds the stack's lock, and who each host's.
+
+    A host's lock ends with the program that holds it: none is ever left behind.
+    """
+    fleet, hosts, said, silent = look.ask(stack, names, seconds, "status")
+    held = engine_locks(fleet.stack)
+    if as_json:
+        locks = {name: told["lock"] for name, told in said.items()}
+        data = {"stack": fleet.stack, "engine": held, "hosts": locks, "unanswered": silent}
+        screen.data(data)
+    else:
+        engine = UNKNOWN if held is None else "; ".join(held) or "free"
+        rows = [("the stack", engine)]
+        rows += [(h.name, said[h.name]["lock"] or "free") for h in hosts if h.name in said]
+        screen.table(("lock", "held by"), rows)
+    look.finish(silent)
+
+
+@lock.command()
+@options.stack
+@click.option(
+    "--host",
+    "name",
+    default="",
+    metavar="HOST",
+    shell_complete=options.complete_host,
+    help="End the release that runs on this host instead; it goes back to its last good one.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@options.as_json
+def release(stack: str, name: str, yes: bool, as_json: bool) -> None:
+    """Release the stack's lock, which a killed update has left.
+
+    Be sure that nobody is at work: two updates at the same time spoil the state. A host goes on
+    with its release by itself, and holds its own lock for as long.
+    """
+    if name:
+        _end(stack, name, yes, as_json)
+        return
+    fleet = Fleet.of(stack)
+    held = engine_locks(fleet.stack)
+    if held == []:
+        _say(as_json, fleet.stack, "free already")
+        return
+    _confirm(f"Release the lock of {fleet.stack} ({'; '.join(held or [UNKNOWN])})?", yes)
+    try:
+        pulumi("cancel", "--yes", "--stack", fleet.stack)
+    except ConfigError as problem:
+        raise SatelliteError(str(problem)) from None
+    _say(as_json, fleet.stack, "released; the next: satellite up")
+
+
+def _end(stack: str, name: str, yes: bool, as_json: bool) -> None:
+    fleet = Fleet.of(stack)
+    (host,) = fleet.chosen([name])
+    _confirm(f"End the release that runs on {name}?", yes)
+    with remote.connected(fleet) as connection:
+        command = remote.agent("end-release", "--app", fleet.app)
+        answers = connection.everywhere([host], command, 2 * fleet.grace + 150)
+    done_on(fleet, [host], answers, as_json)
+
+
+def _say(as_json: bool, stack: str, text: str) -> None:
+    if as_json:
+        screen.data({"stack": stack, "engine": text})
+    else:
+        click.echo(f"{stack}: {text}")
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SatelliteError(f"{question} Nobody is there to ask: say --yes", REFUSED)
+    if not click.confirm(question, err=True):
+        raise SatelliteError("nothing was done", REFUSED)
+
+
+def engine_locks(stack: str) -> list[str] | None:
+    """Who holds the stack's lock; None where the backend does not tell."""
+    try:
+        backend = json.loads(pulumi("whoami", "--json")).get("url", "")
+        known = json.loads(pulumi("stack", "ls", "--json"))
+    except ConfigError as problem:
+        raise SatelliteError(str(problem)) from None
+    where = urlparse(backend)
+    if where.scheme == "file":
+        return [_holder(path) for path in _files(Path(unquote(where.path)), stack)]
+    if where.scheme in ("http", "https"):
+        mine = [one for one in known if one["name"].rpartition("/")[2] == stack.rpartition("/")[2]]
+        return ["an update"] if any(one.get("updateInProgress") for one in mine) else []
+    return None
+
+
+def _files(state: Path, stack: str) -> list[Path]:
+    name = stack.rpartition("/")[2]
+    return sorted(p for p in state.glob(".pulumi/locks/**/*.json") if p.parent.name == name)
+
+
+def _holder(path: Path) -> str:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "somebody"
+    since = str(found.get("timestamp", ""))[:19]
+    return (
+        f"{found.get('username')}@{found.get('hostname')} (pid {found.get('pid')}), since {since}"
+    )

@@ -1,0 +1,70 @@
+"""The stack's login key, for as long as one command needs it: in an SSH agent of its own.
+
+The key is on no disk and in no command line. The agent ends with this process, however that ends:
+its own command reads a pipe that only this process holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+from satellite_cli.problems import SatelliteError
+from satellite_infra import keys
+
+HELD = 3600
+"""Seconds after which the agent forgets the key; a connection needs it at its beginning only."""
+
+SAYS = 'echo "$SSH_AUTH_SOCK $SSH_AGENT_PID"; exec cat'
+
+
+@contextlib.contextmanager
+def agent_with(private_key: str) -> Iterator[str]:
+    """The socket of an agent that holds this key alone."""
+    try:
+        process = subprocess.Popen(
+            ["ssh-agent", "-t", str(HELD), "sh", "-c", SAYS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is not for it
+        )
+    except FileNotFoundError:
+        raise SatelliteError(
+            "ssh-agent is not installed here: apt install openssh-client"
+        ) from None
+    with process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            socket, pid = process.stdout.readline().rsplit(maxsplit=1)
+            done = subprocess.run(
+                ["ssh-add", "-q", "-"],
+                input=keys.normal(private_key),
+                env={**os.environ, "SSH_AUTH_SOCK": socket},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise SatelliteError(
+                    f"ssh-add does not take satellite:private_key: {done.stderr.strip()}"
+                )
+            try:
+                yield socket
+            finally:
+                os.kill(int(pid), signal.SIGTERM)  # by itself it looks every ten seconds
+        finally:
+            process.stdin.close()
+
+
+def own_agent(public_key: str) -> str:
+    """The socket of the user's agent, which holds the key; SatelliteError where it does not."""
+    from satellite_infra.ssh_agent import agent_problem  # brings Pulumi's SDK along
+
+    if problem := agent_problem(public_key):
+        raise SatelliteError(problem)
+    return os.environ["SSH_AUTH_SOCK"]

@@ -1,0 +1,252 @@
+"""Commands that look: info, ps, releases, lock status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from satellite_cli import options, remote, screen
+from satellite_cli.fleet import Fleet, Host
+from satellite_cli.problems import UNANSWERED, note
+
+SECONDS = 20
+COLUMNS: tuple[str, ...] = (
+    *("host", "state", "id", "environment", "address", "booted", "revision", "workers"),
+)
+Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
+
+
+def ask(stack: str, names: Sequence[str], seconds: float, verb: str, *words: str) -> Asked:
+    """The fleet, the hosts that were asked, what each answered (JSON), and who did not and why."""
+    fleet = Fleet.of(stack)
+    hosts = fleet.chosen(names)
+    with remote.connected(fleet) as connection:
+        command = remote.agent(verb, "--app", fleet.app, *words)
+        answers = connection.everywhere(hosts, command, seconds)
+    said: dict[str, Any] = {}
+    silent: dict[str, str] = {}
+    for host, answer in answers.items():
+        if answer.problem or answer.status:
+            silent[host.name] = answer.problem or _last(answer.err)
+        else:
+            said[host.name] = answer.json()
+    return fleet, hosts, said, silent
+
+
+def finish(silent: Mapping[str, str]) -> None:
+    """Name the hosts that did not answer, and end so."""
+    for name, problem in silent.items():
+        note(f"{name}: {problem}")
+    if silent:
+        sys.exit(UNANSWERED)
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
+@click.command()
+@options.stack
+@options.hosts
+@options.seconds(SECONDS)
+@options.as_json
+def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
+    """Each host: state, id, address, age, revision, workers.
+
+    The age is since the machine booted last. A revision with a * is another one than the stack's.
+    """
+    fleet, hosts, said, silent = ask(stack, names, seconds, "status")
+    shown = [h for h in fleet.hosts if h in hosts or (h.lost and not names)]
+    if as_json:
+        screen.data(
+            {
+                "stack": fleet.stack,
+                "app": fleet.app,
+                "environment": fleet.environment,
+                "revision": fleet.revision,
+                "hosts": [_facts(host, said, silent) for host in shown],
+                "unanswered": silent,
+            }
+        )
+    else:
+        click.echo(f"{fleet.app}, {fleet.environment}: {fleet.revision[:12]} (stack {fleet.stack})")
+        rows = [_row(fleet, host, said.get(host.name)) for host in shown]
+        columns = COLUMNS
+        if sys.stdout.isatty():  # 80 columns; the environment is the one of the line above
+            columns, rows = _without(3, columns), [_without(3, row) for row in rows]
+        screen.table(columns, rows)
+    finish(silent)
+
+
+def _without(number: int, cells: tuple[str, ...]) -> tuple[str, ...]:
+    return (*cells[:number], *cells[number + 1 :])
+
+
+def _state(host: Host, told: Mapping[str, Any] | None) -> str:
+    if host.lost:
+        return "lost"
+    if told is None:
+        return "no answer"
+    if told["lock"]:
+        return "busy"
+    return "running" if told["current"] else "empty"
+
+
+def _facts(host: Host, said: Mapping[str, Any], silent: Mapping[str, str]) -> dict[str, Any]:
+    told = said.get(host.name)
+    return {
+        "name": host.name,
+        "state": _state(host, told),
+        "id": host.machine,
+        "address": host.address,
+        "problem": silent.get(host.name),
+        **{
+            key: told[key] if told else None
+            for key in ("booted", "revision", "current", "lock", "unfinished", "disk", "workers")
+        },
+    }
+
+
+def _row(fleet: Fleet, host: Host, told: Mapping[str, Any] | None) -> tuple[str, ...]:
+    revision, workers = "-", "-"
+    if told:
+        other = told["revision"] and told["revision"] != fleet.revision
+        revision = screen.short(told["revision"]) + ("*" if other else "")
+        states = [worker["state"] for worker in told["workers"]]
+        workers = f"{states.count('running')} of {sum(fleet.formation.values())}"
+    booted = screen.when(told["booted"]) if told else "-"
+    return (
+        host.name,
+        _state(host, told),
+        host.machine,
+        fleet.environment,
+        host.address or "-",
+        booted,
+        revision,
+        workers,
+    )
+
+
+@click.command()
+@options.workers
+@options.stack
+@options.hosts
+@options.seconds(SECONDS)
+@options.as_json
+def ps(
+    workers: tuple[str, ...], stack: str, names: tuple[str, ...], seconds: float, as_json: bool
+) -> None:
+    """Each worker on each host: its state, age, revision, memory.
+
+    waiting: it ended early again and again, and is started later and later.
+    stopped: by `satellite stop`, until `satellite start` or the next deploy.
+    """
+    fleet, hosts, said, silent = ask(stack, names, seconds, "status")
+    _check(fleet, workers)
+    found = [
+        {"host": host.name, **worker}
+        for host in hosts
+        for worker in said.get(host.name, {}).get("workers", ())
+        if not workers or {worker["name"], worker["name"].partition(".")[0]} & set(workers)
+    ]
+    if as_json:
+        screen.data({"stack": fleet.stack, "workers": found, "unanswered": silent})
+    else:
+        columns = ("host", "worker", "state", "since", "revision", "memory", "pid")
+        screen.table(columns, [_worker(worker) for worker in found])
+    finish(silent)
+
+
+def _check(fleet: Fleet, workers: Sequence[str]) -> None:
+    wrong = [w for w in workers if w.partition(".")[0] not in fleet.formation]
+    if wrong:
+        known = ", ".join(fleet.formation)
+        raise click.UsageError(f"no process type of this stack ({known}): {', '.join(wrong)}")
+
+
+def _worker(worker: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        worker["host"],
+        worker["name"],
+        worker["state"],
+        screen.when(worker["since"]),
+        screen.short(worker["revision"]),
+        screen.megabytes(worker["memory"]),
+        str(worker["pid"] or "-"),
+    )
+
+
+@click.command()
+@click.option("--lines", "-n", type=click.IntRange(min=1), default=15, show_default=True)
+@options.stack
+@options.hosts
+@options.seconds(SECONDS)
+@options.as_json
+def releases(lines: int, stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
+    """What was released where, by whom, and how it ended; the newest last.
+
+    One line for what befell several hosts alike. A * is before what the hosts run now.
+    """
+    fleet, hosts, said, silent = ask(stack, names, seconds, "history", "--json")
+    if as_json:
+        screen.data({"stack": fleet.stack, "hosts": said, "unanswered": silent})
+        finish(silent)
+        return
+    found = together(said)[-lines:]
+    now = {name: _last_good(events) for name, events in said.items()}
+    rows = []
+    for event, on in found:
+        runs = any(now[name] is e for name, e in on.items())
+        rows.append(
+            (
+                ("* " if runs else "  ") + screen.short(event.get("revision")),
+                _outcome(event),
+                screen.when(event["at"]),
+                str(event.get("by", "-")),
+                "all hosts" if len(on) == len(hosts) > 1 else ", ".join(on),
+            )
+        )
+    screen.table(("  revision", "outcome", "when", "by", "on"), rows)
+    finish(silent)
+
+
+Event = dict[str, Any]
+
+
+def together(said: Mapping[str, Sequence[Event]]) -> list[tuple[Event, dict[str, Event]]]:
+    """The hosts' histories as one: an event, and each host's own of it, in the order of time.
+
+    Hosts go one after the other; what is alike on the next one is the same event.
+    """
+    found: list[tuple[Event, dict[str, Event]]] = []
+    every = [(event["at"], name, event) for name, events in said.items() for event in events]
+    for _, name, event in sorted(every, key=lambda one: one[:2]):
+        last = next((on for first, on in reversed(found) if _alike(first, event)), None)
+        recent = found[-len(said) :]
+        if last is not None and name not in last and any(last is on for _, on in recent):
+            last[name] = event
+        else:
+            found.append((event, {name: event}))
+    return found
+
+
+def _alike(one: Event, other: Event) -> bool:
+    keys = ("outcome", "revision", "by", "names", "phase", "reason")
+    return all(one.get(key) == other.get(key) for key in keys)
+
+
+def _last_good(events: Sequence[Event]) -> Event | None:
+    good = [event for event in events if event["outcome"] in ("good", "recovered")]
+    return good[-1] if good else None
+
+
+def _outcome(event: Event) -> str:
+    """One or a few words: `good`, `failed in gate: ...`, `stopped worker.1`."""
+    text = str(event["outcome"])
+    if "phase" in event:
+        reason = str(event.get("reason", ""))
+        return f"{text} in {event['phase']}: {reason}"
+    return f"{text} {', '.join(event['names'])}" if "names" in event else text

@@ -1,0 +1,29 @@
+"""How a command ends when not well: one message, no traceback, and a status of the table."""
+
+from __future__ import annotations
+
+import click
+
+FAILED = 1
+"""What was asked was done in part or not at all; the message says what is where."""
+USAGE = 2
+"""The command line or the settings are wrong; nothing was done."""
+UNANSWERED = 3
+"""All that was shown is right, but some hosts did not answer; standard error names them."""
+REFUSED = 4
+"""Nobody confirmed it; nothing was done."""
+INTERRUPTED = 130
+"""Ctrl-C; the message says in which state things are."""
+
+
+class SatelliteError(Exception):
+    """The text says what is wrong, and what to do; `status` is the exit status."""
+
+    def __init__(self, message: str, status: int = FAILED) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def note(line: str) -> None:
+    """A remark on standard error: standard output is the command's own."""
+    click.echo(line, err=True)

@@ -1,0 +1,119 @@
+"""The project's folder, a stack's settings, and changes to them that stay only if they succeed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from satellite_cli.problems import USAGE, SatelliteError
+from scripts.engine import ConfigError, pulumi
+
+
+@dataclass(frozen=True)
+class Project:
+    """One stack of the project that the current folder belongs to."""
+
+    stack: str
+    file: Path
+    """Its settings."""
+
+    @classmethod
+    def of(cls, stack: str) -> Project:
+        """That stack's, or the selected one's; SatelliteError where there is none."""
+        here = Path.cwd()
+        folders = [folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").is_file()]
+        if not folders:
+            raise SatelliteError("no Pulumi.yaml here or above: run this in its folder", USAGE)
+        name = stack or engine("stack", "--show-name").strip()
+        file = folders[0] / f"Pulumi.{name.rpartition('/')[2]}.yaml"
+        if not file.is_file():
+            raise SatelliteError(f"{file.name} is not there: pulumi stack init {name}", USAGE)
+        return cls(name, file)
+
+    def known(self) -> dict[str, Any]:
+        """The settings; the value of a secret is not among them."""
+        found = json.loads(engine("config", "--json", "--stack", self.stack))
+        values = {key.removeprefix("satellite:"): item.get("value") for key, item in found.items()}
+        return {key: value for key, value in values.items() if value}
+
+    def hosts(self) -> int:
+        """How many hosts the settings have."""
+        known = self.known()
+        names, hosts = (json.loads(known.get(key) or "null") for key in ("names", "hosts"))
+        existing = [host for host in (hosts or {}).values() if isinstance(host, dict)]
+        own = len(names or []) or int(known.get("count") or 0)
+        return own + sum("address" in host for host in existing)
+
+    def environment(self) -> str:
+        """What the stack's environment is called."""
+        return str(self.known().get("environment") or self.stack.rpartition("/")[2])
+
+    @contextlib.contextmanager
+    def draft(self) -> Iterator[Draft]:
+        """A copy of the settings, to be changed and used; it is kept only where it is asked for."""
+        with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
+            copy = Path(folder, self.file.name)
+            shutil.copyfile(self.file, copy)
+            yield Draft(self, copy, self.file.read_bytes())
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The settings as they shall be."""
+
+    project: Project
+    file: Path
+    before: bytes
+
+    def put(self, path: str, value: str) -> None:
+        """Set one setting, by its path; nothing secret."""
+        engine("config", "set", "--path", "--plaintext", *self._where(path), value)
+
+    def remove(self, path: str) -> None:
+        """Forget one."""
+        engine("config", "rm", "--path", *self._where(path))
+
+    def _where(self, path: str) -> tuple[str, ...]:
+        place = ("--config-file", str(self.file), "--stack", self.project.stack)
+        return (*place, f"satellite:{path}")
+
+    @contextlib.contextmanager
+    def pinned(self, revision: str) -> Iterator[Path]:
+        """The same file with that commit, whatever the branch says by then."""
+        if not revision:
+            yield self.file
+            return
+        copy = self.file.with_name(f"pinned.{self.file.name}")
+        shutil.copyfile(self.file, copy)
+        Draft(self.project, copy, self.before).put("revision", revision)
+        yield copy
+
+    def keep(self) -> bool:
+        """Make it the stack's settings; True where they were others before."""
+        after, file = self.file.read_bytes(), self.project.file
+        if after == self.before:
+            return False
+        if file.read_bytes() != self.before:
+            raise SatelliteError(
+                f"{file.name} was changed meanwhile and stays as it is; what was done is not in it"
+            )
+        new = file.with_name(f".{file.name}.new")
+        shutil.copyfile(file, new)
+        shutil.copymode(file, new)
+        new.write_bytes(after)
+        new.replace(file)
+        return True
+
+
+def engine(*words: str, stdin: str = "") -> str:
+    """What the CLI prints; its own error as ours."""
+    try:
+        return pulumi(*words, stdin=stdin)
+    except ConfigError as problem:
+        raise SatelliteError(str(problem)) from None

@@ -1,0 +1,133 @@
+"""Commands that are on a host: ssh, run, logs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from satellite_cli import options, remote, stream
+from satellite_cli.fleet import Fleet, Host
+from satellite_cli.problems import USAGE, SatelliteError
+
+FEW = 100
+"""Lines that are shown where nobody says how many."""
+WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+"""What follows the command's own options belongs to the other command."""
+
+
+def shell_line(words: tuple[str, ...]) -> str:
+    """One word is a shell's line; several are a program and its arguments, exactly as they are."""
+    import shlex
+
+    return words[0] if len(words) == 1 else shlex.join(words)
+
+
+@click.command(context_settings=WORDS)
+@options.stack
+@click.argument("host", metavar="HOST", shell_complete=options.complete_host)
+@click.argument("command", nargs=-1, metavar="[-- CMD...]", type=click.UNPROCESSED)
+def ssh(stack: str, host: str, command: tuple[str, ...]) -> None:
+    """A shell on a host, or one command there, as the login user.
+
+    Ends with the status of the command; 255: the host could not be reached.
+    """
+    fleet = Fleet.of(stack)
+    (chosen,) = fleet.chosen([host])
+    words = command[1:] if command[:1] == ("--",) else command
+    line = shell_line(words) if words else ""
+    with remote.connected(fleet) as connection:
+        sys.exit(connection.here(chosen, line, terminal=not line and _terminal()))
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+@click.command(context_settings=WORDS)
+@options.stack
+@click.option(
+    "--host",
+    "name",
+    default="",
+    metavar="HOST",
+    shell_complete=options.complete_host,
+    help="Where; the first host that is not lost where it is not given.",
+)
+@click.argument("command", nargs=-1, required=True, metavar="CMD...", type=click.UNPROCESSED)
+def run(stack: str, name: str, command: tuple[str, ...]) -> None:
+    """A one-off command in the current release, with its config vars, as the app's user.
+
+    On a terminal it has one. Several words are a program and its arguments; one word in quotes is
+    a line for the shell. Ends with the status of the command; 255: the host could not be reached.
+    """
+    fleet = Fleet.of(stack)
+    hosts = fleet.chosen([name] if name else [])
+    if not hosts:
+        raise SatelliteError("every host of the stack is lost", USAGE)
+    words = command[1:] if command[:1] == ("--",) else command
+    line = remote.agent("run", "--app", fleet.app, "--", shell_line(words))
+    with remote.connected(fleet) as connection:
+        status = connection.here(hosts[0], line, terminal=_terminal())
+    if status == remote.NOT_PREPARED:
+        raise SatelliteError(f"{hosts[0].name}: not prepared yet: satellite up")
+    sys.exit(status)
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option(
+    "--process",
+    "-p",
+    "workers",
+    multiple=True,
+    metavar="TYPE[.N]",
+    shell_complete=options.complete_type,
+    help="Only these workers; may be given again.",
+)
+@click.option(
+    "--since",
+    default="",
+    metavar="TIME",
+    help="Such as 10m, 2h, 1d, or 2026-11-25 10:00 (UTC).",
+)
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(min=1),
+    help="The last so many; 100, or all with --since, where it is not given.",
+)
+@options.hosts
+@options.stack
+@options.seconds(30)
+@options.as_json
+def logs(
+    follow: bool,
+    workers: tuple[str, ...],
+    since: str,
+    lines: int | None,
+    names: tuple[str, ...],
+    stack: str,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """What the workers said, of all hosts in the order of time, with the host before each line."""
+    from satellite_cli.act import wrong_worker
+
+    began = stream.since(since)
+    fleet = Fleet.of(stack)
+    hosts: list[Host] = fleet.chosen(names)
+    if wrong := [text for word in workers if (text := wrong_worker(fleet, word))]:
+        raise click.UsageError("\n  ".join(wrong))
+    last = lines or (0 if began else FEW)
+    words = ["--app", fleet.app, "--lines", str(last)]
+    words += [f"--since={began}"] if began else []
+    words += ["--follow"] if follow else []
+    command = remote.agent("logs", *words, "--", *workers)
+    with remote.connected(fleet) as connection:
+        show = stream.Printer(fleet.app, [host.name for host in hosts], as_json)
+        if follow:
+            status = stream.follow(connection, hosts, command, show)
+        else:
+            status = stream.past(connection, hosts, command, seconds, last, show)
+    sys.exit(status)

@@ -1,0 +1,170 @@
+"""The system's own ssh, to all hosts side by side: pinned host keys, the stack's key, a limit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from satellite_cli import login
+from satellite_cli.fleet import Fleet, Host
+from satellite_cli.problems import SatelliteError, note
+from satellite_infra.agent.layout import AGENT
+
+AT_ONCE = 64
+"""Connections at the same time; through a bastion `AT_ONCE_THROUGH`: its sshd drops what is more
+than ten that have not logged in yet (MaxStartups)."""
+AT_ONCE_THROUGH = 8
+DIAL = 10
+"""Seconds for a connection to be made."""
+NOT_PREPARED = 113
+SCRIPT = f"""\
+[ -e {AGENT} ] || exit {NOT_PREPARED}
+[ "$(id -u)" -eq 0 ] || set -- sudo -n
+exec "$@" {AGENT} """
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command on a host came to; `problem`: why there is no answer at all."""
+
+    status: int = 0
+    out: str = ""
+    err: str = ""
+    problem: str = ""
+
+    def json(self) -> Any:
+        """What it printed, as data."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The way to the hosts while a command runs."""
+
+    config: Path
+    at_once: int
+    environment: Mapping[str, str] = field(repr=False)
+
+    def argv(self, host: Host, command: str = "", terminal: bool = False) -> list[str]:
+        """The ssh command line; without a command it opens a shell."""
+        options = ["-t"] if terminal else [] if not command else ["-T"]
+        return ["ssh", "-F", str(self.config), *options, host.name, *([command] if command else [])]
+
+    def start(self, host: Host, command: str) -> subprocess.Popen[str]:
+        """A command on a host whose lines are read as they come."""
+        return subprocess.Popen(
+            self.argv(host, command),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def here(self, host: Host, command: str = "", terminal: bool = False) -> int:
+        """A command on a host with this program's own input, output and terminal; its status."""
+        # of no use to this program while the other has the terminal; exec puts it back for that
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            return subprocess.run(
+                self.argv(host, command, terminal), env=self.environment, check=False
+            ).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def ask(self, host: Host, command: str, end: float) -> Answer:
+        """Run a command on a host to its end, at most until then (of the monotonic clock)."""
+        with self.start(host, command) as process:
+            began = time.monotonic()
+            try:
+                out, err = process.communicate(timeout=max(end - began, 0.1))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+                return Answer(255, problem=f"no answer within {time.monotonic() - began:.0f} s")
+            return judged(process.returncode, out, err)
+
+    def everywhere(self, hosts: Sequence[Host], command: str, seconds: float) -> dict[Host, Answer]:
+        """Run a command on all of these hosts side by side, at most so many seconds in all."""
+        end = time.monotonic() + seconds
+        with ThreadPoolExecutor(self.at_once) as together:
+            answers = together.map(lambda host: self.ask(host, command, end), hosts)
+            return dict(zip(hosts, answers, strict=True))
+
+
+def judged(status: int, out: str, err: str) -> Answer:
+    """The answer, or why it is none."""
+    said = [line for line in err.strip().splitlines() if line]
+    if status == 255:
+        return Answer(status, problem=_reason(said))
+    if status == NOT_PREPARED:
+        return Answer(status, problem="not prepared yet: satellite up")
+    if status == 2 and "invalid choice" in err:
+        return Answer(status, problem="its agent is older than this command: satellite up")
+    return Answer(status, out, err)
+
+
+def _reason(said: Sequence[str]) -> str:
+    text = "\n".join(said)
+    if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
+        return "it shows another host key than the pinned one; nothing was sent: satellite preview"
+    if "Permission denied" in text:
+        return "it does not let the stack's key in: satellite:private_key, or your SSH agent"
+    return said[-1].removeprefix("ssh: ") if said else "the connection was closed"
+
+
+def agent(verb: str, *words: str) -> str:
+    """The shell command that runs a verb of the host's agent."""
+    return SCRIPT + shlex.join([verb, *words])
+
+
+@contextlib.contextmanager
+def connected(fleet: Fleet) -> Iterator[Connection]:
+    """Everything that ssh needs, which goes afterwards."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="satellite-")))
+        if fleet.private_key:
+            socket = stack.enter_context(login.agent_with(fleet.private_key))
+        elif fleet.public_key:
+            socket = login.own_agent(fleet.public_key)
+        else:
+            raise SatelliteError(
+                "the stack has no login key: satellite:private_key, or ssh_agent: true"
+            )
+        config = folder / "ssh_config"
+        config.write_text(fleet.ssh_config + OPTIONS.format(dial=DIAL), encoding="utf-8")
+        environment = {**os.environ, "SSH_AUTH_SOCK": socket}
+        yield Connection(config, AT_ONCE_THROUGH if fleet.bastion else AT_ONCE, environment)
+
+
+OPTIONS = """
+Host *
+  IdentityFile none
+  BatchMode yes
+  ConnectTimeout {dial}
+  ServerAliveInterval 15
+  ServerAliveCountMax 3
+  LogLevel ERROR
+"""
+"""For all of them: the agent's keys alone, no questions, no waiting without end."""
+
+
+def unanswered(answers: Mapping[Host, Answer]) -> dict[str, str]:
+    """Name -> why, of the hosts that gave no answer; each is told on standard error."""
+    silent = {host.name: answer.problem for host, answer in answers.items() if answer.problem}
+    for name, problem in silent.items():
+        note(f"{name}: {problem}")
+    return silent

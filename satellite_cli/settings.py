@@ -1,0 +1,186 @@
+"""Commands for config vars and keys, which are in the stack's file; `up` brings them to hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from satellite_cli import options, screen
+from satellite_cli.change import run
+from satellite_cli.problems import FAILED, REFUSED, USAGE, SatelliteError
+from satellite_cli.project import Project
+from scripts.engine import ConfigError
+
+if TYPE_CHECKING:  # it brings Pulumi's SDK along, which most commands do without
+    from scripts.config import Config
+
+
+@contextlib.contextmanager
+def settings(stack: str) -> Iterator[Config]:
+    """The stack's settings; what is wrong with them as ours."""
+    from scripts.config import Config
+
+    try:
+        yield Config.of(stack)
+    except ConfigError as problem:
+        raise SatelliteError(str(problem)) from None
+
+
+@click.group(invoke_without_command=True)
+@options.stack
+@options.as_json
+@click.pass_context
+def config(context: click.Context, stack: str, as_json: bool) -> None:
+    """Config vars of the app. Alone it lists their names; a value is shown by `get` only."""
+    if context.invoked_subcommand:
+        return
+    with settings(stack) as found:
+        names = sorted(found.config_vars())
+    if as_json:
+        screen.data({"stack": found.stack, "names": names})
+    else:
+        click.echo("\n".join(names) or f"{found.stack} has no config vars")
+
+
+@config.command()
+@click.argument("name")
+@options.stack
+@options.as_json
+def get(name: str, stack: str, as_json: bool) -> None:
+    """Show the value of one."""
+    with settings(stack) as found:
+        known = found.config_vars()
+    if name not in known:
+        raise SatelliteError(f"{found.stack} has no config var {name}", FAILED)
+    if as_json:
+        screen.data({"name": name, "value": known[name]})
+    else:
+        click.echo(known[name])
+
+
+@config.command("set")
+@click.argument("name")
+@options.stack
+def set_(name: str, stack: str) -> None:
+    """Set one, encrypted. Its value is asked for, or comes on standard input (`< file`).
+
+    It is never an argument: other users of this machine, and your shell's history, would see it.
+    """
+    from scripts.import_heroku import unfit
+
+    if "=" in name:
+        raise click.UsageError(
+            f"the value is not an argument: satellite config set {name.partition('=')[0]}"
+        )
+    if problem := unfit(name, ""):
+        raise click.UsageError(f"{name}: {problem}")
+    if sys.stdin.isatty():
+        value = str(click.prompt(f"Value of {name}", hide_input=True, err=True))
+    else:
+        value = sys.stdin.read().removesuffix("\n")
+    if problem := unfit(name, value):
+        raise click.UsageError(f"the value of {name}: {problem}")
+    with settings(stack) as found:
+        found.put_config_var(name, value)
+    _next(f"{name} is set, encrypted", found.stack)
+
+
+@config.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@options.stack
+def unset(names: tuple[str, ...], stack: str) -> None:
+    """Remove some."""
+    with settings(stack) as found:
+        known = found.config_vars()
+        if missing := [name for name in names if name not in known]:
+            raise SatelliteError(f"{found.stack} has no config var {', '.join(missing)}", USAGE)
+        for name in names:
+            found.remove_config_var(name)
+    _next(f"removed: {', '.join(names)}", found.stack)
+
+
+@config.command("import")
+@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False))
+@click.option("--environment", default="", help="Which of the file; the stack's where not given.")
+@click.option("--overwrite", is_flag=True, help="Its values win over the stack's.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@options.stack
+def import_(file: str, environment: str, overwrite: bool, dry_run: bool, stack: str) -> None:
+    """Take over an old heroku.yml, or what `heroku config --json` prints (- for standard input)."""
+    from scripts.import_heroku import Import, chosen, sources
+
+    name = Path(file).name
+    try:
+        text = sys.stdin.read() if name == "-" else Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise SatelliteError(f"{file} cannot be read as a text", USAGE) from None
+    with settings(stack) as found:
+        source = chosen(sources(text, name), environment, found.stack, name)
+        work = Import(source, found, overwrite, dry_run)
+        for line in work.run():
+            click.echo(line)
+    if work.conflicts or work.left_out:
+        raise SatelliteError(
+            f"{work.conflicts} of them the stack has with another value, and {work.left_out} "
+            "cannot be taken"
+        )
+    _next("", found.stack)
+
+
+def _next(done: str, stack: str) -> None:
+    click.echo(f"{done}; next: satellite up --stack {stack}".removeprefix("; "))
+
+
+@click.group()
+def keys() -> None:
+    """The stack's keys: make what is missing, rotate the login key."""
+
+
+@keys.command()
+@click.option("--deploy-key", is_flag=True, help="A key that reads the repository, too.")
+@options.stack
+def init(deploy_key: bool, stack: str) -> None:
+    """Make the keys that the stack lacks; what is there is never overwritten."""
+    from scripts.keys import make
+
+    with settings(stack) as found:
+        _told(make(found, deploy_key))
+    _next("", found.stack)
+
+
+@keys.command()
+@options.stack
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def rotate(stack: str, yes: bool) -> None:
+    """A new login key in two updates: every host lets both in, then the old one opens nothing.
+
+    Where one fails, run it again: every key that was let in stays so until the end.
+    """
+    from scripts.keys import begin, end
+
+    project = Project.of(stack)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SatelliteError("nobody is there to ask: say --yes", REFUSED)
+        if not click.confirm(f"Two updates of {project.stack}, one after the other?", err=True):
+            raise SatelliteError("nothing was done", REFUSED)
+    update = ["--yes", "--skip-preview"]
+    with settings(project.stack) as found:
+        _told(begin(found))
+        run(project, "up", update, as_json=False)
+        _told(end(found))
+        run(project, "up", update, as_json=False)
+    click.echo(f"rotated; {project.file.name} says so now: commit it")
+
+
+def _told(lines: Iterable[str]) -> None:
+    """What was done; not what is next by hand."""
+    for line in lines:
+        if line.startswith("Next"):
+            break
+        click.echo(line)

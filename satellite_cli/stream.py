@@ -1,0 +1,183 @@
+"""Lines of the hosts' journals, merged: what was said, and what is said as it comes."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from satellite_cli.fleet import Host
+from satellite_cli.problems import INTERRUPTED, UNANSWERED, note
+from satellite_cli.remote import Connection, judged, unanswered
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+HOLD = 0.5
+"""Seconds that a line waits for an earlier one of another host."""
+COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
+
+
+def since(text: str) -> str:
+    """The time as journalctl takes it; UsageError says what is taken."""
+    if not text:
+        return ""
+    if match := re.fullmatch(r"(\d+)\s*([smhd])", text):
+        ago = timedelta(**{UNITS[match[2]]: int(match[1])})
+        return f"{datetime.now(UTC) - ago:%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--since: should be such as 10m, 2h, 1d, or 2026-11-25 10:00 (UTC), got {text}"
+        ) from None
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """One line of one host's journal; `at`: microseconds since 1970."""
+
+    at: int
+    host: str
+    who: str = field(compare=False)
+    text: str = field(compare=False)
+
+
+def parsed(host: str, text: str, app: str) -> Line | None:
+    """The line of a JSON object of journalctl; None of what is none."""
+    try:
+        entry: dict[str, Any] = json.loads(text)
+        at = int(entry["__REALTIME_TIMESTAMP"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    message = entry.get("MESSAGE")
+    if isinstance(message, list):  # what is no text, or is coloured, comes as bytes
+        message = bytes(message).decode(errors="replace")
+    who = str(entry.get("SYSLOG_IDENTIFIER") or "-").removeprefix(f"{app}.")
+    return Line(at, host, who, str(message or ""))
+
+
+@dataclass(frozen=True)
+class Printer:
+    """Prints lines as `TIME HOST WORKER: TEXT`, or each as a JSON object."""
+
+    app: str
+    hosts: Sequence[str]
+    as_json: bool = False
+
+    def __call__(self, line: Line) -> None:
+        """Print one."""
+        at = datetime.fromtimestamp(line.at / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        if self.as_json:
+            click.echo(
+                json.dumps({"at": at, "host": line.host, "process": line.who, "text": line.text})
+            )
+            return
+        colour = COLOURS[self.hosts.index(line.host) % len(COLOURS)]
+        width = max(map(len, self.hosts))
+        host = click.style(line.host.ljust(width), fg=colour)
+        for text in line.text.split("\n"):
+            click.echo(f"{at} {host} {line.who}: {_safe(text)}")
+
+
+def _safe(text: str) -> str:
+    """Without what could move a terminal's cursor; elsewhere as it is."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "·", text) if sys.stdout.isatty() else text
+
+
+def past(
+    connection: Connection,
+    hosts: Sequence[Host],
+    command: str,
+    seconds: float,
+    lines: int,
+    show: Printer,
+) -> int:
+    """The last lines (0: all) of all hosts in the order of time; the exit status."""
+    answers = connection.everywhere(hosts, command, seconds)
+    every = (
+        line
+        for host, answer in answers.items()
+        for text in answer.out.splitlines()
+        if (line := parsed(host.name, text, show.app))
+    )
+    for line in sorted(every)[-lines:]:
+        show(line)
+    failed = [h.name for h, a in answers.items() if a.status and not a.problem]
+    for host, answer in answers.items():
+        if host.name in failed:
+            note(f"{host.name}: {answer.err.strip()}")
+    return UNANSWERED if unanswered(answers) or failed else 0
+
+
+def follow(connection: Connection, hosts: Sequence[Host], command: str, show: Printer) -> int:
+    """All lines as they come, until Ctrl-C or until no host is left; the exit status.
+
+    A host whose connection ends is named, and the others go on.
+    """
+    heard: queue.Queue[Line | str] = queue.Queue()
+    processes = [connection.start(host, command) for host in hosts]
+    listeners = [
+        threading.Thread(target=_listen, args=(host.name, process, show.app, heard))
+        for host, process in zip(hosts, processes, strict=True)
+    ]
+    for listener in listeners:
+        listener.start()
+    try:
+        for line in _in_order(heard, len(hosts)):
+            show(line) if isinstance(line, Line) else note(line)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        for listener in listeners:
+            listener.join()
+    return UNANSWERED
+
+
+def _listen(
+    host: str, process: subprocess.Popen[str], app: str, heard: queue.Queue[Line | str]
+) -> None:
+    with process:
+        assert process.stdout
+        assert process.stderr
+        for text in process.stdout:
+            if line := parsed(host, text, app):
+                heard.put(line)
+        said = process.stderr.read()
+    answer = judged(process.returncode, "", said)
+    heard.put(f"{host}: {answer.problem or said.strip() or 'the journal ended'}")
+
+
+def _in_order(heard: queue.Queue[Line | str], listeners: int) -> Iterator[Line | str]:
+    """Lines by their time, as far as they come within HOLD seconds; texts say that one ended."""
+    held: list[tuple[Line, float]] = []
+    while listeners or held:
+        now = time.monotonic()
+        while held and (held[0][1] <= now or not listeners):
+            yield heapq.heappop(held)[0]
+        wait = max(held[0][1] - now, 0.01) if held else 1.0
+        try:
+            found = heard.get(timeout=wait) if listeners else None
+        except queue.Empty:
+            continue
+        if isinstance(found, Line):
+            heapq.heappush(held, (found, time.monotonic() + HOLD))
+        elif found is not None:
+            listeners -= 1
+            yield found

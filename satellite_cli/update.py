@@ -1,0 +1,230 @@
+"""One run of the engine: what it does as it does it, a resource's own error, one Ctrl-C."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from satellite_cli.problems import note
+from scripts.engine import cli, environment
+
+PHASES = ("reach", "agent", "bootstrap", "drain", "release", "jobs")
+"""How the names of a host's resources end."""
+DOING = {"create": "makes", "update": "changes", "replace": "replaces", "delete": "removes"}
+DONE = {"create": "made", "update": "changed", "replace": "replaced", "delete": "removed"}
+QUIET = ("pulumi:pulumi:Stack", "pulumi:providers:")
+ROOT = "pulumi:pulumi:Stack"
+MARKUP = re.compile(r"<\{%.*?%\}>")
+QUOTED = re.compile(r'running "(?:[^"\\]|\\.)*"(?:\.\.\.)?:?\s*')
+"""The text of a command, which stands in its error before what it said."""
+Event = dict[str, Any]
+
+
+@dataclass
+class Outcome:
+    """How it ended."""
+
+    status: int = 0
+    changes: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    revision: str = ""
+    interrupted: bool = False
+    said: str = ""
+    """What the engine said on standard error."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing was, or would be, changed."""
+        return not {kind for kind in self.changes if kind != "same"}
+
+
+@dataclass
+class Update:
+    """A verb of the engine upon a stack; `tell` hears a line for each step."""
+
+    verb: str
+    stack: str
+    words: Sequence[str]
+    tell: Callable[[str], None]
+    outcome: Outcome = field(default_factory=Outcome)
+    _began: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> Outcome:
+        """Run it to its end."""
+        with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
+            log = Path(folder, "events")
+            log.touch()
+            argv = [cli(), self.verb, "--stack", self.stack, "--non-interactive", "--color=never"]
+            argv += ["--event-log", str(log), *self.words]
+            with subprocess.Popen(
+                argv,
+                env={**environment(), "PULUMI_DEBUG_COMMANDS": "true"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # a Ctrl-C reaches it once, and by us
+            ) as process:
+                self._follow(process, log)
+                self.outcome.status = process.returncode
+        return self.outcome
+
+    def _follow(self, process: subprocess.Popen[str], log: Path) -> None:
+        said: list[str] = []
+        assert process.stderr
+        listener = threading.Thread(target=lambda: said.extend(process.stderr or ()))
+        listener.start()
+        before = signal.signal(signal.SIGINT, lambda *_: self._interrupt(process))
+        try:
+            with log.open(encoding="utf-8") as events:
+                while True:
+                    ended = process.poll() is not None
+                    for event in _events(events):
+                        self._hear(event)
+                    if ended:
+                        break
+                    time.sleep(0.05)
+        finally:
+            signal.signal(signal.SIGINT, before)
+            listener.join()
+        self.outcome.said = "".join(said)
+
+    def _interrupt(self, process: subprocess.Popen[str]) -> None:
+        if self.outcome.interrupted:
+            note("stopping already: what has begun on a host ends there first")
+            return
+        self.outcome.interrupted = True
+        note("stopping: nothing new begins, and what has begun on a host ends there first")
+        process.send_signal(signal.SIGINT)
+
+    def _hear(self, event: Event) -> None:
+        if found := event.get("resourcePreEvent"):
+            self._step(found["metadata"])
+        elif found := event.get("resOutputsEvent"):
+            self._ended(found["metadata"], bool(event["resOutputsEvent"].get("planning")))
+        elif found := event.get("resOpFailedEvent"):
+            metadata = found["metadata"]
+            self.tell(f"{named(metadata['urn'])}: FAILED{self._took(metadata['urn'])}")
+        elif found := event.get("diagnosticEvent"):
+            self._diagnosed(found)
+        elif found := event.get("summaryEvent"):
+            self.outcome.changes = found.get("resourceChanges") or {}
+
+    def _step(self, metadata: Event) -> None:
+        op, urn = metadata["op"], metadata["urn"]
+        if op not in DOING or kind(urn).startswith(QUIET):
+            return
+        self._began[urn] = time.monotonic()
+        if self.verb == "preview":
+            self.tell(f"{named(urn)}: {op}")
+            for line in changed_lines(metadata):
+                self.tell(f"    {line}")
+        else:
+            self.tell(f"{named(urn)}: {DOING[op]}")
+
+    def _ended(self, metadata: Event, planning: bool) -> None:
+        op, urn = metadata["op"], metadata["urn"]
+        if kind(urn) == ROOT:
+            outputs = (metadata.get("new") or {}).get("outputs") or {}
+            self.outcome.revision = str(outputs.get("revision") or self.outcome.revision)
+        elif op in DONE and not planning and urn in self._began:
+            self.tell(f"{named(urn)}: {DONE[op]}{self._took(urn)}")
+
+    def _took(self, urn: str) -> str:
+        return f" in {time.monotonic() - self._began[urn]:.1f} s" if urn in self._began else ""
+
+    def _diagnosed(self, found: Event) -> None:
+        text = own_error(found.get("message", ""))
+        urn = found.get("urn", "")
+        if found.get("severity") == "warning":
+            note(f"warning: {text}")
+        elif found.get("severity") == "error" and text:
+            # of the program itself only what no resource says
+            where = f"{named(urn)}: " if urn and kind(urn) != ROOT else ""
+            if f"{where}{text}" not in self.outcome.errors:
+                self.outcome.errors.append(f"{where}{text}")
+
+
+def _events(lines: Any) -> Iterator[Event]:
+    """The whole lines that are there now."""
+    while True:
+        place = lines.tell()
+        line = lines.readline()
+        if not line.endswith("\n"):
+            lines.seek(place)
+            return
+        yield json.loads(line)
+
+
+def kind(urn: str) -> str:
+    """A resource's type, without those of its parents."""
+    return urn.split("::")[2].rpartition("$")[2] if urn.count("::") >= 3 else ""
+
+
+def named(urn: str) -> str:
+    """`worker-1 release` for what is of a host, else the resource's name and type."""
+    name = urn.rpartition("::")[2]
+    host, _, phase = name.rpartition("-")
+    if kind(urn).startswith("command:") and phase in PHASES and host:
+        return f"{host} {phase}"
+    return f"{name} ({kind(urn)})"
+
+
+def changed_lines(metadata: Event) -> list[str]:
+    """What differs in the text of a command, as a diff has it; the rest of it is not secret."""
+    old, new = ((metadata.get(side) or {}).get("inputs") or {} for side in ("old", "new"))
+    texts = [side.get("create") for side in (old, new)]
+    if not all(isinstance(text, str) for text in texts):
+        return []
+    before, after = (str(text).splitlines() for text in texts)
+    return [line for line in difflib.ndiff(before, after) if line.startswith(("- ", "+ "))]
+
+
+def own_error(text: str) -> str:
+    """A message without colours, the text of its command, and tracebacks."""
+    text = QUOTED.sub("", MARKUP.sub("", text)).strip()
+    before, mark, after = text.partition("Traceback (most recent call last)")
+    if mark:
+        text = before.strip() or next(iter(reversed(after.strip().splitlines())), "").strip()
+    return re.sub(r"\n{2,}", "\n", text)
+
+
+def shown(text: str) -> None:
+    """A step, as a line; coloured on a terminal."""
+    colour = None
+    if sys.stdout.isatty():
+        marks = {"    + ": "green", "    - ": "red"}
+        colour = "red" if ": FAILED" in text else marks.get(text[:6])
+    click.echo(click.style(text, fg=colour) if colour else text)
+
+
+def summary(outcome: Outcome, planned: bool) -> str:
+    """The counts in a line."""
+    words = {**DONE, "same": "unchanged"}
+    counts = [
+        f"{many} to {op}" if planned and op != "same" else f"{many} {words.get(op, op)}"
+        for op, many in outcome.changes.items()
+    ]
+    return ", ".join(counts) or "nothing to do"
+
+
+def left_over(outcome: Outcome) -> list[str]:
+    """The errors that people read: the resources' own, else the program's, else the engine's."""
+    said = [line for line in outcome.said.splitlines() if line.startswith("error:")]
+    texts = outcome.errors or [line.removeprefix("error:").strip() for line in said]
+    own = [text for text in texts if not text.startswith(("update failed", "preview failed"))]
+    return own or texts or [outcome.said.strip()[-500:] or "the engine said nothing"]

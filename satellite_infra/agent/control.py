@@ -1,0 +1,152 @@
+"""Workers stopped, started and restarted by a person.
+
+What is stopped is left out of the target that the machine's boot starts; so it stays stopped over a
+reboot and a crash, until it is started here or by the next release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Callable
+
+from . import backoff, drain, lanes, limits, state, storage, units
+from .converge import MARGIN, longest_grace, settle, wanted_units
+from .layout import Layout
+from .ledger import Ledger, Target
+from .manifest import ReleaseManifest
+from .system import Say, System
+
+Slot = tuple[str, int]
+Work = Callable[["Control", list[Slot]], "tuple[list[Slot], str]"]
+
+
+def chosen(manifest: ReleaseManifest, words: Sequence[str]) -> list[Slot]:
+    """The workers that `TYPE` and `TYPE.N` name, all without a word; ValueError for all others."""
+    quantities = {process.type: process.quantity for process in manifest.processes}
+    wrong: list[str] = []
+    found: set[Slot] = set()
+    for word in words:
+        type_, dot, number = word.partition(".")
+        most = quantities.get(type_, 0)
+        if not most:
+            known = ", ".join(quantities)
+            wrong.append(f"{word}: should be a process type ({known}), or one with a number")
+        elif not dot:
+            found |= {(type_, n) for n in range(1, most + 1)}
+        elif number.isdigit() and 1 <= int(number) <= most:
+            found.add((type_, int(number)))
+        else:
+            wrong.append(f"{word}: its number should be from 1 to {most}")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return [slot for slot in manifest.slots() if slot in found or not words]
+
+
+class Control:
+    """One act upon the workers of the current release."""
+
+    def __init__(self, layout: Layout, system: System, say: Say, wait: bool = True):
+        self.layout, self.system, self.say, self.wait = layout, system, say, wait
+
+    def stop(self, words: Sequence[str], by: str = "") -> str:
+        """Have these workers end within their grace, and stay so; what was done."""
+        return self._under_lock("stop", Control._stop, words, by)
+
+    def start(self, words: Sequence[str], by: str = "") -> str:
+        """Start those of these workers that do not run; what was done."""
+        return self._under_lock("start", Control._start, words, by)
+
+    def restart(self, words: Sequence[str], by: str = "") -> str:
+        """Have each end within its grace and start anew; what is stopped stays so."""
+        return self._under_lock("restart", Control._restart, words, by)
+
+    def _under_lock(self, verb: str, work: Work, words: Sequence[str], by: str) -> str:
+        def busy(holder: str) -> None:
+            self.say(f"waiting for {holder}")
+
+        why = f"{verb} of workers" + (f" by {by}" if by else "")
+        with storage.locked(self.layout.lock, why, busy):
+            target = state.current(self.layout)
+            if target is None:
+                raise LookupError("no release runs here yet: deploy first")
+            self.target: Target = target
+            done, text = work(self, chosen(target.manifest, words))
+            if done:
+                details = {"by": by} if by else {}
+                names = [f"{type_}.{number}" for type_, number in done]
+                Ledger(self.layout).record(f"{text.split()[0]}", names=names, **details)
+        return text
+
+    def _stop(self, slots: list[Slot]) -> tuple[list[Slot], str]:
+        wanted = wanted_units(self.layout)
+        # first of all: from here on neither a boot nor a crash brings them back
+        self._want([unit for unit in wanted if self.layout.slot(unit)[:2] not in slots])
+        running = lanes.running(self.system.units([self.layout.worker_units]))
+        mine = [unit for unit in running if self.layout.slot(unit)[:2] in slots]
+        if not mine:
+            return [], f"stopped already: {_names(slots)}"
+        self.system.systemctl("stop", "--no-block", "--", *mine)
+        self._settle(mine)
+        backoff.forget(self.layout, mine)
+        done = sorted({self.layout.slot(unit)[:2] for unit in mine})
+        ends = "" if self.wait else ", and each ends within its grace"
+        return done, f"stopped {_names(done)}, until `start` or the next release{ends}"
+
+    def _start(self, slots: list[Slot]) -> tuple[list[Slot], str]:
+        loaded = self.system.units([self.layout.worker_units])
+        before = {self.layout.slot(unit)[:2]: unit for unit in wanted_units(self.layout)}
+        placed = {
+            self.layout.slot(unit)[:2]: unit
+            for unit in lanes.place(self.layout, self.target, loaded)
+        }
+        units_of = {**{slot: placed[slot] for slot in slots}, **before}
+        self._want([units_of[slot] for slot in self.target.manifest.slots() if slot in units_of])
+        present = lanes.running(loaded)
+        down = [units_of[slot] for slot in slots if units_of[slot] not in present]
+        # one that still ends is started when it has ended
+        ending = [u for u in present if loaded[u].active == "deactivating"]
+        down += [units_of[slot] for slot in slots if units_of[slot] in ending]
+        if not down:
+            return [], f"started already: {_names(slots)}"
+        self._begin("restart", down)
+        done = sorted(self.layout.slot(unit)[:2] for unit in down)
+        return done, f"started {_names(done)}"
+
+    def _restart(self, slots: list[Slot]) -> tuple[list[Slot], str]:
+        mine = [u for u in wanted_units(self.layout) if self.layout.slot(u)[:2] in slots]
+        done = sorted(self.layout.slot(unit)[:2] for unit in mine)
+        still = [slot for slot in slots if slot not in done]
+        rest = f"; stopped, and stays so: {_names(still)}" if still else ""
+        if not mine:
+            return [], f"restarted nothing{rest}"
+        self._begin("restart", mine)
+        return done, f"restarted {_names(done)}{rest}"
+
+    def _begin(self, verb: str, names: list[str]) -> None:
+        backoff.forget(self.layout, names)  # who asks does not wait for what an old one did
+        limits.lift(self.layout, names, self.system)
+        self.system.systemctl(verb, "--no-block", "--", *names)
+        self._settle(names)
+
+    def _settle(self, names: list[str]) -> None:
+        if self.wait:
+            settle(names, self.system, longest_grace(self.layout, self.target) + MARGIN)
+
+    def _want(self, names: Iterable[str]) -> None:
+        """Have the target want exactly these units."""
+        file = units.render(self.target.manifest, names)[-1]
+        if storage.write(self.layout.units / file.name, file.content, 0o644):
+            self.system.systemctl("daemon-reload")
+
+
+def end_release(layout: Layout, system: System, say: Say) -> str:
+    """End the release that runs here, so that the host goes back to its last good one."""
+    holder = state.lock(layout)
+    if not drain.end_release(layout, system, say):
+        return f"no release runs here{f'; {holder} holds the lock' if holder else ''}"
+    target = state.current(layout)
+    return f"ended; runs {target.release if target else 'no release'} now"
+
+
+def _names(slots: Sequence[Slot]) -> str:
+    return ", ".join(f"{type_}.{number}" for type_, number in slots)

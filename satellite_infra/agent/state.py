@@ -1,0 +1,134 @@
+"""What this host is and runs, as data: for the operator's commands, and for whoever looks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from . import backoff, converge, lanes, storage, workers
+from .layout import Layout
+from .ledger import Ledger, Target
+from .manifest import ReleaseManifest
+from .system import System, UnitState
+
+LOCKS = Path("/proc/locks")
+
+
+def report(layout: Layout, system: System) -> dict[str, Any]:
+    """All of it; nothing secret. LookupError where this host is not bootstrapped."""
+    ledger = Ledger(layout)
+    identity = ledger.identity()
+    target = current(layout)
+    disk = shutil.disk_usage(layout.base)
+    return {
+        "host": identity["host"],
+        "machine": identity["machine"],
+        "app": layout.app,
+        "environment": identity["environment"],
+        "now": stamp(time.time()),
+        "booted": stamp(_booted()),
+        "current": target.release if target else None,
+        "revision": target.manifest.revision if target else None,
+        "good": [{"release": t.release, "revision": t.manifest.revision} for t in ledger.good()],
+        "unfinished": layout.journal.is_file(),
+        "lock": lock(layout),
+        "disk": {"free": disk.free, "total": disk.total},
+        "workers": _workers(layout, target, system),
+    }
+
+
+def current(layout: Layout) -> Target | None:
+    """The release that `current` points to, by the manifest that it runs by."""
+    release = Ledger(layout).current()
+    if release is None:
+        return None
+    text = layout.manifest(release).read_text(encoding="utf-8")
+    return Target(release, ReleaseManifest.parse(text))
+
+
+def lock(layout: Layout, locks: Path = LOCKS) -> str | None:
+    """What the holder of the app's lock says of itself; None where nobody holds it.
+
+    Looked up, not tried: a lock that is held for a moment would send a recovery away.
+    """
+    try:
+        found = layout.lock.stat()
+    except FileNotFoundError:
+        return None
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for line in locks.read_text(encoding="ascii").splitlines():
+        words = line.split()
+        if "FLOCK" in words and "->" not in words and device in words:
+            return storage.holder(layout.lock)
+    return None
+
+
+def stamp(seconds: float) -> str:
+    """The time, as ISO 8601 has it, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _booted() -> float:
+    """When the first process of this machine began."""
+    ticks = int(workers.process_start(1)) / os.sysconf("SC_CLK_TCK")
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks
+
+
+def _workers(layout: Layout, target: Target | None, system: System) -> list[dict[str, Any]]:
+    """Those that shall run, those that are stopped for now, and old ones that still end."""
+    loaded = system.units([layout.worker_units])
+    live = workers.live(layout)
+    wanted = set(converge.wanted_units(layout)) if (layout.units / layout.target).is_file() else ()
+    slots = {layout.slot(unit)[:2] for unit in (*wanted, *lanes.running(loaded))}
+    missing = [
+        layout.worker_unit(*slot)
+        for slot in (target.manifest.slots() if target else ())
+        if slot not in slots
+    ]
+    names = sorted({*wanted, *lanes.running(loaded), *missing}, key=layout.slot)
+    gone = UnitState("", "inactive", "dead", 0, 0, "", False)
+    return [
+        _worker(layout, name, loaded.get(name, gone), live.get(name), name in missing)
+        for name in names
+    ]
+
+
+def _worker(
+    layout: Layout, name: str, unit: UnitState, note: workers.Note | None, stopped: bool
+) -> dict[str, Any]:
+    type_, number, lane = layout.slot(name)
+    runs = note is not None and note.pid == unit.pid and unit.active == "active"
+    ends = backoff.ends(layout, name)
+    since, revision = None, None
+    if note:
+        since = stamp(time.time() - (time.monotonic() - note.since))
+        with contextlib.suppress(OSError, ValueError):  # a release that is being removed
+            text = layout.manifest(note.release).read_text(encoding="utf-8")
+            revision = ReleaseManifest.parse(text).revision
+    return {
+        "name": f"{type_}.{number}" + (f".{lane}" if lane else ""),
+        "unit": name,
+        "state": "stopped" if stopped else _state(unit, runs, ends),
+        "since": since,
+        "pid": unit.pid or None,
+        "memory": unit.memory,
+        "ends": ends,
+        "restarts": unit.restarts,
+        "release": note.release if note else None,
+        "revision": revision,
+    }
+
+
+def _state(unit: UnitState, runs: bool, ends: int) -> str:
+    """In one word; `waiting`: it ended early again and again, and is started later."""
+    if runs:
+        return "running"
+    if unit.active == "deactivating":
+        return "ending"
+    if unit.active in ("active", "activating"):
+        return "waiting" if ends > 1 else "starting"
+    return "failed" if unit.active == "failed" else "down"

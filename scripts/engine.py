@@ -1,0 +1,51 @@
+"""The Pulumi CLI, run to its end: what it prints, or its own error line and what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+HINTS = {
+    "no stack named": "make it: pulumi stack init NAME",
+    "no stack selected": "say which: STACK=NAME for make, --stack NAME for satellite",
+    "no Pulumi.yaml": "run this in the folder of Pulumi.yaml",
+    "passphrase must be set": "it is the one that this stack began with",
+    "incorrect passphrase": "PULUMI_CONFIG_PASSPHRASE should be what this stack began with",
+}
+"""What to do about an error of the CLI, by a part of its text."""
+
+
+class ConfigError(Exception):
+    """The text says what is wrong, and what to do."""
+
+
+def pulumi(*arguments: str, stdin: str = "") -> str:
+    """What the CLI prints; its error line, and what to do about it, as a ConfigError."""
+    done = subprocess.run(
+        [cli(), *arguments, "--non-interactive", "--color", "never"],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().removeprefix("error: ")
+        hints = [f"\n  {hint}" for part, hint in HINTS.items() if part in said]
+        raise ConfigError(said + "".join(hints))
+    return done.stdout
+
+
+def cli() -> str:
+    """Where it is; ConfigError where it is not."""
+    if not (found := shutil.which("pulumi")):
+        raise ConfigError("pulumi is not on PATH: https://www.pulumi.com/docs/install/")
+    return found
+
+
+def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """For a run of the program: its Python is this one, whichever comes first on PATH."""
+    return {**environ, "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', '')}"}

@@ -1,0 +1,196 @@
+"""A stack of two hosts without an engine and without machines: `pulumi` and `ssh` only answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from satellite_cli import main
+from satellite_infra import keys
+
+CANARY = "canary-7f3a9c"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+MANIFEST = f"""\
+manifest: release 1
+revision: {COMMIT}
+app: shop
+environment: staging
+processes.worker.quantity: 2
+processes.worker.grace: 20
+"""
+PULUMI = """\
+#!{python}
+import json, sys
+from pathlib import Path
+place = Path({place!r})
+with (place / "pulumi.seen").open("a") as seen:
+    print(json.dumps(sys.argv[1:]), file=seen)
+said = json.loads((place / "pulumi.json").read_text())
+ours = sys.argv[1 : sys.argv.index("--non-interactive")]
+words = [word for word in ours if not word.startswith("-")]
+def option(name):
+    return Path(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else None
+file = option("--config-file")
+if words[0] == "config" and file and words[1] in ("set", "rm"):
+    with file.open("a") as settings:
+        print("#", words[1], *words[-2 if words[1] == "set" else -1:], file=settings)
+    sys.exit(0)
+if log := option("--event-log"):
+    if file:
+        (place / f"{{words[0]}}.settings").write_text(file.read_text())
+    events = json.loads((place / "events.json").read_text()).get(words[0], [])
+    with log.open("a") as out:
+        for event in events:
+            print(json.dumps(event), file=out, flush=True)
+for key, (status, out, err) in sorted(said.items(), reverse=True):
+    if " ".join(words).startswith(key):
+        print(out)
+        print(err, file=sys.stderr)
+        sys.exit(status)
+sys.exit(f"error: nobody told what `pulumi {{' '.join(words)}}` says")
+"""
+SSH = """\
+#!{python}
+import json, os, subprocess, sys, time
+from pathlib import Path
+place = Path({place!r})
+config, rest = sys.argv[sys.argv.index("-F") + 1], sys.argv[3:]
+options = [word for word in rest if word in ("-t", "-T")]
+host, *command = [word for word in rest if word not in options]
+seen = dict(host=host, options=options, command=command, config=Path(config).read_text(),
+            mode=oct(Path(config).parent.stat().st_mode & 0o777),
+            held=subprocess.run(["ssh-add", "-L"], capture_output=True, text=True).stdout)
+(place / f"ssh.{{host}}.seen").write_text(json.dumps(seen))
+answer = json.loads((place / "ssh.json").read_text())[host]
+sys.stdout.write(answer.get("out", ""))
+sys.stdout.flush()
+time.sleep(answer.get("sleep", 0))
+sys.stderr.write(answer.get("err", ""))
+sys.exit(answer.get("status", 0))
+"""
+
+
+@dataclass
+class Ran:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """What it printed, as data."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Desk:
+    """Where an operator sits: what `pulumi` and each host's `ssh` will say, and what they saw."""
+
+    place: Path
+    capture: pytest.CaptureFixture[str]
+    outputs: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    pulumi: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: dict[str, list[Any]] = field(default_factory=dict)
+
+    def satellite(self, *arguments: str) -> Ran:
+        """Run it."""
+        said = {
+            "stack output": (0, json.dumps(self.outputs), ""),
+            "config": (0, json.dumps(self.config), ""),
+            "stack": (0, "staging", ""),
+        }
+        (self.place / "pulumi.json").write_text(json.dumps({**said, **self.pulumi}))
+        (self.place / "ssh.json").write_text(json.dumps(self.hosts))
+        (self.place / "events.json").write_text(json.dumps(self.events))
+        self.capture.readouterr()
+        status = main.main(arguments)
+        return Ran(status, *self.capture.readouterr())
+
+    def says(self, host: str, value: object, **more: Any) -> None:
+        """What the host's agent will print."""
+        self.hosts[host] = {"out": value if isinstance(value, str) else json.dumps(value), **more}
+
+    def seen(self, host: str) -> Any:
+        """What its ssh saw."""
+        return json.loads((self.place / f"ssh.{host}.seen").read_text())
+
+    def engine(self) -> list[list[str]]:
+        """The command lines of the CLI."""
+        lines = (self.place / "pulumi.seen").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Desk]:
+    found = Desk(tmp_path, capfd)
+    (tmp_path / "Pulumi.yaml").touch()
+    (tmp_path / "Pulumi.staging.yaml").write_text("config:\n")
+    monkeypatch.chdir(tmp_path)
+    key = keys.new_private_key()
+    for name, text in (("pulumi", PULUMI), ("ssh", SSH)):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text.format(python=sys.executable, place=str(tmp_path)))
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.delenv("SATELLITE_STACK", raising=False)
+    found.outputs = {
+        "hosts": [host("worker-1", "i-1", "192.0.2.1"), host("worker-2", "i-2", "192.0.2.2")],
+        "ssh_config": "Host worker-1\n  HostName 192.0.2.1\n",
+        "revision": COMMIT,
+        "formation": {"worker": 2},
+        "manifest": MANIFEST,
+    }
+    found.config = {
+        "satellite:private_key": {"value": key.strip(), "secret": True},
+        "satellite:config": {"value": json.dumps({"TOKEN": CANARY}), "secret": True},
+    }
+    yield found
+    # whatever was asked: neither the key nor a value of a secret in a command line
+    shown = (tmp_path / "pulumi.seen").read_text() if (tmp_path / "pulumi.seen").exists() else ""
+    shown += "".join(path.read_text() for path in tmp_path.glob("ssh.*.seen"))
+    assert CANARY not in shown
+    assert key.splitlines()[1] not in shown
+
+
+def host(name: str, machine: str, address: str, lost: bool = False) -> dict[str, Any]:
+    """One of the stack's outputs."""
+    return {"name": name, "machine": machine, "address": address, "lost": lost}
+
+
+def status(host: str, states: tuple[str, ...] = ("running", "running"), **more: Any) -> Any:
+    """What a host's agent says of itself."""
+    workers = [
+        {
+            "name": f"worker.{n}",
+            "state": state,
+            "since": "2026-11-25T10:00:00Z",
+            "revision": COMMIT,
+            "memory": 84 << 20,
+            "pid": 100 + n,
+        }
+        for n, state in enumerate(states, 1)
+    ]
+    found = {
+        "host": host,
+        "booted": "2026-11-20T08:00:00Z",
+        "current": "20261125100000-0123456",
+        "revision": COMMIT,
+        "lock": None,
+        "unfinished": False,
+        "disk": {"free": 1, "total": 2},
+        "workers": workers,
+    }
+    return {**found, **more}

@@ -1,0 +1,145 @@
+"""What is done on hosts: workers, one-off commands, logs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from satellite_cli import stream
+from satellite_cli.main import satellite
+from satellite_infra.agent.layout import AGENT
+from tests.cli.conftest import Desk
+
+
+def entry(at: int, text: object, who: str = "shop.worker.1") -> str:
+    return json.dumps({"__REALTIME_TIMESTAMP": str(at), "MESSAGE": text, "SYSLOG_IDENTIFIER": who})
+
+
+def test_all_hosts_are_told_and_their_words_are_shown(desk: Desk) -> None:
+    desk.says("worker-1", "stopped worker.1\n", err="waiting for a release\n")
+    desk.says("worker-2", "stopped worker.1\n")
+    ran = desk.satellite("stop", "worker.1", "--no-wait")
+    assert (ran.status, ran.out) == (0, "worker-1: stopped worker.1\nworker-2: stopped worker.1\n")
+    command = desk.seen("worker-1")["command"][0]
+    assert command.splitlines()[-1].startswith(f'exec "$@" {AGENT} stop --app shop --by ')
+    assert command.endswith(" --no-wait worker.1")
+
+
+def test_one_that_fails_and_one_that_is_silent(desk: Desk) -> None:
+    desk.says("worker-1", "", status=1, err="no release runs here yet: deploy first\n")
+    desk.says("worker-2", "", status=255, err="ssh: refused\n")
+    ran = desk.satellite("restart")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == (
+        "worker-1: FAILED: no release runs here yet: deploy first\nworker-2: refused\n"
+    )
+    found = desk.satellite("start", "--json")
+    assert found.status == 1
+    assert [(h["ok"], h["problem"]) for h in found.json()["hosts"]] == [
+        (False, "no release runs here yet: deploy first"),
+        (False, "refused"),
+    ]
+    desk.says("worker-1", "started worker.1\n")
+    assert desk.satellite("start").status == 3
+
+
+def test_every_wrong_worker_is_told_and_nobody_is_asked(desk: Desk) -> None:
+    ran = desk.satellite("stop", "web", "worker.3")
+    assert ran.status == 2
+    assert "web: should be a process type (worker), or TYPE.N" in ran.err
+    assert "worker.3: its number should be from 1 to 2" in ran.err
+    assert not list(desk.place.glob("ssh.*.seen"))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["echo $PS | cat"], "'echo $PS | cat'"),
+        (["--", "rake", "a b", "-v"], "'rake '\"'\"'a b'\"'\"' -v'"),
+        (["rake", "--trace"], "'rake --trace'"),
+    ],
+)
+def test_a_one_off_command(desk: Desk, words: list[str], line: str) -> None:
+    desk.says("worker-1", "done\n", status=7)
+    ran = desk.satellite("run", *words)
+    assert (ran.status, ran.out) == (7, "done\n")
+    seen = desk.seen("worker-1")
+    assert seen["command"][0].endswith(f"{AGENT} run --app shop -- {line}")
+    assert seen["options"] == ["-T"]
+
+
+def test_a_command_on_a_host(desk: Desk) -> None:
+    desk.says("worker-2", "up\n", status=3)
+    ran = desk.satellite("ssh", "worker-2", "--", "uptime", "-p")
+    assert (ran.status, ran.out) == (3, "up\n")
+    assert desk.seen("worker-2")["command"] == ["uptime -p"]
+    desk.satellite("ssh", "worker-2")
+    assert desk.seen("worker-2")["command"] == []
+
+
+def test_logs_are_in_the_order_of_time(desk: Desk) -> None:
+    desk.says("worker-1", "\n".join([entry(1_000_000, "one"), entry(3_000_000, "three\nmore")]))
+    desk.says("worker-2", entry(2_000_000, [116, 119, 111, 255], "systemd") + "\nno JSON\n")
+    assert desk.satellite("logs").out == (
+        "1970-01-01T00:00:01.000Z worker-1 worker.1: one\n"
+        "1970-01-01T00:00:02.000Z worker-2 systemd: two\ufffd\n"
+        "1970-01-01T00:00:03.000Z worker-1 worker.1: three\n"
+        "1970-01-01T00:00:03.000Z worker-1 worker.1: more\n"
+    )
+    assert " --lines 100 " in desk.seen("worker-1")["command"][0]
+    last = desk.satellite("logs", "-n", "1", "--json").out
+    assert json.loads(last)["text"] == "three\nmore"
+    desk.satellite("logs", "--since", "2026-11-25 10:00", "-p", "worker")
+    words = desk.seen("worker-1")["command"][0]
+    assert words.endswith("logs --app shop --lines 0 '--since=2026-11-25 10:00:00 UTC' -- worker")
+
+
+def test_what_comes_is_followed_and_an_ended_host_is_named(desk: Desk) -> None:
+    desk.says("worker-1", entry(2_000_000, "later") + "\n", sleep=1, status=255, err="ssh: cut\n")
+    desk.says("worker-2", entry(1_000_000, "first") + "\n", status=255, err="ssh: refused\n")
+    ran = desk.satellite("logs", "--follow")
+    assert ran.out.splitlines() == [
+        "1970-01-01T00:00:01.000Z worker-2 worker.1: first",
+        "1970-01-01T00:00:02.000Z worker-1 worker.1: later",
+    ]
+    assert sorted(ran.err.splitlines()) == ["worker-1: cut", "worker-2: refused"]
+    assert ran.status == 3
+
+
+@pytest.mark.parametrize("text", ["yesterday", "10", "10x"])
+def test_a_time_that_is_none(desk: Desk, text: str) -> None:
+    ran = desk.satellite("logs", "--since", text)
+    assert ran.status == 2
+    assert "should be such as 10m, 2h, 1d" in ran.err
+
+
+def test_a_time_of_another_zone_is_told_in_utc() -> None:
+    assert stream.since("2026-11-25T10:00+02:00") == "2026-11-25 08:00:00 UTC"
+
+
+def test_a_fault_of_our_own_is_one_line(desk: Desk) -> None:
+    desk.says("worker-1", "{}")
+    desk.says("worker-2", "{}")
+    ran = desk.satellite("info")
+    assert ran.status == 70
+    assert "a fault in satellite itself: KeyError" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_shell_completes_hosts_and_workers(desk: Desk) -> None:
+    from click.shell_completion import ShellComplete
+
+    desk.satellite("--version")  # what the CLI says is there now
+    complete = ShellComplete(satellite, {}, "satellite", "_SATELLITE_COMPLETE")
+
+    def words(*before: str, begun: str = "") -> list[str]:
+        return [item.value for item in complete.get_completions(list(before), begun)]
+
+    assert words("ssh", begun="wo") == ["worker-1", "worker-2"]
+    assert words("info", "--host") == ["worker-1", "worker-2"]
+    assert words("stop", begun="worker.") == ["worker.1", "worker.2"]
+    assert "releases" in words()
+    desk.outputs = {}
+    desk.satellite("--version")
+    assert words("ssh") == []

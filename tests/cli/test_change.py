@@ -1,0 +1,391 @@
+"""What changes a stack: how the engine is called, what is shown of it, what stays in the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from satellite_cli import update
+from tests.cli.conftest import COMMIT, Desk, status
+
+URN = "urn:pulumi:staging::satellite::{}::{}"
+NEW = "f" * 40
+
+
+def urn(name: str, kind: str = "command:remote:Command") -> str:
+    return URN.format(kind, name)
+
+
+def step(name: str, op: str = "update", before: str = "", after: str = "") -> Any:
+    old, new = ({"inputs": {"create": text}} for text in (before, after))
+    return {"resourcePreEvent": {"metadata": {"op": op, "urn": urn(name), "old": old, "new": new}}}
+
+
+def ended(name: str, op: str = "update") -> Any:
+    return {"resOutputsEvent": {"metadata": {"op": op, "urn": urn(name)}}}
+
+
+def root(revision: str) -> Any:
+    new = {"outputs": {"revision": revision}}
+    metadata = {"op": "same", "urn": urn("satellite-staging", "pulumi:pulumi:Stack"), "new": new}
+    return {"resOutputsEvent": {"metadata": metadata}}
+
+
+def error(name: str, message: str, kind: str = "command:remote:Command") -> Any:
+    return {"diagnosticEvent": {"urn": urn(name, kind), "severity": "error", "message": message}}
+
+
+def counts(**changes: int) -> Any:
+    return {"summaryEvent": {"resourceChanges": changes}}
+
+
+@pytest.fixture
+def changing(desk: Desk) -> Desk:
+    """One whose engine changes two hosts."""
+    desk.pulumi |= {"up": (0, "", ""), "preview": (0, "", ""), "destroy": (0, "", "")}
+    desk.events["up"] = [
+        step("worker-1-release"),
+        ended("worker-1-release"),
+        root(NEW),
+        counts(same=9, update=1),
+    ]
+    desk.events["preview"] = [
+        step("worker-1-release", before=f"# R\nrevision: {COMMIT}", after=f"# R\nrevision: {NEW}"),
+        root(NEW),
+        counts(update=1),
+    ]
+    return desk
+
+
+def settings(desk: Desk, name: str = "Pulumi.staging.yaml") -> str:
+    return (desk.place / name).read_text()
+
+
+def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
+    ran = changing.satellite("up", "--yes")
+    lines = ran.out.splitlines()
+    assert (ran.status, ran.err) == (0, "")
+    assert lines[0] == "worker-1 release: changes"
+    assert lines[1].startswith("worker-1 release: changed in ")
+    assert lines[2:] == ["9 unchanged, 1 changed"]
+    words = next(words for words in changing.engine() if words[0] == "up")
+    assert sorted(w for w in words if w in ("--yes", "--skip-preview")) == [
+        "--skip-preview",
+        "--yes",
+    ]
+    assert words[words.index("--parallel") + 1] == "8"
+    assert settings(changing) == "config:\n"
+
+
+def test_as_many_at_once_as_there_are_hosts(changing: Desk) -> None:
+    names = json.dumps([f"worker-{n}" for n in range(30)])
+    changing.config["satellite:names"] = {"value": names}
+    changing.config["satellite:hosts"] = {"value": json.dumps({"rented": {"address": "a.b"}})}
+    changing.satellite("up", "--yes")
+    words = changing.engine()[-1]
+    assert words[words.index("--parallel") + 1] == "31"
+
+
+def test_a_preview_shows_what_differs_on_a_host(changing: Desk) -> None:
+    assert changing.satellite("preview").out == (
+        f"worker-1 release: update\n    - revision: {COMMIT}\n    + revision: {NEW}\n1 to update\n"
+    )
+    assert changing.satellite("preview", "--json").json() == {
+        "stack": "staging",
+        "changes": {"update": 1},
+        "revision": NEW,
+    }
+
+
+def asked(desk: Desk, answer: str, *words: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run a command on a terminal where somebody answers."""
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    return desk.satellite(*words)
+
+
+class Terminal:
+    """Standard input where somebody sits."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, *_: int) -> str:
+        return f"{self.answer}\n"
+
+
+def test_what_was_shown_is_what_is_done(changing: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = asked(changing, "y", "up", monkeypatch=monkeypatch)
+    assert ran.status == 0, ran
+    assert settings(changing, "preview.settings") == "config:\n"
+    assert settings(changing, "up.settings") == f"config:\n# set satellite:revision {NEW}\n"
+    assert settings(changing) == "config:\n"
+
+
+def test_a_no_does_nothing(changing: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = asked(changing, "n", "scale", "worker=4", monkeypatch=monkeypatch)
+    assert (ran.status, settings(changing)) == (4, "config:\n")
+    assert ran.err.endswith("error: nothing was done\n")
+    assert not (changing.place / "up.settings").exists()
+
+
+@pytest.mark.parametrize("words", [["up"], ["up", "--json"], ["roll", "worker-1"]])
+def test_where_nobody_can_be_asked_it_wants_a_yes(changing: Desk, words: list[str]) -> None:
+    ran = changing.satellite(*words)
+    assert (ran.status, ran.err) == (4, "error: nobody is there to ask: say --yes\n")
+    assert not (changing.place / "up.settings").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "known", "lines"),
+    [
+        (["scale", "worker=4"], {}, ["set satellite:processes.worker.quantity 4"]),
+        (["deploy"], {}, []),
+        (["deploy"], {"revision": COMMIT}, ["rm satellite:revision"]),
+        (["deploy"], {"revision": "heroku"}, []),
+        (["deploy", "--branch", "next"], {}, ["set satellite:branch next"]),
+        (["deploy", "--revision", NEW], {}, [f"set satellite:revision {NEW}"]),
+        (["lost", "worker-2"], {}, ["set satellite:hosts.worker-2.lost true"]),
+    ],
+)
+def test_what_succeeded_stays_in_the_file(
+    changing: Desk, words: list[str], known: dict[str, str], lines: list[str]
+) -> None:
+    changing.config |= {f"satellite:{key}": {"value": value} for key, value in known.items()}
+    ran = changing.satellite(*words, "--yes")
+    assert ran.status == 0, ran
+    changed = "config:\n" + "".join(f"# {line}\n" for line in lines)
+    assert settings(changing, "up.settings") == changed
+    assert settings(changing) == changed
+    assert ("Pulumi.staging.yaml says so now: commit it" in ran.out) == bool(lines)
+
+
+def test_what_failed_stays_out_of_it_and_the_resources_own_error_comes_first(
+    changing: Desk,
+) -> None:
+    own = (
+        "worker-1: release of fff FAILED in phase `build`: no\nworker-1 runs its last good release"
+    )
+    changing.events["up"] = [
+        step("worker-1-release"),
+        error(
+            "worker-1-release",
+            '<{%reset%}>Process exited with status 1: running "# R\\nx \\"y\\"":\n' + own,
+        ),
+        {"resOpFailedEvent": {"metadata": {"op": "update", "urn": urn("worker-1-release")}}},
+        error(
+            "satellite-staging",
+            "update failed\nTraceback (most recent call last):\n  File x\nboom",
+            "pulumi:pulumi:Stack",
+        ),
+    ]
+    changing.pulumi["up"] = (255, "", "error: update failed")
+    ran = changing.satellite("scale", "worker=4", "--yes")
+    assert ran.status == 1
+    assert ran.err == f"error: worker-1 release: Process exited with status 1: {own}\n"
+    assert ran.out.splitlines()[-1].startswith("worker-1 release: FAILED in ")
+    assert settings(changing) == "config:\n"
+
+
+def test_the_programs_own_problems_are_the_message(changing: Desk) -> None:
+    text = "2 problems in this stack's settings:\n  satellite:app: is missing"
+    changing.events["up"] = [error("satellite-staging", text, "pulumi:pulumi:Stack")]
+    changing.pulumi["up"] = (255, "", "error: update failed")
+    assert changing.satellite("up", "--yes").err == f"error: {text}\n"
+
+
+def test_an_engine_that_never_began_says_why(changing: Desk) -> None:
+    changing.events["up"] = []
+    changing.pulumi["up"] = (255, "", "error: the stack is currently locked by 1 lock(s)")
+    ran = changing.satellite("up", "--yes")
+    assert ran.err == "error: the stack is currently locked by 1 lock(s)\n"
+
+
+def test_roll_names_the_host_for_this_update_alone(changing: Desk) -> None:
+    changing.config["satellite:roll"] = {"value": '["worker-2"]'}
+    assert changing.satellite("roll", "worker-1", "--yes").status == 0
+    assert settings(changing, "up.settings") == (
+        f"config:\n# set satellite:roll[1] worker-1\n# set satellite:revision {COMMIT}\n"
+    )
+    assert settings(changing) == "config:\n"
+
+
+def good(*revisions: str) -> list[dict[str, str]]:
+    return [{"release": f"2026112510000{n}", "revision": r} for n, r in enumerate(revisions)]
+
+
+def test_rollback_goes_to_the_good_release_before(changing: Desk) -> None:
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good("a" * 40, NEW, COMMIT)))
+    ran = changing.satellite("rollback", "--yes")
+    assert (ran.status, ran.err) == (0, f"back to {NEW}\n")
+    assert settings(changing) == f"config:\n# set satellite:revision {NEW}\n"
+    changing.satellite("rollback", "aaa", "--yes")
+    assert f"# set satellite:revision {'a' * 40}" in settings(changing)
+    ran = changing.satellite("rollback", "b", "--yes")
+    assert (ran.status, ran.err) == (
+        2,
+        "error: no good release of b is on the hosts (0123456789ab, ffffffffffff, aaaaaaaaaaaa)\n",
+    )
+    changing.satellite("rollback", "b" * 40, "--yes")
+    assert f"# set satellite:revision {'b' * 40}" in settings(changing)
+
+
+def test_rollback_needs_somewhere_to_go(changing: Desk) -> None:
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good(COMMIT)))
+    ran = changing.satellite("rollback", "--yes")
+    assert (ran.status, ran.err) == (
+        2,
+        "error: no other good release is on the hosts: say which REVISION\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["scale", "worker=0"], "satellite stop TYPE"),
+        (["scale", "worker"], "should be TYPE=N"),
+        (["deploy", "--revision", "abc"], "should be 40 hex digits, got abc"),
+        (["deploy", "--revision", NEW, "--branch", "b"], "not both"),
+        (["lost", "worker-9"], "no host worker-9"),
+    ],
+)
+def test_a_wrong_line_does_nothing(changing: Desk, words: list[str], rule: str) -> None:
+    ran = changing.satellite(*words, "--yes")
+    assert ran.status == 2
+    assert rule in ran.err
+    assert not (changing.place / "up.settings").exists()
+
+
+def destroyed(desk: Desk) -> bool:
+    return any(words[0] == "destroy" for words in desk.engine())
+
+
+def test_production_is_destroyed_by_its_name_alone(changing: Desk) -> None:
+    changing.config["satellite:environment"] = {"value": "production"}
+    for words in (["--yes"], ["--confirm", "production"], []):
+        ran = changing.satellite("destroy", *words)
+        assert (ran.status, destroyed(changing)) == (4, False)
+        assert ran.err == "error: nothing was done; to be sure, say --confirm staging\n"
+    assert changing.satellite("destroy", "--confirm", "staging").status == 0
+    assert destroyed(changing)
+
+
+def test_production_asks_for_its_name(changing: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    changing.config["satellite:environment"] = {"value": "production"}
+    assert asked(changing, "y", "destroy", monkeypatch=monkeypatch).status == 4
+    assert not destroyed(changing)
+    assert asked(changing, "staging", "destroy", monkeypatch=monkeypatch).status == 0
+    assert destroyed(changing)
+
+
+def test_another_environment_wants_a_yes(changing: Desk) -> None:
+    assert changing.satellite("destroy").status == 4
+    assert not destroyed(changing)
+    assert changing.satellite("destroy", "--yes").status == 0
+    assert destroyed(changing)
+
+
+def test_a_file_that_was_changed_meanwhile_stays(changing: Desk) -> None:
+    from satellite_cli.problems import SatelliteError
+    from satellite_cli.project import Project
+
+    with Project("staging", changing.place / "Pulumi.staging.yaml").draft() as draft:
+        draft.file.write_text("config: mine\n")
+        draft.project.file.write_text("config: theirs\n")
+        with pytest.raises(SatelliteError, match="was changed meanwhile"):
+            draft.keep()
+    assert settings(changing) == "config: theirs\n"
+
+
+SLOW = """\
+#!{python}
+import signal, sys, time
+from pathlib import Path
+place = Path({place!r})
+count = 0
+def hear(*_):
+    global count
+    count += 1
+    (place / "signals").write_text(str(count))
+signal.signal(signal.SIGINT, hear)
+(place / "began").touch()
+end = time.monotonic() + 60
+while not (place / "go").exists() and time.monotonic() < end:
+    time.sleep(0.05)
+sys.exit(1)
+"""
+
+
+def test_ctrl_c_reaches_the_engine_once(tmp_path: Path) -> None:
+    program = tmp_path / "bin/pulumi"
+    program.parent.mkdir()
+    program.write_text(SLOW.format(python=sys.executable, place=str(tmp_path)))
+    program.chmod(0o755)
+    code = (
+        "from satellite_cli.update import Update\n"
+        "done = Update('up', 's', [], print).run()\n"
+        "print(done.interrupted, done.status)\n"
+    )
+    env = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        _until(tmp_path / "began")
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
+        _until(tmp_path / "signals")
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.5)
+        (tmp_path / "go").touch()
+        out, err = process.communicate()
+    assert out == "True 1\n"
+    assert (tmp_path / "signals").read_text() == "1"
+    assert err.splitlines() == [
+        "stopping: nothing new begins, and what has begun on a host ends there first",
+        "stopping already: what has begun on a host ends there first",
+    ]
+
+
+def _until(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("<{%fg 1%}>no<{%reset%}>", "no"),
+        ('status 3: running "a\\"b\\n...":\nout', "status 3: out"),
+        ("boom\nTraceback (most recent call last):\n  x\nE: y", "boom"),
+        ("Traceback (most recent call last):\n  x\nValueError: y\n", "ValueError: y"),
+    ],
+)
+def test_an_error_is_what_the_resource_said(text: str, own: str) -> None:
+    assert update.own_error(text) == own
+
+
+def test_names_of_resources() -> None:
+    assert update.named(urn("worker-1-release")) == "worker-1 release"
+    assert update.named(urn("worker-1", "aws:ec2/instance:Instance")) == (
+        "worker-1 (aws:ec2/instance:Instance)"
+    )
+    assert update.named(urn("release-phase-abc")) == "release-phase-abc (command:remote:Command)"

@@ -1,0 +1,193 @@
+"""What is shown of the hosts, and of those that do not answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from satellite_cli.look import together
+from tests.cli.conftest import COMMIT, Desk, host, status
+
+INFO = """\
+shop, staging: 0123456789ab (stack staging)
+HOST      STATE      ID   ENVIRONMENT  ADDRESS    BOOTED                REVISION  WORKERS
+worker-1  running    i-1  staging      192.0.2.1  2026-11-20T08:00:00Z  0123456   2 of 2
+worker-2  no answer  i-2  staging      192.0.2.2  -                     -         -
+worker-3  lost       i-3  staging      -          -                     -         -
+"""
+
+
+def test_a_host_that_does_not_answer_is_named_and_the_rest_is_shown(desk: Desk) -> None:
+    desk.outputs["hosts"].append(host("worker-3", "i-3", "", lost=True))
+    desk.says("worker-1", status("worker-1"))
+    desk.says("worker-2", "", status=255, err="ssh: connect to host 192.0.2.2 port 22: refused\n")
+    ran = desk.satellite("info")
+    assert ran.out == INFO
+    assert ran.err == "worker-2: connect to host 192.0.2.2 port 22: refused\n"
+    assert ran.status == 3
+
+
+def test_info_as_data(desk: Desk) -> None:
+    desk.says("worker-1", status("worker-1", lock="release of abc by ada"))
+    desk.says("worker-2", status("worker-2", revision="f" * 40))
+    ran = desk.satellite("info", "--json", "--stack", "production")
+    found = ran.json()
+    assert (ran.status, ran.err, found["stack"]) == (0, "", "production")
+    assert [(h["name"], h["state"], h["revision"]) for h in found["hosts"]] == [
+        ("worker-1", "busy", COMMIT),
+        ("worker-2", "running", "f" * 40),
+    ]
+    assert found["unanswered"] == {}
+    stacks = [words[words.index("--stack") + 1] for words in desk.engine()]
+    assert stacks == ["production"] * 2
+
+
+def test_the_stack_may_come_from_the_environment(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SATELLITE_STACK", "nightly")
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, status(name))
+    assert "(stack nightly)" in desk.satellite("info").out
+
+
+def test_another_revision_than_the_stacks_is_marked(desk: Desk) -> None:
+    desk.says("worker-1", status("worker-1", revision="f" * 40))
+    out = desk.satellite("info", "--host", "worker-1").out
+    assert "fffffff*" in out
+    assert "worker-2" not in out
+
+
+def test_ps_shows_the_workers_that_are_asked_for(desk: Desk) -> None:
+    desk.says("worker-1", status("worker-1", ("running", "stopped")))
+    desk.says("worker-2", status("worker-2", ("waiting", "running")))
+    assert desk.satellite("ps", "worker.1").out == (
+        "HOST      WORKER    STATE    SINCE                 REVISION  MEMORY  PID\n"
+        "worker-1  worker.1  running  2026-11-25T10:00:00Z  0123456   84 MB   101\n"
+        "worker-2  worker.1  waiting  2026-11-25T10:00:00Z  0123456   84 MB   101\n"
+    )
+    found = desk.satellite("ps", "--json").json()["workers"]
+    assert [(w["host"], w["name"], w["state"]) for w in found] == [
+        ("worker-1", "worker.1", "running"),
+        ("worker-1", "worker.2", "stopped"),
+        ("worker-2", "worker.1", "waiting"),
+        ("worker-2", "worker.2", "running"),
+    ]
+    ran = desk.satellite("ps", "web")
+    assert ran.status == 2
+    assert "no process type of this stack (worker): web" in ran.err
+
+
+def event(at: str, outcome: str = "good", **more: object) -> dict[str, object]:
+    return {"at": f"2026-11-25T10:00:{at}Z", "outcome": outcome, "revision": COMMIT, **more}
+
+
+def test_what_befell_all_hosts_is_one_line(desk: Desk) -> None:
+    first = [event("01", by="ada"), event("20", "failed", phase="gate", reason="it ended")]
+    desk.says("worker-1", first)
+    desk.says("worker-2", [event("05", by="ada")])
+    assert desk.satellite("releases").out == (
+        "  REVISION  OUTCOME                   WHEN                  BY   ON\n"
+        "* 0123456   good                      2026-11-25T10:00:01Z  ada  all hosts\n"
+        "  0123456   failed in gate: it ended  2026-11-25T10:00:20Z  -    worker-1\n"
+    )
+    ran = desk.satellite("releases", "--json")
+    assert ran.json()["hosts"]["worker-1"] == first
+
+
+def test_the_same_thing_twice_on_a_host_is_two_lines() -> None:
+    one, two = event("01"), event("02")
+    found = together({"a": [one, two], "b": [event("03")]})
+    assert [sorted(on) for _, on in found] == [["a"], ["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"status": 113}, "not prepared yet: satellite up"),
+        (
+            {"status": 2, "err": "agent: error: argument VERB: invalid choice: 'status'"},
+            "its agent is older than this command: satellite up",
+        ),
+        (
+            {"status": 255, "err": "No ED25519 host key is known.\nHost key verification failed."},
+            "it shows another host key than the pinned one; nothing was sent: satellite preview",
+        ),
+        (
+            {"status": 255, "err": "admin@192.0.2.2: Permission denied (publickey)."},
+            "it does not let the stack's key in: satellite:private_key, or your SSH agent",
+        ),
+        ({"status": 1, "err": "a\nhost.json is not there\n"}, "host.json is not there"),
+        ({"sleep": 30}, "no answer within 2 s"),
+    ],
+)
+def test_why_a_host_is_silent(desk: Desk, answer: dict[str, object], why: str) -> None:
+    desk.says("worker-1", status("worker-1"))
+    desk.hosts["worker-2"] = answer
+    ran = desk.satellite("info", "--json", "--timeout", "2")
+    assert ran.json()["unanswered"] == {"worker-2": why}
+    assert (ran.status, ran.err) == (3, f"worker-2: {why}\n")
+
+
+def test_the_key_is_in_an_agent_for_the_time_of_the_command(desk: Desk) -> None:
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, status(name))
+    desk.satellite("info")
+    seen = desk.seen("worker-1")
+    assert seen["held"].startswith("ssh-ed25519 ")
+    assert seen["held"].count("\n") == 1
+    assert seen["mode"] == "0o700"
+    assert seen["options"] == ["-T"]
+    assert seen["config"].startswith(desk.outputs["ssh_config"])
+    assert "IdentityFile none\n  BatchMode yes\n" in seen["config"]
+
+
+def test_a_stack_that_was_never_up(desk: Desk) -> None:
+    desk.outputs = {}
+    ran = desk.satellite("info")
+    assert (ran.status, ran.err) == (
+        1,
+        "error: stack staging has no hosts yet: satellite up --stack staging\n",
+    )
+
+
+def test_the_engines_own_error_is_the_message(desk: Desk) -> None:
+    desk.pulumi["stack output"] = (255, "", "error: no stack named 'nope' found")
+    ran = desk.satellite("info", "--stack", "nope")
+    assert ran.status == 1
+    assert ran.err.startswith("error: no stack named 'nope' found\n  make it: pulumi stack init")
+
+
+def test_every_wrong_host_is_told(desk: Desk) -> None:
+    desk.outputs["hosts"].append(host("worker-3", "i-3", "", lost=True))
+    ran = desk.satellite("info", "--host", "worker-9", "--host", "worker-3")
+    assert ran.status == 2
+    assert "stack staging has no host worker-9, did you mean worker-" in ran.err
+    assert "worker-3 is declared lost: nobody connects to it" in ran.err
+
+
+def test_locks(desk: Desk) -> None:
+    state = desk.place / "state"
+    lock = state / ".pulumi/locks/organization/satellite/staging/1.json"
+    lock.parent.mkdir(parents=True)
+    held = {"pid": 7, "username": "ada", "hostname": "laptop", "timestamp": "2026-11-25T10:00:00.1"}
+    lock.write_text(json.dumps(held))
+    desk.pulumi["whoami"] = (0, json.dumps({"url": f"file://{state}"}), "")
+    desk.pulumi["stack ls"] = (0, "[]", "")
+    desk.pulumi["cancel"] = (0, "", "")
+    desk.says("worker-1", status("worker-1", lock="release of abc by ada, since 10:00"))
+    desk.says("worker-2", status("worker-2"))
+    assert desk.satellite("lock", "status").out == (
+        "LOCK       HELD BY\n"
+        "the stack  ada@laptop (pid 7), since 2026-11-25T10:00:00\n"
+        "worker-1   release of abc by ada, since 10:00\n"
+        "worker-2   free\n"
+    )
+    ran = desk.satellite("lock", "release")
+    assert ran.status == 4
+    assert "Nobody is there to ask: say --yes" in ran.err
+    assert desk.satellite("lock", "release", "--yes").status == 0
+    assert desk.engine()[-1][:2] == ["cancel", "--yes"]
+    lock.unlink()
+    assert desk.satellite("lock", "release").out == "staging: free already\n"

@@ -1,0 +1,122 @@
+"""Config vars and keys by the command, on a real stack: values on standard input, shown by get."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.engine import environment
+from tests.cli.conftest import CANARY
+
+CHECKOUT = Path(__file__).parents[2]
+pytestmark = pytest.mark.engine
+
+
+class Place:
+    """A copy of the shipped project whose stack `staging` is new; `seen`: each command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.seen = folder / "project", folder / "seen"
+        self.folder.mkdir()
+        for name in ("Pulumi.yaml", "Pulumi.staging.yaml"):
+            shutil.copy(CHECKOUT / name, self.folder / name)
+        self.environment = {**os.environ, **environment(folder / "engine")}
+        real = shutil.which("pulumi", path=self.environment["PATH"])
+        wrapper = folder / "wrapper/pulumi"
+        wrapper.parent.mkdir()
+        wrapper.write_text(f'#!/bin/sh\necho "$*" >>{self.seen}\nexec {real} "$@"\n')
+        wrapper.chmod(0o755)
+        self.environment["PATH"] = f"{wrapper.parent}:{self.environment['PATH']}"
+        self.environment |= {"PYTHONPATH": str(CHECKOUT), "SATELLITE_STACK": "staging"}
+        init = ["pulumi", "stack", "init", "staging", "--non-interactive"]
+        subprocess.run(init, cwd=self.folder, env=self.environment, check=True, capture_output=True)
+
+    def satellite(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "satellite_cli", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def good(self, *arguments: str, stdin: str = "") -> str:
+        done = self.satellite(*arguments, stdin=stdin)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_the_life_of_a_config_var(place: Place) -> None:
+    value = f"{CANARY} $HOME\n\nlast"
+    said = place.good("config", "set", "TOKEN", stdin=value + "\n")
+    assert said == "TOKEN is set, encrypted; next: satellite up --stack staging\n"
+    assert "TOKEN" in place.good("config").split()
+    assert CANARY not in place.good("config", "--json")
+    assert place.good("config", "get", "TOKEN") == value + "\n"
+    assert CANARY not in (place.folder / "Pulumi.staging.yaml").read_text()
+    assert CANARY not in place.seen.read_text()
+    place.good("config", "unset", "TOKEN")
+    done = place.satellite("config", "get", "TOKEN")
+    assert (done.returncode, done.stderr) == (1, "error: staging has no config var TOKEN\n")
+    done = place.satellite("config", "unset", "TOKEN", "OTHER")
+    assert done.stderr == "error: staging has no config var TOKEN, OTHER\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "rule"),
+    [
+        (["TOKEN=abc"], "", "the value is not an argument: satellite config set TOKEN"),
+        (["A-B"], "x", "A-B: "),
+        (["TOKEN"], "a\0b", "the value of TOKEN: "),
+    ],
+)
+def test_a_wrong_config_var_is_not_set(
+    place: Place, words: list[str], stdin: str, rule: str
+) -> None:
+    done = place.satellite("config", "set", *words, stdin=stdin)
+    assert done.returncode == 2
+    assert rule in done.stderr
+    assert "config set" not in place.seen.read_text()
+
+
+def test_an_import_says_what_it_took_and_no_value(place: Place) -> None:
+    file = place.folder / "heroku.json"
+    file.write_text(f'{{"TOKEN": "{CANARY}", "A-B": "x"}}')
+    done = place.satellite("config", "import", "heroku.json")
+    assert done.returncode == 1
+    assert "TOKEN: is satellite:config.TOKEN, encrypted" in done.stdout
+    assert "1 cannot be taken" in done.stderr
+    assert CANARY not in done.stdout + done.stderr
+    assert place.good("config", "get", "TOKEN") == f"{CANARY}\n"
+
+
+def test_keys_are_made_once(place: Place) -> None:
+    first = place.good("keys", "init", "--deploy-key")
+    assert "satellite:private_key is made, encrypted." in first
+    assert first.endswith("next: satellite up --stack staging\n")
+    assert "are there already." in place.good("keys", "init")
+
+
+def test_a_rotation_wants_a_yes(place: Place) -> None:
+    done = place.satellite("keys", "rotate")
+    assert (done.returncode, done.stderr) == (4, "error: nobody is there to ask: say --yes\n")
+
+
+def test_an_unknown_stack_is_the_engines_own_error(place: Place) -> None:
+    done = place.satellite("config", "--stack", "nope")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "nope" in done.stderr
+    assert "Traceback" not in done.stderr

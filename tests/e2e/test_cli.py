@@ -1,0 +1,529 @@
+"""The `satellite` command on real hosts: every row of the tables in docs/commands.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import CANARY, PLAIN_APP, Site, demolished, new_site, wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+CHECKOUT = Path(__file__).parents[2]
+APP = {
+    **PLAIN_APP,
+    "worker": PLAIN_APP["worker"].replace("while", 'echo "$PS begins"\nwhile', 1),
+}
+HEADS = ("2012", "Heroku")
+
+
+def rows() -> dict[str, str]:
+    """What was typed before -> what is typed now, of both tables."""
+    text = (CHECKOUT / "docs/commands.md").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for head in HEADS:
+        table = text.partition(f"| {head} | now |\n")[2].partition("\n\n")[0]
+        cells = [line.strip("|").split(" | ") for line in table.splitlines()[1:]]
+        found |= {before.strip(): now.strip().strip("`") for before, now in cells}
+    return found
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the operator sits: in the project's folder."""
+
+    site: Site
+    made: str = ""
+    """What the command said that made it all."""
+
+    def argv(self, line: str) -> list[str]:
+        """A line of the tables, with its words in capitals filled in."""
+        words = {
+            "STACK": self.site.stack.name,
+            "HOST": "desk-2",
+            "CMD": "'echo $PS; pwd'",
+            "BRANCH": "next",
+            "NAME": "GREETING",
+        }
+        line = re.sub("|".join(words), lambda match: words[match[0]], line)
+        program, *arguments = shlex.split(line)
+        assert program == "satellite"
+        return [sys.executable, "-m", "satellite_cli", *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """The stack is chosen by the environment, as in a shell of every day."""
+        return {
+            **os.environ,
+            "SATELLITE_STACK": self.site.stack.name,
+            "PYTHONPATH": str(CHECKOUT),
+        }
+
+    def run(self, line: str, stdin: str = "") -> Ran:
+        """Run it to its end; never a traceback."""
+        done = subprocess.run(
+            self.argv(line),
+            cwd=self.site.stack.project,
+            env=self.environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.site.outputs.append(done.stdout + done.stderr)
+        assert "Traceback" not in done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def good(self, line: str, stdin: str = "") -> str:
+        """Run it; it succeeds; what it prints."""
+        ran = self.run(line, stdin)
+        assert ran.status == 0, ran
+        return ran.out
+
+    def settings(self) -> str:
+        """The stack's file."""
+        file = self.site.stack.project / f"Pulumi.{self.site.stack.name}.yaml"
+        return file.read_text(encoding="utf-8")
+
+    def runs(self) -> list[set[str]]:
+        """The commits that each host's workers run."""
+        return [self.site.runs_from(host) for host in self.site.hosts()]
+
+    def commit(self, **files: str) -> str:
+        """A new one on the branch."""
+        return self.site.repository.commit({"number": os.urandom(4).hex(), **files})
+
+    def environment_of(self, number: int) -> str:
+        """What a worker of that host sees."""
+        host = self.site.host(number)
+        pid = next(iter(self.site.workers(host).values()))
+        return host.run(f"cat /proc/{pid}/environ").stdout
+
+    def workers(self) -> list[list[str]]:
+        """The workers of each host that run, as `worker.1`."""
+        found = [self.site.workers(host) for host in self.site.hosts()]
+        return [sorted(unit.split(".")[1].replace("@", ".") for unit in one) for one in found]
+
+
+SPAWN, DESTROY = "`rake satellite:spawn`", "`rake satellite:destroy`"
+ALL = [["worker.1", "worker.2"]] * 2
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    site = new_site(tmp_path_factory.mktemp("desk"), "desk", APP, hosts=2, settings={})
+    with demolished(site):
+        made = Desk(site).good(f"{rows()[SPAWN]} --yes")
+        yield Desk(site, made)
+
+
+@pytest.fixture
+def all_run(desk: Desk) -> None:
+    """A test begins with all workers at work."""
+    desk.run("satellite start")
+    wait_until("all workers run", lambda: desk.workers() == ALL)
+
+
+def info(desk: Desk, line: str, hosts: tuple[str, ...] = ("desk-1", "desk-2")) -> None:
+    out = desk.good(line).splitlines()
+    assert f"(stack {desk.site.stack.name})" in out[0]
+    cells = [re.split(r" {2,}", row) for row in out[2:]]
+    machines = {host.name: (host.instance_id, host.address) for host in desk.site.hosts()}
+    revision = desk.site.revision(desk.site.host(1))
+    environment = desk.site.stack.name
+    for row, name in zip(cells, hosts, strict=True):
+        assert row[:5] == [name, "running", machines[name][0], environment, machines[name][1]]
+        assert re.fullmatch(r"2\d{3}-\d\d-\d\dT[\d:]{8}Z", row[5])
+        assert row[6:] == [revision[:7], "2 of 2"]
+
+
+def info_of_one(desk: Desk, line: str) -> None:
+    info(desk, line, ("desk-2",))
+
+
+def stop(desk: Desk, line: str) -> None:
+    for text in desk.good(line).splitlines():
+        assert "stopped worker.1, worker.2, until `start` or the next release" in text
+    assert desk.workers() == [[], []]
+
+
+def stop_one(desk: Desk, line: str) -> None:
+    desk.good(line)
+    assert desk.workers() == [["worker.2"]] * 2
+
+
+def start(desk: Desk, line: str) -> None:
+    desk.good("satellite stop")
+    assert desk.workers() == [[], []]
+    desk.good(line)
+    wait_until("all workers run", lambda: desk.workers() == ALL)
+
+
+def restart(desk: Desk, line: str) -> None:
+    before = pids(desk)
+    desk.good(line)
+    wait_until("all workers run", lambda: desk.workers() == ALL)
+    changed = [
+        sorted(u.split("@")[1][0] for u in a if a[u] != b[u]) for a, b in before_after(desk, before)
+    ]
+    assert changed == [["1"] if "worker.1" in line else ["1", "2"]] * 2
+
+
+def pids(desk: Desk) -> list[dict[str, str]]:
+    return [desk.site.workers(host) for host in desk.site.hosts()]
+
+
+def before_after(
+    desk: Desk, before: list[dict[str, str]]
+) -> list[tuple[dict[str, str], dict[str, str]]]:
+    return list(zip(before, pids(desk), strict=True))
+
+
+def ps(desk: Desk, line: str) -> None:
+    found = [re.split(r" {2,}", row) for row in desk.good(line).splitlines()[1:]]
+    shown = {(host, worker): (state, pid) for host, worker, state, *_, pid in found}
+    assert shown == {
+        (host.name, f"worker.{unit.split('@')[1][0]}"): ("running", pid)
+        for host in desk.site.hosts()
+        for unit, pid in desk.site.workers(host).items()
+    }
+
+
+def logs(desk: Desk, line: str) -> None:
+    shown = desk.good(line).splitlines()
+    times = [text.split()[0] for text in shown]
+    assert times == sorted(times)
+    for host in ("desk-1", "desk-2"):
+        assert any(f" {host} worker.1: worker.1 begins" in text for text in shown)
+
+
+def follow(desk: Desk, line: str) -> None:
+    """What is said after it has begun is shown, of both hosts, until Ctrl-C."""
+    with subprocess.Popen(
+        desk.argv(line),
+        cwd=desk.site.stack.project,
+        env=desk.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        # where tests run in the background of a script, nobody hears it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            assert process.stdout
+            process.stdout.readline()  # connected
+            asked = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+            desk.good("satellite restart worker.1")
+            missing = {"desk-1", "desk-2"}
+            for text in process.stdout:
+                at, host, *rest = text.split()
+                if at >= asked and " ".join(rest) == "worker.1: worker.1 begins":
+                    missing.discard(host)
+                if not missing:
+                    break
+            assert not missing
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+
+
+def shell(desk: Desk, line: str) -> None:
+    """Without a command it is a shell, which takes lines from its input."""
+    done = subprocess.run(
+        desk.argv(line),
+        cwd=desk.site.stack.project,
+        env=desk.environment(),
+        input="id -un; hostname -I\nexit 5\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 5
+    assert done.stdout.split()[:2] == ["admin", desk.site.host(2).address]
+
+
+def one_off(desk: Desk, line: str) -> None:
+    process, folder = desk.good(line).split()
+    assert process.startswith("run.")
+    release = desk.site.host(1).run("readlink /app/desk/current").stdout.strip()
+    assert folder == release
+
+
+def releases(desk: Desk, line: str) -> None:
+    out = desk.good(line)
+    revision = desk.site.revision(desk.site.host(1))
+    assert re.search(rf"^\* {revision[:7]} +good .* all hosts$", out, re.M)
+
+
+def spawn(desk: Desk, line: str) -> None:
+    """What made the hosts that all these tests are about; once more there is nothing to do."""
+    assert "desk-2 (aws:ec2/instance:Instance): made in" in desk.made
+    assert "desk-2 release: made in" in desk.made
+    before = desk.site.logins()
+    assert "unchanged" in desk.good(f"{line} --yes")
+    assert desk.site.logins() == before
+
+
+def configure(desk: Desk, line: str) -> None:
+    desk.site.put("processes.worker.grace", "21")
+    assert "desk-1 release: changed in" in desk.good(f"{line} --yes")
+    for host in desk.site.hosts():
+        unit = "systemctl show -p TimeoutStopUSec 'satellite-desk.worker@1.service'"
+        assert host.run(unit).stdout.strip() == "TimeoutStopUSec=21s"
+
+
+def deploy(desk: Desk, line: str) -> None:
+    commit = desk.commit()
+    desk.good(f"{line} --yes")
+    assert desk.runs() == [{commit}] * 2
+
+
+def deploy_branch(desk: Desk, line: str) -> None:
+    commit = desk.commit()
+    desk.site.repository.branch("next")
+    newer = desk.commit()
+    desk.good(f"{line} --yes")
+    assert desk.runs() == [{commit}] * 2
+    assert "satellite:branch: next" in desk.settings()
+    desk.good("satellite deploy --branch main --yes")
+    assert desk.runs() == [{newer}] * 2
+
+
+def scale(desk: Desk, line: str) -> None:
+    four = [["worker.1", "worker.2", "worker.3", "worker.4"]] * 2
+    desk.good(f"{line} --yes")
+    wait_until("four workers run", lambda: desk.workers() == four)
+    assert "quantity: 4" in desk.settings()
+    desk.good("satellite scale worker=2 --yes")
+    wait_until("two workers run", lambda: desk.workers() == ALL)
+
+
+def rollback(desk: Desk, line: str) -> None:
+    commits = [desk.commit() for _ in range(1)]
+    desk.good("satellite deploy --yes")
+    commits.append(desk.commit())
+    desk.good("satellite deploy --yes")
+    assert desk.runs() == [{commits[1]}] * 2
+    desk.good(f"{line.replace('COMMIT', commits[0][:12])} --yes")
+    assert desk.runs() == [{commits[0]}] * 2
+    assert f"satellite:revision: {commits[0]}" in desk.settings()
+    ran = desk.run("satellite deploy --yes")
+    assert "was pinned to" in ran.err
+    assert desk.runs() == [{commits[1]}] * 2
+    assert "satellite:revision" not in desk.settings()
+
+
+def config(desk: Desk, line: str) -> None:
+    assert desk.good(line).split() == ["CANARY", "DATABASE_URL"]
+
+
+def config_set(desk: Desk, line: str) -> None:
+    assert "next: satellite up" in desk.good(line, "hello, world\n")
+    assert "hello" not in desk.settings()
+    desk.good("satellite up --yes")
+    for number in (1, 2):
+        assert "\0GREETING=hello, world\0" in f"\0{desk.environment_of(number)}"
+
+
+def config_get(desk: Desk, line: str) -> None:
+    desk.good("satellite config set GREETING", "good day")
+    assert desk.good(line) == "good day\n"
+
+
+def config_unset(desk: Desk, line: str) -> None:
+    desk.good("satellite config set GREETING", "good bye")
+    desk.good(line)
+    assert "GREETING" not in desk.good("satellite config")
+    desk.good("satellite up --yes")
+    assert "GREETING" not in desk.environment_of(1)
+
+
+def destroy(desk: Desk, line: str) -> None:
+    assert desk.run(line).status == 4
+    assert len(desk.site.hosts()) == 2
+    desk.good(f"{line} --yes")
+    assert desk.site.hosts() == []
+
+
+SCENES: dict[str, Callable[[Desk, str], None]] = {
+    SPAWN: spawn,
+    "`rake satellite:configure`": configure,
+    "`rake satellite:info`": info,
+    "`rake satellite:info`, filtered by environment": info,
+    "`rake satellite:info`, filtered by id": info_of_one,
+    "`rake satellite:deploy`": deploy,
+    "`rake satellite:deploy` of another branch": deploy_branch,
+    DESTROY: destroy,
+    "`rake worker:stop`": stop,
+    "`rake worker:start`": start,
+    "`rake worker:tail`": follow,
+    "`heroku ps`": ps,
+    "`heroku ps:stop worker.1`": stop_one,
+    "`heroku ps:restart`": restart,
+    "`heroku ps:restart worker.1`": restart,
+    "`heroku ps:scale worker=4`": scale,
+    "`heroku ps:exec`": shell,
+    "`heroku logs`": logs,
+    "`heroku logs -n 200 -p worker`": logs,
+    "`heroku logs -t`": follow,
+    "`heroku run CMD`": one_off,
+    "`heroku releases`": releases,
+    "`heroku rollback`": rollback,
+    "`heroku rollback v12`": rollback,
+    "`git push heroku main`": deploy,
+    "`heroku config`": config,
+    "`heroku config:set NAME=VALUE`": config_set,
+    "`heroku config:get NAME`": config_get,
+    "`heroku config:unset NAME`": config_unset,
+}
+
+
+def test_every_row_has_a_scene_and_every_scene_a_row() -> None:
+    assert list(SCENES) == list(rows())
+
+
+@pytest.mark.parametrize("before", [before for before in SCENES if before != DESTROY])
+@pytest.mark.usefixtures("all_run")
+def test_a_row(desk: Desk, before: str) -> None:
+    SCENES[before](desk, rows()[before])
+
+
+@pytest.mark.usefixtures("all_run")
+def test_what_is_stopped_stays_so_over_a_reboot(desk: Desk) -> None:
+    host = desk.site.host(2)
+    boot = host.run("cat /proc/1/stat").stdout.split()[21]
+    desk.good("satellite stop worker.2 --host desk-2")
+    host.reboot()
+    wait_until(
+        "it boots anew",
+        lambda: (
+            host.run("cat /proc/1/stat").stdout.split()[21] != boot
+            and desk.workers() == [["worker.1", "worker.2"], ["worker.1"]]
+        ),
+        180,
+    )
+    states = json.loads(desk.good("satellite ps --json --host desk-2"))["workers"]
+    assert [(w["name"], w["state"]) for w in states] == [
+        ("worker.1", "running"),
+        ("worker.2", "stopped"),
+    ]
+
+
+@pytest.mark.usefixtures("all_run")
+def test_a_deploy_starts_what_is_stopped(desk: Desk) -> None:
+    desk.good("satellite stop worker.1")
+    desk.site.repository.commit({"number": os.urandom(4).hex()})
+    desk.site.up()
+    wait_until("all workers run", lambda: desk.workers() == ALL)
+
+
+def test_a_failed_deploy_is_understood_and_leaves_all_as_it_was(desk: Desk) -> None:
+    before, settings = desk.runs(), desk.settings()
+    bad = desk.commit(worker="#!/bin/sh\necho no database\nexit 3\n")
+    ran = desk.run("satellite deploy --yes")
+    assert ran.status == 1
+    first = ran.err.splitlines()[0]
+    assert first.startswith("error: desk-1 release: ")
+    assert f"release of {bad[:12]} FAILED in phase `gate`" in ran.err
+    assert "no database" in ran.err
+    assert "desk-2" not in ran.err
+    assert (desk.runs(), desk.settings()) == (before, settings)
+    assert f"  {bad[:7]}  failed in gate" in desk.good("satellite releases")
+    desk.commit(worker=APP["worker"])
+    desk.good("satellite deploy --yes")
+
+
+def test_an_interrupted_deploy_says_what_is_where(desk: Desk) -> None:
+    old = desk.site.revision(desk.site.host(2))
+    desk.site.put("gate_seconds", "10")
+    new = desk.commit()
+    with subprocess.Popen(
+        desk.argv("satellite deploy --yes"),
+        cwd=desk.site.stack.project,
+        env=desk.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        wait_until("the gate", lambda: desk.site.phase(desk.site.host(1)) == "gate", 180)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert f"  desk-1: {new[:7]}\n  desk-2: {old[:7]}\n" in err
+    assert "Nothing has to be cleaned: satellite up" in err
+    desk.site.put("gate_seconds", "2")
+    desk.good("satellite up --yes")
+    assert desk.runs() == [{new}] * 2
+
+
+def test_the_login_key_is_rotated_by_one_command(desk: Desk) -> None:
+    before = desk.good("satellite ssh desk-1 -- cat .ssh/authorized_keys")
+    desk.good("satellite keys rotate --yes")
+    after = desk.good("satellite ssh desk-1 -- cat .ssh/authorized_keys")
+    assert before != after
+
+
+def test_a_host_without_power_is_named_and_the_others_are_shown(desk: Desk) -> None:
+    host = desk.site.host(2)
+    host.pause()
+    try:
+        ran = desk.run("satellite info --json --timeout 20")
+    finally:
+        host.resume()
+    found = json.loads(ran.out)
+    assert ran.status == 3
+    assert [(h["name"], h["state"]) for h in found["hosts"]] == [
+        ("desk-1", "running"),
+        ("desk-2", "no answer"),
+    ]
+    assert ran.err.startswith("desk-2: ")
+
+
+def test_a_one_off_command_sees_the_config_vars_and_nothing_shows_them(desk: Desk) -> None:
+    line = "satellite run --host desk-2 'echo ${#CANARY} $(id -un)'"
+    assert desk.good(line).split() == [str(len(CANARY)), "desk"]
+    assert desk.run("satellite run -- sh -c 'exit 7'").status == 7
+    journals = [host.run("journalctl --no-pager").stdout for host in desk.site.hosts()]
+    assert [text.count(CANARY) for text in journals] == [0, 0]
+    assert CANARY not in "".join(desk.site.outputs)
+
+
+def test_nothing_is_left_of_the_key(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the agent has its socket, too
+    desk.good("satellite info")
+    wait_until("the agent has ended", lambda: not list(tmp_path.iterdir()))
+
+
+def test_a_dead_host_is_declared_lost(desk: Desk) -> None:
+    desk.site.host(2).kill()
+    ran = desk.run("satellite lost desk-2 --yes")
+    assert ran.status == 0, ran
+    found = json.loads(desk.good("satellite info --json"))["hosts"]
+    assert [(host["name"], host["state"]) for host in found] == [
+        ("desk-1", "running"),
+        ("desk-2", "lost"),
+    ]
+
+
+def test_the_row_that_ends_it_all(desk: Desk) -> None:
+    destroy(desk, rows()[DESTROY])
