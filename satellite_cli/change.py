@@ -19,12 +19,17 @@ Change = Callable[[Draft], None]
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def run(project: Project, verb: str, words: list[str], as_json: bool) -> Outcome:
+def run(
+    project: Project,
+    verb: str,
+    words: list[str],
+    as_json: bool = False,
+    tell: Callable[[str], None] = shown,
+) -> Outcome:
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
     parallel = str(max(project.hosts(), 8))
     words = [*words, "--parallel", parallel]
-    tell = (lambda _: None) if as_json else shown
-    outcome = Update(verb, project.stack, words, tell).run()
+    outcome = Update(verb, project.stack, words, (lambda _: None) if as_json else tell).run()
     if outcome.interrupted:
         raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
     if outcome.status:
@@ -75,6 +80,14 @@ def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str 
     click.echo(summary(done, planned=False))
     if kept:
         click.echo(f"{project.file.name} says so now: commit it")
+
+
+def unpin(draft: Draft, heroku: bool = False) -> None:
+    """Have it follow its branch again (or Heroku, unless that shall end, too)."""
+    pinned = str(draft.project.known().get("revision") or "")
+    if pinned and (heroku or pinned != "heroku"):
+        note(f"{draft.project.stack} was pinned to {pinned[:12]}, and is no longer")
+        draft.remove("revision")
 
 
 def _somebody_to_ask(as_json: bool) -> None:
@@ -163,12 +176,10 @@ def deploy(branch: str | None, revision: str | None, stack: str, yes: bool, as_j
         raise click.UsageError(f"--revision: should be 40 hex digits, got {revision}")
 
     def change(draft: Draft) -> None:
-        pinned = str(draft.project.known().get("revision") or "")
         if revision:
             draft.put("revision", revision)
-        elif pinned and (branch or pinned != "heroku"):
-            note(f"{draft.project.stack} was pinned to {pinned[:12]}, and is no longer")
-            draft.remove("revision")
+        else:
+            unpin(draft, heroku=bool(branch))
         if branch:
             draft.put("branch", branch)
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import click
 
-from satellite_cli import act, change, lock, look, reach, settings
+from satellite_cli import act, change, lock, look, promote_command, reach, settings
+from satellite_cli.desk import Desk
 from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 
 FAULT = 70
@@ -37,6 +38,7 @@ SECTIONS: dict[str, list[click.Command]] = {
         change.preview,
         change.deploy,
         change.rollback,
+        promote_command.command,
         change.scale,
         change.lost,
         change.roll,
@@ -51,11 +53,13 @@ SECTIONS: dict[str, list[click.Command]] = {
 
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="satellite", message="%(prog)s %(version)s")
-def satellite() -> None:
+@click.pass_context
+def satellite(ctx: click.Context) -> None:
     """Background workers on machines of your own: what is there, and what shall be.
 
     Run it in the folder of Pulumi.yaml. Exit codes: docs/commands.md.
     """
+    ctx.obj = Desk()
 
 
 satellite.sections = SECTIONS

@@ -1,0 +1,85 @@
+"""`satellite promote` as a person runs it: the stack's settings, real git, the engine's update."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Desk
+from tests.infra.conftest import REVISION, SECRET, stack_values
+
+from .promotion import World, isolate
+from .test_change import counts, error, root, step
+
+
+@pytest.fixture
+def world(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A checkout beside the project, whose stack was rolled back to another commit."""
+    (tmp_path / "git").mkdir()
+    isolate(tmp_path / "git", monkeypatch)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    values = {**stack_values(), "branch": "staging"}
+    desk.config = {
+        f"satellite:{key}": {"value": value, "secret": key in SECRET}
+        for key, value in values.items()
+    }
+    made = World.made(tmp_path / "git")
+    desk.pulumi["up"] = (0, "", "")
+    desk.events["up"] = [root(made.second), counts(same=9, update=2)]
+    return made
+
+
+def promoted(desk: Desk, world: World, *more: str) -> tuple[int, str]:
+    words = ("--checkout", str(world.work), "--remote", str(world.server), "--from", world.second)
+    ran = desk.satellite("promote", "staging", *words, *more)
+    return ran.status, ran.out + ran.err
+
+
+def test_a_promotion_moves_the_branch_and_updates_the_hosts_to_the_same_commit(
+    desk: Desk, world: World
+) -> None:
+    status, said = promoted(desk, world, "--yes")
+    assert status == 0, said
+    assert world.staging() == world.second
+    # the update's own copy of the settings has the commit; the stack's follows its branch again
+    assert (desk.place / "up.settings").read_text().splitlines()[-1] == (
+        f"# set satellite:revision {world.second}"
+    )
+    assert (desk.place / "Pulumi.staging.yaml").read_text().endswith("# rm satellite:revision\n")
+    assert f"staging was pinned to {REVISION[:12]}, and is no longer" in said
+
+
+def test_hosts_that_fail_are_told_and_the_file_stays(desk: Desk, world: World) -> None:
+    before = (desk.place / "Pulumi.staging.yaml").read_text()
+    desk.pulumi["up"] = (255, "", "")
+    why = "worker-1: release of 0123 FAILED in phase `gate`: it ended"
+    desk.events["up"] = [step("worker-1-release"), error("worker-1-release", why), counts(same=9)]
+    status, said = promoted(desk, world, "--yes")
+    assert status == 1
+    assert "FAILED in phase `gate`" in said
+    assert "Traceback" not in said
+    assert (desk.place / "Pulumi.staging.yaml").read_text() == before
+
+
+def test_settings_that_are_not_right_are_all_told_and_nothing_moves(
+    desk: Desk, world: World
+) -> None:
+    desk.config["satellite:counts"] = {"value": "2"}
+    desk.config["satellite:connect"] = {"value": "both"}
+    status, said = promoted(desk, world, "--yes")
+    assert status == 2
+    assert "satellite:counts" in said
+    assert "satellite:connect" in said
+    assert world.staging() == world.first
+
+
+def test_unpinning_leaves_heroku_in_charge(desk: Desk, world: World) -> None:
+    desk.config["satellite:revision"] = {"value": "heroku"}
+    desk.config |= {
+        "satellite:heroku": {"value": '{"app": "shop"}'},
+        "satellite:heroku_api_token": {"value": "a-token-of-heroku", "secret": True},
+    }
+    status, said = promoted(desk, world, "--yes")
+    assert status == 0, said
+    assert "# rm" not in (desk.place / "Pulumi.staging.yaml").read_text()
