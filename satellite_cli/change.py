@@ -58,7 +58,7 @@ def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str 
             change(draft)
         revision = ""
         if not yes:
-            _somebody_to_ask(as_json)
+            somebody_to_ask(as_json)
             planned = run(project, "preview", ["--config-file", str(draft.file)], as_json=False)
             revision = planned.revision
             click.echo(summary(planned, planned=True))
@@ -77,7 +77,8 @@ def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str 
         click.echo(f"{project.file.name} says so now: commit it")
 
 
-def _somebody_to_ask(as_json: bool) -> None:
+def somebody_to_ask(as_json: bool) -> None:
+    """SatelliteError where nobody is."""
     if as_json or not sys.stdin.isatty():
         raise SatelliteError("nobody is there to ask: say --yes", REFUSED)
 
@@ -279,7 +280,7 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
             draft.put(f"roll[{len(named)}]", host)
         file = ["--config-file", str(draft.file)]
         if not yes:
-            _somebody_to_ask(as_json)
+            somebody_to_ask(as_json)
             click.echo(summary(run(project, "preview", file, as_json=False), planned=True))
             if not click.confirm(f"Replace {host}?", err=True):
                 raise SatelliteError("nothing was done", REFUSED)

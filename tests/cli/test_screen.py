@@ -32,9 +32,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_info_shows_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     screen.table(FEW, [ROW])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 80
     assert lines == [
         "host       state    id                   address        up   revision  workers",
-        "worker-12  running  i-0123456789abcdef0  172.31.255.12  3 h  0123456*  2 of 2",
+        "worker-12  running  i-0123456789abcdef0  172.31.255.12  3 h  0123456*  12 of 12",
     ]
 
 

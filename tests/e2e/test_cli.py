@@ -335,7 +335,7 @@ def config(desk: Desk, line: str) -> None:
 
 
 def config_set(desk: Desk, line: str) -> None:
-    assert "next: satellite up" in desk.good(line, "hello, world\n")
+    assert "Next: satellite up" in desk.good(line, "hello, world\n")
     assert "hello" not in desk.settings()
     desk.good("satellite up --yes")
     for number in (1, 2):
