@@ -65,5 +65,5 @@ lock: setup-lint ## pin the dependencies of requirements*.in anew
 	@scripts/lock
 
 clean: ## remove what was made in this folder (the cache stays)
-	@rm -rf .venv policy/.venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build
+	@rm -rf .venv policy/.venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -63,7 +63,7 @@ def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str 
             change(draft)
         revision = ""
         if not yes:
-            _somebody_to_ask(as_json)
+            somebody_to_ask(as_json)
             planned = run(project, "preview", ["--config-file", str(draft.file)], as_json=False)
             revision = planned.revision
             click.echo(summary(planned, planned=True))
@@ -90,7 +90,8 @@ def unpin(draft: Draft, heroku: bool = False) -> None:
         draft.remove("revision")
 
 
-def _somebody_to_ask(as_json: bool) -> None:
+def somebody_to_ask(as_json: bool) -> None:
+    """SatelliteError where nobody is."""
     if as_json or not sys.stdin.isatty():
         raise SatelliteError("nobody is there to ask: say --yes", REFUSED)
 
@@ -290,7 +291,7 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
             draft.put(f"roll[{len(named)}]", host)
         file = ["--config-file", str(draft.file)]
         if not yes:
-            _somebody_to_ask(as_json)
+            somebody_to_ask(as_json)
             click.echo(summary(run(project, "preview", file, as_json=False), planned=True))
             if not click.confirm(f"Replace {host}?", err=True):
                 raise SatelliteError("nothing was done", REFUSED)

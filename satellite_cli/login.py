@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from satellite_cli.problems import SatelliteError
 from satellite_infra import keys
@@ -18,15 +19,16 @@ from satellite_infra import keys
 HELD = 3600
 """Seconds after which the agent forgets the key; a connection needs it at its beginning only."""
 
-SAYS = 'echo "$SSH_AUTH_SOCK $SSH_AGENT_PID"; exec cat'
+SAYS = 'echo "$SSH_AGENT_PID"; exec cat'
 
 
 @contextlib.contextmanager
-def agent_with(private_key: str) -> Iterator[str]:
-    """The socket of an agent that holds this key alone."""
+def agent_with(private_key: str, folder: Path) -> Iterator[str]:
+    """The socket, in this folder of ours, of an agent that holds this key alone."""
+    socket = str(folder / "agent")
     try:
         process = subprocess.Popen(
-            ["ssh-agent", "-t", str(HELD), "sh", "-c", SAYS],
+            ["ssh-agent", "-a", socket, "-t", str(HELD), "sh", "-c", SAYS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -40,7 +42,7 @@ def agent_with(private_key: str) -> Iterator[str]:
         assert process.stdin
         assert process.stdout
         try:
-            socket, pid = process.stdout.readline().rsplit(maxsplit=1)
+            pid = int(process.stdout.readline())
             done = subprocess.run(
                 ["ssh-add", "-q", "-"],
                 input=keys.normal(private_key),
@@ -56,7 +58,7 @@ def agent_with(private_key: str) -> Iterator[str]:
             try:
                 yield socket
             finally:
-                os.kill(int(pid), signal.SIGTERM)  # by itself it looks every ten seconds
+                os.kill(pid, signal.SIGTERM)  # by itself it looks every ten seconds
         finally:
             process.stdin.close()
 

@@ -16,6 +16,7 @@ SECONDS = 20
 COLUMNS: tuple[str, ...] = (
     *("host", "state", "id", "environment", "address", "booted", "revision", "workers"),
 )
+FEW = ("host", "state", "id", "address", "up", "revision", "workers")
 Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
 
 
@@ -75,8 +76,8 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
         click.echo(f"{fleet.app}, {fleet.environment}: {fleet.revision[:12]} (stack {fleet.stack})")
         rows = [_row(fleet, host, said.get(host.name)) for host in shown]
         columns = COLUMNS
-        if sys.stdout.isatty():  # 80 columns; the environment is the one of the line above
-            columns, rows = _without(3, columns), [_without(3, row) for row in rows]
+        if screen.terminal():  # 80 columns; the environment is the one of the line above
+            columns, rows = FEW, [_without(3, row) for row in rows]
         screen.table(columns, rows)
     finish(silent)
 

@@ -137,7 +137,7 @@ def connected(fleet: Fleet) -> Iterator[Connection]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="satellite-")))
         if fleet.private_key:
-            socket = stack.enter_context(login.agent_with(fleet.private_key))
+            socket = stack.enter_context(login.agent_with(fleet.private_key, folder))
         elif fleet.public_key:
             socket = login.own_agent(fleet.public_key)
         else:

@@ -25,6 +25,11 @@ STYLES = {
 """How a cell of this text is coloured; each says the same without."""
 
 
+def terminal() -> bool:
+    """Whether somebody looks at standard output."""
+    return sys.stdout.isatty()
+
+
 def data(value: Any) -> None:
     """JSON on standard output."""
     click.echo(json.dumps(value, indent=1))
@@ -33,7 +38,7 @@ def data(value: Any) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table; where there is no terminal one line a row, two blanks or more between cells."""
     rows = [list(row) for row in rows]
-    if not sys.stdout.isatty():
+    if not terminal():
         widths = [max(len(row[n]) for row in [columns, *rows]) for n in range(len(columns))]
         for row in [[name.upper() for name in columns], *rows]:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -43,7 +48,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    drawn = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for name in columns:
         drawn.add_column(name, overflow="fold")
     for row in rows:
@@ -60,11 +65,11 @@ def when(stamp: str | None, now: datetime | None = None) -> str:
     """How long ago on a terminal, where columns are few; else the time itself."""
     if stamp is None:
         return "-"
-    if not sys.stdout.isatty():
+    if not terminal():
         return stamp
     then = datetime.fromisoformat(stamp)
     seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
-    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "m")):
         if seconds >= unit:
             return f"{seconds // unit} {name}"
     return f"{seconds} s"

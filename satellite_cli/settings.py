@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from satellite_cli import options, screen
-from satellite_cli.change import run
+from satellite_cli.change import run, somebody_to_ask
 from satellite_cli.problems import FAILED, REFUSED, USAGE, SatelliteError
 from satellite_cli.project import Project
 from scripts.engine import ConfigError
@@ -66,7 +67,8 @@ def get(name: str, stack: str, as_json: bool) -> None:
 @config.command("set")
 @click.argument("name")
 @options.stack
-def set_(name: str, stack: str) -> None:
+@options.as_json
+def set_(name: str, stack: str, as_json: bool) -> None:
     """Set one, encrypted. Its value is asked for, or comes on standard input (`< file`).
 
     It is never an argument: other users of this machine, and your shell's history, would see it.
@@ -87,13 +89,14 @@ def set_(name: str, stack: str) -> None:
         raise click.UsageError(f"the value of {name}: {problem}")
     with settings(stack) as found:
         found.put_config_var(name, value)
-    _next(f"{name} is set, encrypted", found.stack)
+    _said([f"{name} is set, encrypted"], found.stack, as_json)
 
 
 @config.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @options.stack
-def unset(names: tuple[str, ...], stack: str) -> None:
+@options.as_json
+def unset(names: tuple[str, ...], stack: str, as_json: bool) -> None:
     """Remove some."""
     with settings(stack) as found:
         known = found.config_vars()
@@ -101,7 +104,7 @@ def unset(names: tuple[str, ...], stack: str) -> None:
             raise SatelliteError(f"{found.stack} has no config var {', '.join(missing)}", USAGE)
         for name in names:
             found.remove_config_var(name)
-    _next(f"removed: {', '.join(names)}", found.stack)
+    _said([f"removed: {', '.join(names)}"], found.stack, as_json)
 
 
 @config.command("import")
@@ -110,7 +113,10 @@ def unset(names: tuple[str, ...], stack: str) -> None:
 @click.option("--overwrite", is_flag=True, help="Its values win over the stack's.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @options.stack
-def import_(file: str, environment: str, overwrite: bool, dry_run: bool, stack: str) -> None:
+@options.as_json
+def import_(
+    file: str, environment: str, overwrite: bool, dry_run: bool, stack: str, as_json: bool
+) -> None:
     """Take over an old heroku.yml, or what `heroku config --json` prints (- for standard input)."""
     from scripts.import_heroku import Import, chosen, sources
 
@@ -122,18 +128,23 @@ def import_(file: str, environment: str, overwrite: bool, dry_run: bool, stack: 
     with settings(stack) as found:
         source = chosen(sources(text, name), environment, found.stack, name)
         work = Import(source, found, overwrite, dry_run)
-        for line in work.run():
-            click.echo(line)
+        lines = list(work.run())
+    _said(lines, found.stack, as_json)
     if work.conflicts or work.left_out:
         raise SatelliteError(
             f"{work.conflicts} of them the stack has with another value, and {work.left_out} "
             "cannot be taken"
         )
-    _next("", found.stack)
 
 
-def _next(done: str, stack: str) -> None:
-    click.echo(f"{done}; next: satellite up --stack {stack}".removeprefix("; "))
+def _said(lines: list[str], stack: str, as_json: bool) -> None:
+    """What was done, and what brings it to the hosts."""
+    if as_json:
+        screen.data({"stack": stack, "said": lines})
+        return
+    for line in lines:
+        click.echo(line)
+    click.echo(f"Next: satellite up --stack {stack}")
 
 
 @click.group()
@@ -144,19 +155,21 @@ def keys() -> None:
 @keys.command()
 @click.option("--deploy-key", is_flag=True, help="A key that reads the repository, too.")
 @options.stack
-def init(deploy_key: bool, stack: str) -> None:
+@options.as_json
+def init(deploy_key: bool, stack: str, as_json: bool) -> None:
     """Make the keys that the stack lacks; what is there is never overwritten."""
     from scripts.keys import make
 
     with settings(stack) as found:
-        _told(make(found, deploy_key))
-    _next("", found.stack)
+        lines = list(_done(make(found, deploy_key)))
+    _said(lines, found.stack, as_json)
 
 
 @keys.command()
 @options.stack
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-def rotate(stack: str, yes: bool) -> None:
+@options.as_json
+def rotate(stack: str, yes: bool, as_json: bool) -> None:
     """A new login key in two updates: every host lets both in, then the old one opens nothing.
 
     Where one fails, run it again: every key that was let in stays so until the end.
@@ -165,22 +178,24 @@ def rotate(stack: str, yes: bool) -> None:
 
     project = Project.of(stack)
     if not yes:
-        if not sys.stdin.isatty():
-            raise SatelliteError("nobody is there to ask: say --yes", REFUSED)
+        somebody_to_ask(as_json)
         if not click.confirm(f"Two updates of {project.stack}, one after the other?", err=True):
             raise SatelliteError("nothing was done", REFUSED)
     update = ["--yes", "--skip-preview"]
     with settings(project.stack) as found:
-        _told(begin(found))
-        run(project, "up", update, as_json=False)
-        _told(end(found))
-        run(project, "up", update, as_json=False)
-    click.echo(f"rotated; {project.file.name} says so now: commit it")
+        lines = []
+        for half in (begin, end):
+            for line in _done(half(found)):
+                lines.append(line)
+                if not as_json:
+                    click.echo(line)
+            run(project, "up", update, as_json)
+    if as_json:
+        screen.data({"stack": found.stack, "said": lines})
+    else:
+        click.echo(f"rotated; {project.file.name} says so now: commit it")
 
 
-def _told(lines: Iterable[str]) -> None:
+def _done(lines: Iterable[str]) -> Iterator[str]:
     """What was done; not what is next by hand."""
-    for line in lines:
-        if line.startswith("Next"):
-            break
-        click.echo(line)
+    return itertools.takewhile(lambda line: not line.startswith("Next"), lines)

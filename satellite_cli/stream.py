@@ -9,7 +9,6 @@ import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import click
 
+from satellite_cli import screen
 from satellite_cli.fleet import Host
 from satellite_cli.problems import INTERRUPTED, UNANSWERED, note
 from satellite_cli.remote import Connection, judged, unanswered
@@ -95,7 +95,7 @@ class Printer:
 
 def _safe(text: str) -> str:
     """Without what could move a terminal's cursor; elsewhere as it is."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "·", text) if sys.stdout.isatty() else text
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "·", text) if screen.terminal() else text
 
 
 def past(

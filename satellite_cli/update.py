@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import click
 
+from satellite_cli import screen
 from satellite_cli.problems import note
 from scripts.engine import cli, environment
 
@@ -206,7 +206,7 @@ def own_error(text: str) -> str:
 def shown(text: str) -> None:
     """A step, as a line; coloured on a terminal."""
     colour = None
-    if sys.stdout.isatty():
+    if screen.terminal():
         marks = {"    + ": "green", "    - ": "red"}
         colour = "red" if ": FAILED" in text else marks.get(text[:6])
     click.echo(click.style(text, fg=colour) if colour else text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -61,13 +62,14 @@ def place(tmp_path: Path) -> Place:
 def test_the_life_of_a_config_var(place: Place) -> None:
     value = f"{CANARY} $HOME\n\nlast"
     said = place.good("config", "set", "TOKEN", stdin=value + "\n")
-    assert said == "TOKEN is set, encrypted; next: satellite up --stack staging\n"
+    assert said == "TOKEN is set, encrypted\nNext: satellite up --stack staging\n"
     assert "TOKEN" in place.good("config").split()
     assert CANARY not in place.good("config", "--json")
     assert place.good("config", "get", "TOKEN") == value + "\n"
     assert CANARY not in (place.folder / "Pulumi.staging.yaml").read_text()
     assert CANARY not in place.seen.read_text()
-    place.good("config", "unset", "TOKEN")
+    said = place.good("config", "unset", "TOKEN", "--json")
+    assert json.loads(said) == {"stack": "staging", "said": ["removed: TOKEN"]}
     done = place.satellite("config", "get", "TOKEN")
     assert (done.returncode, done.stderr) == (1, "error: staging has no config var TOKEN\n")
     done = place.satellite("config", "unset", "TOKEN", "OTHER")
@@ -105,7 +107,7 @@ def test_an_import_says_what_it_took_and_no_value(place: Place) -> None:
 def test_keys_are_made_once(place: Place) -> None:
     first = place.good("keys", "init", "--deploy-key")
     assert "satellite:private_key is made, encrypted." in first
-    assert first.endswith("next: satellite up --stack staging\n")
+    assert first.endswith("Next: satellite up --stack staging\n")
     assert "are there already." in place.good("keys", "init")
 
 
