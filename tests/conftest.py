@@ -33,7 +33,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     for path, module in groupby(session.items, key=lambda item: item.path):
         items = list(module)
         try:
-            (folder / path.stem).mkdir(parents=True)
+            (folder / path.relative_to(session.config.rootpath)).mkdir(parents=True)
         except FileExistsError:
             continue
         for item, following in zip(items, [*items[1:], None], strict=True):
