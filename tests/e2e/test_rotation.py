@@ -118,7 +118,7 @@ def test_workers_follow_the_credentials_in_turns_and_no_job_is_lost(
     assert report(night).waiting > 0
     night.enqueue((LATER, 0.5, 1.5))
     jobs = JOBS + LATER
-    wait_until("all jobs are done", lambda: report(night).done == jobs, 600)
+    wait_until("all jobs are done", lambda: report(night).done == jobs, 1500)
     assert report(night).line() == (
         f"{jobs} of {jobs} done, 0 waiting, 0 lost, 0 twice at once, 0 repeated, 0 cut off"
     )
