@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from satellite_cli import change
 from satellite_cli.problems import USAGE, SatelliteError, note
 from satellite_cli.project import Project, engine
 from satellite_cli.promote import DeployError
-from satellite_infra.settings import NAMESPACE, Settings, validated
+
+if TYPE_CHECKING:
+    from satellite_infra.settings import Settings
 
 
 class Desk:
@@ -16,6 +19,8 @@ class Desk:
 
     def settings(self, stack: str) -> Settings:
         """That stack's settings; SatelliteError with every problem where they are not right."""
+        from satellite_infra.settings import NAMESPACE, validated  # brings Pulumi's SDK along
+
         project = Project.of(stack)
         shown = engine("config", "--json", "--show-secrets", "--stack", project.stack)
         prefix = f"{NAMESPACE}:"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from satellite_cli.promote_git import (
     COMMIT,
@@ -27,7 +27,9 @@ from satellite_cli.promote_git import (
     without_users,
 )
 from satellite_infra.agent.heroku import Api, HerokuError, NoCommitError
-from satellite_infra.settings import Settings
+
+if TYPE_CHECKING:  # Pulumi's SDK comes along, and no command shall wait for it that needs none
+    from satellite_infra.settings import Settings
 
 SERVER, HEROKU = "satellite-repository", "satellite-heroku"
 BUILD = 7200  # seconds for Heroku's build, and for the release phase behind it

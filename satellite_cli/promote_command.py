@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from satellite_cli.promote import INTERRUPTED, Options, Outcome, Plan, Refused, promote
 from satellite_cli.promote_text import outcome_lines, plan_lines
-from satellite_infra.settings import Settings
+
+if TYPE_CHECKING:
+    from satellite_infra.settings import Settings
 
 
 class Desk(Protocol):

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import IO
 
-from satellite_infra.revision import BATCH
+from satellite_infra.git import BATCH
 
 ASK = 60  # seconds for a question
 MOVE = 900  # seconds for commits to come or go

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pulumi
 
+from satellite_infra.git import BATCH
 from satellite_infra.settings import Settings
 
 SECONDS = 60
-BATCH = "ssh -o BatchMode=yes -o ConnectTimeout=20"
 
 
 def revision(settings: Settings) -> str:
