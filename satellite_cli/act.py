@@ -61,9 +61,7 @@ def _act(verb: str, about: str) -> click.Command:
     ) -> None:
         fleet = Fleet.of(stack)
         hosts = fleet.chosen(names)
-        wrong = [word for word in workers if (problem := wrong_worker(fleet, word)) and problem]
-        if wrong:
-            raise click.UsageError("\n  ".join(wrong_worker(fleet, word) for word in wrong))
+        fleet.check_workers(workers)
         words = ["--app", fleet.app, "--by", deployer(os.environ)]
         words += ["--no-wait"] if no_wait else []
         with remote.connected(fleet) as connection:
@@ -73,17 +71,6 @@ def _act(verb: str, about: str) -> click.Command:
         done_on(fleet, hosts, answers, as_json)
 
     return command
-
-
-def wrong_worker(fleet: Fleet, word: str) -> str:
-    """What is wrong with a `TYPE` or `TYPE.N`; empty where nothing is."""
-    type_, dot, number = word.partition(".")
-    if type_ not in fleet.formation:
-        return f"{word}: should be a process type ({', '.join(fleet.formation)}), or TYPE.N"
-    most = fleet.formation[type_]
-    if dot and not (number.isdigit() and 1 <= int(number) <= most):
-        return f"{word}: its number should be from 1 to {most}"
-    return ""
 
 
 restart = _act(

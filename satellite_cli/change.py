@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import click
 
 from satellite_cli import look, options, screen
 from satellite_cli.fleet import Fleet
-from satellite_cli.problems import FAILED, INTERRUPTED, REFUSED, USAGE, SatelliteError, note
+from satellite_cli.problems import (
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+    USAGE,
+    SatelliteError,
+    consent,
+    note,
+)
 from satellite_cli.project import Draft, Project
+from satellite_cli.promote_git import COMMIT
 from satellite_cli.update import Outcome, Update, left_over, shown, summary
 
 Change = Callable[[Draft], None]
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def run(
@@ -67,8 +76,8 @@ def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str 
             planned = run(project, "preview", ["--config-file", str(draft.file)], as_json=False)
             revision = planned.revision
             click.echo(summary(planned, planned=True))
-            if not planned.idle and not click.confirm(why or "Do this?", err=True):
-                raise SatelliteError("nothing was done", REFUSED)
+            if not planned.idle:
+                consent(why or "Do this?")
         with draft.pinned(revision) as file:
             words = ["--yes", "--skip-preview", "--config-file", str(file)]
             done = run(project, "up", words, as_json)
@@ -210,9 +219,9 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     apply(fleet.stack, change, yes, as_json, "Roll back?")
 
 
-def _good(told: object) -> Iterator[str]:
+def _good(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The commits of all good releases, the newest first."""
-    every = [release for one in told for release in one["good"]]  # type: ignore[attr-defined]
+    every = [release for one in told for release in one["good"]]
     for release in sorted(every, key=lambda one: str(one["release"]), reverse=True):
         yield release["revision"]
 
@@ -293,8 +302,7 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
         if not yes:
             somebody_to_ask(as_json)
             click.echo(summary(run(project, "preview", file, as_json=False), planned=True))
-            if not click.confirm(f"Replace {host}?", err=True):
-                raise SatelliteError("nothing was done", REFUSED)
+            consent(f"Replace {host}?")
         with draft.pinned(fleet.revision) as pinned:
             words = ["--yes", "--skip-preview", "--config-file", str(pinned)]
             done = run(project, "up", words, as_json)

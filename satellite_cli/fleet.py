@@ -96,6 +96,20 @@ class Fleet:
             raise click.UsageError("\n  ".join(wrong))
         return [h for h in self.hosts if not h.lost and (not names or h.name in names)]
 
+    def check_workers(self, words: Sequence[str]) -> None:
+        """UsageError with each word that is no `TYPE` or `TYPE.N` of the formation."""
+        if wrong := list(self._wrong_workers(words)):
+            raise click.UsageError("\n  ".join(wrong))
+
+    def _wrong_workers(self, words: Sequence[str]) -> Iterator[str]:
+        for word in words:
+            type_, dot, number = word.partition(".")
+            most = self.formation.get(type_)
+            if most is None:
+                yield f"{word}: should be a process type ({', '.join(self.formation)}), or TYPE.N"
+            elif dot and not (number.isdigit() and 1 <= int(number) <= most):
+                yield f"{word}: its number should be from 1 to {most}"
+
     def _wrong(self, names: Sequence[str], known: dict[str, Host]) -> Iterator[str]:
         for name in names:
             if name not in known:

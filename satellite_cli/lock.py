@@ -13,7 +13,7 @@ import click
 from satellite_cli import look, options, remote, screen
 from satellite_cli.act import done_on
 from satellite_cli.fleet import Fleet
-from satellite_cli.problems import REFUSED, SatelliteError
+from satellite_cli.problems import REFUSED, SatelliteError, consent
 from scripts.engine import ConfigError, pulumi
 
 UNKNOWN = "not known with this backend; an update that finds it locked says so"
@@ -50,13 +50,8 @@ def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
 
 @lock.command()
 @options.stack
-@click.option(
-    "--host",
-    "name",
-    default="",
-    metavar="HOST",
-    shell_complete=options.complete_host,
-    help="End the release that runs on this host instead; it goes back to its last good one.",
+@options.one_host(
+    "End the release that runs on this host instead; it goes back to its last good one."
 )
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.as_json
@@ -104,8 +99,7 @@ def _confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SatelliteError(f"{question} Nobody is there to ask: say --yes", REFUSED)
-    if not click.confirm(question, err=True):
-        raise SatelliteError("nothing was done", REFUSED)
+    consent(question)
 
 
 def engine_locks(stack: str) -> list[str] | None:

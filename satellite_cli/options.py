@@ -67,6 +67,18 @@ def hosts(function: Function) -> Function:
     )(function)
 
 
+def one_host(about: str) -> Callable[[Function], Function]:
+    """Which one host, if any."""
+    return click.option(
+        "--host",
+        "name",
+        default="",
+        metavar="HOST",
+        shell_complete=complete_host,
+        help=about,
+    )
+
+
 def seconds(default: int) -> Callable[[Function], Function]:
     """How long all hosts together may take."""
     return click.option(

@@ -24,6 +24,12 @@ class SatelliteError(Exception):
         self.status = status
 
 
+def consent(question: str) -> None:
+    """SatelliteError unless a person says yes."""
+    if not click.confirm(question, err=True):
+        raise SatelliteError("nothing was done", REFUSED)
+
+
 def note(line: str) -> None:
     """A remark on standard error: standard output is the command's own."""
     click.echo(line, err=True)

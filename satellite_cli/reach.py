@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
@@ -18,8 +19,6 @@ WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 def shell_line(words: tuple[str, ...]) -> str:
     """One word is a shell's line; several are a program and its arguments, exactly as they are."""
-    import shlex
-
     return words[0] if len(words) == 1 else shlex.join(words)
 
 
@@ -46,14 +45,7 @@ def _terminal() -> bool:
 
 @click.command(context_settings=WORDS)
 @options.stack
-@click.option(
-    "--host",
-    "name",
-    default="",
-    metavar="HOST",
-    shell_complete=options.complete_host,
-    help="Where; the first host that is not lost where it is not given.",
-)
+@options.one_host("Where; the first host that is not lost where it is not given.")
 @click.argument("command", nargs=-1, required=True, metavar="CMD...", type=click.UNPROCESSED)
 def run(stack: str, name: str, command: tuple[str, ...]) -> None:
     """A one-off command in the current release, with its config vars, as the app's user.
@@ -112,13 +104,10 @@ def logs(
     as_json: bool,
 ) -> None:
     """What the workers said, of all hosts in the order of time, with the host before each line."""
-    from satellite_cli.act import wrong_worker
-
     began = stream.since(since)
     fleet = Fleet.of(stack)
     hosts: list[Host] = fleet.chosen(names)
-    if wrong := [text for word in workers if (text := wrong_worker(fleet, word))]:
-        raise click.UsageError("\n  ".join(wrong))
+    fleet.check_workers(workers)
     last = lines or (0 if began else FEW)
     words = ["--app", fleet.app, "--lines", str(last)]
     words += [f"--since={began}"] if began else []

@@ -13,7 +13,7 @@ import click
 
 from satellite_cli import options, screen
 from satellite_cli.change import run, somebody_to_ask
-from satellite_cli.problems import FAILED, REFUSED, USAGE, SatelliteError
+from satellite_cli.problems import FAILED, USAGE, SatelliteError, consent
 from satellite_cli.project import Project
 from scripts.engine import ConfigError
 
@@ -179,8 +179,7 @@ def rotate(stack: str, yes: bool, as_json: bool) -> None:
     project = Project.of(stack)
     if not yes:
         somebody_to_ask(as_json)
-        if not click.confirm(f"Two updates of {project.stack}, one after the other?", err=True):
-            raise SatelliteError("nothing was done", REFUSED)
+        consent(f"Two updates of {project.stack}, one after the other?")
     update = ["--yes", "--skip-preview"]
     with settings(project.stack) as found:
         lines = []

@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lab.engine import environment
 from tests.cli.conftest import CANARY
+from tests.scripts import test_keys as scripts
 
-CHECKOUT = Path(__file__).parents[2]
 pytestmark = pytest.mark.engine
 
 
-class Place:
-    """A copy of the shipped project whose stack `staging` is new; `seen`: each command line."""
+class Place(scripts.Place):
+    """One whose stack is there, and selected."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.seen = folder / "project", folder / "seen"
-        self.folder.mkdir()
-        for name in ("Pulumi.yaml", "Pulumi.staging.yaml"):
-            shutil.copy(CHECKOUT / name, self.folder / name)
-        self.environment = {**os.environ, **environment(folder / "engine")}
-        real = shutil.which("pulumi", path=self.environment["PATH"])
-        wrapper = folder / "wrapper/pulumi"
-        wrapper.parent.mkdir()
-        wrapper.write_text(f'#!/bin/sh\necho "$*" >>{self.seen}\nexec {real} "$@"\n')
-        wrapper.chmod(0o755)
-        self.environment["PATH"] = f"{wrapper.parent}:{self.environment['PATH']}"
-        self.environment |= {"PYTHONPATH": str(CHECKOUT), "SATELLITE_STACK": "staging"}
-        init = ["pulumi", "stack", "init", "staging", "--non-interactive"]
-        subprocess.run(init, cwd=self.folder, env=self.environment, check=True, capture_output=True)
+        super().__init__(folder)
+        self.environment["SATELLITE_STACK"] = "staging"
+        self.pulumi("stack", "init")
 
     def satellite(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
