@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,7 +37,7 @@ def run(
     tell: Callable[[str], None] = shown,
 ) -> Outcome:
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
-    parallel = str(max(project.hosts(), 8))
+    parallel = str(max(project.hosts, 8))
     words = [*words, "--parallel", parallel]
     outcome = Update(verb, project.stack, words, (lambda _: None) if as_json else tell).run()
     if outcome.interrupted:
@@ -44,6 +45,14 @@ def run(
     if outcome.status:
         raise SatelliteError("\n".join(left_over(outcome)), FAILED)
     return outcome
+
+
+def update(
+    project: Project, file: Path, as_json: bool = False, tell: Callable[[str], None] = shown
+) -> Outcome:
+    """Make everything as this file of settings says; whoever had to be asked has been."""
+    words = ["--yes", "--skip-preview", "--config-file", str(file)]
+    return run(project, "up", words, as_json, tell)
 
 
 def _stopped(project: Project, outcome: Outcome) -> str:
@@ -79,8 +88,7 @@ def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str 
             if not planned.idle:
                 consent(why or "Do this?")
         with draft.pinned(revision) as file:
-            words = ["--yes", "--skip-preview", "--config-file", str(file)]
-            done = run(project, "up", words, as_json)
+            done = update(project, file, as_json)
         kept = draft.keep()
     if as_json:
         data = {"stack": project.stack, "changes": done.changes, "revision": done.revision}
@@ -304,8 +312,7 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
             click.echo(summary(run(project, "preview", file, as_json=False), planned=True))
             consent(f"Replace {host}?")
         with draft.pinned(fleet.revision) as pinned:
-            words = ["--yes", "--skip-preview", "--config-file", str(pinned)]
-            done = run(project, "up", words, as_json)
+            done = update(project, pinned, as_json)
     if as_json:
         screen.data({"stack": project.stack, "changes": done.changes})
     else:

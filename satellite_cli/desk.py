@@ -46,8 +46,7 @@ class Desk:
             with project.draft() as draft:
                 change.unpin(draft)
                 with draft.pinned(revision) as file:
-                    words = ["--yes", "--skip-preview", "--config-file", str(file)]
-                    change.run(project, "up", words, tell=note)
+                    change.update(project, file, tell=note)
                 if draft.keep():
                     note(f"{project.file.name} says so now: commit it")
         except SatelliteError as problem:

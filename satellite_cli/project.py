@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import tempfile
@@ -42,8 +43,9 @@ class Project:
         values = {key.removeprefix("satellite:"): item.get("value") for key, item in found.items()}
         return {key: value for key, value in values.items() if value}
 
+    @functools.cached_property
     def hosts(self) -> int:
-        """How many hosts the settings have."""
+        """How many hosts the settings have; asked for once, as no command changes it."""
         known = self.known()
         names, hosts = (json.loads(known.get(key) or "null") for key in ("names", "hosts"))
         existing = [host for host in (hosts or {}).values() if isinstance(host, dict)]
