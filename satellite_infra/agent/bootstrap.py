@@ -23,6 +23,7 @@ from . import (
     repository_access,
     rotation,
     ruby,
+    seals,
     sshd,
     storage,
     sudoers,
@@ -53,6 +54,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("monit", monit.set_up),
     ("rotation", rotation.set_up),
     ("queue metrics", queue_metrics.set_up),
+    ("seal", seals.put),
 )
 
 
