@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import time
@@ -44,17 +43,9 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
         "lock": held,
         "disk": {"free": disk.free, "total": disk.total},
         "workers": found,
-        "manifest": digests(target.manifest.text()) if target else None,
+        "manifest": flat.digests(flat.load(target.manifest.text())) if target else None,
         "queue": queue_metrics.last(layout, clock),
         "findings": examine.examine(layout, system, found, held),
-    }
-
-
-def digests(manifest: str) -> dict[str, str]:
-    """Each line of a manifest by its key: two can be compared, and none is read."""
-    pairs = flat.load(manifest).items()
-    return {
-        key: hashlib.sha256(f"{key}\0{value}".encode()).hexdigest()[:16] for key, value in pairs
     }
 
 

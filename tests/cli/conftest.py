@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 
 from satellite_cli import main
 from satellite_infra import keys
+from satellite_infra.agent import flat
+from satellite_infra.agent.install import digest
+from satellite_infra.agent_bundle import agent_files
 
 CANARY = "canary-7f3a9c"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -192,5 +196,10 @@ def status(host: str, states: tuple[str, ...] = ("running", "running"), **more: 
         "unfinished": False,
         "disk": {"free": 1, "total": 2},
         "workers": workers,
+        "clock": time.time(),
+        "agent": digest(agent_files()),
+        "manifest": flat.digests(flat.load(f"{MANIFEST}{flat.END}\n")),
+        "queue": None,
+        "findings": [],
     }
     return {**found, **more}
