@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from satellite_cli import doctor_local, options, remote, screen
+from satellite_cli import doctor_local, look, options, remote, screen
 from satellite_cli.finding import SILENT, Finding
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
@@ -90,9 +90,9 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     said: dict[str, Any] = {}
     for host, answer in answers.items():
         if answer.problem or answer.status:
-            text = answer.problem or (answer.err.strip().splitlines() or ["it said nothing"])[-1]
-            code, told = WHY.get(text, (SILENT, f"{text}. Where it is dead:"))
-            yield Finding(code, told, host.name)
+            problem = answer.problem or look.last_line(answer.err)
+            code, text = WHY.get(problem, (SILENT, f"{problem}. Where it is dead:"))
+            yield Finding(code, text, host.name)
             continue
         told = said[host.name] = answer.json()
         for one in told.get("findings", ()):
@@ -121,8 +121,8 @@ def _differs(
         return
     inherited = {value for key, value in fleet.manifest.items() if key.startswith("inherited.")}
     own = OWN | {f"config.{var}" for var in inherited}
-    theirs, ours_ = told["manifest"], flat.digests(fleet.manifest)
-    keys = sorted(k for k in {*theirs, *ours_} - own if theirs.get(k) != ours_.get(k))
+    theirs, stacks = told["manifest"], flat.digests(fleet.manifest)
+    keys = sorted(k for k in {*theirs, *stacks} - own if theirs.get(k) != stacks.get(k))
     kinds = {"config.": "config_differs", "processes.": "formation_differs"}
     for start, code in kinds.items():
         if mine := [key for key in keys if key.startswith(start)]:
@@ -168,6 +168,12 @@ def _show(place: str, found: Sequence[Finding], app: str, stack: str) -> None:
     click.echo(f"{place or 'this machine'}: {len(found) or 'nothing'} found")
     for one in found:
         text = f"{one.code}: {one.text}"
-        options = {"initial_indent": "  ", "subsequent_indent": "    ", "break_on_hyphens": False}
-        lines = textwrap.wrap(text, 79, break_long_words=False, **options)  # type: ignore[arg-type]
+        lines = textwrap.wrap(
+            text,
+            79,
+            initial_indent="  ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         click.echo("\n".join([*lines, f"    > {one.mend(app, stack)}"]))

@@ -31,7 +31,7 @@ def ask(stack: str, names: Sequence[str], seconds: float, verb: str, *words: str
     silent: dict[str, str] = {}
     for host, answer in answers.items():
         if answer.problem or answer.status:
-            silent[host.name] = answer.problem or _last(answer.err)
+            silent[host.name] = answer.problem or last_line(answer.err)
         else:
             said[host.name] = answer.json()
     return fleet, hosts, said, silent
@@ -45,7 +45,8 @@ def finish(silent: Mapping[str, str]) -> None:
         sys.exit(UNANSWERED)
 
 
-def _last(text: str) -> str:
+def last_line(text: str) -> str:
+    """What a program said at last."""
     return (text.strip().splitlines() or ["it said nothing"])[-1]
 
 
