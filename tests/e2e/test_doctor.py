@@ -13,10 +13,7 @@ from tests.e2e.test_cli import Desk
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 # one that can be told to fail on a host
-APP = {
-    **PLAIN_APP,
-    "worker": PLAIN_APP["worker"].replace("trap", "[ ! -e /broken ] || exit 3\ntrap", 1),
-}
+FRAGILE = PLAIN_APP["worker"].replace("trap", "[ ! -e /broken ] || exit 3\ntrap", 1)
 SECOND = "clinic-2"
 VISIT = f"satellite up --again --host {SECOND}"
 UNITS, STATE = "/etc/systemd/system", "/var/lib/satellite/clinic"
@@ -29,7 +26,7 @@ CHRONY = '[Service]\nType=oneshot\nExecStart=/bin/sh -c "sed -i /shifted/d {}"\n
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    site = new_site(tmp_path_factory.mktemp("clinic"), "clinic", APP, hosts=2, settings={})
+    site = new_site(tmp_path_factory.mktemp("clinic"), "clinic", PLAIN_APP, hosts=2, settings={})
     with demolished(site):
         site.up()
         yield Desk(site)
@@ -151,7 +148,7 @@ def test_a_host_that_a_failed_deploy_left_behind(desk: Desk) -> None:
     host = desk.site.host(2)
     old = desk.site.revision(host)
     host.run("touch /broken")
-    new = desk.commit()
+    new = desk.commit(worker=FRAGILE)
     assert desk.run("satellite deploy --yes").status == 1
     assert desk.runs() == [{new}, {old}]
     findings = found(desk)
