@@ -54,7 +54,6 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("monit", monit.set_up),
     ("rotation", rotation.set_up),
     ("queue metrics", queue_metrics.set_up),
-    ("seal", seals.put),
 )
 
 
@@ -67,6 +66,7 @@ def bootstrap(host: Preparation) -> str:
                 done.append((name, step(host)))
             except (CommandError, OSError, ValueError, LookupError) as problem:
                 raise CommandError(f"bootstrap FAILED in step `{name}`: {problem}") from problem
+        seals.put(host)  # follows from the others, and is no step of its own
     lines = [f"{name}: {'changed' if changed else 'already right'}" for name, changed in done]
     return "\n".join([*lines, summary(done)])
 
