@@ -48,12 +48,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    drawn = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    console = Console(highlight=False)
+    widths = [max(len(row[n]) for row in [columns, *rows]) for n in range(len(columns))]
+    blanks = 2 if sum(widths) + 2 * (len(columns) - 1) <= console.width else 1
+    padding = (0, blanks, 0, 0)
+    drawn = Table(box=None, pad_edge=False, padding=padding, header_style="bold")
     for name in columns:
         drawn.add_column(name, overflow="fold")
     for row in rows:
         drawn.add_row(*(_styled(escape(cell)) for cell in row))
-    Console(highlight=False).print(drawn)
+    console.print(drawn)
 
 
 def _styled(cell: str) -> str:

@@ -17,6 +17,7 @@ ROW = (
     "3 h",
     "0123456*",
     "12 of 12",
+    "0",
 )
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 
@@ -34,8 +35,8 @@ def test_what_info_shows_fits_into_80_columns(capsys: pytest.CaptureFixture[str]
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert max(map(len, lines)) <= 80
     assert lines == [
-        "host       state    id                   address        up   revision  workers",
-        "worker-12  running  i-0123456789abcdef0  172.31.255.12  3 h  0123456*  12 of 12",
+        "host      state   id                  address       up  revision workers  drift",
+        "worker-12 running i-0123456789abcdef0 172.31.255.12 3 h 0123456* 12 of 12 0",
     ]
 
 
