@@ -307,6 +307,7 @@ def test_what_takes_too_long_is_told(local: Desk, monkeypatch: pytest.MonkeyPatc
         ("laptop", 7, 1, False),
         ("laptop", 7, 9, True),
     ],
+    ids=["at work", "dead", "of another", "of another for hours"],
 )
 def test_a_lock_that_a_killed_update_has_left(
     local: Desk,
