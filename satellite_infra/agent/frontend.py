@@ -63,6 +63,7 @@ class Job:
 RELEASE = Job("release-job", "release", "Hosts after it were not touched.")
 PHASE = Job("release-phase-job", "release phase", "No worker was restarted on any host.")
 ROTATION = Job("rotate-job", "rotation", "It is tried again, later and later.")
+JOBS = {job.verb: job for job in (RELEASE, PHASE, ROTATION)}
 
 
 def submit(
