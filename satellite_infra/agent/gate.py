@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import workers
-from .converge import POLL, wanted_units
+from .converge import POLL, pauses, wanted_units
 from .layout import Layout
 from .ledger import Ledger, Target
 from .redact import Redactor
@@ -68,7 +68,7 @@ def _started(
 ) -> dict[str, tuple[int, int]]:
     end = system.now() + START_LIMIT
     before = {name: unit.restarts for name, unit in system.units(names).items()}
-    while True:
+    for pause in pauses():
         units, live = system.units(names), workers.live(layout)
         first = {name: (unit.pid, unit.restarts) for name, unit in units.items()}
         waiting = [name for name in names if not _runs(name, target, units, live)]
@@ -84,7 +84,8 @@ def _started(
                 f"{unit.active} ({unit.result}), {unit.restarts} restarts" if unit else "not loaded"
             )
             raise UnhealthyError(waiting[0], f"did not start within {START_LIMIT} s: {how}")
-        system.sleep(POLL)
+        system.sleep(pause)
+    raise AssertionError
 
 
 def _runs(
