@@ -92,5 +92,5 @@ def short(revision: str | None) -> str:
 
 
 def megabytes(number: int) -> str:
-    """Of memory; `-` where it is not known."""
-    return f"{number >> 20} MB" if number else "-"
+    """Of memory, rounded up; `-` where it is not known."""
+    return f"{-(-number >> 20)} MB" if number else "-"

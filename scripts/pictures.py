@@ -34,17 +34,17 @@ APP = {
     "Procfile": "worker: ./worker\nmailer: ./worker\n",
     "worker": """\
 #!/bin/sh
-trap 'echo "$PS: ends"; exit 0' TERM
-echo "$PS: waits for jobs"
+trap 'exit 0' TERM
+echo waits for jobs
 n=0
 while :; do
     sleep 2 & wait $!
-    n=$((n + 1)); echo "$PS: job $n done in 1.9 s"
+    n=$((n + 1)); echo "job $n done in 2.0 s"
 done
 """,
 }
-BROKEN = "#!/bin/sh\necho 'worker: cannot load such file -- app/jobs' >&2\nexit 1\n"
-SETTINGS = {"environment": "staging", "processes.mailer.quantity": "1", "max_unavailable": "2"}
+BROKEN = "#!/bin/sh\necho 'cannot load such file -- app/jobs' >&2\nexit 1\n"
+SETTINGS = {"environment": "staging", "processes.mailer.quantity": "1"}
 FONT = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
 FORMAT = FONT.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code", "DejaVu Sans Mono")
 """rich's own frame; a page that shows the picture loads no font from elsewhere."""
@@ -105,7 +105,7 @@ class Names:
         text = text.replace(f"@{socket.gethostname()}", "@laptop")
         instances = sorted(set(re.findall(r"i-[0-9a-f]{17}", text)), key=text.index)
         for number, instance in enumerate(instances, 1):
-            text = text.replace(instance, f"i-0{number}23456789abcdef"[:19])
+            text = text.replace(instance, f"i-{number:02x}23456789abcdef0")
         text = re.sub(r"release-\d{8}T\d{6}Z-[0-9a-f]{4}", "release-20260102T030405Z-a1b2", text)
         text = re.sub(r"\b20\d{12}-", "20260102030405-", text)
         return re.sub(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:", "2026-01-02T03:04:", text)

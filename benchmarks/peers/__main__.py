@@ -119,6 +119,7 @@ def main() -> None:
     counts = [int(count) for count in options.hosts.split(",")]
     rounds = options.rounds or (2 if options.quick else ROUNDS)
     figures: list[Figure] = []
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every day, Python programs are compiled
     with tempfile.TemporaryDirectory(prefix="satellite-bench-") as folder:
         field = Field.made(Path(folder))
         with demolished(field.site):

@@ -15,7 +15,7 @@ from .ledger import Ledger, Target
 from .system import Say, System
 
 POLL = 0.2  # seconds between two looks at units
-SOON = (0.03, 0.05, 0.1)  # and before the first ones: most workers end and start at once
+SOON = (0.05, 0.1)  # and before the first ones: most workers end and start at once
 MARGIN = 30  # seconds beyond the longest grace, for systemd's own work
 
 

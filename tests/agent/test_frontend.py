@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from satellite_infra.agent import frontend
+from satellite_infra.agent import frontend, gate
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
@@ -136,3 +136,15 @@ def test_what_cannot_be_read_is_said_without_its_secrets(sent: str, message: str
     with pytest.raises(ValueError, match=f"^{message}$") as problem:
         frontend.split(sent)
     assert problem.value.__cause__ is None
+
+
+def test_a_unit_that_starts_again_and_again_does_not_hide_what_its_worker_said() -> None:
+    unit = "satellite-shop.worker@1.service"
+    kept = ["cannot load app/jobs", f"{unit}: Main process exited, code=exited, status=1/FAILURE"]
+    steps = [
+        f"Started {unit} - shop worker.1.",
+        f"Stopped {unit} - shop worker.1.",
+        f"{unit}: Failed with result 'exit-code'.",
+        f"{unit}: Scheduled restart job, restart counter is at 3.",
+    ]
+    assert gate.telling(unit, [steps[0], kept[0], *steps[1:], kept[1]]) == kept
