@@ -43,8 +43,9 @@ def watch(layout: Layout, target: Target, system: System, say: Say, soak: int = 
             _same(first, system.units(names))
     except UnhealthyError as problem:
         hide = _earlier(layout)
+        type_, number, _ = layout.slot(problem.unit)
         for line in _last_words(problem.unit, system):
-            say(f"{problem.unit} said: {hide(line)}")
+            say(f"{type_}.{number} said: {hide(line)}")
         raise
 
 
@@ -130,5 +131,5 @@ def _last_words(unit: str, system: System) -> list[str]:
 def telling(unit: str, lines: Sequence[str]) -> list[str]:
     """Those lines of a unit's journal that are not only systemd's own about each start."""
     name = re.escape(unit)
-    steps = rf"(Start|Stopp)(ing|ed) {name} |{name}: (Scheduled restart|Failed with)"
-    return [line for line in lines if not re.match(steps, line)]
+    steps = rf"(Start|Stopp)(ing|ed) {name} |{name}: (Scheduled|Failed|Deactivated) "
+    return [line.removeprefix(f"{unit}: ") for line in lines if not re.match(steps, line)]
