@@ -81,16 +81,26 @@ class AppRepository(Repository):
 
     def create(self, files: Mapping[str, str]) -> str:
         """Make it, with a first commit; the commit."""
+        self.serve()
+        self.folder.mkdir(parents=True)
+        self._git("init", "--quiet", "--initial-branch=main")
+        self._git("remote", "add", "origin", self.url)
+        return self.commit(files)
+
+    def serve(self) -> None:
+        """Have it on the server, empty."""
         bare = Path(os.environ["SATELLITE_LAB"], "git", self.url.rpartition("/")[2])
         shutil.rmtree(bare, ignore_errors=True)  # of the test before
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(bare)], check=True)
         subprocess.run(
             ["git", "-C", str(bare), "config", "uploadpack.allowAnySHA1InWant", "true"], check=True
         )
-        self.folder.mkdir(parents=True)
-        self._git("init", "--quiet", "--initial-branch=main")
-        self._git("remote", "add", "origin", self.url)
-        return self.commit(files)
+
+    def refs(self, pattern: str) -> dict[str, str]:
+        """Ref -> commit, on the server; of an annotated tag the one that it is about."""
+        lines = self._git("ls-remote", self.url, pattern, f"{pattern}^{{}}").splitlines()
+        found = [line.split("\t") for line in lines]
+        return {ref.removesuffix("^{}"): commit for commit, ref in found}
 
     def commit(self, files: Mapping[str, str], message: str = "a change") -> str:
         """Write the files (empty: remove), push the commit; the commit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from satellite_cli.promote_git import COMMIT
 from satellite_cli.update import Outcome, Update, left_over, shown, summary
 
 Change = Callable[[Draft], None]
+VISIT = ("reach", "agent", "bootstrap")
+"""The resources of a host that visit it when they are made; its release follows the first."""
 
 
 def run(
@@ -48,10 +50,14 @@ def run(
 
 
 def update(
-    project: Project, file: Path, as_json: bool = False, tell: Callable[[str], None] = shown
+    project: Project,
+    file: Path,
+    as_json: bool = False,
+    tell: Callable[[str], None] = shown,
+    more: Sequence[str] = (),
 ) -> Outcome:
     """Make everything as this file of settings says; whoever had to be asked has been."""
-    words = ["--yes", "--skip-preview", "--config-file", str(file)]
+    words = ["--yes", "--skip-preview", "--config-file", str(file), *more]
     return run(project, "up", words, as_json, tell)
 
 
@@ -70,10 +76,17 @@ def _stopped(project: Project, outcome: Outcome) -> str:
     return "\n".join([*lines, f"Nothing has to be cleaned: satellite up --stack {fleet.stack}"])
 
 
-def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str = "") -> None:
+def apply(
+    stack: str,
+    change: Change | None,
+    yes: bool,
+    as_json: bool,
+    why: str = "",
+    more: Sequence[str] = (),
+) -> None:
     """Preview the change, ask, do it, and keep it in the stack's file once it is done.
 
-    The commit that the preview was about is the one that is deployed.
+    The commit that the preview was about is the one that is deployed; `more`: words for the engine.
     """
     project = Project.of(stack)
     with project.draft() as draft:
@@ -82,13 +95,14 @@ def apply(stack: str, change: Change | None, yes: bool, as_json: bool, why: str 
         revision = ""
         if not yes:
             somebody_to_ask(as_json)
-            planned = run(project, "preview", ["--config-file", str(draft.file)], as_json=False)
+            words = ["--config-file", str(draft.file), *more]
+            planned = run(project, "preview", words, as_json=False)
             revision = planned.revision
             click.echo(summary(planned, planned=True))
             if not planned.idle:
                 consent(why or "Do this?")
         with draft.pinned(revision) as file:
-            done = update(project, file, as_json)
+            done = update(project, file, as_json, more=more)
         kept = draft.keep()
     if as_json:
         data = {"stack": project.stack, "changes": done.changes, "revision": done.revision}
@@ -120,14 +134,22 @@ def _yes(function: options.Function) -> options.Function:
 
 @click.command()
 @options.stack
+@click.option("--again", is_flag=True, help="Visit hosts although nothing changed for them.")
+@options.hosts
 @_yes
 @options.as_json
-def up(stack: str, yes: bool, as_json: bool) -> None:
+def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Make everything as the stack's file says: machines, settings, the commit.
 
     Shows what would change and asks first. What was shown is what is done, the commit included.
+    --again makes what somebody has changed by hand on a host what it was; --host says on which.
     """
-    apply(stack, None, yes, as_json)
+    if names and not again:
+        raise click.UsageError("--host: only with --again; everything is made as the file says")
+    hosts = Fleet.of(stack).chosen(names) if again else []
+    # the engine thinks that they are right: it makes anew what visits them, and nothing else
+    visits = [f"**::{host.name}-{phase}" for host in hosts for phase in VISIT]
+    apply(stack, None, yes, as_json, more=[f"--replace={urn}" for urn in visits])
 
 
 @click.command()

@@ -42,6 +42,8 @@ class Fleet:
     private_key: str = field(repr=False)
     """Empty where the user's own SSH agent has it."""
     public_key: str = ""
+    manifest: dict[str, str] = field(default_factory=dict)
+    """Of every host, as `flat.load` reads it."""
 
     @classmethod
     def of(cls, stack: str) -> Fleet:
@@ -84,6 +86,7 @@ class Fleet:
             bastion="ProxyJump" in found["ssh_config"],
             private_key="" if own else setting("private_key"),
             public_key=setting("public_key") if own else "",
+            manifest=manifest,
         )
 
     def chosen(self, names: Sequence[str]) -> list[Host]:

@@ -111,14 +111,15 @@ def engine_locks(stack: str) -> list[str] | None:
         raise SatelliteError(str(problem)) from None
     where = urlparse(backend)
     if where.scheme == "file":
-        return [_holder(path) for path in _files(Path(unquote(where.path)), stack)]
+        return [_holder(path) for path in files(Path(unquote(where.path)), stack)]
     if where.scheme in ("http", "https"):
         mine = [one for one in known if one["name"].rpartition("/")[2] == stack.rpartition("/")[2]]
         return ["an update"] if any(one.get("updateInProgress") for one in mine) else []
     return None
 
 
-def _files(state: Path, stack: str) -> list[Path]:
+def files(state: Path, stack: str) -> list[Path]:
+    """The stack's locks in a folder of states."""
     name = stack.rpartition("/")[2]
     return sorted(p for p in state.glob(".pulumi/locks/**/*.json") if p.parent.name == name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,9 +14,9 @@ from satellite_cli.problems import UNANSWERED, note
 
 SECONDS = 20
 COLUMNS: tuple[str, ...] = (
-    *("host", "state", "id", "environment", "address", "booted", "revision", "workers"),
+    *("host", "state", "id", "environment", "address", "booted", "revision", "workers", "drift"),
 )
-FEW = ("host", "state", "id", "address", "up", "revision", "workers")
+FEW = ("host", "state", "id", "address", "up", "revision", "workers", "drift")
 Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
 
 
@@ -31,7 +31,7 @@ def ask(stack: str, names: Sequence[str], seconds: float, verb: str, *words: str
     silent: dict[str, str] = {}
     for host, answer in answers.items():
         if answer.problem or answer.status:
-            silent[host.name] = answer.problem or _last(answer.err)
+            silent[host.name] = answer.problem or last_line(answer.err)
         else:
             said[host.name] = answer.json()
     return fleet, hosts, said, silent
@@ -45,7 +45,8 @@ def finish(silent: Mapping[str, str]) -> None:
         sys.exit(UNANSWERED)
 
 
-def _last(text: str) -> str:
+def last_line(text: str) -> str:
+    """What a program said at last."""
     return (text.strip().splitlines() or ["it said nothing"])[-1]
 
 
@@ -55,9 +56,10 @@ def _last(text: str) -> str:
 @options.seconds(SECONDS)
 @options.as_json
 def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
-    """Each host: state, id, address, age, revision, workers.
+    """Each host: state, id, address, age, revision, workers, drift.
 
     The age is since the machine booted last. A revision with a * is another one than the stack's.
+    Drift is how many things there are not as they should be: `satellite doctor` says which.
     """
     fleet, hosts, said, silent = ask(stack, names, seconds, "status")
     shown = [h for h in fleet.hosts if h in hosts or (h.lost and not names)]
@@ -68,18 +70,30 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
                 "app": fleet.app,
                 "environment": fleet.environment,
                 "revision": fleet.revision,
+                "queue": _queue(said.values()),
                 "hosts": [_facts(host, said, silent) for host in shown],
                 "unanswered": silent,
             }
         )
     else:
         click.echo(f"{fleet.app}, {fleet.environment}: {fleet.revision[:12]} (stack {fleet.stack})")
+        if queue := _queue(said.values()):
+            click.echo(
+                f"queue {queue['name']}: {queue['depth']:g} jobs could run, the oldest for "
+                f"{queue['age']:.0f} s; measured {queue['seconds_ago']:.0f} s ago"
+            )
         rows = [_row(fleet, host, said.get(host.name)) for host in shown]
         columns = COLUMNS
         if screen.terminal():  # 80 columns; the environment is the one of the line above
             columns, rows = FEW, [_without(3, row) for row in rows]
         screen.table(columns, rows)
     finish(silent)
+
+
+def _queue(told: Iterable[Mapping[str, Any]]) -> Any:
+    """The newest measurement of those hosts that measure the queue."""
+    found = [one["queue"] for one in told if one.get("queue")]
+    return min(found, key=lambda queue: queue["seconds_ago"], default=None)
 
 
 def _without(number: int, cells: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,16 +122,18 @@ def _facts(host: Host, said: Mapping[str, Any], silent: Mapping[str, str]) -> di
             key: told[key] if told else None
             for key in ("booted", "revision", "current", "lock", "unfinished", "disk", "workers")
         },
+        "drift": [finding["code"] for finding in told.get("findings", ())] if told else None,
     }
 
 
 def _row(fleet: Fleet, host: Host, told: Mapping[str, Any] | None) -> tuple[str, ...]:
-    revision, workers = "-", "-"
+    revision, workers, drift = "-", "-", "-"
     if told:
         other = told["revision"] and told["revision"] != fleet.revision
         revision = screen.short(told["revision"]) + ("*" if other else "")
         states = [worker["state"] for worker in told["workers"]]
         workers = f"{states.count('running')} of {sum(fleet.formation.values())}"
+        drift = str(len(told["findings"])) if "findings" in told else "-"
     booted = screen.when(told["booted"]) if told else "-"
     return (
         host.name,
@@ -128,6 +144,7 @@ def _row(fleet: Fleet, host: Host, told: Mapping[str, Any] | None) -> tuple[str,
         booted,
         revision,
         workers,
+        drift,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from satellite_cli import act, change, lock, look, promote_command, reach, settings
+from satellite_cli import act, change, doctor, lock, look, promote_command, reach, settings
 from satellite_cli.desk import Desk
 from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 
@@ -33,7 +33,7 @@ class Sections(click.Group):
 
 
 SECTIONS: dict[str, list[click.Command]] = {
-    "Look": [look.info, look.ps, look.releases, reach.logs, lock.lock],
+    "Look": [look.info, look.ps, look.releases, reach.logs, doctor.doctor, lock.lock],
     "Change": [
         change.up,
         change.preview,

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ AT_ONCE_THROUGH = 8
 DIAL = 10
 """Seconds for a connection to be made."""
 NOT_PREPARED = 113
+STRANGER = "it shows another host key than the pinned one; nothing was sent: satellite preview"
+REFUSED = "it does not let the stack's key in: satellite:private_key, or your SSH agent"
+UNPREPARED = "not prepared yet: satellite up"
+OLDER = "its agent is older than this command: satellite up"
 SCRIPT = f"""\
 [ -e {AGENT} ] || exit {NOT_PREPARED}
 [ "$(id -u)" -eq 0 ] || set -- sudo -n
@@ -42,6 +46,9 @@ class Answer:
     out: str = ""
     err: str = ""
     problem: str = ""
+    began: float = 0
+    """When it was asked, by this machine's clock, in seconds since 1970."""
+    ended: float = 0
 
     def json(self) -> Any:
         """What it printed, as data."""
@@ -88,14 +95,15 @@ class Connection:
     def ask(self, host: Host, command: str, end: float) -> Answer:
         """Run a command on a host to its end, at most until then (of the monotonic clock)."""
         with self.start(host, command) as process:
-            began = time.monotonic()
+            began, asked = time.monotonic(), time.time()
             try:
                 out, err = process.communicate(timeout=max(end - began, 0.1))
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
                 return Answer(255, problem=f"no answer within {time.monotonic() - began:.0f} s")
-            return judged(process.returncode, out, err)
+            answer = judged(process.returncode, out, err)
+            return replace(answer, began=asked, ended=time.time())
 
     def everywhere(self, hosts: Sequence[Host], command: str, seconds: float) -> dict[Host, Answer]:
         """Run a command on all of these hosts side by side, at most so many seconds in all."""
@@ -111,18 +119,18 @@ def judged(status: int, out: str, err: str) -> Answer:
     if status == 255:
         return Answer(status, problem=_reason(said))
     if status == NOT_PREPARED:
-        return Answer(status, problem="not prepared yet: satellite up")
+        return Answer(status, problem=UNPREPARED)
     if status == 2 and "invalid choice" in err:
-        return Answer(status, problem="its agent is older than this command: satellite up")
+        return Answer(status, problem=OLDER)
     return Answer(status, out, err)
 
 
 def _reason(said: Sequence[str]) -> str:
     text = "\n".join(said)
     if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
-        return "it shows another host key than the pinned one; nothing was sent: satellite preview"
+        return STRANGER
     if "Permission denied" in text:
-        return "it does not let the stack's key in: satellite:private_key, or your SSH agent"
+        return REFUSED
     return said[-1].removeprefix("ssh: ") if said else "the connection was closed"
 
 

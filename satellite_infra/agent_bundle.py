@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from satellite_infra.agent.install import digest
 
 SOURCES = Path(__file__).parent / "agent"
 MAIN = b"import sys\n\nfrom agent.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"
@@ -30,7 +31,7 @@ class AgentBundle:
 
 def agent_bundle(sources: Path = SOURCES) -> AgentBundle:
     """Build it in a directory of its own, which goes when this process ends."""
-    files = {"__main__.py": MAIN, **_files(sources)}
+    files = agent_files(sources)
     directory = Path(tempfile.mkdtemp(prefix="satellite-agent-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = directory / "agent.pyz"
@@ -42,12 +43,9 @@ def agent_bundle(sources: Path = SOURCES) -> AgentBundle:
     return AgentBundle(path, digest(files))
 
 
-def digest(files: dict[str, bytes]) -> str:
-    """16 hex digits over names and contents."""
-    total = hashlib.sha256()
-    for name, content in files.items():
-        total.update(f"{name}\0{len(content)}\0".encode() + content)
-    return total.hexdigest()[:16]
+def agent_files(sources: Path = SOURCES) -> dict[str, bytes]:
+    """What is in it, by name."""
+    return {"__main__.py": MAIN, **_files(sources)}
 
 
 def _files(sources: Path) -> dict[str, bytes]:

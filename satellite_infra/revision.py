@@ -22,10 +22,13 @@ SECONDS = 60
 
 def revision(settings: Settings) -> str:
     """40 hex digits; RunError when the repository does not tell, before any resource is touched."""
-    if settings.revision:
-        return settings.revision
+    return settings.revision or head(settings)
+
+
+def head(settings: Settings, seconds: float = SECONDS) -> str:
+    """The head of the stack's branch, asked for with the stack's own key."""
     with _ssh_command(settings) as ssh:
-        return branch_head(settings.repository, settings.branch, ssh)
+        return branch_head(settings.repository, settings.branch, ssh, seconds)
 
 
 def branch_head(repository: str, branch: str, ssh: str = BATCH, seconds: float = SECONDS) -> str:

@@ -22,6 +22,7 @@ from . import (
     repository_access,
     rotation,
     ruby,
+    seals,
     sshd,
     storage,
     sudoers,
@@ -64,6 +65,7 @@ def bootstrap(host: Preparation) -> str:
                 done.append((name, step(host)))
             except (CommandError, OSError, ValueError, LookupError) as problem:
                 raise CommandError(f"bootstrap FAILED in step `{name}`: {problem}") from problem
+        seals.put(host)  # follows from the others, and is no step of its own
     lines = [f"{name}: {'changed' if changed else 'already right'}" for name, changed in done]
     return "\n".join([*lines, summary(done)])
 

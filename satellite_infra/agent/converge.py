@@ -60,8 +60,8 @@ def write_units(
     elif enabled.is_symlink():
         storage.remove(enabled)
         changed.append(True)
-    if any(changed):
-        system.systemctl("daemon-reload")
+    # whoever mended a file by hand may have left systemd with the other one
+    system.reload([f"satellite-{layout.app}[.-]*"], any(changed))
 
 
 def switch(layout: Layout, target: Target | None) -> None:

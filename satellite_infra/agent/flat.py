@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Union
 
 Value = Union[str, int]
@@ -27,6 +28,14 @@ def load(text: str) -> dict[str, str]:
             raise ValueError(f"line {number}: should be a new `key: value`, got {line!r}")
         pairs[key] = _decode(value)
     raise ValueError(f"the text ends without its last line, `{END}`")
+
+
+def digests(pairs: Mapping[str, str]) -> dict[str, str]:
+    """A digest of each value, by its key: two texts can be compared, and neither is told."""
+    return {
+        key: hashlib.sha256(f"{key}\0{value}".encode()).hexdigest()[:16]
+        for key, value in pairs.items()
+    }
 
 
 def items(pairs: dict[str, str], prefix: str) -> list[str]:

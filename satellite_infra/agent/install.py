@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
+from collections.abc import Mapping
+from pathlib import Path
 
 from . import storage, units
+from .layout import Layout
 from .preparation import Preparation
 
 
@@ -20,15 +24,53 @@ def agent(host: Preparation) -> bool:
             contents.extractall(directory)
         os.sync()  # it reaches the disk before the word that it is whole
         storage.write(directory / ".complete", "", 0o644)
+    mended = _mend(directory, host.archive)
     link = base / "current"
     # a release that still runs goes on reading the agent it began with
     before = link.readlink() if link.is_symlink() else directory
-    changed = storage.point(link, directory)
+    changed = storage.point(link, directory) or mended
     changed = storage.write(launcher, units.template("launcher"), 0o755) or changed
     for other in base.iterdir():
         if other.is_dir() and not other.is_symlink() and other not in (directory, before):
             storage.remove_tree(other)
     return changed
+
+
+def _mend(directory: Path, archive: Path) -> bool:
+    """Make what somebody has changed there what it was, a file at a time: it is in use."""
+    with zipfile.ZipFile(archive) as packed:
+        wanted = {name: packed.read(name) for name in packed.namelist()}
+    found = contents(directory)
+    for name in found.keys() - wanted.keys():
+        storage.remove(directory / name)
+    for name, content in wanted.items():
+        if found.get(name) != content:
+            storage.write(directory / name, content.decode(), 0o644)
+    return found != wanted
+
+
+def installed(layout: Layout) -> str | None:
+    """The digest by which the agent was installed."""
+    link = layout.agent.parent / "current"
+    return link.readlink().name if link.is_symlink() else None
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """The files of an installed agent, in the order of its archive."""
+    names = sorted(
+        path.relative_to(directory).as_posix()
+        for path in directory.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.name != ".complete"
+    )
+    return {name: (directory / name).read_bytes() for name in names}
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """16 hex digits over names and contents."""
+    total = hashlib.sha256()
+    for name, content in files.items():
+        total.update(f"{name}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()[:16]
 
 
 def identity(host: Preparation) -> bool:

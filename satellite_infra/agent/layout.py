@@ -156,6 +156,11 @@ class Layout:
         """How the queue is measured, where this host measures it."""
         return self.state / "queue.json"
 
+    @property
+    def seal(self) -> Path:
+        """How the files were that bootstrap wrote."""
+        return self.state / "sealed.json"
+
     def manifest(self, release: str) -> Path:
         """The manifest that a release runs by."""
         return self.state / "releases" / release / "manifest"
@@ -167,6 +172,10 @@ class Layout:
     def templates(self, release: str) -> Path:
         """The templates of its config files, for a rotation."""
         return self.state / "releases" / release / "templates.json"
+
+    def release_seal(self, release: str) -> Path:
+        """How its files with config vars were when they were written."""
+        return self.state / "releases" / release / "sealed.json"
 
     def before(self, release: str) -> Path:
         """Digests of what Heroku had before it had the values of the release."""
@@ -188,6 +197,11 @@ class Layout:
     def ends(self) -> Path:
         """One file for each unit whose worker ended early: how many times in a row."""
         return self.run / "ends"
+
+    @property
+    def measured(self) -> Path:
+        """What the queue was when it was last measured here."""
+        return self.run / "queue.json"
 
     @property
     def phase(self) -> Path:

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from . import before, config_files, gate, phase, prune, source, storage, workers
+from . import before, config_files, gate, phase, prune, seal, source, storage, workers
 from .converge import converge, retire
 from .layout import Layout
 from .ledger import Ledger, Target
@@ -186,17 +186,30 @@ class Release:
         layout, manifest, prepared = self.layout, request.manifest, self.ledger.prepared()
         for other in [*reversed(self.ledger.good()), *([prepared] if prepared else [])]:
             same = other.manifest.code_id() == manifest.code_id()
-            same = same and storage.read_json(layout.config(other.release)) == request.config
+            same = same and self._has(other.release, request.config)
             if same and (layout.releases / other.release).is_dir():
                 workers.commands(layout.releases / other.release, manifest)
                 self._made = other.release
-                self._keep_templates(other.release, request)  # an earlier agent did not
+                self._keep(other.release, request)  # somebody may have changed some of it
                 return Target(other.release, manifest)
         return None
 
-    def _keep_templates(self, release: str, request: Request) -> None:
+    def _has(self, release: str, config: dict[str, str]) -> bool:
+        try:
+            return bool(storage.read_json(self.layout.config(release)) == config)
+        except ValueError:  # no JSON any more
+            return False
+
+    def _keep(self, release: str, request: Request) -> None:
+        """Write what holds config vars, and how it was then."""
+        layout, files = self.layout, request.manifest.config_files
+        storage.directory(layout.config(release).parent, 0o700)
+        storage.write_json(layout.config(release), request.config)
         if request.templates:
-            storage.write_json(self.layout.templates(release), request.templates)
+            storage.write_json(layout.templates(release), request.templates)
+        config_files.write(layout, release, files, request.templates, request.config, self.system)
+        rendered = [layout.config_files(release) / file.path for file in files]
+        seal.write(layout.release_seal(release), [layout.config(release), *rendered])
 
     def _prepare(self, request: Request) -> Target:
         layout, manifest, system, say = self.layout, request.manifest, self.system, self.say
@@ -206,12 +219,8 @@ class Release:
         self.at("check out")
         source.check_out(layout, name, manifest, system, say)
         workers.commands(layout.releases / name, manifest)
-        storage.directory(layout.config(name).parent, 0o700)
-        storage.write_json(layout.config(name), request.config)
+        self._keep(name, request)
         storage.write(layout.manifest(name), manifest.text())
-        self._keep_templates(name, request)
-        files = manifest.config_files
-        config_files.write(layout, name, files, request.templates, request.config, system)
         self.at("link")
         source.link(layout, name, manifest, system, say)
         self.at("build")

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import backoff, converge, lanes, storage, workers
+from . import backoff, converge, examine, flat, install, lanes, queue_metrics, storage, workers
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
@@ -22,22 +22,30 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
     """All of it; nothing secret. LookupError where this host is not bootstrapped."""
     ledger = Ledger(layout)
     identity = ledger.identity()
-    target = current(layout)
+    target = None
+    with contextlib.suppress(OSError, ValueError):  # moved to what is no release: a finding
+        target = current(layout)
     disk = shutil.disk_usage(layout.base)
+    held, found, clock = lock(layout), _workers(layout, target, system), time.time()
     return {
         "host": identity["host"],
         "machine": identity["machine"],
         "app": layout.app,
         "environment": identity["environment"],
-        "now": stamp(time.time()),
+        "now": stamp(clock),
+        "clock": clock,
+        "agent": install.installed(layout),
         "booted": stamp(_booted()),
         "current": target.release if target else None,
         "revision": target.manifest.revision if target else None,
         "good": [{"release": t.release, "revision": t.manifest.revision} for t in ledger.good()],
         "unfinished": layout.journal.is_file(),
-        "lock": lock(layout),
+        "lock": held,
         "disk": {"free": disk.free, "total": disk.total},
-        "workers": _workers(layout, target, system),
+        "workers": found,
+        "manifest": flat.digests(flat.load(target.manifest.text())) if target else None,
+        "queue": queue_metrics.last(layout, clock),
+        "findings": examine.examine(layout, system, found, held),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,7 @@ def test_cut_off_after_anything_it_does_the_next_run_finishes_it(
         assert ("systemctl", "restart", "satellite-shop-queue.timer") in touched
         fetched = ("apt-get", "-o", "APT::Update::Error-Mode=any", "update") in machine.calls
         found = str(sorted(files(machine.root).items())).replace(str(machine.root), "")
+        found = re.sub("[0-9a-f]{64}", "", found)  # some hold the machine's root
         return machine.installed, len(machine.tables), fetched, found
 
     expected = result("whole", None)

@@ -39,7 +39,7 @@ def test_every_job_has_its_verb() -> None:
     assert set(cli.JOBS.values()) == set(frontend.JOBS)
 
 
-@pytest.mark.parametrize("module", ["cli", "frontend", "workers", "state"])
+@pytest.mark.parametrize("module", ["cli", "frontend", "workers"])
 def test_what_a_release_starts_loads_nothing_of_the_network(module: str) -> None:
     """Ten starts of a host's Python are most of a rollback."""
     code = f"import sys, satellite_infra.agent.{module}; print(*sys.modules)"

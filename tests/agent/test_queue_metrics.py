@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
-from satellite_infra.agent import cloudwatch, queue_metrics, storage
+from satellite_infra.agent import cloudwatch, queue_metrics, state, storage
 from satellite_infra.agent.cloudwatch import Datum
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
@@ -205,3 +206,13 @@ def test_two_numbers_are_told_under_the_apps_name_and_none_without_a_release(
         )
     ]
     assert said[1:] == ["queue mail: 7 jobs could run, the oldest of them for 80 s"]
+    assert state.report(layout, system)["queue"] == {
+        "name": "mail",
+        "depth": 7,
+        "age": 80,
+        "at": ANY,
+        "seconds_ago": ANY,
+    }
+    assert layout.measured.stat().st_mode & 0o777 == 0o600
+    layout.queue.unlink()  # it is measured no longer
+    assert state.report(layout, system)["queue"] is None

@@ -14,6 +14,9 @@ import pytest
 
 from satellite_cli import main
 from satellite_infra import keys
+from satellite_infra.agent import flat
+from satellite_infra.agent.install import digest
+from satellite_infra.agent_bundle import agent_files
 
 CANARY = "canary-7f3a9c"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -192,5 +195,10 @@ def status(host: str, states: tuple[str, ...] = ("running", "running"), **more: 
         "unfinished": False,
         "disk": {"free": 1, "total": 2},
         "workers": workers,
+        "clock": None,  # a test that is slow would see it off
+        "agent": digest(agent_files()),
+        "manifest": flat.digests(flat.load(f"{MANIFEST}{flat.END}\n")),
+        "queue": None,
+        "findings": [],
     }
     return {**found, **more}

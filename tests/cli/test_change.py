@@ -389,3 +389,21 @@ def test_names_of_resources() -> None:
         "worker-1 (aws:ec2/instance:Instance)"
     )
     assert update.named(urn("release-phase-abc")) == "release-phase-abc (command:remote:Command)"
+
+
+def test_again_visits_the_named_hosts_and_no_other(changing: Desk) -> None:
+    ran = changing.satellite("up", "--again", "--host", "worker-2", "--yes")
+    assert ran.status == 0
+    (up,) = [words for words in changing.engine() if words[0] == "up"]
+    visits = [word for word in up if word.startswith("--replace")]
+    phases = ("reach", "agent", "bootstrap")
+    assert visits == [f"--replace=**::worker-2-{phase}" for phase in phases]
+    ran = changing.satellite("up", "--again", "--yes")
+    (_, up) = [words for words in changing.engine() if words[0] == "up"]
+    assert len([word for word in up if word.startswith("--replace")]) == 6
+
+
+def test_one_host_alone_is_visited_only_again(changing: Desk) -> None:
+    ran = changing.satellite("up", "--host", "worker-2", "--yes")
+    assert ran.status == 2
+    assert "--host: only with --again" in ran.err

@@ -11,10 +11,10 @@ from tests.cli.conftest import COMMIT, Desk, host, status
 
 INFO = """\
 shop, staging: 0123456789ab (stack staging)
-HOST      STATE      ID   ENVIRONMENT  ADDRESS    BOOTED                REVISION  WORKERS
-worker-1  running    i-1  staging      192.0.2.1  2026-11-20T08:00:00Z  0123456   2 of 2
-worker-2  no answer  i-2  staging      192.0.2.2  -                     -         -
-worker-3  lost       i-3  staging      -          -                     -         -
+HOST      STATE      ID   ENVIRONMENT  ADDRESS    BOOTED                REVISION  WORKERS  DRIFT
+worker-1  running    i-1  staging      192.0.2.1  2026-11-20T08:00:00Z  0123456   2 of 2   0
+worker-2  no answer  i-2  staging      192.0.2.2  -                     -         -        -
+worker-3  lost       i-3  staging      -          -                     -         -        -
 """
 
 
@@ -41,6 +41,25 @@ def test_info_as_data(desk: Desk) -> None:
     assert found["unanswered"] == {}
     stacks = [words[words.index("--stack") + 1] for words in desk.engine()]
     assert stacks == ["production"] * 2
+
+
+def test_what_drifted_and_the_queue_are_shown(desk: Desk) -> None:
+    queue = {"name": "mail", "depth": 7.0, "age": 80.4, "seconds_ago": 12.0}
+    older = {**queue, "depth": 9.0, "seconds_ago": 70.0}
+    drift = [{"code": "unit_edited", "text": "", "about": ""}]
+    desk.says("worker-1", status("worker-1", queue=older, findings=drift))
+    desk.says("worker-2", status("worker-2", queue=queue))
+    lines = desk.satellite("info").out.splitlines()
+    assert lines[1] == "queue mail: 7 jobs could run, the oldest for 80 s; measured 12 s ago"
+    assert [line.split()[-1] for line in lines[3:]] == ["1", "0"]
+    found = desk.satellite("info", "--json").json()
+    assert found["queue"] == queue
+    assert [host["drift"] for host in found["hosts"]] == [["unit_edited"], []]
+    # an agent that is older than this command
+    old = status("worker-2")
+    del old["findings"]
+    desk.says("worker-2", old)
+    assert desk.satellite("info").out.splitlines()[-1].endswith(" -")
 
 
 def test_the_stack_may_come_from_the_environment(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +14,14 @@ import pytest
 
 import demo.site
 from demo.failure import DemoError
+from demo.repository import IDENTITY
 from demo.repository import AppRepository as AppRepository
 from demo.site import UP as UP
 from demo.site import demolished as demolished
 from demo.site import wait_until as wait_until
 from lab.client import LabHost
 
+CHECKOUT = Path(__file__).parents[2]
 CANARY = "canary-7f3a9c"
 PLAIN_APP = {
     "Procfile": "worker: ./worker\n",
@@ -71,6 +76,49 @@ class Site(demo.site.Site):
         assert failure.value
         self.outputs.append(log.read_text(encoding="utf-8"))
         return self.outputs[-1]
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of `satellite WORDS`, which runs in the project's folder."""
+        return [sys.executable, "-m", "satellite_cli", *words]
+
+    def git_settings(self) -> Path:
+        """The operator's own, where a test has written them."""
+        return self.stack.project.with_name("gitconfig")
+
+    def environment(self) -> dict[str, str]:
+        """The stack is chosen by the environment, as in a shell of every day."""
+        return {
+            **os.environ,
+            **IDENTITY,
+            "GIT_CONFIG_GLOBAL": str(self.git_settings()),
+            "SATELLITE_STACK": self.stack.name,
+            "PYTHONPATH": str(CHECKOUT),
+        }
+
+    def satellite(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """`satellite WORDS`, run to its end; never a traceback."""
+        return self._ran(self.command(*words), stdin)
+
+    def typed(self, line: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """A shell's line on a terminal of 91 columns, `satellite` among its words."""
+        own = f'stty rows 33 cols 91; satellite() {{ {shlex.join(self.command())} "$@"; }}; {line}'
+        # its parts are for bash, which `script` takes from there
+        environment = {"SHELL": "/bin/bash"}
+        return self._ran(["script", "-qec", own, "/dev/null"], stdin, **environment)
+
+    def _ran(self, argv: list[str], stdin: str, **more: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            argv,
+            cwd=self.stack.project,
+            env={**self.environment(), **more},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.outputs.append(done.stdout + done.stderr)
+        assert "Traceback" not in self.outputs[-1]
+        return done
 
     def logins(self) -> list[int]:
         """How many SSH connections each host has seen."""

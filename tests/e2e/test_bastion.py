@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -105,6 +106,18 @@ def test_a_deploy_and_a_login_by_the_output_go_through_it(behind: Behind, tmp_pa
     assert done.stdout.split() == [behind.site.host(1).address], done.stderr
 
 
+def test_the_command_goes_through_it_too(behind: Behind) -> None:
+    found = json.loads(behind.site.satellite("info", "--json").stdout)
+    assert [(host["name"], host["state"]) for host in found["hosts"]] == [
+        ("behind-1", "running"),
+        ("behind-2", "running"),
+    ]
+    address = behind.site.host(2).address
+    done = behind.site.satellite("ssh", "behind-2", "--", "hostname", "-I")
+    assert done.stdout.split() == [address], done
+    assert behind.site.satellite("run", "echo $PS; exit 3").returncode == 3
+
+
 def test_another_key_of_the_bastion_is_refused_before_anything_is_sent(behind: Behind) -> None:
     before = behind.logins()
     behind.site.put("bastion.host_key", OTHER)
@@ -154,6 +167,8 @@ def test_the_key_of_an_agent_opens_both(behind: Behind, monkeypatch: pytest.Monk
         new = behind.site.repository.commit({"number": "by an agent"})
         behind.site.up()
         assert [behind.site.revision(host) for host in behind.site.hosts()] == [new, new]
+        done = behind.site.satellite("ssh", "behind-1", "--", "cat", ".ssh/authorized_keys")
+        assert behind.key.with_suffix(".pub").read_text().split()[1] in done.stdout, done
     finally:
         behind.site.unset("ssh_agent")
         command = ("config", "set", "--secret", "satellite:private_key")

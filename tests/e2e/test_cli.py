@@ -8,7 +8,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,10 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CANARY, PLAIN_APP, Site, demolished, new_site, wait_until
+from tests.e2e.conftest import (
+    CANARY,
+    CHECKOUT,
+    PLAIN_APP,
+    AppRepository,
+    Site,
+    demolished,
+    new_site,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
-CHECKOUT = Path(__file__).parents[2]
 APP = {
     **PLAIN_APP,
     "worker": PLAIN_APP["worker"].replace("while", 'echo "$PS begins"\nwhile', 1),
@@ -39,15 +46,6 @@ def rows() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
 class Desk:
     """Where the operator sits: in the project's folder."""
 
@@ -56,7 +54,11 @@ class Desk:
     """What the command said that made it all."""
 
     def argv(self, line: str) -> list[str]:
-        """A line of the tables, with its words in capitals filled in."""
+        """Its command line."""
+        return self.site.command(*self.words(line))
+
+    def words(self, line: str) -> list[str]:
+        """What follows the program in a line of the tables, its words in capitals filled in."""
         words = {
             "STACK": self.site.stack.name,
             "HOST": "desk-2",
@@ -67,36 +69,17 @@ class Desk:
         line = re.sub("|".join(words), lambda match: words[match[0]], line)
         program, *arguments = shlex.split(line)
         assert program == "satellite"
-        return [sys.executable, "-m", "satellite_cli", *arguments]
+        return arguments
 
-    def environment(self) -> dict[str, str]:
-        """The stack is chosen by the environment, as in a shell of every day."""
-        return {
-            **os.environ,
-            "SATELLITE_STACK": self.site.stack.name,
-            "PYTHONPATH": str(CHECKOUT),
-        }
-
-    def run(self, line: str, stdin: str = "") -> Ran:
+    def run(self, line: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run it to its end; never a traceback."""
-        done = subprocess.run(
-            self.argv(line),
-            cwd=self.site.stack.project,
-            env=self.environment(),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.site.outputs.append(done.stdout + done.stderr)
-        assert "Traceback" not in done.stderr
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return self.site.satellite(*self.words(line), stdin=stdin)
 
     def good(self, line: str, stdin: str = "") -> str:
         """Run it; it succeeds; what it prints."""
         ran = self.run(line, stdin)
-        assert ran.status == 0, ran
-        return ran.out
+        assert ran.returncode == 0, ran
+        return ran.stdout
 
     def settings(self) -> str:
         """The stack's file."""
@@ -152,7 +135,7 @@ def info(desk: Desk, line: str, hosts: tuple[str, ...] = ("desk-1", "desk-2")) -
     for row, name in zip(cells, hosts, strict=True):
         assert row[:5] == [name, "running", machines[name][0], environment, machines[name][1]]
         assert re.fullmatch(r"2\d{3}-\d\d-\d\dT[\d:]{8}Z", row[5])
-        assert row[6:] == [revision[:7], "2 of 2"]
+        assert row[6:] == [revision[:7], "2 of 2", "0"]
 
 
 def info_of_one(desk: Desk, line: str) -> None:
@@ -220,7 +203,7 @@ def follow(desk: Desk, line: str) -> None:
     with subprocess.Popen(
         desk.argv(line),
         cwd=desk.site.stack.project,
-        env=desk.environment(),
+        env=desk.site.environment(),
         stdout=subprocess.PIPE,
         text=True,
         # where tests run in the background of a script, nobody hears it
@@ -249,7 +232,7 @@ def shell(desk: Desk, line: str) -> None:
     done = subprocess.run(
         desk.argv(line),
         cwd=desk.site.stack.project,
-        env=desk.environment(),
+        env=desk.site.environment(),
         input="id -un; hostname -I\nexit 5\n",
         capture_output=True,
         text=True,
@@ -306,6 +289,37 @@ def deploy_branch(desk: Desk, line: str) -> None:
     assert desk.runs() == [{newer}] * 2
 
 
+def promote(desk: Desk, line: str) -> None:
+    """One commit becomes the stack's branch, Heroku's, and what the hosts run."""
+    repository = desk.site.repository
+    heroku = AppRepository(repository.folder, f"{repository.url.rpartition('/')[0]}/heroku.git")
+    heroku.serve()
+    theirs = "https://git.heroku.com/desk.git"
+    desk.site.git_settings().write_text(f'[url "{heroku.url}"]\n\tinsteadOf = {theirs}\n')
+    repository.branch("staging")
+    desk.site.put("branch", "staging")
+    desk.site.put("promote.heroku_remote", theirs)
+    commit = desk.commit()
+    try:
+        words = f"{line} --yes --checkout {repository.folder}"
+        assert "1 commit goes" in desk.good(words)
+        assert repository.refs("refs/heads/staging") == {"refs/heads/staging": commit}
+        assert heroku.refs("refs/heads/*") == {"refs/heads/main": commit}
+        assert desk.runs() == [{commit}] * 2
+    finally:
+        desk.site.put("branch", "main")
+        desk.site.unset("promote")
+
+
+def promote_with_a_tag(desk: Desk, line: str) -> None:
+    promote(desk, line)
+    tags = desk.site.repository.refs("refs/tags/*")
+    assert [re.sub(r"\d{8}T\d{6}Z$", "TIME", tag) for tag in tags] == [
+        f"refs/tags/{desk.site.stack.name}-TIME"
+    ]
+    assert [set(tags.values())] * 2 == desk.runs()
+
+
 def scale(desk: Desk, line: str) -> None:
     four = [["worker.1", "worker.2", "worker.3", "worker.4"]] * 2
     desk.good(f"{line} --yes")
@@ -325,7 +339,7 @@ def rollback(desk: Desk, line: str) -> None:
     assert desk.runs() == [{commits[0]}] * 2
     assert f"satellite:revision: {commits[0]}" in desk.settings()
     ran = desk.run("satellite deploy --yes")
-    assert "was pinned to" in ran.err
+    assert "was pinned to" in ran.stderr
     assert desk.runs() == [{commits[1]}] * 2
     assert "satellite:revision" not in desk.settings()
 
@@ -356,7 +370,7 @@ def config_unset(desk: Desk, line: str) -> None:
 
 
 def destroy(desk: Desk, line: str) -> None:
-    assert desk.run(line).status == 4
+    assert desk.run(line).returncode == 4
     assert len(desk.site.hosts()) == 2
     desk.good(f"{line} --yes")
     assert desk.site.hosts() == []
@@ -374,6 +388,8 @@ SCENES: dict[str, Callable[[Desk, str], None]] = {
     "`rake worker:stop`": stop,
     "`rake worker:start`": start,
     "`rake worker:tail`": follow,
+    "`rake deploy:staging`, `rake deploy:production`": promote,
+    "`rake git:tag`": promote_with_a_tag,
     "`heroku ps`": ps,
     "`heroku ps:stop worker.1`": stop_one,
     "`heroku ps:restart`": restart,
@@ -434,16 +450,35 @@ def test_a_deploy_starts_what_is_stopped(desk: Desk) -> None:
     wait_until("all workers run", lambda: desk.workers() == ALL)
 
 
+def test_on_a_terminal_it_shows_what_would_change_and_asks(desk: Desk) -> None:
+    before = desk.runs()
+    new = desk.commit()
+    refused = desk.site.typed("satellite deploy", "n\n")
+    assert (refused.returncode, desk.runs()) == (4, before), refused
+    assert "Deploy this? [y/N]: " in refused.stdout
+    assert "desk-2 release: update" in refused.stdout
+    done = desk.site.typed("satellite deploy", "y\n")
+    assert (done.returncode, desk.runs()) == (0, [{new}] * 2), done
+
+
+def test_a_one_off_command_has_the_terminal(desk: Desk) -> None:
+    done = desk.site.typed("satellite run 'tty; stty size; exit 7'")
+    assert done.returncode == 7
+    tty, size = done.stdout.splitlines()[-2:]
+    assert "/dev/pts/" in tty  # `script` shows the end of its own input before it
+    assert size == "33 91"
+
+
 def test_a_failed_deploy_is_understood_and_leaves_all_as_it_was(desk: Desk) -> None:
     before, settings = desk.runs(), desk.settings()
     bad = desk.commit(worker="#!/bin/sh\necho no database\nexit 3\n")
     ran = desk.run("satellite deploy --yes")
-    assert ran.status == 1
-    first = ran.err.splitlines()[0]
+    assert ran.returncode == 1
+    first = ran.stderr.splitlines()[0]
     assert first.startswith("error: desk-1 release: ")
-    assert f"release of {bad[:12]} FAILED in phase `gate`" in ran.err
-    assert "no database" in ran.err
-    assert "desk-2" not in ran.err
+    assert f"release of {bad[:12]} FAILED in phase `gate`" in ran.stderr
+    assert "no database" in ran.stderr
+    assert "desk-2" not in ran.stderr
     assert (desk.runs(), desk.settings()) == (before, settings)
     assert re.search(rf"^  {bad[:7]} +failed in gate: ", desk.good("satellite releases"), re.M)
     desk.commit(worker=APP["worker"])
@@ -457,7 +492,7 @@ def test_an_interrupted_deploy_says_what_is_where(desk: Desk) -> None:
     with subprocess.Popen(
         desk.argv("satellite deploy --yes"),
         cwd=desk.site.stack.project,
-        env=desk.environment(),
+        env=desk.site.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -490,19 +525,19 @@ def test_a_host_without_power_is_named_and_the_others_are_shown(desk: Desk) -> N
         ran = desk.run("satellite info --json --timeout 20")
     finally:
         host.resume()
-    found = json.loads(ran.out)
-    assert ran.status == 3
+    found = json.loads(ran.stdout)
+    assert ran.returncode == 3
     assert [(h["name"], h["state"]) for h in found["hosts"]] == [
         ("desk-1", "running"),
         ("desk-2", "no answer"),
     ]
-    assert ran.err.startswith("desk-2: ")
+    assert ran.stderr.startswith("desk-2: ")
 
 
 def test_a_one_off_command_sees_the_config_vars_and_nothing_shows_them(desk: Desk) -> None:
     line = "satellite run --host desk-2 'echo ${#CANARY} $(id -un)'"
     assert desk.good(line).split() == [str(len(CANARY)), "desk"]
-    assert desk.run("satellite run -- sh -c 'exit 7'").status == 7
+    assert desk.run("satellite run -- sh -c 'exit 7'").returncode == 7
     journals = [host.run("journalctl --no-pager").stdout for host in desk.site.hosts()]
     assert [text.count(CANARY) for text in journals] == [0, 0]
     assert CANARY not in "".join(desk.site.outputs)
@@ -516,10 +551,26 @@ def test_nothing_is_left_of_the_key(
     wait_until("the agent has ended", lambda: not list(tmp_path.iterdir()))
 
 
+@pytest.mark.usefixtures("all_run")
+def test_a_machine_is_replaced_by_name(desk: Desk) -> None:
+    old, other = (host.instance_id for host in desk.site.hosts())
+    desk.site.put("instance_type", "t3.medium")
+    assert "desk-1 (aws:ec2/instance:Instance): " not in desk.good("satellite up --yes")
+    runs = desk.runs()
+    newer = desk.commit()
+    desk.good("satellite roll desk-1 --yes")
+    now = {host.name: host.instance_id for host in desk.site.hosts()}
+    assert now["desk-1"] != old
+    assert now["desk-2"] == other
+    assert desk.runs() == runs  # at the commit that runs, whatever the branch has
+    assert newer not in runs[0]
+    assert "roll" not in desk.settings()
+
+
 def test_a_dead_host_is_declared_lost(desk: Desk) -> None:
     desk.site.host(2).kill()
     ran = desk.run("satellite lost desk-2 --yes")
-    assert ran.status == 0, ran
+    assert ran.returncode == 0, ran
     found = json.loads(desk.good("satellite info --json"))["hosts"]
     assert [(host["name"], host["state"]) for host in found] == [
         ("desk-1", "running"),

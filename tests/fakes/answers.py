@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ def answering(
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST  # noqa: N815 - one that follows a redirect would come here
+        do_GET = do_PUT = do_POST  # noqa: N815 - one that follows a redirect would come here
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
@@ -44,10 +45,17 @@ def answering(
             server.socket = tls.wrap_socket(
                 server.socket, server_side=True, do_handshake_on_connect=False
             )
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with running(server):
             yield f"http{'s' if tls else ''}://{address}:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+
+
+@contextmanager
+def running(server: socketserver.BaseServer) -> Iterator[None]:
+    """It serves while the block runs."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()

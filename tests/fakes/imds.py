@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.fakes.answers import answering
 
 ROLE = "/latest/meta-data/iam/security-credentials/"
 
@@ -25,6 +26,20 @@ class Metadata:
     url: str = ""
     tokens: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)  # paths asked for without a token
+
+    def asked(self, request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        """The answer to a request: a token to a PUT, all else to whoever shows one."""
+        if request.command == "PUT":
+            seconds = request.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
+            if request.path != "/latest/api/token" or not seconds.isdigit():
+                return 400, b""
+            self.tokens.add(token := secrets.token_urlsafe())
+            return 200, token.encode()
+        if request.headers.get("X-aws-ec2-metadata-token") not in self.tokens:
+            self.refused.append(request.path)
+            return 401, b""
+        text = self.answer(request.path)
+        return (404, b"") if text is None else (200, text.encode())
 
     def answer(self, path: str) -> str | None:
         """The text at that path, if there is one."""
@@ -43,37 +58,5 @@ class Metadata:
 def serving(metadata: Metadata, address: str = "127.0.0.1", port: int = 0) -> Iterator[Metadata]:
     """It answers while the block runs."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            seconds = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
-            right = self.path == "/latest/api/token" and seconds.isdigit()
-            token = secrets.token_urlsafe()
-            metadata.tokens.add(token)
-            self._say(token if right else None, 400)
-
-        def do_GET(self) -> None:
-            if self.headers.get("X-aws-ec2-metadata-token") not in metadata.tokens:
-                metadata.refused.append(self.path)
-                self._say(None, 401)
-                return
-            self._say(metadata.answer(self.path), 404)
-
-        def _say(self, text: str | None, otherwise: int) -> None:
-            body = (text or "").encode()
-            self.send_response(otherwise if text is None else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    with ThreadingHTTPServer((address, port), Handler) as server:
-        metadata.url = f"http://{address}:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield metadata
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(metadata.asked, address, port) as metadata.url:
+        yield metadata

@@ -5,11 +5,12 @@ from __future__ import annotations
 import email
 import email.policy
 import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+
+from tests.fakes.answers import running
 
 
 @dataclass
@@ -62,11 +63,5 @@ def receiving(address: str, port: int) -> Iterator[Mailbox]:
         allow_reuse_address = True
         daemon_threads = True
 
-    with Server((address, port), Session) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield box
-        finally:
-            server.shutdown()
-            thread.join()
+    with Server((address, port), Session) as server, running(server):
+        yield box

@@ -1,0 +1,179 @@
+"""`satellite doctor`: what is not as it should be, on the hosts and here, and what mends it."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from satellite_cli import doctor_local, look, options, remote, screen
+from satellite_cli.finding import SILENT, Finding
+from satellite_cli.fleet import Fleet, Host
+from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
+from satellite_infra.agent import flat
+from satellite_infra.agent.install import digest
+from satellite_infra.agent_bundle import agent_files
+
+SECONDS = 20
+APART = 5
+"""Seconds by which two clocks may differ, beyond what the way to the host hides."""
+OWN = {"host", "soak_seconds", "revision"}
+"""Lines of a manifest that are a host's own, or told apart."""
+WHY = {
+    remote.STRANGER: (
+        "host_key",
+        "shows another host key than the pinned one: it was rebuilt, or somebody is in between; "
+        "nothing was sent. Switch it off, then:",
+    ),
+    remote.REFUSED: ("login", "does not let the stack's key in"),
+    remote.UNPREPARED: ("not_prepared", "is not prepared yet"),
+    remote.OLDER: ("agent_older", "has an agent that is older than this command"),
+}
+
+
+@click.command()
+@options.stack
+@options.hosts
+@options.seconds(SECONDS)
+@options.as_json
+@click.pass_context
+def doctor(
+    context: click.Context, stack: str, names: tuple[str, ...], seconds: float, as_json: bool
+) -> None:
+    """What is not as it should be, on each host and here, and the command that mends it.
+
+    It changes nothing. 0: nothing was found; 1: something; 3: hosts did not answer, no more.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        local = beside.submit(doctor_local.examine, stack, seconds)
+        fleet, problem = _fleet(stack)
+        hosts = fleet.chosen(names) if fleet else []
+        answers = _answers(fleet, hosts, seconds) if fleet else {}
+        found = [*local.result(), *problem]
+    if fleet:
+        found += list(judged(fleet, answers))
+    given = context.get_parameter_source("stack") is ParameterSource.COMMANDLINE
+    named, app = stack if given else "", fleet.app if fleet else ""
+    if as_json:
+        told = [_data(one, one.mend(app, named)) for one in found]
+        screen.data({"stack": fleet.stack if fleet else stack, "findings": told})
+    else:
+        for place in ("", *(host.name for host in hosts)):
+            _show(place, [one for one in found if one.host == place], app, named)
+    if found:
+        sys.exit(UNANSWERED if {one.code for one in found} == {SILENT} else FAILED)
+
+
+def _fleet(stack: str) -> tuple[Fleet | None, list[Finding]]:
+    try:
+        return Fleet.of(stack), []
+    except SatelliteError as problem:
+        return None, [Finding("stack", str(problem), command="docs/runbook.md has its entry")]
+
+
+def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, remote.Answer]:
+    command = remote.agent("status", "--app", fleet.app)
+    try:
+        with remote.connected(fleet) as connection:
+            return connection.everywhere(hosts, command, seconds)
+    except SatelliteError as problem:  # no key: `doctor_local` has it, too
+        return {host: remote.Answer(255, problem=str(problem)) for host in hosts}
+
+
+def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:
+    """What the hosts say of themselves, and what differs between them and the stack."""
+    said: dict[str, Any] = {}
+    for host, answer in answers.items():
+        if answer.problem or answer.status:
+            problem = answer.problem or look.last_line(answer.err)
+            code, text = WHY.get(problem, (SILENT, f"{problem}. Where it is dead:"))
+            yield Finding(code, text, host.name)
+            continue
+        told = said[host.name] = answer.json()
+        for one in told.get("findings", ()):
+            yield Finding(one["code"], one["text"], host.name, one["about"])
+    for name, told in said.items():
+        yield from _differs(fleet, name, told, said)
+    yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
+
+
+def _differs(
+    fleet: Fleet, name: str, told: Mapping[str, Any], said: Mapping[str, Any]
+) -> Iterator[Finding]:
+    if "findings" not in told:
+        yield Finding("agent_older", WHY[remote.OLDER][1], name)
+        return
+    if (ours := digest(agent_files())) != told["agent"]:
+        text = f"has agent {told['agent']}, this checkout has {ours}; where that is the older one, "
+        yield Finding("agent_differs", text + "`git pull` comes first", name)
+    if "current_moved" in {finding["code"] for finding in told["findings"]}:
+        return  # whatever it points to is another's manifest
+    if told["revision"] != fleet.revision:
+        others = [f"{n} {screen.short(one['revision'])}" for n, one in said.items() if n != name]
+        text = f"runs {screen.short(told['revision'])}, the stack {screen.short(fleet.revision)}"
+        yield Finding("revision", "; ".join([text, *others]), name)
+    if told["manifest"] is None:
+        return
+    inherited = {value for key, value in fleet.manifest.items() if key.startswith("inherited.")}
+    own = OWN | {f"config.{var}" for var in inherited}
+    theirs, stacks = told["manifest"], flat.digests(fleet.manifest)
+    keys = sorted(k for k in {*theirs, *stacks} - own if theirs.get(k) != stacks.get(k))
+    kinds = {"config.": "config_differs", "processes.": "formation_differs"}
+    for start, code in kinds.items():
+        if mine := [key for key in keys if key.startswith(start)]:
+            yield Finding(code, f"has not the stack's {', '.join(mine)}", name)
+    if rest := [key for key in keys if not key.startswith(tuple(kinds))]:
+        yield Finding("manifest_differs", f"has not the stack's {', '.join(rest)}", name)
+
+
+def _clocks(answers: Mapping[str, remote.Answer], said: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whose clock is off, seen from the middle between question and answer."""
+    ahead: dict[str, float] = {}
+    for name, answer in answers.items():
+        if (clock := said[name].get("clock")) is None:
+            continue
+        off, unsure = clock - (answer.began + answer.ended) / 2, (answer.ended - answer.began) / 2
+        if abs(off) > APART + unsure:
+            ahead[name] = off
+    if len(ahead) == len(said) > 1 and max(ahead.values()) - min(ahead.values()) <= 2 * APART:
+        text = f"all hosts say that it is {_ahead(-min(ahead.values()))}: this machine's clock?"
+        yield Finding("clock_here", text, command="sudo timedatectl set-ntp true")
+        return
+    for name, off in ahead.items():
+        alone = ", or this machine's is" if len(said) == 1 else ""
+        yield Finding("clock", f"its clock is {_ahead(off)}{alone}", name)
+
+
+def _ahead(seconds: float) -> str:
+    return f"{abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
+
+
+def _data(found: Finding, mend: str) -> dict[str, Any]:
+    return {
+        "host": found.host or None,
+        "code": found.code,
+        "text": found.text,
+        "about": found.about or None,
+        "mend": mend,
+    }
+
+
+def _show(place: str, found: Sequence[Finding], app: str, stack: str) -> None:
+    """A place in lines of 80 columns; a command is never broken."""
+    click.echo(f"{place or 'this machine'}: {len(found) or 'nothing'} found")
+    for one in found:
+        text = f"{one.code}: {one.text}"
+        lines = textwrap.wrap(
+            text,
+            79,
+            initial_indent="  ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        click.echo("\n".join([*lines, f"    > {one.mend(app, stack)}"]))

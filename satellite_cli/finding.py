@@ -1,0 +1,90 @@
+"""What `satellite doctor` finds, and the one command that mends each."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+SILENT = "no_answer"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be; `host`: empty for this machine; nothing secret."""
+
+    code: str
+    text: str
+    host: str = ""
+    about: str = ""
+    command: str = ""
+    """Of this machine's, which are not in the table."""
+
+    def mend(self, app: str, stack: str) -> str:
+        """What mends it; `stack` where the commands have to name it."""
+        words = MENDS.get(self.code, _visit)(self, app)
+        line = self.command or (shlex.join(words) if words else RUNBOOK)
+        if stack and line.startswith("satellite "):
+            program, verb, rest = [*line.split(" ", 2), ""][:3]
+            line = f"{program} {verb} --stack {stack} {rest}".rstrip()
+        return line
+
+
+RUNBOOK = "docs/runbook.md says what to look at"
+Words = list[str]
+
+
+def _visit(found: Finding, _: str) -> Words:
+    return ["satellite", "up", "--again", "--host", found.host]
+
+
+def _up(*_: object) -> Words:
+    return ["satellite", "up"]
+
+
+def _worker(verb: str) -> Callable[[Finding, str], Words]:
+    def words(found: Finding, _: str) -> Words:
+        worker = ".".join(found.about.split(".")[:2])  # without its lane
+        return ["satellite", verb, worker, "--host", found.host]
+
+    return words
+
+
+def _there(found: Finding, line: str) -> Words:
+    return ["satellite", "ssh", found.host, "--", line]
+
+
+def _room(found: Finding, app: str) -> Words:
+    """What nobody misses; what else is large is listed."""
+    old = f"sudo find /app/{app}/shared/log -name '*.gz' -delete"
+    large = "sudo du -xh / | sort -h | tail"
+    clean = ("sudo journalctl -q --vacuum-size=100M", "sudo apt-get clean", old, large)
+    return _there(found, "; ".join(clean))
+
+
+def _clock(found: Finding, _: str) -> Words:
+    restart = "sudo systemctl restart"
+    return _there(found, f"{restart} chrony || {restart} systemd-timesyncd")
+
+
+def _drop_in(found: Finding, _: str) -> Words:
+    return _there(found, f"sudo rm {shlex.quote(found.about)} && sudo systemctl daemon-reload")
+
+
+MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
+    SILENT: lambda found, _: ["satellite", "lost", found.host],
+    "host_key": lambda found, _: ["satellite", "lost", found.host],
+    "login": lambda *_: [],
+    "not_prepared": _up,
+    "agent_older": _up,
+    "agent_differs": _up,
+    "lock_long": lambda found, _: ["satellite", "lock", "release", "--host", found.host],
+    "worker_stopped": _worker("start"),
+    "worker_down": _worker("start"),
+    "worker_waiting": _worker("restart"),
+    "disk_full": _room,
+    "disk_low": _room,
+    "drop_in": _drop_in,
+    "clock": _clock,
+}
+"""Finding -> command; for all others a visit, which makes the host what the stack says."""

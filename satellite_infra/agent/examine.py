@@ -1,0 +1,173 @@
+"""What of this host is not as its last good release and its bootstrap made it.
+
+It looks and changes nothing, waits for nobody and asks no network.
+"""
+
+from __future__ import annotations
+
+import calendar
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from . import converge, install, seal, storage, units
+from .layout import Layout
+from .ledger import Ledger, Target
+from .system import System
+
+LOW, FULL = 10, 50  # free: less than one part of so many
+ENOUGH = 1 << 30  # bytes; less is little on a large disk, too
+LONG = 3600  # seconds for which a lock is held without anybody's wondering
+SINCE = re.compile(r"since (\S+Z)$")
+STATES = {
+    "stopped": ("worker_stopped", "was stopped by a person"),
+    "down": ("worker_down", "should run and does not"),
+    "failed": ("worker_down", "should run and has failed"),
+    "waiting": ("worker_waiting", "ended early again and again, and waits for its next start"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be; `about`: the file or worker; nothing secret."""
+
+    code: str
+    text: str
+    about: str = ""
+
+
+Found = Iterator[Finding]
+
+
+def examine(
+    layout: Layout, system: System, workers: Sequence[Mapping[str, Any]], lock: str | None
+) -> list[dict[str, str]]:
+    """All findings; `workers` and `lock` as `state` has found them."""
+    last = Ledger(layout).last_good()
+    looks: list[Callable[[], Found]] = [lambda: _disk(layout), lambda: _agent(layout)]
+    looks += [lambda: _sealed(layout.seal), lambda: _systemd(layout, system)]
+    if lock:  # whoever holds it is about to change the rest
+        looks = [looks[0], lambda: _held(lock)]
+    elif layout.journal.is_file():
+        looks += [_cut_off]
+    elif last:
+        looks += [
+            lambda: _current(layout, last),
+            lambda: _units(layout, last),
+            lambda: _sealed(layout.release_seal(last.release)),
+            lambda: _workers(last, workers),
+        ]
+    return [asdict(finding) for look in looks for finding in _looked(look)]
+
+
+def _looked(look: Callable[[], Found]) -> Found:
+    """One file that nobody can read hides nothing else."""
+    try:
+        yield from look()
+    except (OSError, ValueError, LookupError) as problem:
+        yield Finding("unreadable", f"could not be examined: {problem}")
+
+
+def _disk(layout: Layout) -> Found:
+    places = (layout.root, layout.base, layout.shared / "log", layout.state, layout.logs)
+    for path in {p.stat().st_dev: p for p in reversed(places) if p.is_dir()}.values():
+        disk = os.statvfs(path)
+        free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        room = f"{free >> 20} of {total >> 20} MB are free at {path}"
+        few = f"{disk.f_favail} of {disk.f_files} inodes are free at {path}"
+        for left, of, enough, text in (
+            (free, total, min(ENOUGH, total // 2), room),
+            (disk.f_favail, disk.f_files, 0, few),
+        ):
+            if left * FULL < of:
+                yield Finding("disk_full", f"the disk is full: {text}", str(path))
+            elif left * LOW < of or left < enough:
+                yield Finding("disk_low", f"the disk is nearly full: {text}", str(path))
+
+
+def _held(lock: str) -> Found:
+    since = SINCE.search(lock)
+    held = time.time() - calendar.timegm(_parsed(since[1])) if since else 0
+    if held > LONG:
+        yield Finding("lock_long", f"has been at work for {held / 3600:.0f} h: {lock}")
+
+
+def _parsed(stamp: str) -> time.struct_time:
+    return time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cut_off() -> Found:
+    yield Finding("cut_off", "a release was cut off, and nothing has put the host back yet")
+
+
+def _agent(layout: Layout) -> Found:
+    wanted = install.installed(layout)
+    if wanted and install.digest(install.contents(layout.agent.parent / wanted)) != wanted:
+        about = str(layout.agent.parent / wanted)
+        yield Finding("agent_edited", f"the agent in {about} was changed by hand", about)
+
+
+def _sealed(path: Path) -> Found:
+    for name, how in seal.broken(path):
+        code = "config_changed" if Path(name).name == "config.json" else "file_changed"
+        yield Finding(code, f"{name} {how}", name)
+
+
+def _systemd(layout: Layout, system: System) -> Found:
+    own = (
+        *(layout.target, layout.recover_unit, layout.reap_unit, layout.metadata_unit),
+        *(layout.rotate_unit, layout.rotate_timer, layout.queue_unit, layout.queue_timer),
+    )
+    asked = ("show", "--property=Id,NeedDaemonReload", "--", layout.worker_units, *own)
+    blocks = system.systemctl(*asked).split("\n\n")
+    shown = [dict(line.split("=", 1) for line in b.splitlines() if "=" in line) for b in blocks]
+    stale = sorted(b["Id"] for b in shown if b.get("NeedDaemonReload") == "yes")
+    if stale:
+        text = f"systemd has not read the files of {', '.join(stale)} again"
+        yield Finding("not_reloaded", text, stale[0])
+    # not what the agent itself sets at runtime, a worker's limits
+    others = ("etc/systemd/system.control", "run/systemd/system")
+    for folder in (layout.units, *(layout.root / other for other in others)):
+        for path in sorted(folder.glob(f"satellite-{layout.app}*.d/*.conf")):
+            unit = path.parent.name[: -len(".d")]
+            if unit in own or unit.startswith(f"satellite-{layout.app}."):
+                yield Finding("drop_in", f"somebody has added {path}", str(path))
+
+
+def _current(layout: Layout, last: Target) -> Found:
+    link, wanted = layout.current, layout.releases / last.release
+    there = str(link.readlink()) if link.is_symlink() else "is no link"
+    if there != str(wanted):
+        text = f"`current` was moved: {there}; the last good release is {last.release}"
+        yield Finding("current_moved", text, str(link))
+    elif not storage.same(layout.manifest(last.release), last.manifest.text(), 0o600):
+        name = str(layout.manifest(last.release))
+        yield Finding("file_changed", f"{name} was changed by hand", name)
+
+
+def _units(layout: Layout, last: Target) -> Found:
+    target, slots = layout.units / layout.target, set(last.manifest.slots())
+    wanted = converge.wanted_units(layout) if target.is_file() else []
+    kept = [unit for unit in wanted if layout.slot(unit)[:2] in slots]
+    for file in units.render(last.manifest, kept):
+        path = layout.units / file.name
+        if not storage.same(path, file.content, 0o644):
+            how = "is not as the release wrote it" if path.exists() else "is gone"
+            yield Finding("unit_edited", f"{path} {how}", file.name)
+    if not (layout.wants / layout.target).is_symlink():
+        yield Finding("unit_edited", f"{layout.target} is not enabled: no worker starts at a boot")
+
+
+def _workers(last: Target, workers: Sequence[Mapping[str, Any]]) -> Found:
+    for worker in workers:
+        name = worker["name"]
+        if worker["state"] in STATES:
+            code, how = STATES[worker["state"]]
+            yield Finding(code, f"{name} {how}", name)
+        elif worker["state"] == "running" and worker["release"] != last.release:
+            text = f"{name} runs {worker['release']}, not the last good {last.release}"
+            yield Finding("worker_old", text, name)

@@ -1,0 +1,253 @@
+"""What a host finds of itself that is not as its last release and bootstrap made it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from satellite_infra.agent import backoff, converge, examine, install, seal, state, storage
+from satellite_infra.agent.control import Control
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger
+from satellite_infra.agent.manifest import ConfigFile
+from satellite_infra.agent.release import Release, Request
+from satellite_infra.agent.system import UnitState
+from tests.agent.conftest import FakeSystem, Origin, request
+from tests.agent.machine import new_machine, preparation
+
+FILE = ConfigFile("config/database.yml", "digest", "0640", "app")
+TEMPLATES = {FILE.path: "token: {{ TOKEN | json }}\n"}
+
+
+@pytest.fixture
+def wanted(origin: Origin) -> Request:
+    whole = request(origin, origin.commit(), config_files=(FILE,))
+    return Request(whole.manifest, whole.config, templates=TEMPLATES)
+
+
+@pytest.fixture
+def host(layout: Layout, system: FakeSystem, wanted: Request) -> Layout:
+    """One that runs a release with a config file, as it should."""
+    Release(layout, system, lambda _: None).run(wanted)
+    storage.write(layout.sudoers, "may look", 0o440)
+    seal.write(layout.seal, [layout.sudoers])
+    layout.wants.mkdir(exist_ok=True)
+    return layout
+
+
+def codes(host: Layout, system: FakeSystem) -> list[tuple[str, str]]:
+    found = state.report(host, system)["findings"]
+    assert "canary-value" not in str(found)
+    return [(one["code"], Path(one["about"]).name) for one in found]
+
+
+def release(host: Layout) -> str:
+    last = Ledger(host).last_good()
+    assert last
+    return last.release
+
+
+def unit(host: Layout) -> Path:
+    return host.units / host.template_unit("worker")
+
+
+def edit(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_text(path.read_text() + "\n# by hand\n")
+
+
+def drop_in(host: Layout) -> None:
+    storage.write(host.units / f"{host.worker_unit('worker', 1)}.d" / "mine.conf", "[Service]\n")
+
+
+# what is done by hand -> the finding, and whether the same release again mends it in place
+HANDS: dict[str, tuple[Callable[[Layout], Any], tuple[str, str], bool]] = {
+    "unit": (lambda h: edit(unit(h)), ("unit_edited", "satellite-shop.worker@.service"), True),
+    "mode": (lambda h: unit(h).chmod(0o666), ("unit_edited", unit(Layout("shop")).name), True),
+    "no target": (
+        lambda h: (h.units / h.target).unlink(),
+        ("unit_edited", "satellite-shop.target"),
+        True,
+    ),
+    "disabled": (lambda h: (h.wants / h.target).unlink(), ("unit_edited", ""), True),
+    "current": (
+        lambda h: storage.point(h.current, h.shared),
+        ("current_moved", "current"),
+        True,
+    ),
+    "no current": (lambda h: h.current.unlink(), ("current_moved", "current"), True),
+    "manifest": (
+        lambda h: h.manifest(release(h)).chmod(0o644),
+        ("file_changed", "manifest"),
+        False,
+    ),
+    "config": (
+        lambda h: h.config(release(h)).write_text('{"TOKEN": "mine"}'),
+        ("config_changed", "config.json"),
+        True,
+    ),
+    "no JSON": (
+        lambda h: h.config(release(h)).write_text("mine"),
+        ("config_changed", "config.json"),
+        True,
+    ),
+    "config's mode": (
+        lambda h: h.config(release(h)).chmod(0o644),
+        ("config_changed", "config.json"),
+        True,
+    ),
+    "config file": (
+        lambda h: edit(h.config_files(release(h)) / FILE.path),
+        ("file_changed", "database.yml"),
+        True,
+    ),
+    "sudoers": (lambda h: edit(h.sudoers), ("file_changed", f"satellite-{'shop'}"), False),
+    "no sudoers": (lambda h: h.sudoers.unlink(), ("file_changed", "satellite-shop"), False),
+    "drop-in": (drop_in, ("drop_in", "mine.conf"), False),
+}
+
+
+@pytest.mark.parametrize("what", HANDS)
+def test_what_is_changed_by_hand_is_found_and_mended(
+    host: Layout, system: FakeSystem, wanted: Request, what: str
+) -> None:
+    by_hand, expected, by_release = HANDS[what]
+    assert codes(host, system) == []
+    by_hand(host)
+    assert expected in codes(host, system)
+    if by_release:
+        Release(host, system, lambda _: None).run(wanted)
+        assert codes(host, system) == []
+
+
+def test_the_same_release_again_restarts_no_worker(
+    host: Layout, system: FakeSystem, wanted: Request
+) -> None:
+    starts = system.starts
+    edit(unit(host))
+    edit(host.config_files(release(host)) / FILE.path)
+    Release(host, system, lambda _: None).run(wanted)
+    assert (codes(host, system), system.starts) == ([], starts)
+
+
+def test_workers_that_should_run(host: Layout, system: FakeSystem) -> None:
+    Control(host, system, lambda _: None).stop(["worker.1"])
+    name = host.worker_unit("worker", 2)
+    del system.loaded[name]
+    assert codes(host, system) == [("worker_stopped", "worker.1"), ("worker_down", "worker.2")]
+    system.loaded[name] = UnitState(name, "activating", "auto-restart", 0, 3, "", False)
+    backoff.count(host, name, 0)
+    backoff.count(host, name, 0)
+    assert codes(host, system)[1] == ("worker_waiting", "worker.2")
+
+
+def test_a_worker_of_another_release(
+    host: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeSystem, "systemctl", lambda *_: "")  # it restarts nothing
+    found = list(examine._workers(_last(host), [_worker("worker.1", "another")]))
+    assert [(one.code, one.about) for one in found] == [("worker_old", "worker.1")]
+    assert list(examine._workers(_last(host), [_worker("worker.1", release(host))])) == []
+
+
+def _last(host: Layout) -> Any:
+    return Ledger(host).last_good()
+
+
+def _worker(name: str, of: str) -> dict[str, Any]:
+    return {"name": name, "state": "running", "release": of}
+
+
+def test_units_that_systemd_has_not_read_again(
+    host: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Id=a.service\nNeedDaemonReload=no\n\nId=satellite-shop.target\nNeedDaemonReload=yes\n"
+    monkeypatch.setattr(FakeSystem, "systemctl", lambda *_: said)
+    assert codes(host, system) == [("not_reloaded", "satellite-shop.target")]
+    asked: list[tuple[str, ...]] = []
+
+    def systemctl(_: FakeSystem, *argv: str) -> str:
+        asked.append(argv)
+        return said
+
+    monkeypatch.setattr(FakeSystem, "systemctl", systemctl)
+    converge.write_units(host, _last(host), converge.wanted_units(host), system)
+    assert ("daemon-reload",) in asked
+
+
+@pytest.mark.parametrize(
+    ("blocks", "free", "inodes", "code"),
+    [
+        (1 << 20, 1 << 19, 100, None),
+        (1 << 20, 1 << 10, 100, "disk_full"),
+        (1 << 20, 90_000, 100, "disk_low"),
+        (1 << 23, 1 << 18, 100, "disk_low"),  # 3 %
+        (1 << 20, 1 << 17, 100, "disk_low"),  # an eighth, and half a gigabyte
+        (1 << 20, 1 << 19, 9, "disk_low"),
+        (1 << 20, 1 << 19, 1, "disk_full"),
+    ],
+)
+def test_a_disk_without_room(
+    host: Layout,
+    system: FakeSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    blocks: int,
+    free: int,
+    inodes: int,
+    code: str | None,
+) -> None:
+    disk = SimpleNamespace(
+        f_bavail=free, f_bfree=free, f_blocks=blocks, f_frsize=4096, f_favail=inodes, f_files=100
+    )
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
+    assert [found for found, _ in codes(host, system)] == ([code] if code else [])
+
+
+def test_while_somebody_is_at_work_nothing_else_is_said(host: Layout, system: FakeSystem) -> None:
+    edit(unit(host))
+    with storage.locked(host.lock, "release of abc"):
+        assert codes(host, system) == []
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 7200))
+        host.lock.write_text(f"release of abc, since {since}")
+        assert codes(host, system) == [("lock_long", "")]
+
+
+def test_a_release_that_was_cut_off(host: Layout, system: FakeSystem) -> None:
+    Ledger(host).open_journal(_last(host))
+    assert codes(host, system) == [("cut_off", "")]
+
+
+def test_one_file_that_cannot_be_read_hides_nothing_else(host: Layout, system: FakeSystem) -> None:
+    host.seal.write_text("{")
+    edit(unit(host))
+    assert [code for code, _ in codes(host, system)] == ["unreadable", "unit_edited"]
+
+
+def test_without_a_release_there_is_nothing_to_find(layout: Layout, system: FakeSystem) -> None:
+    assert codes(layout, system) == []
+
+
+def test_the_agents_own_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = new_machine(tmp_path / "root", monkeypatch)
+    files = {"agent/cli.py": b""}
+    host = preparation(machine, agent=install.digest(files))
+    install.agent(host)
+    assert list(examine._agent(host.layout)) == []
+    module = host.layout.agent.parent / host.manifest.agent / "agent/cli.py"
+    for path, content in ((module, "changed"), (module.with_name("more.py"), "")):
+        path.write_text(content)
+        assert [one.code for one in examine._agent(host.layout)] == ["agent_edited"]
+        assert install.agent(host)
+        assert not install.agent(host)
+        assert list(examine._agent(host.layout)) == []
+
+
+def test_types_of_two_apps_are_told_apart(host: Layout, system: FakeSystem) -> None:
+    storage.write(host.units / "satellite-shop-x.worker@1.service.d/its.conf", "[Service]\n")
+    assert codes(host, system) == []

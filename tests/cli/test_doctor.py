@@ -1,0 +1,357 @@
+"""What doctor says of the hosts and of this machine, and which command it names for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from satellite_cli import doctor, doctor_local, remote
+from satellite_cli.desk import Desk as Settled
+from satellite_cli.finding import MENDS, Finding
+from satellite_cli.fleet import Fleet
+from satellite_infra.agent import flat
+from satellite_infra.agent.examine import STATES
+from satellite_infra.host_identity import host_identity
+from tests.cli.conftest import MANIFEST, Desk, host, status
+
+NEW = "f" * 40
+
+
+@pytest.fixture
+def clinic(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Two hosts as they should be, and a machine without findings."""
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, status(name))
+    monkeypatch.setattr(doctor_local, "examine", lambda *_: [])
+    return desk
+
+
+def manifest(**changes: str) -> dict[str, str]:
+    """What a host says of its own."""
+    pairs = flat.load(f"{MANIFEST}{flat.END}\n")
+    return flat.digests({**pairs, **{k.replace("__", "."): v for k, v in changes.items()}})
+
+
+def told(ran: Any) -> list[tuple[str | None, str, str]]:
+    return [(f["host"], f["code"], f["mend"]) for f in ran.json()["findings"]]
+
+
+def test_nothing_is_found(clinic: Desk) -> None:
+    ran = clinic.satellite("doctor")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == (
+        "this machine: nothing found\nworker-1: nothing found\nworker-2: nothing found\n"
+    )
+    assert clinic.satellite("doctor", "--json").json() == {"stack": "staging", "findings": []}
+
+
+VISIT = "satellite up --again --host worker-2"
+
+
+@pytest.mark.parametrize(
+    ("says", "code", "mend"),
+    [
+        ({"revision": NEW}, "revision", VISIT),
+        ({"manifest": manifest(config__TOKEN="other")}, "config_differs", VISIT),
+        ({"manifest": manifest(processes__worker__quantity="4")}, "formation_differs", VISIT),
+        ({"manifest": manifest(gate_seconds="4")}, "manifest_differs", VISIT),
+        ({"manifest": manifest(host="worker-2", soak_seconds="60", revision=NEW)}, "", ""),
+        ({"agent": "0123"}, "agent_differs", "satellite up"),
+    ],
+)
+def test_what_differs_from_the_stack(
+    clinic: Desk, says: dict[str, Any], code: str, mend: str
+) -> None:
+    clinic.says("worker-2", status("worker-2", **says))
+    ran = clinic.satellite("doctor", "--json")
+    assert told(ran) == ([("worker-2", code, mend)] if code else [])
+    assert ran.status == bool(code)
+
+
+def test_a_config_var_that_follows_heroku_may_differ(clinic: Desk) -> None:
+    clinic.outputs["manifest"] = MANIFEST + "inherited.1: TOKEN\nconfig.TOKEN: 0123\n"
+    rotated = manifest(config__TOKEN="rotation", inherited__1="TOKEN")
+    for name in ("worker-1", "worker-2"):
+        clinic.says(name, status(name, manifest=rotated))
+    assert told(clinic.satellite("doctor", "--json")) == []
+
+
+def test_where_current_was_moved_that_is_the_finding(clinic: Desk) -> None:
+    finding = {"code": "current_moved", "text": "it is so", "about": "current"}
+    moved = status("worker-2", revision=None, manifest=None, findings=[finding])
+    clinic.says("worker-2", moved)
+    assert told(clinic.satellite("doctor", "--json")) == [("worker-2", "current_moved", VISIT)]
+
+
+def test_who_is_on_what(clinic: Desk) -> None:
+    clinic.says("worker-2", status("worker-2", revision=NEW))
+    out = clinic.satellite("doctor").out
+    assert "  revision: runs fffffff, the stack 0123456; worker-1 0123456\n" in out
+    assert f"    > {VISIT}\n" in out
+
+
+def test_the_stack_is_in_the_command_where_it_was_given(clinic: Desk) -> None:
+    clinic.says("worker-2", status("worker-2", revision=NEW))
+    ran = clinic.satellite("doctor", "--stack", "production")
+    assert "> satellite up --stack production --again --host worker-2\n" in ran.out
+
+
+def drifted(code: str, about: str = "") -> Any:
+    return status("worker-2", findings=[{"code": code, "text": "it is so", "about": about}])
+
+
+@pytest.mark.parametrize(
+    ("code", "about", "mend"),
+    [
+        ("unit_edited", "a.service", VISIT),
+        ("a code of a newer agent", "", VISIT),
+        ("worker_stopped", "worker.1", "satellite start worker.1 --host worker-2"),
+        ("worker_down", "worker.1.2", "satellite start worker.1 --host worker-2"),
+        ("worker_waiting", "worker.1", "satellite restart worker.1 --host worker-2"),
+        ("lock_long", "", "satellite lock release --host worker-2"),
+        (
+            "drop_in",
+            "/a.d/x y.conf",
+            "satellite ssh worker-2 -- 'sudo rm '\"'\"'/a.d/x y.conf'\"'\"' && "
+            "sudo systemctl daemon-reload'",
+        ),
+        (
+            "disk_full",
+            "/",
+            "satellite ssh worker-2 -- 'sudo journalctl -q --vacuum-size=100M; sudo apt-get clean; "
+            "sudo find /app/shop/shared/log -name '\"'\"'*.gz'\"'\"' -delete; "
+            "sudo du -xh / | sort -h | tail'",
+        ),
+    ],
+)
+def test_what_a_host_finds_of_itself(clinic: Desk, code: str, about: str, mend: str) -> None:
+    clinic.says("worker-2", drifted(code, about))
+    ran = clinic.satellite("doctor", "--json")
+    assert told(ran) == [("worker-2", code, mend)]
+    assert ran.status == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "mend", "ends"),
+    [
+        ({"status": 255, "err": "Host key verification failed."}, "host_key", "lost worker-2", 1),
+        ({"status": 255, "err": "refused"}, "no_answer", "lost worker-2", 3),
+        ({"sleep": 30}, "no_answer", "lost worker-2", 3),
+        ({"status": 113}, "not_prepared", "up", 1),
+        ({"status": 2, "err": "invalid choice: 'status'"}, "agent_older", "up", 1),
+        ({"status": 1, "err": "host.json is not there\n"}, "no_answer", "lost worker-2", 3),
+    ],
+)
+def test_a_host_that_does_not_answer(
+    clinic: Desk, answer: dict[str, Any], code: str, mend: str, ends: int
+) -> None:
+    clinic.hosts["worker-2"] = answer
+    ran = clinic.satellite("doctor", "--json", "--timeout", "2")
+    assert told(ran) == [("worker-2", code, f"satellite {mend}")]
+    assert ran.status == ends
+
+
+def test_a_host_that_lets_nobody_in(clinic: Desk) -> None:
+    clinic.hosts["worker-2"] = {"status": 255, "err": "Permission denied (publickey)."}
+    found = told(clinic.satellite("doctor", "--json"))
+    assert found == [("worker-2", "login", "docs/runbook.md says what to look at")]
+
+
+def test_an_agent_that_is_older_than_the_command(clinic: Desk) -> None:
+    old = status("worker-2")
+    for key in ("findings", "clock", "agent", "manifest", "queue"):
+        del old[key]
+    clinic.says("worker-2", old)
+    found = told(clinic.satellite("doctor", "--json"))
+    assert found == [("worker-2", "agent_older", "satellite up")]
+
+
+def test_only_the_hosts_that_are_named_are_asked(clinic: Desk) -> None:
+    clinic.outputs["hosts"].append(host("worker-3", "i-3", "", lost=True))
+    clinic.says("worker-2", status("worker-2", revision=NEW))
+    ran = clinic.satellite("doctor", "--host", "worker-1")
+    assert ran.out == "this machine: nothing found\nworker-1: nothing found\n"
+    assert "worker-3" not in clinic.satellite("doctor").out
+
+
+def test_a_clock_that_is_off(clinic: Desk) -> None:
+    clinic.says("worker-2", status("worker-2", clock=time.time() - 90))
+    ran = clinic.satellite("doctor", "--json")
+    assert [(f["host"], f["code"]) for f in ran.json()["findings"]] == [("worker-2", "clock")]
+    text = ran.json()["findings"][0]["text"]
+    assert re.match(r"its clock is (9|1\d)\d s behind", text)
+    assert "systemctl restart chrony" in ran.json()["findings"][0]["mend"]
+
+
+def test_where_all_are_off_by_the_same_it_is_this_machine(clinic: Desk) -> None:
+    for name in ("worker-1", "worker-2"):
+        clinic.says(name, status(name, clock=time.time() + 3600))
+    found = told(clinic.satellite("doctor", "--json"))
+    assert found == [(None, "clock_here", "sudo timedatectl set-ntp true")]
+
+
+def test_the_time_that_the_way_takes_is_allowed_for(clinic: Desk) -> None:
+    clinic.satellite("info")
+    fleet = Fleet.of("staging")
+    for took, expected in ((1, ["clock"]), (8, [])):
+        said = json.dumps(status("worker-2", clock=1000 + took / 2 - 8))
+        answer = remote.Answer(out=said, began=1000, ended=1000 + took)
+        found = doctor.judged(fleet, {fleet.hosts[1]: answer})
+        assert [one.code for one in found] == expected
+
+
+def test_lines_fit_and_a_command_is_never_broken(clinic: Desk) -> None:
+    long = "it was so, " * 30
+    finding = {"code": "disk_full", "text": long, "about": "/"}
+    clinic.says("worker-2", status("worker-2", findings=[finding]))
+    lines = clinic.satellite("doctor").out.splitlines()
+    commands = [line for line in lines if line.startswith("    > ")]
+    assert len(commands) == 1
+    assert max(len(line) for line in lines if line not in commands) < 80
+
+
+def test_a_stack_that_cannot_be_read_is_a_finding_too(clinic: Desk) -> None:
+    clinic.pulumi["stack output"] = (255, "", "error: incorrect passphrase")
+    ran = clinic.satellite("doctor")
+    assert ran.status == 1
+    assert "stack: incorrect passphrase" in ran.out
+
+
+def test_each_code_is_in_the_runbook() -> None:
+    checkout = Path(__file__).parents[2]
+    runbook = (checkout / "docs/runbook.md").read_text("utf-8")
+    examine, *here = (
+        (checkout / name).read_text("utf-8")
+        for name in (
+            "satellite_infra/agent/examine.py",
+            "satellite_cli/doctor.py",
+            "satellite_cli/doctor_local.py",
+        )
+    )
+    codes = {*MENDS, *re.findall(r'Finding\(\s*"(\w+)"', "".join([examine, *here]))}
+    codes |= {code for code, _ in STATES.values()} | {"config_changed", "file_changed"}
+    assert len(codes) > 30
+    assert [code for code in sorted(codes) if f"`{code}`" not in runbook] == []
+
+
+# this machine
+
+
+@pytest.fixture
+def local(desk: Desk) -> Desk:
+    """A machine with an engine that answers, and settings that are not right."""
+    desk.pulumi["version"] = (0, "v3.300.0", "")
+    desk.pulumi["plugin ls"] = (0, "[]", "")
+    desk.pulumi["whoami"] = (0, json.dumps({"url": f"file://{desk.place}/state"}), "")
+    desk.pulumi["stack ls"] = (0, "[]", "")
+    return desk
+
+
+def here(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
+    desk.satellite("info")  # has `pulumi` say what it says
+    return doctor_local.examine("staging", 10)
+
+
+def codes(found: list[Finding]) -> list[str]:
+    return [one.code for one in found]
+
+
+def test_settings_that_are_not_right(local: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = here(local, monkeypatch)
+    assert (one.code, one.command) == ("settings", "satellite preview")
+    assert "Pulumi.staging.yaml is not right" in one.text
+
+
+def test_an_engine_that_is_older_than_its_sdk(local: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.pulumi["version"] = (0, "v3.9.0", "")
+    assert codes(here(local, monkeypatch)) == ["engine", "settings"]
+
+
+def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = doctor_local.examine("staging", 10)
+    assert codes(found) == ["engine", *["program"] * 5]
+    assert found[-1].command == "sudo apt-get install openssh-client"
+
+
+def test_a_backend_that_does_not_answer(local: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.pulumi["whoami"] = (255, "", "error: no credentials")
+    (backend, _) = here(local, monkeypatch)
+    assert (backend.code, backend.command) == ("backend", "pulumi login")
+    assert backend.text == "the state cannot be reached: error: no credentials"
+
+
+def test_what_takes_too_long_is_told(local: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(argv: list[str], seconds: float) -> Any:
+        raise subprocess.TimeoutExpired(argv, seconds)
+
+    monkeypatch.setattr(doctor_local, "_said", late)
+    found = here(local, monkeypatch)
+    assert codes(found) == ["late", "late", "settings"]
+    assert found[0].text == "`pulumi version` gives no answer within 10 s"
+
+
+@pytest.mark.parametrize(
+    ("holder", "pid", "hours", "left"),
+    [
+        (socket.gethostname(), os.getpid(), 9, False),  # it is at work
+        (socket.gethostname(), 1 << 22, 0, True),  # past the largest number of a process
+        ("laptop", 7, 1, False),
+        ("laptop", 7, 9, True),
+    ],
+)
+def test_a_lock_that_a_killed_update_has_left(
+    local: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    holder: str,
+    pid: int,
+    hours: int,
+    left: bool,
+) -> None:
+    lock = local.place / "state/.pulumi/locks/organization/satellite/staging/1.json"
+    lock.parent.mkdir(parents=True)
+    at = time.strftime("%Y-%m-%dT%H:%M:%S.123Z", time.gmtime(time.time() - hours * 3600))
+    held = {"pid": pid, "username": "ada", "hostname": holder, "timestamp": at}
+    lock.write_text(json.dumps(held))
+    assert ("stack_locked" in codes(here(local, monkeypatch))) == left
+
+
+def test_git_aws_and_plugins_are_asked_for_what_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from satellite_infra.settings import validated
+
+    key = host_identity("a seed of at least thirty-two characters", "login").private
+    values = {
+        "app": "shop",
+        "environment": "staging",
+        "repository": f"{tmp_path}/nowhere.git",
+        "private_key": key,
+        "hosts": json.dumps({"a": {"address": "192.0.2.1", "host_key": host_key()}}),
+        "processes": json.dumps({"worker": {"quantity": 1}}),
+        "host_key_seed": "a seed of at least thirty-two characters",
+        "config": json.dumps({"TOKEN": "x"}),
+    }
+    settings, problems = validated(values, frozenset({"private_key", "host_key_seed", "config"}))
+    assert settings, problems
+    monkeypatch.setattr(Settled, "settings", lambda *_: settings)
+    monkeypatch.setattr(doctor_local, "_said", lambda *_: (0, "[]", ""))
+    found = list(doctor_local._settings("staging", 10))
+    assert codes(found) == ["plugin", "git"]  # no instance, so no AWS
+    assert found[0].command.startswith("pulumi plugin install resource command ")
+    assert "cannot ask" in found[1].text
+    monkeypatch.setattr(doctor_local, "_said", lambda *_: (1, "", "\nExpiredToken: it is\n"))
+    (aws,) = doctor_local._aws(settings, 10)
+    assert aws.text == "AWS does not take the credentials: ExpiredToken: it is"
+
+
+def host_key() -> str:
+    return host_identity("another seed of at least thirty-two", "a").public

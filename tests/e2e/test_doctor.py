@@ -1,0 +1,170 @@
+"""`satellite doctor` on real hosts: it finds each trouble, and what it says mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import CANARY, PLAIN_APP, demolished, new_site
+from tests.e2e.test_cli import Desk
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+# one that can be told to fail on a host
+FRAGILE = PLAIN_APP["worker"].replace("trap", "[ ! -e /broken ] || exit 3\ntrap", 1)
+SECOND = "clinic-2"
+VISIT = f"satellite up --again --host {SECOND}"
+UNITS, STATE = "/etc/systemd/system", "/var/lib/satellite/clinic"
+PYTHON = "$(python3 -c 'import sitecustomize; print(sitecustomize.__file__)')"
+# all machines of the lab have one clock: this one's programs in Python see another
+SHIFT = "import time; time.time = (lambda real: lambda: real() + 600)(time.time)  # shifted"
+# and what sets a clock sets theirs
+CHRONY = '[Service]\nType=oneshot\nExecStart=/bin/sh -c "sed -i /shifted/d {}"\n'
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    site = new_site(tmp_path_factory.mktemp("clinic"), "clinic", PLAIN_APP, hosts=2, settings={})
+    with demolished(site):
+        site.up()
+        yield Desk(site)
+
+
+def found(desk: Desk) -> list[dict[str, Any]]:
+    """What doctor finds; its status says the same, and no secret is in it."""
+    ran = desk.run("satellite doctor --json")
+    findings: list[dict[str, Any]] = json.loads(ran.out)["findings"]
+    assert (ran.status == 0) == (not findings)
+    assert CANARY not in ran.out + ran.err
+    return findings
+
+
+def only(desk: Desk, code: str, mend: str) -> None:
+    """It finds that on the second host alone, and what it says mends it."""
+    one = found(desk)
+    assert [(f["host"], f["code"], f["mend"]) for f in one] == [(SECOND, code, mend)], one
+    mended(desk, mend)
+
+
+def mended(desk: Desk, command: str) -> None:
+    asks = command.startswith(("satellite up", "satellite lost"))
+    desk.good(f"{command} --yes" if asks else command)
+    assert found(desk) == []
+
+
+def pids(desk: Desk) -> list[dict[str, str]]:
+    return [desk.site.workers(host) for host in desk.site.hosts()]
+
+
+def test_nothing_is_found_where_all_is_right(desk: Desk) -> None:
+    assert found(desk) == []
+    assert desk.good("satellite doctor").splitlines() == [
+        "this machine: nothing found",
+        "clinic-1: nothing found",
+        "clinic-2: nothing found",
+    ]
+    rows = desk.good("satellite info").splitlines()
+    assert [row.split()[-1] for row in rows[1:]] == ["DRIFT", "0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (
+            "unit_edited",
+            f"sed -i s/RestartSec=1/RestartSec=9/ {UNITS}/satellite-clinic.worker@.service",
+        ),
+        ("current_moved", "ln -sfn /app/clinic/shared /app/clinic/current"),
+        ("file_changed", "echo '# by hand' >>/etc/sudoers.d/satellite-clinic"),
+        ("agent_edited", "echo '# by hand' >>/usr/local/lib/satellite/current/agent/turns.py"),
+    ],
+)
+def test_what_was_changed_by_hand_is_put_back_and_no_worker_restarts(
+    desk: Desk, code: str, how: str
+) -> None:
+    before = pids(desk)
+    host = desk.site.host(2)
+    host.run(f"{how}; systemctl daemon-reload")
+    rows = desk.good("satellite info").splitlines()
+    assert [row.split()[-1] for row in rows[2:]] == ["0", "1"]
+    logins = desk.site.host(1).ssh_logins()
+    only(desk, code, VISIT)
+    assert pids(desk) == before
+    # the first host was asked for its findings twice, and visited by no release
+    assert desk.site.host(1).ssh_logins() == logins + 2
+    unit = "systemctl show -p RestartUSec 'satellite-clinic.worker@1.service'"
+    assert host.run(unit).stdout.strip() == "RestartUSec=1s"
+
+
+def test_a_config_var_changed_by_hand(desk: Desk) -> None:
+    edit = f"sed -i 's/{CANARY}/edited/' {STATE}/releases/*/config.json"
+    host = desk.site.host(2)
+    host.run(f"{edit}; systemctl restart 'satellite-clinic.worker@1.service'")
+    only(desk, "config_changed", VISIT)
+    for pid in desk.site.workers(host).values():
+        assert f"CANARY={CANARY}\0" in host.run(f"cat /proc/{pid}/environ").stdout
+
+
+def test_a_drop_in(desk: Desk) -> None:
+    folder = f"{UNITS}/satellite-clinic.worker@.service.d"
+    host = desk.site.host(2)
+    host.run(f"mkdir {folder}; printf '[Service]\\nNice=5\\n' >{folder}/mine.conf")
+    host.run("systemctl daemon-reload")
+    line = f"'sudo rm {folder}/mine.conf && sudo systemctl daemon-reload'"
+    only(desk, "drop_in", f"satellite ssh {SECOND} -- {line}")
+
+
+def test_a_worker_that_a_person_has_stopped(desk: Desk) -> None:
+    desk.good(f"satellite stop worker.1 --host {SECOND}")
+    only(desk, "worker_stopped", f"satellite start worker.1 --host {SECOND}")
+
+
+def test_a_full_disk(desk: Desk) -> None:
+    logs = "/app/clinic/shared/log"
+    host = desk.site.host(2)
+    host.run(f"mount -t tmpfs -o size=20m small {logs}; fallocate -l 20M {logs}/worker.log.1.gz")
+    (one,) = found(desk)
+    assert (one["host"], one["code"]) == (SECOND, "disk_full")
+    assert f"0 of 20 MB are free at {logs}" in one["text"]
+    assert one["mend"].startswith(f"satellite ssh {SECOND} -- ")
+    mended(desk, one["mend"])
+    host.run(f"umount {logs}")
+
+
+def test_a_clock_that_is_off(desk: Desk) -> None:
+    host = desk.site.host(2)
+    file = host.run(f"readlink -f {PYTHON}").stdout.strip()
+    host.run(f"cat >{UNITS}/chrony.service", input=CHRONY.format(file))
+    host.run(f"systemctl daemon-reload; cat >>{file}", input=f"{SHIFT}\n")
+    (one,) = found(desk)
+    assert (one["host"], one["code"]) == (SECOND, "clock")
+    assert one["text"].startswith(("its clock is 60", "its clock is 59"))
+    mended(desk, one["mend"])
+
+
+def test_a_host_that_a_failed_deploy_left_behind(desk: Desk) -> None:
+    host = desk.site.host(2)
+    old = desk.site.revision(host)
+    host.run("touch /broken")
+    new = desk.commit(worker=FRAGILE)
+    assert desk.run("satellite deploy --yes").status == 1
+    assert desk.runs() == [{new}, {old}]
+    findings = found(desk)
+    assert {f["code"] for f in findings} == {"revision"}
+    assert all(old[:7] in f["text"] and new[:7] in f["text"] for f in findings), findings
+    host.run("rm /broken")
+    mended(desk, findings[-1]["mend"])
+    assert desk.runs() == [{new}] * 2
+
+
+def test_another_host_key(desk: Desk) -> None:
+    host = desk.site.host(2)
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    host.run(f"rm {key} && ssh-keygen -q -t ed25519 -N '' -f {key} && systemctl restart ssh")
+    (one,) = found(desk)
+    assert (one["host"], one["code"]) == (SECOND, "host_key")
+    assert "nothing was sent" in one["text"]
+    host.kill()  # as it says
+    mended(desk, one["mend"])
