@@ -11,10 +11,11 @@
 #   ENVIRONMENT=staging which of its environments                (make import)
 #   OVERWRITE=1         its values win over the stack's          (make import)
 #   DRY_RUN=1           only say what would be done              (make import)
+#   QUICK=1             few rounds, whatever else runs here      (make bench-peers)
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lint keys import lint test demo endurance lab docs bench lock clean
+.PHONY: help setup setup-lint keys import lint test demo endurance lab docs bench bench-peers pictures lock clean
 # as typed: a $ in them is the shell's, not make's
 override ARGS := $(value ARGS)
 override RUN := $(value RUN)
@@ -25,7 +26,7 @@ python := .venv/bin/python
 run := source scripts/common.sh && exec $(python)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make this machine ready; quick when it is
 	@scripts/setup
@@ -60,6 +61,13 @@ docs: setup-lint ## write the reference of settings and the example from the cod
 
 bench: setup-lint ## measure stacks of 1 to 100 simulated hosts; writes docs/benchmarks
 	@$(python) -m benchmarks.hosts
+
+bench-peers: setup ## measure satellite beside other deploy tools on 1, 4 and 10 hosts; writes docs/benchmarks
+	@SATELLITE_PEERS=$$(benchmarks/peers/setup) && export SATELLITE_PEERS && \
+		$(run) -m lab run -- $(python) -m benchmarks.peers $(if $(QUICK),--quick)
+
+pictures: setup ## what the command prints, as pictures; writes docs/pictures
+	@$(run) -m lab run -- $(python) -m scripts.pictures
 
 lock: setup-lint ## pin the dependencies of requirements*.in anew
 	@scripts/lock

@@ -14,6 +14,8 @@ from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 
 FAULT = 70
 """A fault of this program itself."""
+WHOLE = 500
+"""Characters of a command's line in the list, which is folded rather than cut off."""
 
 
 class Sections(click.Group):
@@ -26,8 +28,7 @@ class Sections(click.Group):
         del ctx
         for title, commands in self.sections.items():
             with formatter.section(title):
-                width = formatter.width - 14
-                rows = [(str(c.name), c.get_short_help_str(width)) for c in commands]
+                rows = [(str(c.name), c.get_short_help_str(WHOLE)) for c in commands]
                 formatter.write_dl(rows)
 
 

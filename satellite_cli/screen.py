@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -23,11 +24,18 @@ STYLES = {
     "down": "red",
 }
 """How a cell of this text is coloured; each says the same without."""
+SHORT = 20
+"""Characters of a column that is never folded, so that a longer one gives way."""
 
 
 def terminal() -> bool:
     """Whether somebody looks at standard output."""
     return sys.stdout.isatty()
+
+
+def coloured(text: str, colour: str | None) -> str:
+    """A text for a terminal, plain where NO_COLOR is set; elsewhere click takes the colour away."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=colour)
 
 
 def data(value: Any) -> None:
@@ -38,8 +46,8 @@ def data(value: Any) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table; where there is no terminal one line a row, two blanks or more between cells."""
     rows = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     if not terminal():
-        widths = [max(len(row[n]) for row in [columns, *rows]) for n in range(len(columns))]
         for row in [[name.upper() for name in columns], *rows]:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             click.echo("  ".join(cells).rstrip())
@@ -49,12 +57,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    widths = [max(len(row[n]) for row in [columns, *rows]) for n in range(len(columns))]
-    blanks = 2 if sum(widths) + 2 * (len(columns) - 1) <= console.width else 1
-    padding = (0, blanks, 0, 0)
-    drawn = Table(box=None, pad_edge=False, padding=padding, header_style="bold")
-    for name in columns:
-        drawn.add_column(name, overflow="fold")
+    fits = sum(widths) + 2 * (len(widths) - 1) <= console.width
+    gap = 2 if fits else 1  # rather close than folded
+    drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    for name, width in zip(columns, widths, strict=True):
+        drawn.add_column(name, overflow="fold", no_wrap=width <= SHORT)
     for row in rows:
         drawn.add_row(*(_styled(escape(cell)) for cell in row))
     console.print(drawn)
@@ -85,5 +92,5 @@ def short(revision: str | None) -> str:
 
 
 def megabytes(number: int) -> str:
-    """Of memory; `-` where it is not known."""
-    return f"{number >> 20} MB" if number else "-"
+    """Of memory, rounded up; `-` where it is not known."""
+    return f"{-(-number >> 20)} MB" if number else "-"

@@ -88,7 +88,7 @@ class Printer:
             return
         colour = COLOURS[self.hosts.index(line.host) % len(COLOURS)]
         width = max(map(len, self.hosts))
-        host = click.style(line.host.ljust(width), fg=colour)
+        host = screen.coloured(line.host.ljust(width), colour)
         for text in line.text.split("\n"):
             click.echo(f"{at} {host} {line.who}: {_safe(text)}")
 

@@ -209,7 +209,7 @@ def shown(text: str) -> None:
     if screen.terminal():
         marks = {"    + ": "green", "    - ": "red"}
         colour = "red" if ": FAILED" in text else marks.get(text[:6])
-    click.echo(click.style(text, fg=colour) if colour else text)
+    click.echo(screen.coloured(text, colour) if colour else text)
 
 
 def summary(outcome: Outcome, planned: bool) -> str:

@@ -32,3 +32,17 @@ venv_path() {
         sha256sum | cut -c1-16)
     printf '%s/venv-%s\n' "$SATELLITE_CACHE" "$key"
 }
+
+# A folder is finished when its stamp is there: one that was cut off starts anew.
+# Each command says `|| return`, since `set -e` does not hold below an `if`.
+make_venv() {
+    local python=$1 venv=$2 lock=$3
+    exec 9>"$venv.lock"
+    flock 9
+    [ ! -e "$venv/.complete" ] || return 0
+    rm -rf "$venv"
+    "$python" -m venv "$venv" || return
+    "$venv/bin/pip" install --disable-pip-version-check --no-input --require-hashes \
+        -r "$lock" || return
+    touch "$venv/.complete"
+}

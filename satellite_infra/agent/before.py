@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 
 from . import storage
-from .heroku import Api, HerokuError
 from .layout import Layout
 from .ledger import Ledger, Target
 from .system import Say
@@ -50,6 +49,8 @@ def _agrees(layout: Layout, names: Sequence[str], config: Mapping[str, str], say
     told = storage.read_json(layout.heroku)
     if not told:
         return False
+    from .heroku import Api, HerokuError  # not at every start of the agent
+
     try:
         theirs = Api(told["app"], told["token"], setting="heroku_host_token").config_vars()
     except HerokuError as problem:

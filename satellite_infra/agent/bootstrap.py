@@ -5,7 +5,6 @@ None restarts or stops a worker. Each can be the last thing that happens: the ne
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from . import (
@@ -76,9 +75,3 @@ def summary(done: Sequence[tuple[str, bool]]) -> str:
     changed = ", ".join(name for name, change in done if change) or "nothing"
     right = ", ".join(name for name, change in done if not change) or "nothing"
     return f"changed: {changed}; already right: {right}"
-
-
-def check_root() -> None:
-    """PermissionError where this is not root."""
-    if os.geteuid() != 0:
-        raise PermissionError("the agent should run as root; give the SSH user passwordless sudo")

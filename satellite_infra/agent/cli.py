@@ -1,4 +1,7 @@
-"""The agent's command line: verbs for the deployer, for `satellite`, for systemd, for people."""
+"""The agent's command line: verbs for the deployer, for `satellite`, for systemd, for people.
+
+Each verb imports its own modules: a release starts the agent ten times, and workers wait for that.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import (
-    bootstrap,
-    check,
-    control,
-    drain,
-    frontend,
-    jobs,
-    journal,
-    oneoff,
-    queue_metrics,
-    release,
-    rotate,
-    state,
-    webhook,
-    workers,
-)
 from .layout import Layout, instance_of
-from .ledger import Ledger
-from .manifest import BootstrapManifest, ReleaseManifest
-from .preparation import Preparation
-from .system import System
 
-JOBS = (frontend.RELEASE, frontend.PHASE, frontend.ROTATION)
-READERS = {"bootstrap", "release", "release-phase", *(job.verb for job in JOBS)}
+JOBS = {
+    "release": "release-job",
+    "release-phase": "release-phase-job",
+    "rotation": "rotate-job",
+}
+"""What is asked for, and the verb that does it as a unit of systemd."""
+READERS = {"bootstrap", "release", "release-phase", *JOBS.values()}
 Verb = Callable[[argparse.Namespace], int]
 
 
@@ -46,7 +34,7 @@ def main(argv: list[str]) -> int:
     arguments.text = text
     verb: Verb = arguments.verb
     try:
-        bootstrap.check_root()
+        _check_root()
         return verb(arguments)
     except Exception as problem:  # noqa: BLE001 - the last stop: a person reads it
         print(str(problem) or repr(problem), file=sys.stderr)
@@ -54,6 +42,11 @@ def main(argv: list[str]) -> int:
 
 
 def _bootstrap(arguments: argparse.Namespace) -> int:
+    from . import bootstrap, frontend
+    from .manifest import BootstrapManifest
+    from .preparation import Preparation
+    from .system import System
+
     head, bundle = frontend.split(arguments.text)
     manifest = BootstrapManifest.parse(head)
     lines: list[str] = []
@@ -70,20 +63,30 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
 
 
 def _release(arguments: argparse.Namespace) -> int:
+    from . import frontend
+    from .manifest import ReleaseManifest
+    from .system import System
+
     manifest = ReleaseManifest.parse(frontend.split(arguments.text)[0])
-    status, told = frontend.submit(
-        Layout(manifest.app), arguments.text, System(), arguments.job, _say
-    )
+    layout, job = Layout(manifest.app), frontend.JOBS[arguments.job]
+    status, told = frontend.submit(layout, arguments.text, System(), job, _say)
     print(told, file=sys.stderr if status else sys.stdout)
     return status
 
 
 def _work_on(arguments: argparse.Namespace) -> int:
-    layout = Layout(arguments.app)
-    return frontend.work(layout, arguments.text, arguments.result, System(), _say, arguments.job)
+    from . import frontend
+    from .system import System
+
+    layout, job = Layout(arguments.app), frontend.JOBS[arguments.job]
+    return frontend.work(layout, arguments.text, arguments.result, System(), _say, job)
 
 
 def _recover(arguments: argparse.Namespace) -> int:
+    from . import frontend, release, webhook
+    from .ledger import Ledger
+    from .system import System
+
     layout = Layout(arguments.app)
     cut_off = Ledger(layout).unfinished()
     state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
@@ -95,6 +98,9 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from . import check
+    from .system import System
+
     limits = arguments.memory, arguments.cpu, arguments.restarts
     found = check.check(Layout(arguments.app), arguments.type, *limits, System())
     print("\n".join(found))
@@ -102,70 +108,110 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _rotate(arguments: argparse.Namespace) -> int:
+    from . import rotate
+    from .system import System
+
     return rotate.rotate(Layout(arguments.app), System(), _say)
 
 
 def _send(arguments: argparse.Namespace) -> int:
+    from . import webhook
+    from .system import System
+
     return webhook.send_all(Layout(arguments.app), System(), _say)
 
 
 def _queue(arguments: argparse.Namespace) -> int:
+    from . import queue_metrics
+    from .system import System
+
     queue_metrics.tell(Layout(arguments.app), System(), _say)
     return 0
 
 
 def _drain(arguments: argparse.Namespace) -> int:
+    from . import drain
+    from .system import System
+
     print(drain.drain(Layout(arguments.app), arguments.host, arguments.machine, System(), _say))
     return 0
 
 
 def _give_back(arguments: argparse.Namespace) -> int:
+    from . import jobs
+    from .system import System
+
     machine = arguments.host, arguments.machine
     print(jobs.of_machine(Layout(arguments.app), *machine, System(), _say))
     return 0
 
 
 def _work(arguments: argparse.Namespace) -> int:
+    from . import workers
+    from .system import System
+
     number, lane = arguments.number
     workers.work(Layout(arguments.app), arguments.type, number, lane, System())
 
 
 def _ended(arguments: argparse.Namespace) -> int:
+    from . import workers
+    from .system import System
+
     number, lane = arguments.number
     workers.ended(Layout(arguments.app), arguments.type, number, lane, System())
     return 0
 
 
 def _reap(arguments: argparse.Namespace) -> int:
+    from . import jobs
+    from .system import System
+
     return 0 if jobs.reap(Layout(arguments.app), System(), _say) else 1
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    from . import state
+    from .system import System
+
     print(json.dumps(state.report(Layout(arguments.app), System()), indent=1))
     return 0
 
 
 def _control(arguments: argparse.Namespace) -> int:
+    from . import control
+    from .system import System
+
     found = control.Control(Layout(arguments.app), System(), _aside, not arguments.no_wait)
     print(getattr(found, arguments.act)(arguments.workers, arguments.by))
     return 0
 
 
 def _end_release(arguments: argparse.Namespace) -> int:
+    from . import control
+    from .system import System
+
     print(control.end_release(Layout(arguments.app), System(), _aside))
     return 0
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from . import oneoff
+
     oneoff.run(Layout(arguments.app), arguments.command)
 
 
 def _logs(arguments: argparse.Namespace) -> int:
+    from . import journal
+
     a = arguments
     journal.show(Layout(a.app), a.workers, a.lines, a.since, a.follow)
 
 
 def _history(arguments: argparse.Namespace) -> int:
+    from . import frontend
+    from .ledger import Ledger
+
     layout = Layout(arguments.app)
     lines = Ledger(layout).history()
     print(json.dumps(lines, indent=1) if arguments.json else frontend.history(layout))
@@ -185,17 +231,13 @@ def _parser() -> argparse.ArgumentParser:
         return found
 
     add("bootstrap", _bootstrap, "Prepare this machine; manifest and secrets come on stdin.")
-    for job in (frontend.RELEASE, frontend.PHASE):
-        name, verb = job.name.replace(" ", "-"), job.verb
-        add(name, _release, f"Run a {job.name}; manifest and secrets come on stdin.").set_defaults(
-            job=job
-        )
-        add(
-            verb, _work_on, f"The {job.name} itself, as a unit of systemd.", "app", "result"
-        ).set_defaults(job=job)
-    own = frontend.ROTATION
-    about = f"The {own.name} itself, as a unit of systemd."
-    add(own.verb, _work_on, about, "app", "result").set_defaults(job=own)
+    for name, job in JOBS.items():
+        what = name.replace("-", " ")
+        if name != "rotation":  # nobody else asks for that
+            about = f"Run a {what}; manifest and secrets come on stdin."
+            add(name, _release, about).set_defaults(job=job)
+        about = f"The {what} itself, as a unit of systemd."
+        add(job, _work_on, about, "app", "result").set_defaults(job=job)
     add("rotate", _rotate, "Ask Heroku, and restart workers whose config vars changed.", "app")
     add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
     about = "Give back the jobs of another machine, which is dead."
@@ -237,6 +279,11 @@ def _parser() -> argparse.ArgumentParser:
     add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
     add("reap", _reap, "Give back the jobs of dead workers.", "app")
     return parser
+
+
+def _check_root() -> None:
+    if os.geteuid() != 0:
+        raise PermissionError("the agent should run as root; give the SSH user passwordless sudo")
 
 
 def _aside(line: str) -> None:

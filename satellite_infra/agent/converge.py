@@ -5,7 +5,8 @@ Every step can be repeated, so after a kill anywhere the next run of it ends in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from . import backoff, lanes, limits, storage, units, workers
@@ -14,6 +15,7 @@ from .ledger import Ledger, Target
 from .system import Say, System
 
 POLL = 0.2  # seconds between two looks at units
+SOON = (0.05, 0.1)  # and before the first ones: most workers end and start at once
 MARGIN = 30  # seconds beyond the longest grace, for systemd's own work
 
 
@@ -136,14 +138,19 @@ def settle(names: Iterable[str], system: System, limit: float) -> None:
     """Wait until systemd has no start or stop of these units left to do."""
     wanted = list(names)
     end = system.now() + limit
-    while True:
+    for pause in pauses():
         waiting = [u for u in system.units(wanted).values() if u.job or u.active == "deactivating"]
         if not waiting:
             return
         if system.now() > end:
             late = ", ".join(sorted(unit.name for unit in waiting))
             raise TimeoutError(f"{late}: still {waiting[0].active} after {limit:.0f} s")
-        system.sleep(POLL)
+        system.sleep(pause)
+
+
+def pauses() -> Iterator[float]:
+    """Seconds before each further look."""
+    return itertools.chain(SOON, itertools.repeat(POLL))
 
 
 def remove_stale(layout: Layout, target: Target | None, system: System) -> None:

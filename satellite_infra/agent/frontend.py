@@ -27,6 +27,7 @@ from .source import BUILD_LIMIT
 from .system import Say, System
 
 BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
+UNLESS_GOOD = """-/bin/sh -c '[ "$$SERVICE_RESULT" = success ] || exec {}'"""
 TAIL = 20  # lines of the log shown after a failure
 
 
@@ -63,6 +64,7 @@ class Job:
 RELEASE = Job("release-job", "release", "Hosts after it were not touched.")
 PHASE = Job("release-phase-job", "release phase", "No worker was restarted on any host.")
 ROTATION = Job("rotate-job", "rotation", "It is tried again, later and later.")
+JOBS = {job.verb: job for job in (RELEASE, PHASE, ROTATION)}
 
 
 def submit(
@@ -168,17 +170,15 @@ def _systemd_run(
 ) -> list[str]:
     longest = max([p.grace for p in manifest.processes] + [0])
     limit = FETCH_LIMIT + BUILD_LIMIT + PHASE_LIMIT + 2 * longest + manifest.watch_seconds() + 600
-    recover = (
-        f"-{AGENT} recover --app {layout.app} --result {result} --revision {manifest.revision}"
-    )
+    recover = f"{AGENT} recover --app {layout.app} --result {result} --revision {manifest.revision}"
     # should that be killed too; OnFailure= would pin the failed unit, and so its name
-    again = f"-/usr/bin/systemctl start --no-block {layout.recover_unit}"
+    again = f"/usr/bin/systemctl start --no-block {layout.recover_unit}"
     properties = [
         ("StandardInput", f"file:{request}"),
         ("StandardOutput", f"append:{log}"),
         ("StandardError", f"append:{log}"),
-        ("ExecStopPost", recover),
-        ("ExecStopPost", again),
+        ("ExecStopPost", UNLESS_GOOD.format(recover)),
+        ("ExecStopPost", UNLESS_GOOD.format(again)),
         ("RuntimeMaxSec", str(limit)),
         ("TimeoutStopSec", str(2 * longest + 120)),  # the recovery drains too
     ]

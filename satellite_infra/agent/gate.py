@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from . import workers
-from .converge import POLL, wanted_units
+from .converge import POLL, pauses, wanted_units
 from .layout import Layout
 from .ledger import Ledger, Target
 from .redact import Redactor
@@ -40,8 +43,9 @@ def watch(layout: Layout, target: Target, system: System, say: Say, soak: int = 
             _same(first, system.units(names))
     except UnhealthyError as problem:
         hide = _earlier(layout)
+        type_, number, _ = layout.slot(problem.unit)
         for line in _last_words(problem.unit, system):
-            say(f"{problem.unit} said: {hide(line)}")
+            say(f"{type_}.{number} said: {hide(line)}")
         raise
 
 
@@ -68,23 +72,28 @@ def _started(
 ) -> dict[str, tuple[int, int]]:
     end = system.now() + START_LIMIT
     before = {name: unit.restarts for name, unit in system.units(names).items()}
-    while True:
+    how: dict[str, str] = {}  # the last end of each; a unit that starts again says success
+    for pause in pauses():
         units, live = system.units(names), workers.live(layout)
         first = {name: (unit.pid, unit.restarts) for name, unit in units.items()}
+        how |= {name: unit.result for name, unit in units.items() if unit.result != "success"}
         waiting = [name for name in names if not _runs(name, target, units, live)]
         if not waiting:
             return first
         for name in waiting:
             ends = units[name].restarts - before[name] if name in units else 0
             if ends >= CRASHES:
-                raise UnhealthyError(name, f"ended {ends} times in a row ({units[name].result})")
+                raise UnhealthyError(
+                    name, f"ended {ends} times in a row ({how.get(name, 'success')})"
+                )
         if system.now() > end:
             unit = units.get(waiting[0])
-            how = (
+            state = (
                 f"{unit.active} ({unit.result}), {unit.restarts} restarts" if unit else "not loaded"
             )
-            raise UnhealthyError(waiting[0], f"did not start within {START_LIMIT} s: {how}")
-        system.sleep(POLL)
+            raise UnhealthyError(waiting[0], f"did not start within {START_LIMIT} s: {state}")
+        system.sleep(pause)
+    raise AssertionError
 
 
 def _runs(
@@ -114,6 +123,13 @@ def _earlier(layout: Layout) -> Redactor:
 
 
 def _last_words(unit: str, system: System) -> list[str]:
-    argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={LINES}"]
+    argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={5 * LINES}"]
     status, text = system.output([*argv, f"--unit={unit}"])
-    return text.splitlines() if status == 0 else []
+    return telling(unit, text.splitlines())[-LINES:] if status == 0 else []
+
+
+def telling(unit: str, lines: Sequence[str]) -> list[str]:
+    """Those lines of a unit's journal that are not only systemd's own about each start."""
+    name = re.escape(unit)
+    steps = rf"(Start|Stopp)(ing|ed) {name} |{name}: (Scheduled|Failed|Deactivated) "
+    return [line.removeprefix(f"{unit}: ") for line in lines if not re.match(steps, line)]

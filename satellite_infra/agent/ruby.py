@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import urllib.request
 from pathlib import Path
 
 from . import storage
@@ -79,6 +78,8 @@ def _build(host: Preparation, wanted: Ruby) -> bool:
 def _download(wanted: Ruby, archive: Path) -> None:
     """Fetch the archive; ValueError where it is not the one that was declared."""
     total = hashlib.sha256()
+    import urllib.request  # not at every start of the agent
+
     with urllib.request.urlopen(wanted.source, timeout=ANSWER) as answer, archive.open("wb") as to:
         while block := answer.read(1 << 20):
             total.update(block)

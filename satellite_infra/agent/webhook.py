@@ -9,13 +9,11 @@ import contextlib
 import json
 import secrets
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import storage, web
+from . import storage
 from .layout import AGENT, Layout
 from .ledger import Ledger
 from .system import Say, System
@@ -126,6 +124,11 @@ def _send(url: str, message: Mapping[str, Any], system: System, say: Say) -> boo
 
 def _post(url: str, message: Mapping[str, Any]) -> tuple[str, bool]:
     """What went wrong, without the URL, and whether it will again; empty where nothing did."""
+    import urllib.error  # not at every start of the agent
+    import urllib.request
+
+    from . import web
+
     body = json.dumps(message).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "satellite"}
     try:

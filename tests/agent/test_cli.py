@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import os
+import subprocess
 import sys
 
 import pytest
 
-from satellite_infra.agent import cli
+from satellite_infra.agent import cli, frontend
 
 
 def test_the_apps_user_gets_into_what_a_careful_login_makes() -> None:
@@ -32,3 +33,16 @@ class FullDisk(io.StringIO):
 def test_a_full_disk_stops_no_release(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", FullDisk())
     cli._say("the way back goes on")
+
+
+def test_every_job_has_its_verb() -> None:
+    assert set(cli.JOBS.values()) == set(frontend.JOBS)
+
+
+@pytest.mark.parametrize("module", ["cli", "frontend", "workers"])
+def test_what_a_release_starts_loads_nothing_of_the_network(module: str) -> None:
+    """Ten starts of a host's Python are most of a rollback."""
+    code = f"import sys, satellite_infra.agent.{module}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"satellite_infra.agent.{module}" in run.stdout.split()
+    assert not {"http.client", "ssl", "urllib.request", "zipfile"} & set(run.stdout.split())

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from satellite_infra.agent import frontend
+from satellite_infra.agent import frontend, gate
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
@@ -105,7 +105,7 @@ def test_what_a_worker_said_at_last_is_told_without_secrets(
     wanted = request(origin, origin.commit(CRASH="yes"))
     status, told = frontend.submit(layout, text(wanted), submitting)
     assert status == 1
-    assert "  | satellite-shop.worker@1.service said: cannot connect with [TOKEN]" in told
+    assert "  | worker.1 said: cannot connect with [TOKEN]" in told
     assert "canary-value" not in told
 
 
@@ -136,3 +136,15 @@ def test_what_cannot_be_read_is_said_without_its_secrets(sent: str, message: str
     with pytest.raises(ValueError, match=f"^{message}$") as problem:
         frontend.split(sent)
     assert problem.value.__cause__ is None
+
+
+def test_a_unit_that_starts_again_and_again_does_not_hide_what_its_worker_said() -> None:
+    unit = "satellite-shop.worker@1.service"
+    kept = ["cannot load app/jobs", "Main process exited, code=exited, status=1/FAILURE"]
+    steps = [
+        f"Started {unit} - shop worker.1.",
+        f"Stopped {unit} - shop worker.1.",
+        f"{unit}: Failed with result 'exit-code'.",
+        f"{unit}: Scheduled restart job, restart counter is at 3.",
+    ]
+    assert gate.telling(unit, [steps[0], kept[0], *steps[1:], f"{unit}: {kept[1]}"]) == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -64,3 +65,65 @@ def test_ages(stamp: str | None, shown: str) -> None:
 
 def test_elsewhere_times_are_whole() -> None:
     assert screen.when("2026-11-25T11:59:30Z", NOW) == "2026-11-25T11:59:30Z"
+
+
+HOST = "worker-12.eu"
+REASON = (
+    "failed in gate: satellite-shop.worker@12.service: ended while its health was watched "
+    "(exit-code, 0 restarts)"
+)
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        (
+            ("host", "worker", "state", "since", "revision", "memory", "pid"),
+            (HOST, "scheduler.12", "starting", "59 m", "0123456", "12345 MB", "4194304"),
+        ),
+        (
+            ("  revision", "outcome", "when", "by", "on"),
+            ("* 0123456", "stopped worker.12", "59 m", "ada@laptop.local", f"{HOST}, {HOST}"),
+        ),
+        (("lock", "held by"), (HOST, "release of 0123456789ab by ada@laptop.local, since 10:00")),
+    ],
+)
+def test_a_row_is_one_line_of_80_columns(
+    capsys: pytest.CaptureFixture[str], columns: tuple[str, ...], row: tuple[str, ...]
+) -> None:
+    screen.table(columns, [row])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [max(map(len, lines)) <= 80, len(lines)] == [True, 2]
+    assert lines[1].split() == " ".join(row).split()
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_long_reason_folds_within_its_column(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ("  0123456", REASON, "59 m", "ada@laptop", "all hosts")
+    screen.table(("  revision", "outcome", "when", "by", "on"), [row])
+    first, *more = capsys.readouterr().out.splitlines()[1:]
+    assert [cell in first for cell in row] == [True, False, True, True, True]
+    assert " ".join([first[11:45], *more]).split()[:3] == REASON.split()[:3]
+    place = first.index("failed in gate")
+    assert more
+    assert all(line[:place].strip() == "" and line[place] != " " for line in more)
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("word", screen.STYLES)
+def test_what_a_colour_says_is_a_word_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = []
+    for plain in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", plain)
+        screen.table(("state",), [(word,)])
+        shown.append(capsys.readouterr().out + screen.coloured(word, "red"))
+    colours = re.compile(r"\x1b\[[\d;]*m")
+    assert re.search(r"\x1b\[3\dm" + word, shown[0])
+    assert not re.search(r"\x1b\[[\d;]*3\d[\d;]*m", shown[1])
+    assert colours.sub("", shown[0]) == colours.sub("", shown[1])
+    assert word in colours.sub("", shown[1])

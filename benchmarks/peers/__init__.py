@@ -1,0 +1,1 @@
+"""`satellite` beside other deploy tools, on the same hosts in one series."""
