@@ -245,7 +245,8 @@ def deploy(
         if branch:
             draft.put("branch", branch)
 
-    apply(stack, change, yes, as_json, "Deploy this?", names=names)
+    check = functools.partial(Check, names=names)
+    apply(stack, change, yes, as_json, "Deploy this?", check, names)
 
 
 @click.command()

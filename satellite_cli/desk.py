@@ -21,6 +21,10 @@ class Desk:
         """That stack's settings; SatelliteError with every problem where they are not right."""
         return Project.of(stack).settings()
 
+    def ready(self, stack: str) -> None:
+        """SatelliteError where hosts of that stack do not answer."""
+        Check(Project.of(stack)).end()
+
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts, and have it follow its branch from then on."""
         project = Project.of(stack)

@@ -75,8 +75,10 @@ class Program(LanguageRuntimeServicer):
             with as_its_own(program, request.pwd), loop(request.parallel) as runs:
                 runs.run_until_complete(run_in_stack(lambda: execute(program)))
         except BaseException as error:  # noqa: BLE001 - any of the program's errors
-            if text := told(error):
-                pulumi.log.error(text)
+            text = told(error)
+            with contextlib.suppress(Exception):  # such as an engine that has ended
+                if text:
+                    pulumi.log.error(text)
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse()
 
@@ -158,4 +160,4 @@ def served(may_run: Callable[[], bool]) -> Iterator[str]:
     try:
         yield f"127.0.0.1:{port}"
     finally:
-        server.stop(None).wait()
+        server.stop(None)

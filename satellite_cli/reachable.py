@@ -6,7 +6,7 @@ Without it the engine would wait for each as long as `satellite:reach_seconds` s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from satellite_cli import remote
@@ -19,12 +19,15 @@ SECONDS = 15
 
 
 class Check:
-    """Begun when it is made. `strict`: nothing is done while a host does not answer."""
+    """Begun when it is made. `strict`: nothing is done while a host does not answer.
 
-    def __init__(self, project: Project, strict: bool = True) -> None:
+    `names`: of these hosts alone.
+    """
+
+    def __init__(self, project: Project, strict: bool = True, names: Sequence[str] = ()) -> None:
         self._strict = strict
         with_it = ThreadPoolExecutor(1)
-        self._found = with_it.submit(unreached, project)
+        self._found = with_it.submit(unreached, project, names)
         with_it.shutdown(wait=False)
         if not strict:
             self._found.add_done_callback(lambda found: _warn(found.result()))
@@ -40,11 +43,12 @@ class Check:
             refuse(found)
 
 
-def unreached(project: Project) -> dict[str, str]:
+def unreached(project: Project, names: Sequence[str] = ()) -> dict[str, str]:
     """Name -> why, of the hosts that do not answer; none of a stack that was never up."""
     try:
         fleet = Fleet.of(project.stack)
-        hosts = [host for host in fleet.hosts if host.name not in given_up(project, fleet)]
+        wanted = {*(names or (host.name for host in fleet.hosts))} - given_up(project, fleet)
+        hosts = [host for host in fleet.hosts if host.name in wanted]
         with remote.connected(fleet) as connection:
             answers = connection.everywhere(hosts, "true", SECONDS)
     except SatelliteError:  # never up; and what else there is the engine says, with its own words

@@ -67,6 +67,12 @@ def test_nobody_asks_a_host_that_is_given_up(down: Desk, known: dict[str, object
     assert (ran.status, ran.err) == (0, "")
 
 
+def test_a_deploy_to_some_asks_these_alone(down: Desk) -> None:
+    down.hosts["worker-2"] = {}
+    ran = down.satellite("deploy", "--host", "worker-2", "--revision", "f" * 40, "--yes")
+    assert "do not answer as themselves" not in ran.err
+
+
 def test_a_stack_that_was_never_up_has_no_hosts(down: Desk) -> None:
     down.outputs = {}
     assert down.satellite("deploy", "--yes").status == 0
