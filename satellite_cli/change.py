@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 
-from satellite_cli import look, options, screen
+from satellite_cli import inline, look, options, partial, screen
 from satellite_cli.fleet import Fleet
 from satellite_cli.problems import (
     FAILED,
@@ -24,6 +25,7 @@ from satellite_cli.problems import (
 )
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
+from satellite_cli.reachable import Check, given_up, refuse
 from satellite_cli.update import Outcome, Update, left_over, shown, summary
 
 Change = Callable[[Draft], None]
@@ -37,13 +39,19 @@ def run(
     words: list[str],
     as_json: bool = False,
     tell: Callable[[str], None] = shown,
+    check: Check | None = None,
 ) -> Outcome:
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
-    parallel = str(max(project.hosts, 8))
-    words = [*words, "--parallel", parallel]
-    outcome = Update(verb, project.stack, words, (lambda _: None) if as_json else tell).run()
+    words = [*words, "--parallel", str(max(project.hosts, 8))]
+    heard = (lambda _: None) if as_json else tell
+    with inline.client(project.file.parent, check.passed if check else lambda: True) as program:
+        if check and not program:
+            check.end()
+        outcome = Update(verb, project.stack, [*words, *program], heard).run()
     if outcome.interrupted:
         raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
+    if check:
+        check.end()
     if outcome.status:
         raise SatelliteError("\n".join(left_over(outcome)), FAILED)
     return outcome
@@ -54,11 +62,12 @@ def update(
     file: Path,
     as_json: bool = False,
     tell: Callable[[str], None] = shown,
+    check: Check | None = None,
     more: Sequence[str] = (),
 ) -> Outcome:
     """Make everything as this file of settings says; whoever had to be asked has been."""
     words = ["--yes", "--skip-preview", "--config-file", str(file), *more]
-    return run(project, "up", words, as_json, tell)
+    return run(project, "up", words, as_json, tell, check)
 
 
 def _stopped(project: Project, outcome: Outcome) -> str:
@@ -82,43 +91,56 @@ def apply(
     yes: bool,
     as_json: bool,
     why: str = "",
+    check: Callable[[Project], Check | None] = Check,
+    names: Sequence[str] = (),
     more: Sequence[str] = (),
 ) -> None:
     """Preview the change, ask, do it, and keep it in the stack's file once it is done.
 
-    The commit that the preview was about is the one that is deployed; `more`: words for the engine.
+    The commit that the preview was about is the one that is deployed. `names`: to these hosts
+    alone, and then the file stays as it is. `more`: words for the engine.
     """
+    inline.loading()
     project = Project.of(stack)
+    asked = check(project)
     with project.draft() as draft:
         if change:
             change(draft)
+        more = [*more, *(partial.targets(project, draft, names) if names else ())]
         revision = ""
         if not yes:
             somebody_to_ask(as_json)
             words = ["--config-file", str(draft.file), *more]
-            planned = run(project, "preview", words, as_json=False)
-            revision = planned.revision
+            planned = run(project, "preview", words, check=asked)
+            revision = planned.revision if not names else ""
             click.echo(summary(planned, planned=True))
             if not planned.idle:
                 consent(why or "Do this?")
         with draft.pinned(revision) as file:
-            done = update(project, file, as_json, more=more)
-        kept = draft.keep()
+            done = update(project, file, as_json, check=asked, more=more)
+        kept = not names and draft.keep()
     if as_json:
         data = {"stack": project.stack, "changes": done.changes, "revision": done.revision}
         screen.data({**data, "settings_changed": kept})
-        return
-    click.echo(summary(done, planned=False))
-    if kept:
-        click.echo(f"{project.file.name} says so now: commit it")
+    else:
+        click.echo(summary(done, planned=False))
+        if kept:
+            click.echo(f"{project.file.name} says so now: commit it")
+    if names:
+        partial.tell_others(project.stack, names)
 
 
-def unpin(draft: Draft, heroku: bool = False) -> None:
+def unpin(draft: Draft, heroku: bool = False, quiet: bool = False) -> None:
     """Have it follow its branch again (or Heroku, unless that shall end, too)."""
-    pinned = str(draft.project.known().get("revision") or "")
+    pinned = str(draft.project.known.get("revision") or "")
     if pinned and (heroku or pinned != "heroku"):
-        note(f"{draft.project.stack} was pinned to {pinned[:12]}, and is no longer")
+        if not quiet:
+            note(f"{draft.project.stack} was pinned to {pinned[:12]}, and is no longer")
         draft.remove("revision")
+
+
+def _asked(_: Project) -> None:
+    """No check: the hosts have been asked, or one of them is known to be dead."""
 
 
 def somebody_to_ask(as_json: bool) -> None:
@@ -148,8 +170,9 @@ def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool
         raise click.UsageError("--host: only with --again; everything is made as the file says")
     hosts = Fleet.of(stack).chosen(names) if again else []
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
-    visits = [f"**::{host.name}-{phase}" for host in hosts for phase in VISIT]
-    apply(stack, None, yes, as_json, more=[f"--replace={urn}" for urn in visits])
+    visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
+    # it may be about to replace the very machine that does not answer
+    apply(stack, None, yes, as_json, check=functools.partial(Check, strict=False), more=visits)
 
 
 @click.command()
@@ -157,6 +180,7 @@ def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool
 @options.as_json
 def preview(stack: str, as_json: bool) -> None:
     """What `up` would change, on each host; nothing is done."""
+    inline.loading()
     project = Project.of(stack)
     planned = run(project, "preview", [], as_json)
     if as_json:
@@ -202,13 +226,22 @@ def destroy(stack: str, yes: bool, confirm: str, as_json: bool) -> None:
 @click.option("--branch", metavar="NAME", help="Deploy the head of this branch from now on.")
 @click.option("--revision", metavar="COMMIT", help="Deploy this commit, and stay there.")
 @options.stack
+@options.hosts
 @_yes
 @options.as_json
-def deploy(branch: str | None, revision: str | None, stack: str, yes: bool, as_json: bool) -> None:
-    """Deploy the branch's head, or another branch or commit, to all hosts.
+def deploy(
+    branch: str | None,
+    revision: str | None,
+    stack: str,
+    names: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Deploy the branch's head, or another branch or commit, to all hosts or to some.
 
     A pinned commit, such as a rollback's, is no longer pinned then. Where it succeeds, the stack's
-    file says the same; where it fails, the hosts and the file are as they were.
+    file says the same; where it fails, the hosts and the file are as they were. A deploy to some
+    hosts leaves the others and the file as they are.
     """
     if branch and revision:
         raise click.UsageError("--branch or --revision, not both")
@@ -219,11 +252,12 @@ def deploy(branch: str | None, revision: str | None, stack: str, yes: bool, as_j
         if revision:
             draft.put("revision", revision)
         else:
-            unpin(draft, heroku=bool(branch))
+            unpin(draft, heroku=bool(branch), quiet=bool(names))
         if branch:
             draft.put("branch", branch)
 
-    apply(stack, change, yes, as_json, "Deploy this?")
+    check = functools.partial(Check, names=names)
+    apply(stack, change, yes, as_json, "Deploy this?", check, names)
 
 
 @click.command()
@@ -237,8 +271,8 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     Where the hosts still have that release it is only a switch. `satellite deploy` goes on.
     """
     fleet, _, said, silent = look.ask(stack, (), look.SECONDS, "status")
-    for name, problem in silent.items():
-        note(f"{name}: {problem}")
+    excused = given_up(Project.of(fleet.stack), fleet)
+    refuse({name: why for name, why in silent.items() if name not in excused})
     good = list(dict.fromkeys(_good(said.values())))
     chosen = _chosen(good, revision, {told["revision"] for told in said.values()})
     note(f"back to {chosen}")
@@ -246,7 +280,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     def change(draft: Draft) -> None:
         draft.put("revision", chosen)
 
-    apply(fleet.stack, change, yes, as_json, "Roll back?")
+    apply(fleet.stack, change, yes, as_json, "Roll back?", check=_asked)
 
 
 def _good(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -308,7 +342,7 @@ def lost(host: str, stack: str, yes: bool, as_json: bool) -> None:
     def change(draft: Draft) -> None:
         draft.put(f"hosts.{host}.lost", "true")
 
-    apply(stack, change, yes, as_json, f"Is {host} off for good?")
+    apply(stack, change, yes, as_json, f"Is {host} off for good?", check=_asked)
 
 
 @click.command()
@@ -325,7 +359,7 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
     fleet.chosen([host])
     project = Project.of(stack)
     with project.draft() as draft:
-        named = json.loads(project.known().get("roll") or "[]")
+        named = json.loads(project.known.get("roll") or "[]")
         if host not in named:
             draft.put(f"roll[{len(named)}]", host)
         file = ["--config-file", str(draft.file)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from satellite_cli import change
-from satellite_cli.problems import USAGE, SatelliteError, note
-from satellite_cli.project import Project, engine
+from satellite_cli.problems import SatelliteError, note
+from satellite_cli.project import Project
 from satellite_cli.promote import DeployError
+from satellite_cli.reachable import Check
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -19,34 +19,21 @@ class Desk:
 
     def settings(self, stack: str) -> Settings:
         """That stack's settings; SatelliteError with every problem where they are not right."""
-        from satellite_infra.settings import NAMESPACE, validated  # brings Pulumi's SDK along
+        return Project.of(stack).settings()
 
-        project = Project.of(stack)
-        shown = engine("config", "--json", "--show-secrets", "--stack", project.stack)
-        prefix = f"{NAMESPACE}:"
-        found = {
-            key.removeprefix(prefix): item
-            for key, item in json.loads(shown).items()
-            if key.startswith(prefix)
-        }
-        values = {"environment": project.stack.rpartition("/")[2]}
-        values |= {key: item.get("value", "") for key, item in found.items()}
-        secret = frozenset(key for key, item in found.items() if item.get("secret"))
-        settings, problems = validated(values, secret)
-        if problems:
-            raise SatelliteError(
-                "\n  ".join([f"{project.file.name} is not right:", *problems]), USAGE
-            )
-        return settings
+    def ready(self, stack: str) -> None:
+        """SatelliteError where hosts of that stack do not answer."""
+        Check(Project.of(stack)).end()
 
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts, and have it follow its branch from then on."""
         project = Project.of(stack)
+        check = Check(project)
         try:
             with project.draft() as draft:
                 change.unpin(draft)
                 with draft.pinned(revision) as file:
-                    change.update(project, file, tell=note)
+                    change.update(project, file, tell=note, check=check)
                 if draft.keep():
                     note(f"{project.file.name} says so now: commit it")
         except SatelliteError as problem:

@@ -10,10 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from satellite_cli.problems import USAGE, SatelliteError
 from scripts.engine import ConfigError, pulumi
+
+if TYPE_CHECKING:
+    from satellite_infra.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Project:
             raise SatelliteError(f"{file.name} is not there: pulumi stack init {name}", USAGE)
         return cls(name, file)
 
+    @functools.cached_property
     def known(self) -> dict[str, Any]:
-        """The settings; the value of a secret is not among them."""
+        """The settings when the command began; the value of a secret is not among them."""
         found = json.loads(engine("config", "--json", "--stack", self.stack))
         values = {key.removeprefix("satellite:"): item.get("value") for key, item in found.items()}
         return {key: value for key, value in values.items() if value}
@@ -46,15 +50,35 @@ class Project:
     @functools.cached_property
     def hosts(self) -> int:
         """How many hosts the settings have; asked for once, as no command changes it."""
-        known = self.known()
+        known = self.known
         names, hosts = (json.loads(known.get(key) or "null") for key in ("names", "hosts"))
         existing = [host for host in (hosts or {}).values() if isinstance(host, dict)]
         own = len(names or []) or int(known.get("count") or 0)
         return own + sum("address" in host for host in existing)
 
+    def settings(self, file: Path | None = None) -> Settings:
+        """All settings, or those of another file; SatelliteError with every problem of them."""
+        from satellite_infra.settings import NAMESPACE, validated  # brings Pulumi's SDK along
+
+        place = ("--config-file", str(file)) if file else ()
+        shown = engine("config", "--json", "--show-secrets", "--stack", self.stack, *place)
+        prefix = f"{NAMESPACE}:"
+        found = {
+            key.removeprefix(prefix): item
+            for key, item in json.loads(shown).items()
+            if key.startswith(prefix)
+        }
+        values = {"environment": self.stack.rpartition("/")[2]}
+        values |= {key: item.get("value", "") for key, item in found.items()}
+        secret = frozenset(key for key, item in found.items() if item.get("secret"))
+        settings, problems = validated(values, secret)
+        if problems:
+            raise SatelliteError("\n  ".join([f"{self.file.name} is not right:", *problems]), USAGE)
+        return settings
+
     def environment(self) -> str:
         """What the stack's environment is called."""
-        return str(self.known().get("environment") or self.stack.rpartition("/")[2])
+        return str(self.known.get("environment") or self.stack.rpartition("/")[2])
 
     @contextlib.contextmanager
     def draft(self) -> Iterator[Draft]:

@@ -22,6 +22,9 @@ class Desk(Protocol):
     def settings(self, stack: str) -> Settings:
         """That stack's settings; the group's own error where they are not right."""
 
+    def ready(self, stack: str) -> None:
+        """The group's own error where hosts of that stack do not answer."""
+
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts; DeployError where that failed."""
 
@@ -68,6 +71,10 @@ def command(
         for line in plan_lines(plan):
             say(line)
 
+    def confirm() -> bool:
+        desk.ready(environment)  # before anything moves
+        return yes or click.confirm(f"Promote to {environment}?", err=as_json)
+
     given = {"source": source, "source_here": True} if source else {}
     if tag is not None:
         given["tag"] = tag
@@ -75,7 +82,7 @@ def command(
         desk.settings(environment),
         environment,
         deploy=desk.deploy,
-        confirm=lambda: yes or click.confirm(f"Promote to {environment}?", err=as_json),
+        confirm=confirm,
         show=show,
         say=say,
         checkout=checkout,

@@ -23,18 +23,22 @@ class Deploy:
 
 def deploy(settings: Settings) -> Deploy:
     """What is to be deployed; RunError when somebody who has to be asked does not tell."""
-    follows = settings.revision == HEROKU
-    commit = heroku.commit(settings) if follows else revision(settings)
+    wanted = commit(settings)
     how = settings.heroku.config if settings.heroku else "off"
     theirs = heroku.inherited(settings) if how == "inherit" else {}
     config = config_vars(settings, theirs)
     if found := list(rules.unfilled(settings, config)):
         raise pulumi.RunError("\n  ".join(["neither this stack nor Heroku tells:", *found]))
     if how == "check":
-        heroku.check(settings, commit, config)
+        heroku.check(settings, wanted, config)
     rotates = settings.heroku and settings.heroku.rotate
     followed = theirs.keys() - settings.config.keys() if rotates else ()
-    return Deploy(commit, config, tuple(sorted(followed)))
+    return Deploy(wanted, config, tuple(sorted(followed)))
+
+
+def commit(settings: Settings) -> str:
+    """The one that Heroku runs, where it is followed; else the pinned one, or its branch's head."""
+    return heroku.commit(settings) if settings.revision == HEROKU else revision(settings)
 
 
 def config_vars(settings: Settings, inherited: Mapping[str, str] | None = None) -> dict[str, str]:

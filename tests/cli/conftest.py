@@ -138,7 +138,7 @@ def desk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Desk]:
     found = Desk(tmp_path, capfd)
-    (tmp_path / "Pulumi.yaml").touch()
+    (tmp_path / "Pulumi.yaml").write_text("name: satellite\nruntime: python\n")
     (tmp_path / "Pulumi.staging.yaml").write_text("config:\n")
     monkeypatch.chdir(tmp_path)
     key = keys.new_private_key()

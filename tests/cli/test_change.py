@@ -90,7 +90,7 @@ def test_as_many_at_once_as_there_are_hosts(changing: Desk) -> None:
     changing.config["satellite:names"] = {"value": names}
     changing.config["satellite:hosts"] = {"value": json.dumps({"rented": {"address": "a.b"}})}
     changing.satellite("up", "--yes")
-    words = changing.engine()[-1]
+    words = next(words for words in changing.engine() if words[0] == "up")
     assert words[words.index("--parallel") + 1] == "31"
 
 

@@ -50,6 +50,16 @@ def test_a_promotion_moves_the_branch_and_updates_the_hosts_to_the_same_commit(
     assert f"staging was pinned to {REVISION[:12]}, and is no longer" in said
 
 
+def test_nothing_moves_where_a_host_does_not_answer(desk: Desk, world: World) -> None:
+    before = world.staging()
+    desk.hosts["worker-2"] = {"status": 255, "err": "ssh: connect to host x: Connection refused\n"}
+    status, said = promoted(desk, world, "--yes")
+    assert status == 1
+    assert "nothing was changed: these hosts do not answer as themselves\n  worker-2: " in said
+    assert world.staging() == before
+    assert all(words[0] != "up" for words in desk.engine())
+
+
 def test_hosts_that_fail_are_told_and_the_file_stays(desk: Desk, world: World) -> None:
     before = (desk.place / "Pulumi.staging.yaml").read_text()
     desk.pulumi["up"] = (255, "", "")

@@ -36,6 +36,9 @@ class Desk:
         assert found == []
         return settings
 
+    def ready(self, stack: str) -> None:
+        pass
+
     def deploy(self, revision: str, stack: str) -> None:
         if self.broken:
             raise DeployError(self.broken)

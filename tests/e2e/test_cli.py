@@ -261,7 +261,8 @@ def spawn(desk: Desk, line: str) -> None:
     assert "desk-2 release: made in" in desk.made
     before = desk.site.logins()
     assert "unchanged" in desk.good(f"{line} --yes")
-    assert desk.site.logins() == before
+    # asked whether they answer, and nothing else
+    assert desk.site.logins() == [number + 1 for number in before]
 
 
 def configure(desk: Desk, line: str) -> None:
@@ -275,6 +276,14 @@ def configure(desk: Desk, line: str) -> None:
 def deploy(desk: Desk, line: str) -> None:
     commit = desk.commit()
     desk.good(f"{line} --yes")
+    assert desk.runs() == [{commit}] * 2
+
+
+def deploy_one(desk: Desk, line: str) -> None:
+    old, commit = desk.runs()[0], desk.commit()
+    desk.good(f"{line} --yes")
+    assert desk.runs() == [old, {commit}]
+    desk.good("satellite deploy --yes")
     assert desk.runs() == [{commit}] * 2
 
 
@@ -383,6 +392,7 @@ SCENES: dict[str, Callable[[Desk, str], None]] = {
     "`rake satellite:info`, filtered by environment": info,
     "`rake satellite:info`, filtered by id": info_of_one,
     "`rake satellite:deploy`": deploy,
+    "`rake satellite:deploy`, filtered by id": deploy_one,
     "`rake satellite:deploy` of another branch": deploy_branch,
     DESTROY: destroy,
     "`rake worker:stop`": stop,

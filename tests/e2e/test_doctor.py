@@ -17,8 +17,9 @@ FRAGILE = PLAIN_APP["worker"].replace("trap", "[ ! -e /broken ] || exit 3\ntrap"
 SECOND = "clinic-2"
 VISIT = f"satellite up --again --host {SECOND}"
 UNITS, STATE = "/etc/systemd/system", "/var/lib/satellite/clinic"
-PYTHON = "$(python3 -c 'import sitecustomize; print(sitecustomize.__file__)')"
-# all machines of the lab have one clock: this one's programs in Python see another
+# all machines of the lab have one clock: this one's programs in Python see another, by a module
+# that the agent loads
+PYTHON = "$(python3 -c 'import argparse; print(argparse.__file__)')"
 SHIFT = "import time; time.time = (lambda real: lambda: real() + 600)(time.time)  # shifted"
 # and what sets a clock sets theirs
 CHRONY = '[Service]\nType=oneshot\nExecStart=/bin/sh -c "sed -i /shifted/d {}"\n'
@@ -35,9 +36,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 def found(desk: Desk) -> list[dict[str, Any]]:
     """What doctor finds; its status says the same, and no secret is in it."""
     ran = desk.run("satellite doctor --json")
-    findings: list[dict[str, Any]] = json.loads(ran.out)["findings"]
-    assert (ran.status == 0) == (not findings)
-    assert CANARY not in ran.out + ran.err
+    findings: list[dict[str, Any]] = json.loads(ran.stdout)["findings"]
+    assert (ran.returncode == 0) == (not findings)
+    assert CANARY not in ran.stdout + ran.stderr
     return findings
 
 
@@ -149,7 +150,7 @@ def test_a_host_that_a_failed_deploy_left_behind(desk: Desk) -> None:
     old = desk.site.revision(host)
     host.run("touch /broken")
     new = desk.commit(worker=FRAGILE)
-    assert desk.run("satellite deploy --yes").status == 1
+    assert desk.run("satellite deploy --yes").returncode == 1
     assert desk.runs() == [{new}, {old}]
     findings = found(desk)
     assert {f["code"] for f in findings} == {"revision"}

@@ -1,0 +1,80 @@
+"""Whether the project's program can run in this process, which then needs no language host.
+
+It has to be what `pulumi up` would run: the same files in the same Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import satellite_infra
+from satellite_cli.problems import note
+
+OURS = Path(satellite_infra.__file__).parent
+NEEDED = ("satellite_cli.program", "satellite_infra.stack", "pulumi_aws")
+
+
+@functools.cache
+def loading() -> Future[Any]:
+    """Begin to load what a run needs, beside everything else; it takes half a second."""
+    with_it = ThreadPoolExecutor(1)
+    last = [with_it.submit(importlib.import_module, name) for name in NEEDED][-1]
+    with_it.shutdown(wait=False)
+    return last
+
+
+@contextlib.contextmanager
+def client(folder: Path, may_run: Callable[[], bool]) -> Iterator[list[str]]:
+    """More words for the engine, and the program behind them; `may_run` is asked before it runs.
+
+    Where it is impossible here, the engine starts the program itself, later.
+    """
+    if why := impossible(folder):
+        note(f"the engine starts the program itself, which takes longer: {why}")
+        yield []
+        return
+    loading().result()
+    from satellite_cli.program import served
+
+    with served(may_run) as address:
+        yield [f"--client={address}", "--exec-kind", "auto.inline"]
+
+
+def impossible(folder: Path) -> str:
+    """Why the program in that folder cannot run here; empty where it can."""
+    project = yaml.safe_load((folder / "Pulumi.yaml").read_text("utf-8")) or {}
+    runtime = project.get("runtime")
+    runtime = {"name": runtime} if isinstance(runtime, str) else runtime or {}
+    if runtime.get("name") != "python":
+        return "Pulumi.yaml names another runtime than python"
+    options = dict(runtime.get("options") or {})
+    toolchain, virtualenv = options.pop("toolchain", "pip"), options.pop("virtualenv", "")
+    if virtualenv and (folder / virtualenv).resolve() != Path(sys.prefix).resolve():
+        return f"Pulumi.yaml names another virtualenv than {sys.prefix}"
+    if toolchain != "pip" or options:
+        return f"runtime.options of Pulumi.yaml: {', '.join(options) or toolchain}"
+    theirs = folder / str(project.get("main") or ".") / OURS.name
+    if theirs.is_dir() and not _same(theirs):
+        return f"its {OURS.name} is another than this command's"
+    return ""
+
+
+def _same(theirs: Path) -> bool:
+    return theirs.resolve() == OURS or _files(theirs) == _files(OURS)
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }

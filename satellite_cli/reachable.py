@@ -1,0 +1,83 @@
+"""Whether all hosts answer as themselves, asked while the engine is made ready.
+
+Without it the engine would wait for each as long as `satellite:reach_seconds` says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from satellite_cli import remote
+from satellite_cli.fleet import Fleet
+from satellite_cli.problems import SatelliteError, note
+from satellite_cli.project import Project
+
+SECONDS = 15
+"""All hosts together have so long."""
+
+
+class Check:
+    """Begun when it is made. `strict`: nothing is done while a host does not answer.
+
+    `names`: of these hosts alone.
+    """
+
+    def __init__(self, project: Project, strict: bool = True, names: Sequence[str] = ()) -> None:
+        self._strict = strict
+        with_it = ThreadPoolExecutor(1)
+        self._found = with_it.submit(unreached, project, names)
+        with_it.shutdown(wait=False)
+        if not strict:
+            self._found.add_done_callback(lambda found: _warn(found.result()))
+
+    def passed(self) -> bool:
+        """Whether the program may run; one that is not strict does not have it wait."""
+        return not self._strict or not self._found.result()
+
+    def end(self) -> None:
+        """SatelliteError with every host that does not answer, if it is strict."""
+        found = self._found.result()
+        if self._strict:
+            refuse(found)
+
+
+def unreached(project: Project, names: Sequence[str] = ()) -> dict[str, str]:
+    """Name -> why, of the hosts that do not answer; none of a stack that was never up."""
+    try:
+        fleet = Fleet.of(project.stack)
+        wanted = {*(names or (host.name for host in fleet.hosts))} - given_up(project, fleet)
+        hosts = [host for host in fleet.hosts if host.name in wanted]
+        with remote.connected(fleet) as connection:
+            answers = connection.everywhere(hosts, "true", SECONDS)
+    except SatelliteError:  # never up; and what else there is the engine says, with its own words
+        return {}
+    return {host.name: answer.problem for host, answer in answers.items() if answer.problem}
+
+
+def given_up(project: Project, fleet: Fleet) -> set[str]:
+    """The hosts that are lost, or whose machine shall be replaced: nobody waits for them."""
+    known = project.known
+    hosts = json.loads(known.get("hosts") or "{}")
+    lost = {name for name, host in hosts.items() if isinstance(host, dict) and host.get("lost")}
+    rolled = set(json.loads(known.get("roll") or "[]"))
+    return lost | rolled | {host.name for host in fleet.hosts if host.lost}
+
+
+def refuse(found: Mapping[str, str]) -> None:
+    """SatelliteError that names all of these hosts, if there are any."""
+    if found:
+        first = next(iter(found))
+        raise SatelliteError(
+            "nothing was changed: these hosts do not answer as themselves\n"
+            + "".join(f"  {name}: {problem}\n" for name, problem in found.items())
+            + f"  Look at one: satellite doctor --host {first}\n"
+            f"  Is one dead for good: satellite lost {first}\n"
+            "  To wait for them: satellite up"
+        )
+
+
+def _warn(found: Mapping[str, str]) -> None:
+    for name, problem in found.items():
+        note(f"warning: {name} does not answer now: {problem}")

@@ -1,0 +1,85 @@
+"""A change of all hosts is refused at once where some do not answer as themselves."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import COMMIT, Desk, status
+from tests.cli.test_change import changing as changing
+from tests.cli.test_change import good
+
+REFUSAL = """\
+error: nothing was changed: these hosts do not answer as themselves
+  worker-1: it shows another host key than the pinned one; nothing was sent: satellite preview
+  worker-2: connect to host 192.0.2.2 port 22: Connection refused
+  Look at one: satellite doctor --host worker-1
+  Is one dead for good: satellite lost worker-1
+  To wait for them: satellite up
+"""
+
+
+@pytest.fixture
+def down(changing: Desk) -> Desk:
+    """One whose hosts are another machine, and down."""
+    changing.hosts = {
+        "worker-1": {"status": 255, "err": "Host key verification failed.\n"},
+        "worker-2": {
+            "status": 255,
+            "err": "ssh: connect to host 192.0.2.2 port 22: Connection refused\n",
+        },
+    }
+    return changing
+
+
+@pytest.mark.parametrize(
+    "words", [["deploy"], ["rollback"], ["scale", "worker=4"], ["deploy", "--revision", "f" * 40]]
+)
+@pytest.mark.parametrize("runtime", ["python", "nodejs"])
+def test_every_host_that_does_not_answer_is_named(
+    down: Desk, words: list[str], runtime: str
+) -> None:
+    (down.place / "Pulumi.yaml").write_text(f"runtime: {runtime}\n")
+    before = (down.place / "Pulumi.staging.yaml").read_text()
+    ran = down.satellite(*words, "--yes")
+    assert ran.status == 1
+    assert ran.err.endswith(REFUSAL)
+    assert (down.place / "Pulumi.staging.yaml").read_text() == before
+
+
+def test_up_only_warns(down: Desk) -> None:
+    ran = down.satellite("up", "--yes")
+    assert ran.status == 0, ran
+    assert "warning: worker-2 does not answer now: connect to host" in ran.err
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"roll": ["worker-1", "worker-2"]},
+        {"hosts": {"worker-1": {"lost": True}, "worker-2": {"lost": True}}},
+    ],
+)
+def test_nobody_asks_a_host_that_is_given_up(down: Desk, known: dict[str, object]) -> None:
+    down.config |= {f"satellite:{key}": {"value": json.dumps(v)} for key, v in known.items()}
+    ran = down.satellite("deploy", "--yes")
+    assert (ran.status, ran.err) == (0, "")
+
+
+def test_a_deploy_to_some_asks_these_alone(down: Desk) -> None:
+    down.hosts["worker-2"] = {}
+    ran = down.satellite("deploy", "--host", "worker-2", "--revision", "f" * 40, "--yes")
+    assert "do not answer as themselves" not in ran.err
+
+
+def test_a_stack_that_was_never_up_has_no_hosts(down: Desk) -> None:
+    down.outputs = {}
+    assert down.satellite("deploy", "--yes").status == 0
+
+
+def test_a_rollback_asks_each_host_once(changing: Desk) -> None:
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good(COMMIT, "f" * 40)))
+    assert changing.satellite("rollback", "f" * 12, "--yes").status == 0
+    assert "status" in str(changing.seen("worker-1")["command"])  # and no other question after it

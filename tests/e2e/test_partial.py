@@ -1,0 +1,82 @@
+"""A deploy to some hosts, a host that is down before a deploy, and two ways to run the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import PLAIN_APP, demolished, new_site, wait_until
+from tests.e2e.test_cli import Desk
+
+pytestmark = [pytest.mark.lab, pytest.mark.e2e]
+PHASE = {
+    **PLAIN_APP,
+    "Procfile": "release: ./migrate\nworker: ./worker\n",
+    "migrate": "#!/bin/sh\necho once >> /home/part/phases\n",
+}
+NO_CHANGES = ("preview", "--expect-no-changes")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    settings = {"release_phase": "on"}
+    site = new_site(tmp_path_factory.mktemp("part"), "part", PHASE, hosts=3, settings=settings)
+    with demolished(site):
+        yield Desk(site, Desk(site).good("satellite up --yes"))
+
+
+def test_both_ways_to_run_the_engine_leave_the_same(desk: Desk) -> None:
+    desk.site.pulumi(*NO_CHANGES)
+    desk.commit()
+    desk.site.up()
+    assert "unchanged" in desk.good("satellite up --yes").splitlines()[-1]
+    assert " changed" not in desk.good("satellite preview").splitlines()[-1]
+    desk.commit()
+    desk.good("satellite deploy --yes")
+    desk.site.pulumi(*NO_CHANGES)
+
+
+def test_some_hosts_get_a_release_and_then_all(desk: Desk) -> None:
+    old, settings = desk.site.revision(desk.site.host(1)), desk.settings()
+    new = desk.commit()
+    ran = desk.run("satellite deploy --host part-2 --yes")
+    assert ran.returncode == 0, ran
+    assert desk.runs() == [{old}, {new}, {old}]
+    assert f"part-1 stays as it is: {old[:7]}\npart-3 stays as it is: {old[:7]}\n" in ran.stderr
+    assert desk.settings() == settings
+    # no release without its release phase, which is the leader's
+    phases = desk.site.host(1).run("cat /home/part/phases").stdout.split()
+    shown = desk.good("satellite preview")
+    assert "part-1 release: update" in shown
+    assert "part-3 release: update" in shown
+    assert "part-2" not in shown
+    desk.good("satellite deploy --yes")
+    assert desk.runs() == [{new}] * 3
+    assert desk.site.host(1).run("cat /home/part/phases").stdout.split() == phases
+    desk.site.pulumi(*NO_CHANGES)
+
+
+def test_a_host_that_is_down_stops_a_deploy_before_it_begins(desk: Desk) -> None:
+    down = desk.site.host(2)
+    before, workers = desk.runs(), [desk.site.workers(host) for host in desk.site.hosts()]
+    desk.commit()
+    down.run("systemctl stop ssh.socket ssh.service")
+    try:
+        began = time.monotonic()
+        ran = desk.run("satellite deploy --yes")
+        took = time.monotonic() - began
+    finally:
+        down.run("systemctl start ssh.service")
+    assert ran.returncode == 1, ran
+    assert ran.stderr.startswith(
+        "error: nothing was changed: these hosts do not answer as themselves"
+    )
+    assert "\n  part-2: connect to host " in ran.stderr
+    assert "part-1" not in ran.stderr
+    assert took < 60  # the engine alone waits for `reach_seconds`, as long as this
+    assert desk.runs() == before
+    assert [desk.site.workers(host) for host in desk.site.hosts()] == workers
+    desk.good("satellite deploy --yes")
+    wait_until("all run the same", lambda: len(set(map(frozenset, desk.runs()))) == 1)
