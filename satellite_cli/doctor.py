@@ -16,7 +16,7 @@ from satellite_cli.finding import SILENT, Finding
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
 from satellite_infra.agent import flat
-from satellite_infra.agent.install import digest
+from satellite_infra.agent.installed import digest
 from satellite_infra.agent_bundle import agent_files
 
 SECONDS = 20

@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from satellite_infra.agent.install import digest
+from satellite_infra.agent.installed import digest
 
 SOURCES = Path(__file__).parent / "agent"
 MAIN = b"import sys\n\nfrom agent.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable
 
-from . import converge, install, seal, storage, units
+from . import converge, installed, seal, storage, units
 from .layout import Layout
 from .ledger import Ledger, Target
 from .system import System
@@ -105,8 +105,8 @@ def _cut_off() -> Found:
 
 
 def _agent(layout: Layout) -> Found:
-    wanted = install.installed(layout)
-    if wanted and install.digest(install.contents(layout.agent.parent / wanted)) != wanted:
+    wanted = installed.installed(layout)
+    if wanted and installed.digest(installed.contents(layout.agent.parent / wanted)) != wanted:
         about = str(layout.agent.parent / wanted)
         yield Finding("agent_edited", f"the agent in {about} was changed by hand", about)
 

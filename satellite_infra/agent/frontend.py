@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ def submit(
     `tell` hears at once for whom it waits.
     """
     manifest = ReleaseManifest.parse(split(text)[0])
-    number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(2).hex()}"
     storage.directory(layout.run, 0o700)
     storage.directory(layout.logs, 0o700)
     result = layout.run / f"result-{number}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from . import storage, units
-from .layout import Layout
+from .installed import contents
 from .preparation import Preparation
 
 
@@ -47,30 +45,6 @@ def _mend(directory: Path, archive: Path) -> bool:
         if found.get(name) != content:
             storage.write(directory / name, content.decode(), 0o644)
     return found != wanted
-
-
-def installed(layout: Layout) -> str | None:
-    """The digest by which the agent was installed."""
-    link = layout.agent.parent / "current"
-    return link.readlink().name if link.is_symlink() else None
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    """The files of an installed agent, in the order of its archive."""
-    names = sorted(
-        path.relative_to(directory).as_posix()
-        for path in directory.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.name != ".complete"
-    )
-    return {name: (directory / name).read_bytes() for name in names}
-
-
-def digest(files: Mapping[str, bytes]) -> str:
-    """16 hex digits over names and contents."""
-    total = hashlib.sha256()
-    for name, content in files.items():
-        total.update(f"{name}\0{len(content)}\0".encode() + content)
-    return total.hexdigest()[:16]
 
 
 def identity(host: Preparation) -> bool:

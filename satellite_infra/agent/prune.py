@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,6 +41,8 @@ def discard(layout: Layout, name: str) -> None:
     """Remove one release from disk, its config vars first."""
     storage.remove_tree(layout.manifest(name).parent)
     storage.remove_tree(layout.config_files(name))
+    import shutil  # slow to load, and not at every start of the agent
+
     shutil.rmtree(layout.releases / name, ignore_errors=True)  # a build may have left odd files
 
 

@@ -12,10 +12,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import cloudwatch, storage, units, workers
+from . import cloudwatch, measured, storage, units, workers
 from .cloudwatch import Datum
 from .layout import Layout
 from .ledger import Ledger
@@ -72,19 +71,10 @@ def tell(layout: Layout, system: System, say: Say) -> None:
         say("there is no release yet, and so nothing to measure")
         return
     depth, age = measure(layout, release, wanted, system)
-    last = {"name": wanted.name, "depth": depth, "age": age, "at": at}
-    storage.write_json(layout.measured, last)
+    measured.keep(layout, wanted.name, depth, age, at)
     data = [Datum("QueueDepth", depth, "Count"), Datum("QueueAge", age, "Seconds")]
     cloudwatch.put(data, dimensions(who["app"], who["environment"], wanted.name), at, system)
     say(f"queue {wanted.name}: {depth:g} jobs could run, the oldest of them for {age:.0f} s")
-
-
-def last(layout: Layout, now: float) -> dict[str, Any] | None:
-    """What this host measured last, and how many seconds ago."""
-    found: dict[str, Any] | None = storage.read_json(layout.measured)
-    if found is None or not layout.queue.exists():
-        return None
-    return {**found, "seconds_ago": round(max(0.0, now - found["at"]), 1)}
 
 
 def dimensions(app: str, environment: str, queue: str) -> dict[str, str]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import time
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -281,10 +280,10 @@ class Release:
 
 def room(layout: Layout) -> str:
     """What to say of a full disk."""
-    path = min((layout.releases, layout.state), key=lambda path: shutil.disk_usage(path).free)
-    disk = shutil.disk_usage(path)
+    path = min((layout.releases, layout.state), key=storage.room)
+    free, total = storage.room(path)
     return (
-        f"the disk was full: {disk.free >> 20} MB of {disk.total >> 20} MB are free now at {path}; "
+        f"the disk was full: {free >> 20} MB of {total >> 20} MB are free now at {path}; "
         "make room there, or raise satellite:root_volume_gb"
     )
 

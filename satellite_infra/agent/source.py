@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +35,8 @@ def check_out(
     directory.mkdir(mode=0o755)
     system.own(directory, layout.app)
     # without a name: it goes with this process, and not on /run, which is memory
+    import tempfile  # slow to load, and not at every start of the agent
+
     with tempfile.TemporaryFile(dir=layout.state) as archive:
         path = Path(f"/proc/{os.getpid()}/fd/{archive.fileno()}")
 

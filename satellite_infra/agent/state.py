@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from . import backoff, converge, examine, flat, install, lanes, queue_metrics, storage, workers
+from . import backoff, converge, examine, flat, installed, lanes, measured, storage, workers
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
@@ -25,7 +24,7 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
     target = None
     with contextlib.suppress(OSError, ValueError):  # moved to what is no release: a finding
         target = current(layout)
-    disk = shutil.disk_usage(layout.base)
+    free, total = storage.room(layout.base)
     held, found, clock = lock(layout), _workers(layout, target, system), time.time()
     return {
         "host": identity["host"],
@@ -34,17 +33,17 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
         "environment": identity["environment"],
         "now": stamp(clock),
         "clock": clock,
-        "agent": install.installed(layout),
+        "agent": installed.installed(layout),
         "booted": stamp(_booted()),
         "current": target.release if target else None,
         "revision": target.manifest.revision if target else None,
         "good": [{"release": t.release, "revision": t.manifest.revision} for t in ledger.good()],
         "unfinished": layout.journal.is_file(),
         "lock": held,
-        "disk": {"free": disk.free, "total": disk.total},
+        "disk": {"free": free, "total": total},
         "workers": found,
         "manifest": flat.digests(flat.load(target.manifest.text())) if target else None,
-        "queue": queue_metrics.last(layout, clock),
+        "queue": measured.last(layout, clock),
         "findings": examine.examine(layout, system, found, held),
     }
 

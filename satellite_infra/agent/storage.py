@@ -6,8 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,17 +18,17 @@ def write(path: Path, content: str, mode: int = 0o600) -> bool:
         return False
     data = content.encode("utf-8", "surrogateescape")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.time_ns()}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb", opener=_private) as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
     sync_directory(path.parent)
     return True
@@ -41,6 +39,12 @@ def same(path: Path, content: str, mode: int) -> bool:
     data = content.encode("utf-8", "surrogateescape")
     there = path.is_file() and path.stat().st_mode & 0o7777 == mode
     return there and path.read_bytes() == data
+
+
+def room(path: Path) -> tuple[int, int]:
+    """Bytes that are free where that path is, and bytes in all."""
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
 
 def reserve(path: Path, size: int) -> None:
@@ -61,6 +65,8 @@ def remove(path: Path) -> bool:
 
 def remove_tree(path: Path) -> None:
     """Remove a directory if it is there."""
+    import shutil  # which is slow to load, and seldom needed
+
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def tell(layout: Layout, text: str, system: System, say: Say) -> None:
         who = Ledger(layout).identity()
         head = f"{who['app']} {who['environment']} on {who['host']}: "
         storage.directory(layout.outbox, 0o700)
-        name = f"{time.time_ns():020}-{secrets.token_hex(2)}"
+        name = f"{time.time_ns():020}-{os.urandom(2).hex()}"
         storage.write_json(layout.outbox / f"{name}.json", {"text": _escaped(head + text)})
         status, said = system.output(_sender(layout, name))
         if status:

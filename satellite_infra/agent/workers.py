@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import pwd
-import secrets
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -123,7 +122,7 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
         print(f"runs without its limits: {problem}", flush=True)
     identity = ledger.identity()
     name = ".".join(
-        (identity["host"], identity["machine"], type_, str(number), secrets.token_hex(4))
+        (identity["host"], identity["machine"], type_, str(number), os.urandom(4).hex())
     )
     env = {
         **environment(layout, release, {**ledger.config(release), **process.env}),

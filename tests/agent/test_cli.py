@@ -39,10 +39,10 @@ def test_every_job_has_its_verb() -> None:
     assert set(cli.JOBS.values()) == set(frontend.JOBS)
 
 
-@pytest.mark.parametrize("module", ["cli", "frontend", "workers"])
+@pytest.mark.parametrize("module", ["cli", "frontend", "state", "workers"])
 def test_what_a_release_starts_loads_nothing_of_the_network(module: str) -> None:
     """Ten starts of a host's Python are most of a rollback."""
     code = f"import sys, satellite_infra.agent.{module}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert f"satellite_infra.agent.{module}" in run.stdout.split()
-    assert not {"http.client", "ssl", "urllib.request", "zipfile"} & set(run.stdout.split())
+    assert not {"http.client", "ssl", "urllib.request", "zipfile", "bz2"} & set(run.stdout.split())

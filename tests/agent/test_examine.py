@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, converge, examine, install, seal, state, storage
+from satellite_infra.agent import (
+    backoff,
+    converge,
+    examine,
+    install,
+    installed,
+    seal,
+    state,
+    storage,
+)
 from satellite_infra.agent.control import Control
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
@@ -236,7 +245,7 @@ def test_without_a_release_there_is_nothing_to_find(layout: Layout, system: Fake
 def test_the_agents_own_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = new_machine(tmp_path / "root", monkeypatch)
     files = {"agent/cli.py": b""}
-    host = preparation(machine, agent=install.digest(files))
+    host = preparation(machine, agent=installed.digest(files))
     install.agent(host)
     assert list(examine._agent(host.layout)) == []
     module = host.layout.agent.parent / host.manifest.agent / "agent/cli.py"

@@ -15,7 +15,7 @@ import pytest
 from satellite_cli import main
 from satellite_infra import keys
 from satellite_infra.agent import flat
-from satellite_infra.agent.install import digest
+from satellite_infra.agent.installed import digest
 from satellite_infra.agent_bundle import agent_files
 
 CANARY = "canary-7f3a9c"
