@@ -10,9 +10,8 @@ from pathlib import Path
 
 from demo.screen import Screen
 
-
 TRY = (
-    ("satellite ps", "the workers; `satellite` alone lists all commands"),
+    ("satellite ps", "the workers; `satellite` lists all commands"),
     ("satellite logs --follow", "what they say, until Ctrl-C"),
     ("cd ../app", "the app: change it, git commit -a, git push"),
     ("cd ../project", "the stack: here `satellite` works"),
