@@ -10,6 +10,21 @@ from pathlib import Path
 
 from demo.screen import Screen
 
+TRY = (
+    ("satellite ps", "the workers; `satellite` lists all commands"),
+    ("satellite logs --follow", "what they say, until Ctrl-C"),
+    ("cd ../app", "the app: change it, git commit -a, git push"),
+    ("cd ../project", "the stack: here `satellite` works"),
+    ("satellite deploy", "shows what would change, asks, does it"),
+    ("satellite releases", "what was released, by whom, how it ended"),
+    ("satellite rollback", "back to the good release before"),
+    ("satellite scale worker=3", "so many workers on each host"),
+    ("satellite run ruby -v", "a one-off command, with the config vars"),
+    ("ssh worker-2 poweroff", "then: satellite info"),
+    ("satellite lost worker-2", "a dead host: nobody waits for it any more"),
+)
+"""What a person may want to type, and what comes of it."""
+
 
 def keep(screen: Screen, project: Path, hosts: Sequence[str]) -> None:
     """With KEEP=1, open a shell in `project` and wait for its end; elsewhere do nothing."""
@@ -18,7 +33,9 @@ def keep(screen: Screen, project: Path, hosts: Sequence[str]) -> None:
     if not sys.stdin.isatty():
         screen.say("KEEP=1 opens a shell here when it is typed on a terminal: make demo KEEP=1")
         return
-    screen.say("The lab stays open until you leave this shell. In it:")
-    for command in (*(f"ssh {host}" for host in hosts), "pulumi stack output", "pulumi up"):
-        screen.command(command)
+    screen.say("The lab stays open until you leave this shell: exit")
+    screen.say(f"The stack `demo` is selected; its hosts: {', '.join(hosts)}. To try:")
+    width = max(len(command) for command, _ in TRY)
+    for command, what in TRY:
+        screen.command(f"{command:{width}}  # {what}")
     subprocess.run([os.environ.get("SHELL") or "bash"], cwd=project, check=False)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 HINTS = {
     "no stack named": "make it: pulumi stack init NAME",
-    "no stack selected": "say which: STACK=NAME for make, --stack NAME for satellite",
+    "no stack selected": "say which: STACK=NAME for make, --stack NAME for satellite; or select it:"
+    " pulumi stack select NAME",
     "no Pulumi.yaml": "run this in the folder of Pulumi.yaml",
     "passphrase must be set": "it is the one that this stack began with",
     "incorrect passphrase": "PULUMI_CONFIG_PASSPHRASE should be what this stack began with",

@@ -9,7 +9,7 @@ from . import workers
 from .converge import POLL, pauses, wanted_units
 from .layout import Layout
 from .ledger import Ledger, Target
-from .redact import Redactor
+from .redact import Redactor, secrets
 from .system import CommandError, Say, System, UnitState
 
 START_LIMIT = 30  # seconds for a worker to be started at all
@@ -119,7 +119,7 @@ def _earlier(layout: Layout) -> Redactor:
     last = ledger.last_good()
     if last is None or not layout.config(last.release).is_file():
         return Redactor({})
-    return Redactor(ledger.config(last.release))
+    return Redactor(secrets(ledger.config(last.release), last.manifest.environment))
 
 
 def _last_words(unit: str, system: System) -> list[str]:

@@ -25,6 +25,11 @@ class Redactor:
         return self._pattern.sub(lambda match: f"[{self._names[match.group()]}]", text)
 
 
+def secrets(config: Mapping[str, str], environment: str) -> dict[str, str]:
+    """The config vars without those that say the environment's name, which units and texts bear."""
+    return {name: value for name, value in config.items() if value != environment}
+
+
 def _spellings(value: str) -> Iterable[str]:
     parts = {value, *(line.strip() for line in value.splitlines())}  # a log is read line by line
     with contextlib.suppress(ValueError):

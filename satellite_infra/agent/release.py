@@ -22,7 +22,7 @@ from .converge import converge, retire
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
-from .redact import Redactor
+from .redact import Redactor, secrets
 from .system import Say, System
 
 Checkpoint = Callable[[str], None]
@@ -64,8 +64,7 @@ class Request:
 
     def redactor(self) -> Redactor:
         """What keeps its secrets out of logs; the environment's name is none."""
-        name = self.manifest.environment
-        config = {key: value for key, value in self.config.items() if value != name}
+        config = secrets(self.config, self.manifest.environment)
         return Redactor({**config_files.telling(self.templates), **config})
 
     def summary(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from satellite_infra.agent.redact import Redactor
+from satellite_infra.agent.redact import Redactor, secrets
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,12 @@ def test_the_longest_value_wins() -> None:
 
 def test_short_values_do_not_garble_the_log() -> None:
     assert Redactor({"A": "1", "B": "on", "C": ""})("1 on one") == "1 on one"
+
+
+def test_the_environments_name_is_no_secret() -> None:
+    config = {"RAILS_ENV": "staging", "TOKEN": "abcdef"}
+    redact = Redactor(secrets(config, "staging"))
+    assert redact("staging.worker@1: abcdef") == "staging.worker@1: [TOKEN]"
 
 
 @given(st.text(min_size=4).filter(lambda text: text.strip() == text), st.text(), st.text())

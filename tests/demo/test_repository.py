@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -43,5 +44,18 @@ def test_a_push_that_fails_says_why(repository: Repository) -> None:
     lost = Repository(repository.folder, f"{repository.url}-gone")
     with pytest.raises(DemoError) as caught:
         lost.publish()
-    assert caught.value.what == "`git push --quiet origin main` ended with status 128"
+    assert (
+        caught.value.what == "`git push --quiet --set-upstream origin main` ended with status 128"
+    )
     assert caught.value.why[0] == (f"fatal: '{lost.url}' does not appear to be a git repository")
+
+
+def test_a_person_without_an_identity_commits_and_pushes_as_always(
+    repository: Repository, tmp_path: Path
+) -> None:
+    old = repository.publish()
+    (repository.folder / "Procfile").write_text("worker: exit 1\n", encoding="utf-8")
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
+    for command in (["commit", "--quiet", "--all", "--message", "Broken"], ["push", "--quiet"]):
+        subprocess.run(["git", *command], cwd=repository.folder, env=env, check=True)
+    assert git(repository, "rev-parse", "main~1") == old
