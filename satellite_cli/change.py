@@ -44,6 +44,8 @@ def run(
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
     words = [*words, "--parallel", str(max(project.hosts, 8))]
     heard = (lambda _: None) if as_json else tell
+    if verb == "preview" and sys.stderr.isatty():
+        note("looking what would change ...")
     with inline.client(project.file.parent, check.passed if check else lambda: True) as program:
         if check and not program:
             check.end()
@@ -113,8 +115,8 @@ def apply(
             words = ["--config-file", str(draft.file), *more]
             planned = run(project, "preview", words, check=asked)
             revision = planned.revision if not names else ""
-            click.echo(summary(planned, planned=True))
             if not planned.idle:
+                click.echo(summary(planned, planned=True))
                 consent(why or "Do this?")
         with draft.pinned(revision) as file:
             done = update(project, file, as_json, check=asked, more=more)
@@ -274,8 +276,9 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     excused = given_up(Project.of(fleet.stack), fleet)
     refuse({name: why for name, why in silent.items() if name not in excused})
     good = list(dict.fromkeys(_good(said.values())))
-    chosen = _chosen(good, revision, {told["revision"] for told in said.values()})
-    note(f"back to {chosen}")
+    now = {told["revision"] for told in said.values()}
+    chosen = _chosen(good, revision, now)
+    note(f"from {', '.join(map(screen.short, sorted(filter(None, now))))} back to {chosen}")
 
     def change(draft: Draft) -> None:
         draft.put("revision", chosen)

@@ -42,6 +42,7 @@ def finish(silent: Mapping[str, str]) -> None:
     for name, problem in silent.items():
         note(f"{name}: {problem}")
     if silent:
+        note(f"What to do: satellite doctor --host {next(iter(silent))}")
         sys.exit(UNANSWERED)
 
 

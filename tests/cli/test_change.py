@@ -228,7 +228,7 @@ def test_rollback_goes_to_the_good_release_before(changing: Desk) -> None:
     for name in ("worker-1", "worker-2"):
         changing.says(name, status(name, good=good("a" * 40, NEW, COMMIT)))
     ran = changing.satellite("rollback", "--yes")
-    assert (ran.status, ran.err) == (0, f"back to {NEW}\n")
+    assert (ran.status, ran.err) == (0, f"from {COMMIT[:7]} back to {NEW}\n")
     assert settings(changing) == f"config:\n# set satellite:revision {NEW}\n"
     changing.satellite("rollback", "aaa", "--yes")
     assert f"# set satellite:revision {'a' * 40}" in settings(changing)
