@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+
 import click
 
 FAILED = 1
@@ -30,6 +35,28 @@ def consent(question: str) -> None:
         raise SatelliteError("nothing was done", REFUSED)
 
 
-def note(line: str) -> None:
+def note(text: str) -> None:
     """A remark on standard error: standard output is the command's own."""
-    click.echo(line, err=True)
+    if sys.stderr.isatty():
+        text = fitted(text, shutil.get_terminal_size().columns)
+    click.echo(text, err=True)
+
+
+def fitted(text: str, width: int) -> str:
+    """Its lines broken between words; what a line begins with, its blanks and bars, is repeated."""
+    return "\n".join(_lines(text, width))
+
+
+def _lines(text: str, width: int) -> Iterator[str]:
+    for line in text.split("\n"):
+        begins = line[: len(line) - len(line.lstrip(" |"))]
+        if len(line) <= width or len(begins) > width // 2:
+            yield line
+            continue
+        yield from textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=begins,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )

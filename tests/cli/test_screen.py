@@ -9,6 +9,7 @@ import pytest
 
 from satellite_cli import screen
 from satellite_cli.look import FEW
+from satellite_cli.problems import fitted
 
 ROW = (
     "worker-12",
@@ -127,3 +128,16 @@ def test_what_a_colour_says_is_a_word_too(
     assert not re.search(r"\x1b\[[\d;]*3\d[\d;]*m", shown[1])
     assert colours.sub("", shown[0]) == colours.sub("", shown[1])
     assert word in colours.sub("", shown[1])
+
+
+def test_a_long_error_is_broken_between_words_and_keeps_what_its_lines_begin_with() -> None:
+    text = "error: release of 3c0ffee0c0ff FAILED\n\n  | a worker said: no such file\nhttps://a/long/one"
+    assert fitted(text, 20).splitlines() == [
+        "error: release of",
+        "3c0ffee0c0ff FAILED",
+        "",
+        "  | a worker said:",
+        "  | no such file",
+        "https://a/long/one",
+    ]
+    assert fitted(text, 80) == text
