@@ -134,7 +134,7 @@ def test_another_key_of_the_bastion_is_refused_before_anything_is_sent(behind: B
 
 
 def test_what_does_not_answer_is_named_bastion_or_host(behind: Behind) -> None:
-    behind.site.put("reach_seconds", "6")
+    behind.site.put("reach_seconds", "15")
     first, second = behind.site.hosts()
     old = behind.site.revision(first)
     behind.site.repository.commit({"number": "out of reach"})
@@ -142,7 +142,7 @@ def test_what_does_not_answer_is_named_bastion_or_host(behind: Behind) -> None:
     out = behind.site.fails(*UP)
     second.run("systemctl start ssh.service")
     through = f"behind-2 ({second.address}, port 22) cannot be reached by SSH through the bastion"
-    assert f"{through} {behind.bastion.address}, tried for 6 s: connection refused." in out
+    assert f"{through} {behind.bastion.address}, tried for 15 s: connection refused." in out
     assert behind.site.revision(first) == old
 
     behind.bastion.run("systemctl stop ssh.socket ssh.service", check=False)
