@@ -5,6 +5,7 @@ CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ -n "${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
 SATELLITE_CACHE=${SATELLITE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/satellite}
 export HOME SATELLITE_CACHE CHECKOUT
+unset PYTHONDONTWRITEBYTECODE # else each start of a program compiles all of it anew
 # nft, ip and chroot live where the PATH of a person who is not root does not look
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
