@@ -47,7 +47,7 @@ def run(
     if verb == "preview" and sys.stderr.isatty():
         note("looking what would change ...")
     with inline.client(project.file.parent, check.passed if check else lambda: True) as program:
-        if check and not program:
+        if check and not program and not check.passed():
             check.end()
         outcome = Update(verb, project.stack, [*words, *program], heard).run()
     if outcome.interrupted:

@@ -27,20 +27,24 @@ class Check:
     def __init__(self, project: Project, strict: bool = True, names: Sequence[str] = ()) -> None:
         self._strict = strict
         with_it = ThreadPoolExecutor(1)
-        self._found = with_it.submit(unreached, project, names)
+        self._found = with_it.submit(self._ask, project, names)
         with_it.shutdown(wait=False)
-        if not strict:
-            self._found.add_done_callback(lambda found: _warn(found.result()))
 
     def passed(self) -> bool:
         """Whether the program may run; one that is not strict does not have it wait."""
         return not self._strict or not self._found.result()
 
     def end(self) -> None:
-        """SatelliteError with every host that does not answer, if it is strict."""
+        """Wait for it: SatelliteError with every host that does not answer, if it is strict."""
         found = self._found.result()
         if self._strict:
             refuse(found)
+
+    def _ask(self, project: Project, names: Sequence[str]) -> dict[str, str]:
+        found = unreached(project, names)
+        for name, problem in () if self._strict else found.items():
+            note(f"warning: {name} does not answer now: {problem}")
+        return found
 
 
 def unreached(project: Project, names: Sequence[str] = ()) -> dict[str, str]:
@@ -76,8 +80,3 @@ def refuse(found: Mapping[str, str]) -> None:
             f"  Is one dead for good: satellite lost {first}\n"
             "  To wait for them: satellite up"
         )
-
-
-def _warn(found: Mapping[str, str]) -> None:
-    for name, problem in found.items():
-        note(f"warning: {name} does not answer now: {problem}")

@@ -14,12 +14,13 @@ import pytest
 
 import demo.site
 from demo.failure import DemoError
+from demo.report import APP
 from demo.repository import IDENTITY
 from demo.repository import AppRepository as AppRepository
 from demo.site import UP as UP
 from demo.site import demolished as demolished
 from demo.site import wait_until as wait_until
-from lab.client import LabHost
+from lab.client import Lab, LabHost
 
 CHECKOUT = Path(__file__).parents[2]
 CANARY = "canary-7f3a9c"
@@ -28,6 +29,13 @@ PLAIN_APP = {
     # ends at once on SIGTERM, like a worker without a job
     "worker": "#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 1 & wait $!; done\n",
 }
+
+
+def empty_queue(lab: Lab) -> None:
+    """The example app's tables, without what the tests before left in them."""
+    lab.sql((APP / "schema.sql").read_text("utf-8"))
+    for table in ("runs", "tasks", "delayed_jobs"):
+        lab.sql(f"DELETE FROM {table}")
 
 
 @dataclass(frozen=True)

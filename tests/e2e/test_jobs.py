@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.report import APP, QUERY, Report, Snapshot, count
-from tests.e2e.conftest import Site, demolished, new_site, wait_until
+from tests.e2e.conftest import Site, demolished, empty_queue, new_site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 JOBS, LATER = 120, 12
@@ -21,7 +21,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     # by their public addresses, which the lab translates as EC2 does
     settings = {"build[0]": "BUNDLE_FROZEN=true bundle install --local", "connect": "public"}
     site = new_site(folder, "shop", files, hosts=2, settings=settings)
-    site.lab.sql((APP / "schema.sql").read_text("utf-8"))
+    empty_queue(site.lab)
     with demolished(site):
         site.up()
         yield site
@@ -36,11 +36,6 @@ def report(site: Site) -> Report:
     return count(Snapshot.of(site.lab.sql(QUERY)))
 
 
-def empty(site: Site) -> None:
-    for table in ("runs", "tasks", "delayed_jobs"):
-        site.lab.sql(f"DELETE FROM {table}")
-
-
 def locked(site: Site) -> set[str]:
     """The names of the workers that hold a job now."""
     rows = site.lab.sql("SELECT DISTINCT locked_by FROM delayed_jobs WHERE locked_by IS NOT NULL")
@@ -48,7 +43,7 @@ def locked(site: Site) -> set[str]:
 
 
 def test_a_deploy_in_mid_flight_loses_and_repeats_no_job(shop: Site) -> None:
-    empty(shop)
+    empty_queue(shop.lab)
     enqueue(shop, JOBS, 0.4)
     wait_until("jobs run", lambda: report(shop).done > 5)
     new = shop.repository.commit({"note": "in mid-flight"})
@@ -66,7 +61,7 @@ def test_a_deploy_in_mid_flight_loses_and_repeats_no_job(shop: Site) -> None:
 
 
 def test_jobs_of_a_killed_worker_are_given_back_at_once(shop: Site) -> None:
-    empty(shop)
+    empty_queue(shop.lab)
     enqueue(shop, 8, 6)
     wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
     host = shop.host(1)
@@ -87,7 +82,7 @@ def test_a_job_behind_a_shell_is_not_given_back_while_it_runs(shop: Site) -> Non
     """The shell ends at once when it is told to; its child finishes the job, which is still its."""
     shop.put("processes.worker.command", "true; bundle exec ruby worker.rb; true")
     shop.up()
-    empty(shop)
+    empty_queue(shop.lab)
     enqueue(shop, 8, 6)
     wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
     shop.repository.commit({"note": "behind a shell"})
@@ -100,7 +95,7 @@ def test_a_job_behind_a_shell_is_not_given_back_while_it_runs(shop: Site) -> Non
 
 
 def test_jobs_of_a_host_whose_power_was_cut_are_given_back_at_boot(shop: Site) -> None:
-    empty(shop)
+    empty_queue(shop.lab)
     enqueue(shop, 8, 6)
     wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
     host = shop.host(2)
@@ -115,7 +110,7 @@ def test_jobs_of_a_host_whose_power_was_cut_are_given_back_at_boot(shop: Site) -
 
 
 def test_a_removed_host_finishes_its_jobs_first(shop: Site) -> None:
-    empty(shop)
+    empty_queue(shop.lab)
     enqueue(shop, 12, 3)
     wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
     shop.unset("names[1]")
@@ -130,7 +125,7 @@ def test_a_removed_host_finishes_its_jobs_first(shop: Site) -> None:
 
 
 def test_jobs_of_a_dead_host_that_is_declared_lost_are_given_back(shop: Site) -> None:
-    empty(shop)
+    empty_queue(shop.lab)
     enqueue(shop, 8, 6)
     wait_until("four jobs are held", lambda: len(locked(shop)) == 4)
     dead, living = (
@@ -157,7 +152,7 @@ def test_a_host_rolled_to_a_new_image_while_jobs_run_loses_none(shop: Site) -> N
     shop.put("names[2]", "shop-3")
     shop.up()
     old = {host.name: host.instance_id for host in shop.hosts()}
-    empty(shop)
+    empty_queue(shop.lab)
     enqueue(shop, 300, 1)
     wait_until("six jobs are held", lambda: len(locked(shop)) == 6)
     image = shop.lab.ec2.register_image(Name="debian-next", RootDeviceName="/dev/xvda")["ImageId"]

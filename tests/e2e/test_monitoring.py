@@ -21,7 +21,7 @@ from demo.report import APP
 from lab.client import LabHost
 from lab.network import GATEWAY, METADATA
 from satellite_infra.role import TELL_NUMBERS
-from tests.e2e.conftest import CANARY, UP, Site, demolished, new_site, wait_until
+from tests.e2e.conftest import CANARY, UP, Site, demolished, empty_queue, new_site, wait_until
 from tests.fakes import alarms
 from tests.fakes.answers import answering
 from tests.fakes.hook import Hook
@@ -143,8 +143,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         "queue.minutes": "1",
     }
     site = new_site(folder / "site", "watched", files, hosts=1, settings=settings)
-    site.lab.sql((APP / "schema.sql").read_text("utf-8"))
-    site.lab.sql("DELETE FROM delayed_jobs")
+    empty_queue(site.lab)
     hook, topic, role = Hook(), Hook(), Metadata("", "", "", role="")
     tls, trusted = certificate(folder)
     with (

@@ -16,7 +16,7 @@ from demo.report import APP, QUERY, Report, Snapshot, count
 from lab.client import LabHost
 from lab.network import GATEWAY
 from satellite_infra.agent.turns import restart_seconds
-from tests.e2e.conftest import UP, Site, demolished, new_site, wait_until
+from tests.e2e.conftest import UP, Site, demolished, empty_queue, new_site, wait_until
 from tests.fakes.heroku import TOKEN, Heroku, HerokuApp, serving
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
@@ -53,7 +53,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, platform: Heroku) -> Iterato
     site.unset("config.DATABASE_URL")
     tokens = {"satellite:heroku_api_token": TOKEN, "satellite:heroku_host_token": HOST_TOKEN}
     site.stack.configure({"satellite:generation": "0"}, tokens)
-    site.lab.sql((APP / "schema.sql").read_text("utf-8"))
+    empty_queue(site.lab)
     platform.apps["night"].set(DATABASE_URL=credentials(site, "night_1"))
     with demolished(site):
         site.up()
