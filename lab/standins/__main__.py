@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 MODULES = {
     "language": "lab.standins.language.host",
@@ -13,7 +17,30 @@ MODULES = {
     "aws": "lab.standins.aws.provider",
 }
 
+
+def protocol_alone() -> None:
+    """Have `pulumi.runtime.proto` without the SDK around it, which takes longer than all the rest.
+
+    Every engine run waits for each plugin to start; the vendor's are there at once.
+    """
+    found = find_spec("pulumi")
+    assert found
+    assert found.submodule_search_locations
+    place = Path(found.submodule_search_locations[0])
+    for name, folder in (("pulumi", place), ("pulumi.runtime", place / "runtime")):
+        sys.modules[name] = package = ModuleType(name)
+        package.__path__ = [str(folder)]
+
+
 if __name__ == "__main__":
     # run as a folder, so that no variable needs to say where this checkout is
     sys.path[0] = str(Path(__file__).resolve().parents[2])
-    import_module(MODULES[sys.argv[1]]).main(sys.argv[-1])
+    gc.disable()  # until all is loaded, and what is loaded stays
+    protocol_alone()
+    main = import_module(MODULES[sys.argv[1]]).main
+    gc.freeze()
+    gc.enable()
+    main(sys.argv[-1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the engine waits for its end; nothing is left to be tidied

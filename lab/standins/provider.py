@@ -98,8 +98,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         serve(
             lambda server: provider_pb2_grpc.add_ResourceProviderServicer_to_server(
                 provider, server
-            )
+            ),
+            cls.load,
         )
+
+    @classmethod
+    def load(cls) -> None:
+        """Load what only some requests need, while the first ones are answered."""
 
     def configure(self, config: Properties) -> None:
         """Take the provider's own configuration, plain. Raise on a bad one."""

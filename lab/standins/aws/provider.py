@@ -9,8 +9,6 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
-
 from lab.standins.aws import functions
 from lab.standins.aws.address import Eip
 from lab.standins.aws.cloudwatch import MetricAlarm
@@ -75,12 +73,12 @@ class AwsProvider(Provider):
             if url
         }
         self._endpoint("ec2")
-        self._session = boto3.Session(
-            region_name=self.region,
-            profile_name=config.get("profile"),
-            aws_access_key_id=config.get("accessKey"),
-            aws_secret_access_key=config.get("secretKey"),
-        )
+        self._login = {
+            "region_name": self.region,
+            "profile_name": config.get("profile"),
+            "aws_access_key_id": config.get("accessKey"),
+            "aws_secret_access_key": config.get("secretKey"),
+        }
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -97,6 +95,12 @@ class AwsProvider(Provider):
                 url = self._endpoint(service)
                 self._clients[service] = self._session.client(service, endpoint_url=url)
             return self._clients[service]
+
+    @cached_property
+    def _session(self) -> Any:
+        import boto3  # long to load, and most runs change nothing in AWS
+
+        return boto3.Session(**self._login)
 
     def _endpoint(self, service: str) -> str:
         url = (

@@ -11,8 +11,7 @@ from typing import ClassVar
 
 from pulumi.runtime.proto import engine_pb2
 
-from lab.standins.command.connection import checked, connect
-from lab.standins.command.process import Ended, Heard, Variable, execute
+from lab.standins.command.inputs import Ended, Heard, Variable, checked
 from lab.standins.provider import Failure, Resource
 from lab.standins.values import UNKNOWN, Properties, plain
 
@@ -103,6 +102,9 @@ class RemoteCommand(Command):
         return checked(inputs, failures)
 
     def run(self, command: str, inputs: Properties, env: list[Variable], heard: Heard) -> Ended:
+        from lab.standins.command.connection import connect  # brings the SSH library along
+        from lab.standins.command.process import execute
+
         async def session() -> Ended:
             def say(message: str) -> None:
                 self.provider.log(self.urn, message)

@@ -1,4 +1,4 @@
-"""The SSH connection of a remote resource: inputs checked, dialled with much patience."""
+"""The SSH connection of a remote resource, dialled with much patience."""
 
 from __future__ import annotations
 
@@ -10,37 +10,16 @@ from typing import Any
 
 import asyncssh
 
-from lab.standins.provider import Failure
-from lab.standins.values import SIGNATURE, Properties, plain, secret
+from lab.standins.values import Properties, plain
 
-DEFAULTS: Properties = {"user": "root", "port": 22, "dialErrorLimit": 10, "perDialTimeout": 15}
 FIRST_WAIT, WAIT_GROWS, LONGEST_WAIT = 0.1, 1.5, 5.0  # seconds between two dials, as measured
 
 Say = Callable[[str], None]
 
 
-def checked(inputs: Properties, failures: list[Failure]) -> Properties:
-    """The inputs with the connection's defaults filled in, and the whole of it a secret."""
-    connection = inputs.get("connection")
-    if connection is None:
-        failures.append(("connection", "missing required property"))
-        return inputs
-    bare = connection
-    if isinstance(connection, dict) and SIGNATURE in connection:
-        bare = connection["value"]
-    if not isinstance(bare, dict):
-        return inputs  # not known yet
-    if bare.get("host") is None:
-        failures.append(("connection.host", "missing required property"))
-    bare = {**DEFAULTS, **bare}
-    if isinstance(bare.get("proxy"), dict):
-        bare["proxy"] = {**DEFAULTS, **bare["proxy"]}
-    return {**inputs, "connection": secret(bare)}
-
-
 @contextlib.asynccontextmanager
 async def connect(connection: Properties, say: Say) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """Connect, through the proxy if there is one. `connection` is as `checked` leaves it."""
+    """Connect, through the proxy if there is one. `connection` is as `inputs.checked` leaves it."""
     connection = plain(connection)
     async with contextlib.AsyncExitStack() as both:
         tunnel, proxy = None, connection.get("proxy")

@@ -7,13 +7,14 @@ import os
 import posixpath
 import secrets
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import asyncssh
-
-from lab.standins.command.connection import checked, connect
+from lab.standins.command.inputs import checked
 from lab.standins.provider import Failure, Resource
 from lab.standins.values import Properties, identity, is_file, plain, unknown
+
+if TYPE_CHECKING:
+    import asyncssh
 
 
 class CopyToRemote(Resource):
@@ -54,6 +55,8 @@ class CopyToRemote(Resource):
         return inputs
 
     async def _copy(self, inputs: Properties) -> None:
+        from lab.standins.command.connection import connect  # brings the SSH library along
+
         def say(message: str) -> None:
             self.provider.log(self.urn, message)
 

@@ -5,33 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import asyncssh
 from asyncssh.packet import String
 
-Heard = Callable[[str, str], None]  # (stream's name, line with its newline)
-
-
-@dataclass(frozen=True)
-class Variable:
-    """An environment variable; a `required` one that the server refuses fails the command."""
-
-    name: str
-    value: str
-    required: bool
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: `failure` is empty when it exited with status 0."""
-
-    failure: str
-    stdout: str
-    stderr: str
-
+from lab.standins.command.inputs import Ended, Heard, Variable
 
 Refused = Callable[[Variable], None]  # may raise
 

@@ -9,7 +9,7 @@ import secrets
 
 from lab.standins.command.commands import LocalCommand, RemoteCommand
 from lab.standins.command.copy import CopyToRemote
-from lab.standins.command.process import Ended, Heard, Variable
+from lab.standins.command.inputs import Ended, Heard, Variable
 from lab.standins.command.provider import CommandProvider
 from lab.standins.values import Properties
 
@@ -45,6 +45,10 @@ class QuietProvider(CommandProvider):
         "command:remote:CopyToRemote": QuietCopy,
         "command:local:Command": QuietLocalCommand,
     }
+
+    @classmethod
+    def load(cls) -> None:
+        """Nothing: nobody is reached."""
 
 
 main = QuietProvider.serve

@@ -6,10 +6,12 @@ Imports nothing of this project: the program's interpreter may be another than t
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
 import runpy
+import signal
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +72,17 @@ def report(error: BaseException, program: Path) -> None:
     pulumi.log.error("Program failed with an unhandled exception:\n" + "".join(lines))
 
 
+def main() -> int:
+    """Run the job that is named; the engine's signal to stop is heard once, whenever it comes."""
+    try:
+        status = run(json.loads(Path(sys.argv[1]).read_text()))
+    except KeyboardInterrupt:  # after the program's own end
+        status = SHOWN
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # at its end Python would look through all modules for nothing
+    return status
+
+
 if __name__ == "__main__":
     del sys.path[0]  # this folder is none of the program's business
-    sys.exit(run(json.loads(Path(sys.argv[1]).read_text())))
+    sys.exit(main())
