@@ -88,7 +88,7 @@ def _stopped(project: Project, outcome: Outcome) -> str:
 
 
 def apply(
-    stack: str,
+    project: Project,
     change: Change | None,
     yes: bool,
     as_json: bool,
@@ -102,9 +102,8 @@ def apply(
     The commit that the preview was about is the one that is deployed. `names`: to these hosts
     alone, and then the file stays as it is. `more`: words for the engine.
     """
-    inline.loading()
-    project = Project.of(stack)
     asked = check(project)
+    inline.loading()  # after the engine has been asked, which goes on by itself
     with project.draft() as draft:
         if change:
             change(draft)
@@ -170,11 +169,12 @@ def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool
     """
     if names and not again:
         raise click.UsageError("--host: only with --again; everything is made as the file says")
-    hosts = Fleet.of(stack).chosen(names) if again else []
+    project = Project.of(stack)
+    hosts = Fleet.of(project.stack, project.config).chosen(names) if again else []
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
     visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
     # it may be about to replace the very machine that does not answer
-    apply(stack, None, yes, as_json, check=functools.partial(Check, strict=False), more=visits)
+    apply(project, None, yes, as_json, check=functools.partial(Check, strict=False), more=visits)
 
 
 @click.command()
@@ -182,7 +182,6 @@ def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool
 @options.as_json
 def preview(stack: str, as_json: bool) -> None:
     """What `up` would change, on each host; nothing is done."""
-    inline.loading()
     project = Project.of(stack)
     planned = run(project, "preview", [], as_json)
     if as_json:
@@ -259,7 +258,7 @@ def deploy(
             draft.put("branch", branch)
 
     check = functools.partial(Check, names=names)
-    apply(stack, change, yes, as_json, "Deploy this?", check, names)
+    apply(Project.of(stack), change, yes, as_json, "Deploy this?", check, names)
 
 
 @click.command()
@@ -272,8 +271,10 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
 
     Where the hosts still have that release it is only a switch. `satellite deploy` goes on.
     """
-    fleet, _, said, silent = look.ask(stack, (), look.SECONDS, "status")
-    excused = given_up(Project.of(fleet.stack), fleet)
+    project = Project.of(stack)
+    fleet = Fleet.of(project.stack, project.config)
+    _, _, said, silent = look.ask_hosts(fleet, (), look.SECONDS, "status")
+    excused = given_up(project, fleet)
     refuse({name: why for name, why in silent.items() if name not in excused})
     good = list(dict.fromkeys(_good(said.values())))
     now = {told["revision"] for told in said.values()}
@@ -283,7 +284,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     def change(draft: Draft) -> None:
         draft.put("revision", chosen)
 
-    apply(fleet.stack, change, yes, as_json, "Roll back?", check=_asked)
+    apply(project, change, yes, as_json, "Roll back?", check=_asked)
 
 
 def _good(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -327,7 +328,7 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
             type_, _, number = word.partition("=")
             draft.put(f"processes.{type_}.quantity", number)
 
-    apply(stack, change, yes, as_json)
+    apply(Project.of(stack), change, yes, as_json)
 
 
 @click.command()
@@ -340,12 +341,13 @@ def lost(host: str, stack: str, yes: bool, as_json: bool) -> None:
 
     Be sure that it is off: what it still did would be done twice.
     """
-    Fleet.of(stack).chosen([host])
+    project = Project.of(stack)
+    Fleet.of(project.stack, project.config).chosen([host])
 
     def change(draft: Draft) -> None:
         draft.put(f"hosts.{host}.lost", "true")
 
-    apply(stack, change, yes, as_json, f"Is {host} off for good?", check=_asked)
+    apply(project, change, yes, as_json, f"Is {host} off for good?", check=_asked)
 
 
 @click.command()
@@ -358,9 +360,9 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
 
     The settings stay as they are: `satellite:roll` names it for this one update.
     """
-    fleet = Fleet.of(stack)
-    fleet.chosen([host])
     project = Project.of(stack)
+    fleet = Fleet.of(project.stack, project.config)
+    fleet.chosen([host])
     with project.draft() as draft:
         named = json.loads(project.known.get("roll") or "[]")
         if host not in named:

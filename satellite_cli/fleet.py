@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,22 +46,29 @@ class Fleet:
     """Of every host, as `flat.load` reads it."""
 
     @classmethod
-    def of(cls, stack: str) -> Fleet:
-        """That stack's, or the selected one's; SatelliteError where it was never up."""
+    def of(cls, stack: str, config: Callable[[], dict[str, Any]] | None = None) -> Fleet:
+        """That stack's, or the selected one's; SatelliteError where it was never up.
+
+        `config` gives the stack's settings to who knows them already.
+        """
         selected = ("--stack", stack) if stack else ()
+
+        def ask() -> Any:
+            return json.loads(pulumi("config", "--json", "--show-secrets", *selected))
+
         with ThreadPoolExecutor(3) as together:
             try:
                 outputs = together.submit(pulumi, "stack", "output", "--json", *selected)
-                config = together.submit(pulumi, "config", "--json", "--show-secrets", *selected)
+                settings = together.submit(config or ask)
                 name = together.submit(pulumi, "stack", "--show-name") if not stack else None
                 found = json.loads(outputs.result())
-                settings = json.loads(config.result())
+                known = settings.result()
                 stack = name.result().strip() if name else stack
             except ConfigError as problem:
                 raise SatelliteError(str(problem)) from None
         if "manifest" not in found:
             raise SatelliteError(f"stack {stack} has no hosts yet: satellite up --stack {stack}")
-        return cls._of(stack, found, settings)
+        return cls._of(stack, found, known)
 
     @classmethod
     def _of(cls, stack: str, found: dict[str, Any], settings: dict[str, Any]) -> Fleet:

@@ -10,7 +10,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,25 @@ import satellite_infra
 from satellite_cli.problems import note
 
 OURS = Path(satellite_infra.__file__).parent
-NEEDED = ("satellite_cli.program", "satellite_infra.stack", "pulumi_aws")
+MODULES = ("satellite_cli.program", "satellite_infra.stack", "pulumi_aws")
+LATER = ("ec2", "vpc")
+"""Of the last one; each loads itself when something of it is used, which may be in one thread."""
 
 
 @functools.cache
-def loading() -> Future[Any]:
-    """Begin to load what a run needs, beside everything else; it takes half a second."""
+def loading() -> tuple[Future[Any], Future[None]]:
+    """Begin to load what a run needs, beside everything else: what serves the program, and all."""
     with_it = ThreadPoolExecutor(1)
-    last = [with_it.submit(importlib.import_module, name) for name in NEEDED][-1]
+    found = with_it.submit(importlib.import_module, MODULES[0]), with_it.submit(_load)
     with_it.shutdown(wait=False)
-    return last
+    return found
+
+
+def _load() -> None:
+    for name in MODULES:
+        module = importlib.import_module(name)
+    for name in LATER:
+        hasattr(vars(module)[name], "any name")
 
 
 @contextlib.contextmanager
@@ -42,10 +51,15 @@ def client(folder: Path, may_run: Callable[[], bool]) -> Iterator[list[str]]:
         note(f"the engine starts the program itself, which takes longer: {why}")
         yield []
         return
-    loading().result()
+    server, everything = loading()
+    server.result()
     from satellite_cli.program import served
 
-    with served(may_run) as address:
+    def ready() -> bool:
+        wait([everything])  # its error, if there is one, comes again in the program
+        return may_run()
+
+    with served(ready) as address:
         yield [f"--client={address}", "--exec-kind", "auto.inline"]
 
 

@@ -22,7 +22,11 @@ Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
 
 def ask(stack: str, names: Sequence[str], seconds: float, verb: str, *words: str) -> Asked:
     """The fleet, the hosts that were asked, what each answered (JSON), and who did not and why."""
-    fleet = Fleet.of(stack)
+    return ask_hosts(Fleet.of(stack), names, seconds, verb, *words)
+
+
+def ask_hosts(fleet: Fleet, names: Sequence[str], seconds: float, verb: str, *words: str) -> Asked:
+    """The same of a fleet that is known."""
     hosts = fleet.chosen(names)
     with remote.connected(fleet) as connection:
         command = remote.agent(verb, "--app", fleet.app, *words)

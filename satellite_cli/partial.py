@@ -21,7 +21,7 @@ def targets(project: Project, draft: Draft, names: Sequence[str]) -> list[str]:
     A release phase that the commit has not had yet runs on its leader as ever, which is prepared
     for it; the leader's workers stay.
     """
-    Fleet.of(project.stack).chosen(names)
+    Fleet.of(project.stack, project.config).chosen(names)
     from pulumi import RunError
 
     from satellite_infra.deploy import commit  # brings Pulumi's SDK along

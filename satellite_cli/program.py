@@ -72,7 +72,7 @@ class Program(LanguageRuntimeServicer):
         folder = request.info.program_directory or request.pwd
         program = str(Path(folder, request.info.entry_point or "."))
         try:
-            with as_its_own(program, request.pwd), loop(request.parallel) as runs:
+            with without_debug(), as_its_own(program, request.pwd), loop(request.parallel) as runs:
                 runs.run_until_complete(run_in_stack(lambda: execute(program)))
         except BaseException as error:  # noqa: BLE001 - any of the program's errors
             text = told(error)
@@ -116,6 +116,17 @@ class _MainThreads:
     def __getattr__(self, name: str) -> Any:
         main = threading.current_thread() is threading.main_thread()
         return getattr(self._real if main else sys.stderr, name)
+
+
+@contextlib.contextmanager
+def without_debug() -> Iterator[None]:
+    """The SDK tells the engine, and waits for it, five times a resource what nobody is shown."""
+    debug = pulumi.log.debug
+    pulumi.log.debug = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        pulumi.log.debug = debug
 
 
 @contextlib.contextmanager

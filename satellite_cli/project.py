@@ -7,8 +7,9 @@ import functools
 import json
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ class Project:
     stack: str
     file: Path
     """Its settings."""
+    _first: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    _config: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, stack: str) -> Project:
@@ -40,11 +43,19 @@ class Project:
             raise SatelliteError(f"{file.name} is not there: pulumi stack init {name}", USAGE)
         return cls(name, file)
 
+    def config(self) -> dict[str, Any]:
+        """All settings when the command began, by their full names, secrets too; asked for once."""
+        with self._first:
+            if not self._config:
+                said = engine("config", "--json", "--show-secrets", "--stack", self.stack)
+                self._config.update(json.loads(said))
+            return self._config
+
     @functools.cached_property
     def known(self) -> dict[str, Any]:
         """The settings when the command began; the value of a secret is not among them."""
-        found = json.loads(engine("config", "--json", "--stack", self.stack))
-        values = {key.removeprefix("satellite:"): item.get("value") for key, item in found.items()}
+        open_ = {key: item for key, item in self.config().items() if not item.get("secret")}
+        values = {key.removeprefix("satellite:"): item.get("value") for key, item in open_.items()}
         return {key: value for key, value in values.items() if value}
 
     @functools.cached_property
@@ -60,13 +71,14 @@ class Project:
         """All settings, or those of another file; SatelliteError with every problem of them."""
         from satellite_infra.settings import NAMESPACE, validated  # brings Pulumi's SDK along
 
-        place = ("--config-file", str(file)) if file else ()
-        shown = engine("config", "--json", "--show-secrets", "--stack", self.stack, *place)
+        if file:
+            place = ("--config-file", str(file), "--stack", self.stack)
+            shown = json.loads(engine("config", "--json", "--show-secrets", *place))
+        else:
+            shown = self.config()
         prefix = f"{NAMESPACE}:"
         found = {
-            key.removeprefix(prefix): item
-            for key, item in json.loads(shown).items()
-            if key.startswith(prefix)
+            key.removeprefix(prefix): item for key, item in shown.items() if key.startswith(prefix)
         }
         values = {"environment": self.stack.rpartition("/")[2]}
         values |= {key: item.get("value", "") for key, item in found.items()}

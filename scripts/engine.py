@@ -29,6 +29,8 @@ def pulumi(*arguments: str, stdin: str = "") -> str:
     done = subprocess.run(
         [cli(), *arguments, "--non-interactive", "--color", "never"],
         input=stdin,
+        # as short as it lives, it has no need to collect its garbage: a third less time
+        env={"GOGC": "off", **os.environ},
         capture_output=True,
         text=True,
         check=False,
