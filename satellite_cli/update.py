@@ -25,6 +25,8 @@ PHASES = ("reach", "agent", "bootstrap", "drain", "release", "jobs")
 """How the names of a host's resources end."""
 DOING = {"create": "makes", "update": "changes", "replace": "replaces", "delete": "removes"}
 DONE = {"create": "made", "update": "changed", "replace": "replaced", "delete": "removed"}
+ASKS = ("create", "create-replacement", "update")
+"""What is done with a host's `reach`, which makes nothing: it asks whether the host answers."""
 QUIET = ("pulumi:pulumi:Stack", "pulumi:providers:")
 ROOT = "pulumi:pulumi:Stack"
 MARKUP = re.compile(r"<\{%.*?%\}>")
@@ -41,6 +43,9 @@ class Outcome:
     changes: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     revision: str = ""
+    asked: int = 0
+    """How many hosts answered, or would be asked, before they are sent something: no replacements,
+    though that is what the engine calls them."""
     interrupted: bool = False
     said: str = ""
     """What the engine said on standard error."""
@@ -126,10 +131,14 @@ class Update:
 
     def _step(self, metadata: Event) -> None:
         op, urn = metadata["op"], metadata["urn"]
-        if op not in DOING or kind(urn).startswith(QUIET):
+        reach = is_reach(urn)
+        self.outcome.asked += reach and op == "replace"
+        if op not in (ASKS if reach else DOING) or kind(urn).startswith(QUIET):
             return
         self._began[urn] = time.monotonic()
-        if self.verb == "preview":
+        if reach:
+            self.tell(f"{named(urn)}: asks")
+        elif self.verb == "preview":
             self.tell(f"{named(urn)}: {op}")
             for line in changed_lines(metadata):
                 self.tell(f"    {line}")
@@ -141,7 +150,11 @@ class Update:
         if kind(urn) == ROOT:
             outputs = (metadata.get("new") or {}).get("outputs") or {}
             self.outcome.revision = str(outputs.get("revision") or self.outcome.revision)
-        elif op in DONE and not planning and urn in self._began:
+        elif planning or urn not in self._began:
+            return
+        elif is_reach(urn) and op in ASKS:
+            self.tell(f"{named(urn)}: answers{self._took(urn)}")
+        elif op in DONE and not is_reach(urn):
             self.tell(f"{named(urn)}: {DONE[op]}{self._took(urn)}")
 
     def _took(self, urn: str) -> str:
@@ -184,6 +197,11 @@ def named(urn: str) -> str:
     return f"{name} ({kind(urn)})"
 
 
+def is_reach(urn: str) -> bool:
+    """Whether it is what asks a host for an answer."""
+    return kind(urn).startswith("command:") and urn.endswith("-reach")
+
+
 def changed_lines(metadata: Event) -> list[str]:
     """What differs in the text of a command, as a diff has it; the rest of it is not secret."""
     old, new = ((metadata.get(side) or {}).get("inputs") or {} for side in ("old", "new"))
@@ -215,10 +233,17 @@ def shown(text: str) -> None:
 def summary(outcome: Outcome, planned: bool) -> str:
     """The counts in a line."""
     words = {**DONE, "same": "unchanged"}
+    changes = {**outcome.changes}
+    if "replace" in changes:
+        changes["replace"] -= outcome.asked
     counts = [
         f"{many} to {op}" if planned and op != "same" else f"{many} {words.get(op, op)}"
-        for op, many in outcome.changes.items()
+        for op, many in changes.items()
+        if many
     ]
+    if outcome.asked:
+        hosts = f"{outcome.asked} host{'' if outcome.asked == 1 else 's'}"
+        counts.insert(0, f"{hosts} to ask" if planned else f"{hosts} asked")
     return ", ".join(counts) or "nothing to do"
 
 

@@ -105,6 +105,48 @@ def test_a_preview_shows_what_differs_on_a_host(changing: Desk) -> None:
     }
 
 
+def asking(op: str = "create-replacement") -> list[Any]:
+    """A host that is asked before it is sent something, as the engine has it."""
+    return [
+        step("worker-1-reach", op),
+        ended("worker-1-reach", op),
+        step("worker-1-reach", "replace"),
+        ended("worker-1-reach", "replace"),
+        step("worker-1-reach", "delete-replaced"),
+        ended("worker-1-reach", "delete-replaced"),
+    ]
+
+
+def test_a_host_that_is_asked_is_not_called_replaced(changing: Desk) -> None:
+    changing.events["up"][:0] = asking()
+    changing.events["up"][-1] = counts(same=9, update=1, replace=1)
+    changing.events["preview"][-1] = counts(update=1, replace=2)
+    for event in asking():
+        if outputs := event.get("resOutputsEvent"):
+            outputs["planning"] = True
+        changing.events["preview"].append(event)
+    lines = changing.satellite("up", "--yes").out.splitlines()
+    assert lines[0] == "worker-1 reach: asks"
+    assert lines[1].startswith("worker-1 reach: answers in ")
+    assert lines[2] == "worker-1 release: changes"
+    assert lines[-1] == "1 host asked, 9 unchanged, 1 changed"
+    lines = changing.satellite("preview").out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "worker-1 release: update",
+        "worker-1 reach: asks",
+        "1 host to ask, 1 to update, 1 to replace",  # the other one is a machine
+    ]
+
+
+def test_a_host_that_does_not_answer_is_said_to_fail(changing: Desk) -> None:
+    failed = {"metadata": {"urn": urn("worker-1-reach", "command:local:Command")}}
+    changing.events["up"] = [asking("create")[0], {"resOpFailedEvent": failed}]
+    changing.pulumi["up"] = (255, "", "")
+    lines = changing.satellite("up", "--yes").out.splitlines()
+    assert lines[0] == "worker-1 reach: asks"
+    assert lines[1].startswith("worker-1 reach: FAILED")
+
+
 def asked(desk: Desk, answer: str, *words: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a command on a terminal where somebody answers."""
     monkeypatch.setattr("sys.stdin", Terminal(answer))
