@@ -1,14 +1,12 @@
-"""Commands that change what shall be: up, preview, destroy, deploy, rollback, scale, lost, roll."""
+"""Commands that change what shall be: up, preview, destroy, deploy, scale; and how it is done."""
 
 from __future__ import annotations
 
 import functools
-import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,14 +16,13 @@ from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
     REFUSED,
-    USAGE,
     SatelliteError,
     consent,
     note,
 )
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
-from satellite_cli.reachable import Check, given_up, refuse
+from satellite_cli.reachable import Check
 from satellite_cli.update import Outcome, Update, left_over, shown, summary
 
 Change = Callable[[Draft], None]
@@ -140,7 +137,7 @@ def unpin(draft: Draft, heroku: bool = False, quiet: bool = False) -> None:
         draft.remove("revision")
 
 
-def _asked(_: Project) -> None:
+def unasked(_: Project) -> None:
     """No check: the hosts have been asked, or one of them is known to be dead."""
 
 
@@ -150,16 +147,11 @@ def somebody_to_ask(as_json: bool) -> None:
         raise SatelliteError("nobody is there to ask: say --yes", REFUSED)
 
 
-def _yes(function: options.Function) -> options.Function:
-    about = "Do not show what would change, and do not ask."
-    return click.option("--yes", "-y", is_flag=True, help=about)(function)
-
-
 @click.command()
 @options.stack
 @click.option("--again", is_flag=True, help="Visit hosts although nothing changed for them.")
 @options.hosts
-@_yes
+@options.yes
 @options.as_json
 def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Make everything as the stack's file says: machines, settings, the commit.
@@ -193,7 +185,7 @@ def preview(stack: str, as_json: bool) -> None:
 
 @click.command()
 @options.stack
-@_yes
+@options.yes
 @click.option(
     "--confirm",
     default="",
@@ -228,7 +220,7 @@ def destroy(stack: str, yes: bool, confirm: str, as_json: bool) -> None:
 @click.option("--revision", metavar="COMMIT", help="Deploy this commit, and stay there.")
 @options.stack
 @options.hosts
-@_yes
+@options.yes
 @options.as_json
 def deploy(
     branch: str | None,
@@ -262,57 +254,9 @@ def deploy(
 
 
 @click.command()
-@click.argument("revision", required=False, metavar="[REVISION]")
-@options.stack
-@_yes
-@options.as_json
-def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None:
-    """Go back to the good release before, or to REVISION (or its beginning), and stay there.
-
-    Where the hosts still have that release it is only a switch. `satellite deploy` goes on.
-    """
-    project = Project.of(stack)
-    fleet = Fleet.of(project.stack, project.config)
-    _, _, said, silent = look.ask_hosts(fleet, (), look.SECONDS, "status")
-    excused = given_up(project, fleet)
-    refuse({name: why for name, why in silent.items() if name not in excused})
-    good = list(dict.fromkeys(_good(said.values())))
-    now = {told["revision"] for told in said.values()}
-    chosen = _chosen(good, revision, now)
-    note(f"from {', '.join(map(screen.short, sorted(filter(None, now))))} back to {chosen}")
-
-    def change(draft: Draft) -> None:
-        draft.put("revision", chosen)
-
-    apply(project, change, yes, as_json, "Roll back?", check=_asked)
-
-
-def _good(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The commits of all good releases, the newest first."""
-    every = [release for one in told for release in one["good"]]
-    for release in sorted(every, key=lambda one: str(one["release"]), reverse=True):
-        yield release["revision"]
-
-
-def _chosen(good: list[str], wanted: str | None, now: set[str | None]) -> str:
-    if wanted:
-        fitting = [commit for commit in good if commit.startswith(wanted)]
-        if len(fitting) == 1:
-            return fitting[0]
-        if COMMIT.fullmatch(wanted):
-            return wanted
-        known = ", ".join(commit[:12] for commit in good) or "none"
-        raise SatelliteError(f"no good release of {wanted} is on the hosts ({known})", USAGE)
-    before = [commit for commit in good if commit not in now]
-    if not before:
-        raise SatelliteError("no other good release is on the hosts: say which REVISION", USAGE)
-    return before[0]
-
-
-@click.command()
 @click.argument("workers", nargs=-1, required=True, metavar="TYPE=N...")
 @options.stack
-@_yes
+@options.yes
 @options.as_json
 def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> None:
     """So many workers of a process type on each host, such as worker=4."""
@@ -329,52 +273,3 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
             draft.put(f"processes.{type_}.quantity", number)
 
     apply(Project.of(stack), change, yes, as_json)
-
-
-@click.command()
-@click.argument("host", metavar="HOST", shell_complete=options.complete_host)
-@options.stack
-@_yes
-@options.as_json
-def lost(host: str, stack: str, yes: bool, as_json: bool) -> None:
-    """Declare a dead host lost: nobody waits for it, and its jobs are given to the others.
-
-    Be sure that it is off: what it still did would be done twice.
-    """
-    project = Project.of(stack)
-    Fleet.of(project.stack, project.config).chosen([host])
-
-    def change(draft: Draft) -> None:
-        draft.put(f"hosts.{host}.lost", "true")
-
-    apply(project, change, yes, as_json, f"Is {host} off for good?", check=_asked)
-
-
-@click.command()
-@click.argument("host", metavar="HOST", shell_complete=options.complete_host)
-@options.stack
-@_yes
-@options.as_json
-def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
-    """Replace an instance whose image, type or key differ from the settings; drained first.
-
-    The settings stay as they are: `satellite:roll` names it for this one update.
-    """
-    project = Project.of(stack)
-    fleet = Fleet.of(project.stack, project.config)
-    fleet.chosen([host])
-    with project.draft() as draft:
-        named = json.loads(project.known.get("roll") or "[]")
-        if host not in named:
-            draft.put(f"roll[{len(named)}]", host)
-        file = ["--config-file", str(draft.file)]
-        if not yes:
-            somebody_to_ask(as_json)
-            click.echo(summary(run(project, "preview", file, as_json=False), planned=True))
-            consent(f"Replace {host}?")
-        with draft.pinned(fleet.revision) as pinned:
-            done = update(project, pinned, as_json)
-    if as_json:
-        screen.data({"stack": project.stack, "changes": done.changes})
-    else:
-        click.echo(summary(done, planned=False))

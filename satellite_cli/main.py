@@ -9,7 +9,18 @@ from collections.abc import Sequence
 
 import click
 
-from satellite_cli import act, change, doctor, lock, look, promote_command, reach, settings
+from satellite_cli import (
+    act,
+    change,
+    doctor,
+    lock,
+    look,
+    machines,
+    promote_command,
+    reach,
+    rollback,
+    settings,
+)
 from satellite_cli.desk import Desk
 from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 
@@ -39,11 +50,11 @@ SECTIONS: dict[str, list[click.Command]] = {
         change.up,
         change.preview,
         change.deploy,
-        change.rollback,
+        rollback.rollback,
         promote_command.command,
         change.scale,
-        change.lost,
-        change.roll,
+        machines.lost,
+        machines.roll,
         change.destroy,
         settings.config,
         settings.keys,

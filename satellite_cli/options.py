@@ -55,6 +55,12 @@ def as_json(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")(function)
 
 
+def yes(function: Function) -> Function:
+    """Without questions."""
+    about = "Do not show what would change, and do not ask."
+    return click.option("--yes", "-y", is_flag=True, help=about)(function)
+
+
 def hosts(function: Function) -> Function:
     """Which hosts."""
     return click.option(
