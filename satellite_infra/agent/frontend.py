@@ -205,8 +205,7 @@ def _told(
         f"{host} {outcome['state']}. {job.aside}",
         f"The log is {log} on {host}; its end:",
         *(f"  | {line}" for line in tail),
-        "Next: mend the cause and run `pulumi up` again, or set satellite:revision to a good "
-        "commit; nothing has to be cleaned by hand.",
+        webhook.NEXT,
     ]
     return 1, "\n".join(lines)
 

@@ -21,6 +21,10 @@ from .system import Say, System
 PAUSES = (1, 5, 25, 125)  # seconds before each further attempt; after a boot the network is late
 TIMEOUT = 10  # seconds that the other side may be silent
 LIMIT = 600  # seconds for all that waits
+NEXT = (
+    "Next: mend the cause and deploy again (`satellite deploy`, or `pulumi up`); nothing has to be "
+    "cleaned by hand."
+)
 LONGEST = 700  # characters of a reason
 AGAIN = frozenset({408, 425, 429})  # what a later attempt may change, beside 5xx
 
@@ -43,8 +47,7 @@ class Told:
         short = reason if len(reason) <= LONGEST else reason[:LONGEST] + "..."
         return (
             f"{self._which()}: FAILED{self._took()} in phase `{phase}`: {short}\n"
-            f"The host {state}.\n"
-            "Next: mend the cause and run `pulumi up` again; nothing has to be cleaned by hand."
+            f"The host {state}.\n{NEXT}"
         )
 
     def _which(self) -> str:

@@ -123,6 +123,15 @@ def test_nothing_is_controlled_before_the_first_release(layout: Layout, system: 
         Control(layout, system, lambda _: None).stop([])
 
 
+def test_nothing_is_controlled_while_current_is_no_release(host: Control) -> None:
+    host.layout.current.unlink()
+    host.layout.current.symlink_to("/somewhere/else")
+    for act in (host.stop, host.start, host.restart):
+        with pytest.raises(LookupError, match="was moved to what is no release: satellite up"):
+            act([])
+    assert running(host) == {ONE, TWO, MAIL}
+
+
 def test_a_host_says_what_it_is(host: Control) -> None:
     found = state.report(host.layout, host.system)
     current = Ledger(host.layout).current()

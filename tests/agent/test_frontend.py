@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from satellite_infra.agent import frontend, gate
+from satellite_infra.agent import frontend, gate, webhook
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
@@ -53,8 +53,7 @@ def test_a_failure_names_host_phase_reason_log_and_next_step(
     assert told.splitlines()[-3:] == [
         "  | token: [TOKEN]",
         f"  | failed in phase `build`: {reason}",
-        "Next: mend the cause and run `pulumi up` again, or set satellite:revision to a good "
-        "commit; nothing has to be cleaned by hand.",
+        webhook.NEXT,
     ]
     assert "canary-value" not in told + log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600

@@ -116,7 +116,7 @@ def test_a_failed_release_says_why_and_what_to_do_and_nothing_secret(
     assert first.startswith(f"shop test on h: release of {bad[:12]} by bob@ci: FAILED after ")
     assert " in phase `gate`: " in first
     assert state == f"The host runs its last good release, {good}."
-    assert after.startswith("Next: mend the cause and run `pulumi up` again")
+    assert after.startswith("Next: mend the cause and deploy again (")
     for shown in (text, "".join(said), layout.history.read_text()):
         assert "canary" not in shown
 

@@ -259,7 +259,7 @@ def test_a_failed_release_is_told_once_although_the_hook_fails_first(watched: Wa
     assert "in phase `gate`: satellite-watched.hungry@" in failed[0]
     assert failed[-2].startswith("The host runs its last good release, ")
     assert old[:7] in failed[-2]
-    assert failed[-1].startswith("Next: mend the cause and run `pulumi up` again; ")
+    assert failed[-1].startswith("Next: mend the cause and deploy again (")
     assert ": good after " in good[0]
 
 
