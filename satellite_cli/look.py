@@ -91,7 +91,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
         columns = COLUMNS
         if screen.terminal():  # 80 columns; the environment is the one of the line above
             columns, rows = FEW, [_without(3, row) for row in rows]
-        screen.table(columns, rows)
+        screen.table(columns, rows, may_go="id")  # ssh takes names
     finish(silent)
 
 

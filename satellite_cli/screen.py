@@ -43,8 +43,11 @@ def data(value: Any) -> None:
     click.echo(json.dumps(value, indent=1))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table; where there is no terminal one line a row, two blanks or more between cells."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], may_go: str = "") -> None:
+    """A table; where there is no terminal one line a row, two blanks or more between cells.
+
+    `may_go`: the column that is left out of a terminal which is too narrow for all of them.
+    """
     rows = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     if not terminal():
@@ -57,6 +60,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if may_go and sum(widths) + len(widths) - 1 > console.width:
+        out = columns.index(may_go)
+        columns, *rows = ([*row[:out], *row[out + 1 :]] for row in (columns, *rows))
+        del widths[out]
     fits = sum(widths) + 2 * (len(widths) - 1) <= console.width
     gap = 2 if fits else 1  # rather close than folded
     drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")

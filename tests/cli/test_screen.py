@@ -43,6 +43,17 @@ def test_what_info_shows_fits_into_80_columns(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("terminal")
+def test_a_column_that_others_can_do_without_goes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    long = ("worker-12.eu", "no answer", ROW[2], "192.168.100.200", *ROW[4:])
+    screen.table(FEW, [long, ROW], may_go="id")
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "host          state      address          up   revision  workers   drift",
+        "worker-12.eu  no answer  192.168.100.200  3 h  0123456*  12 of 12  0",
+        "worker-12     running    172.31.255.12    3 h  0123456*  12 of 12  0",
+    ]
+
+
+@pytest.mark.usefixtures("terminal")
 def test_a_reason_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     screen.table(("outcome",), [("failed in gate: [red]no[/]",)])
     assert "failed in gate: [red]no[/]" in capsys.readouterr().out
