@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     os.umask(0o022)  # a login's may be 077, and the app's user must get into what is made here
     # always first: a sender whose input is left unread fails at random and shows no message
     text = sys.stdin.read() if argv[:1] and argv[0] in READERS else ""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser(argv[0] if argv else "").parse_args(argv)
     arguments.text = text
     verb: Verb = arguments.verb
     try:
@@ -218,11 +218,21 @@ def _history(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+class _Unused:
+    """A verb that is not asked for; to make its parser would take a fifth of the agent's start."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
+def _parser(asked: str = "") -> argparse.ArgumentParser:
+    """That of the verb that is asked for alone; of all verbs where it is none."""
     parser = argparse.ArgumentParser(prog="agent", description="Satellite's agent on a host.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    def add(name: str, verb: Verb, about: str, *names: str) -> argparse.ArgumentParser:
+    def add(name: str, verb: Verb, about: str, *names: str) -> Any:
+        if asked not in ("", name):
+            return _Unused()
         found = verbs.add_parser(name, help=about, description=about)
         found.set_defaults(verb=verb)
         for argument in names:
@@ -278,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     add("work", _work, "Become a worker.", "app", "type", "number")
     add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
     add("reap", _reap, "Give back the jobs of dead workers.", "app")
-    return parser
+    return parser if verbs.choices else _parser()
 
 
 def _check_root() -> None:
