@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from satellite_cli.problems import SatelliteError
-from satellite_infra import keys
+from satellite_infra.key_text import normal
 
 HELD = 3600
 """Seconds after which the agent forgets the key; a connection needs it at its beginning only."""
@@ -45,7 +45,7 @@ def agent_with(private_key: str, folder: Path) -> Iterator[str]:
             pid = int(process.stdout.readline())
             done = subprocess.run(
                 ["ssh-add", "-q", "-"],
-                input=keys.normal(private_key),
+                input=normal(private_key),
                 env={**os.environ, "SSH_AUTH_SOCK": socket},
                 capture_output=True,
                 text=True,

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from satellite_cli import (
-    act,
-    change,
-    doctor,
-    lock,
-    look,
-    machines,
-    promote_command,
-    reach,
-    rollback,
-    settings,
-)
-from satellite_cli.desk import Desk
 from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 
 FAULT = 70
@@ -30,55 +19,85 @@ WHOLE = 500
 """Characters of a command's line in the list, which is folded rather than cut off."""
 
 
-class Sections(click.Group):
-    """A group whose help lists the commands by what they are for."""
+SECTIONS = {
+    "Look": {
+        "info": "look",
+        "ps": "look",
+        "releases": "look",
+        "logs": "reach",
+        "doctor": "doctor",
+        "lock": "lock",
+    },
+    "Change": {
+        "up": "change",
+        "preview": "change",
+        "deploy": "change",
+        "rollback": "rollback",
+        "promote": "promote_command:command",
+        "scale": "change",
+        "lost": "machines",
+        "roll": "machines",
+        "destroy": "change",
+        "config": "settings",
+        "keys": "settings",
+    },
+    "Workers": {"restart": "act", "stop": "act", "start": "act"},
+    "On a host": {"run": "reach", "ssh": "reach"},
+}
+"""What the commands are for -> command -> its module, which is loaded when it is needed.
 
-    sections: dict[str, list[click.Command]]
+The command's name there is its own, where no other one is said.
+"""
+MODULES = {name: module for commands in SECTIONS.values() for name, module in commands.items()}
+
+
+class Sections(click.Group):
+    """A group whose help lists the commands by what they are for, and which loads one alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them, in the order of the help."""
+        del ctx
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None where there is none."""
+        del ctx
+        if cmd_name not in MODULES:
+            return None
+        module, _, name = MODULES[cmd_name].partition(":")
+        found: click.Command = vars(importlib.import_module(f"satellite_cli.{module}"))[
+            name or cmd_name
+        ]
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed, or an error that names the one that may have been meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as problem:
+            if not (near := difflib.get_close_matches(args[0], MODULES, n=1)):
+                raise
+            text = f"{problem.message} Did you mean {near[0]}?"
+            raise click.UsageError(text, problem.ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One list for each section, in its order."""
-        del ctx
-        for title, commands in self.sections.items():
+        for title, names in SECTIONS.items():
+            commands = [self.get_command(ctx, name) for name in names]
             with formatter.section(title):
-                rows = [(str(c.name), c.get_short_help_str(WHOLE)) for c in commands]
+                rows = [(str(c.name), c.get_short_help_str(WHOLE)) for c in commands if c]
                 formatter.write_dl(rows)
-
-
-SECTIONS: dict[str, list[click.Command]] = {
-    "Look": [look.info, look.ps, look.releases, reach.logs, doctor.doctor, lock.lock],
-    "Change": [
-        change.up,
-        change.preview,
-        change.deploy,
-        rollback.rollback,
-        promote_command.command,
-        change.scale,
-        machines.lost,
-        machines.roll,
-        change.destroy,
-        settings.config,
-        settings.keys,
-    ],
-    "Workers": [act.restart, act.stop, act.start],
-    "On a host": [reach.run, reach.ssh],
-}
 
 
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="satellite", message="%(prog)s %(version)s")
-@click.pass_context
-def satellite(ctx: click.Context) -> None:
+def satellite() -> None:
     """Background workers on machines of your own: what is there, and what shall be.
 
     Run it in the folder of Pulumi.yaml. Exit codes: docs/commands.md.
     """
-    ctx.obj = Desk()
-
-
-satellite.sections = SECTIONS
-for _commands in SECTIONS.values():
-    for _command in _commands:
-        satellite.add_command(_command)
 
 
 def main(arguments: Sequence[str]) -> int:

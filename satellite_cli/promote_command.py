@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Desk(Protocol):
-    """What the command group gives to its commands, as click's context object."""
+    """What it asks of the other commands; click's context object may be another one."""
 
     def settings(self, stack: str) -> Settings:
         """That stack's settings; the group's own error where they are not right."""
@@ -44,7 +44,7 @@ class Desk(Protocol):
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, on standard output.")
 @click.pass_obj
 def command(
-    desk: Desk,
+    desk: Desk | None,
     environment: str,
     source: str,
     remote: str,
@@ -60,6 +60,9 @@ def command(
 
     Your checkout is only looked at. It has to be clean, so that what you see is what goes.
     """
+    from satellite_cli.desk import Desk as Ours
+
+    desk = desk or Ours()
     interactive = is_there()
     if not (interactive or yes or dry_run):
         raise click.UsageError("nobody is there to be asked: --yes, or --dry-run")

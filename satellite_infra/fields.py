@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from satellite_infra import keys
 from satellite_infra.agent import config_files
+from satellite_infra.key_text import normal
 
 BROKEN = "broken rule"
 """The error type of our own rules; its message needs no translation."""
@@ -241,7 +242,7 @@ def _branch(value: str) -> str:
 def _openssh_private(value: str) -> str:
     if problem := keys.private_key_problem(value):
         raise broken(problem)
-    return keys.normal(value)
+    return normal(value)
 
 
 def _openssh_public(value: str) -> str:

@@ -19,16 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
+from satellite_infra.key_text import normal
+
 
 def new_private_key() -> str:
     """A new ed25519 key as an OpenSSH file without a passphrase, which was never in a file."""
     key = Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-
-
-def normal(private_key: str) -> str:
-    """The key as every reader wants it: Unix line ends, one at the end."""
-    return "\n".join(line.rstrip() for line in private_key.strip().splitlines()) + "\n"
 
 
 def private_key_problem(private_key: str) -> str | None:

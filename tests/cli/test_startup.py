@@ -1,4 +1,4 @@
-"""What every command waits for: no command that needs no settings loads Pulumi's SDK."""
+"""What every command waits for: a command loads what it needs alone."""
 
 from __future__ import annotations
 
@@ -6,13 +6,51 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from satellite_cli.main import MODULES, main, satellite
+
 CHECKOUT = Path(__file__).parents[2]
 
 
-def test_the_list_of_commands_loads_neither_the_sdk_nor_the_settings() -> None:
-    asked = "import sys, satellite_cli.main; print(*sys.modules)"
+def loaded(*words: str) -> set[str]:
+    """The modules that the command has loaded when it is about to begin."""
+    asked = f"""\
+import sys
+from satellite_cli.main import main
+main([*{words!r}, "--help"])
+print("loaded:", *sys.modules)
+"""
     argv = [sys.executable, "-c", asked]
     done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "satellite_cli.promote_command" in loaded
-    assert loaded & {"pulumi", "pydantic", "satellite_infra.settings"} == set()
+    return set(done.stdout.rpartition("loaded:")[2].split())
+
+
+def test_the_list_of_commands_loads_neither_the_sdk_nor_the_settings() -> None:
+    found = loaded()
+    assert "satellite_cli.promote_command" in found
+    assert found & {"pulumi", "pydantic", "satellite_infra.settings"} == set()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_command_loads_what_it_needs_alone(name: str) -> None:
+    found = loaded(name)
+    assert f"satellite_cli.{MODULES[name].partition(':')[0]}" in found
+    slow = {"pulumi", "pydantic", "cryptography", "http.client", "rich"}
+    needed = {"http.client"} if name in ("promote", "doctor", "keys", "config") else set()
+    assert found & slow <= needed
+
+
+def test_each_command_is_there_under_its_name() -> None:
+    context = satellite.make_context("satellite", ["info", "--help"], resilient_parsing=True)
+    for name in satellite.list_commands(context):
+        command = satellite.get_command(context, name)
+        assert command
+        assert command.name == name
+
+
+def test_a_command_that_is_mistyped_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["depoly"]) == 2
+    assert "No such command 'depoly'. Did you mean deploy?" in capsys.readouterr().err
+    assert main(["xyz"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err

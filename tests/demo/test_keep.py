@@ -10,7 +10,7 @@ from rich.console import Console
 
 from demo.keep import TRY, keep
 from demo.screen import Screen
-from satellite_cli.main import satellite
+from satellite_cli.main import MODULES
 
 HOSTS = ("worker-1", "worker-2")
 
@@ -19,7 +19,7 @@ HOSTS = ("worker-1", "worker-2")
 def test_what_it_offers_is_there(command: str) -> None:
     program, first, *_ = command.split()
     if program == "satellite":
-        assert first in satellite.commands
+        assert first in MODULES
     else:
         assert (program, first) in (("cd", "../app"), ("cd", "../project"), ("ssh", HOSTS[1]))
 

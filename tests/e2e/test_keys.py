@@ -14,7 +14,8 @@ import pytest
 
 from demo.stack import CHECKOUT
 from lab.client import LabHost
-from satellite_infra.keys import new_private_key, normal
+from satellite_infra.key_text import normal
+from satellite_infra.keys import new_private_key
 from satellite_infra.ssh_agent import TRIES
 from tests.e2e.conftest import PLAIN_APP, UP, Site, demolished, new_site
 from tests.ssh_agent import ssh_agent

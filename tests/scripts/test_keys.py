@@ -14,6 +14,7 @@ import pytest
 
 from lab.engine import environment
 from satellite_infra import keys
+from satellite_infra.key_text import normal
 from scripts.keys import unprepared
 
 CHECKOUT = Path(__file__).parents[2]
@@ -145,7 +146,7 @@ def test_of_a_key_that_was_brought_only_the_other_half_is_added(place: Place) ->
     place.pulumi("config", "set", "--secret", "satellite:private_key", stdin=own)
     said = place.made()[0]
     assert said == f"satellite:public_key is {keys.public_line(own)} satellite-staging"
-    assert keys.normal(place.values()["private_key"]) == own
+    assert normal(place.values()["private_key"]) == own
     place.pulumi("config", "rm", "satellite:private_key")
     assert "satellite:public_key is there without its other half" in place.refused(
         "--stack", "staging"
