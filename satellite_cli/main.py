@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import importlib
 import os
@@ -73,14 +72,12 @@ class Sections(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that was typed, or an error that names the one that may have been meant."""
+        """The command that was typed; click would guess at a mistyped one among those loaded."""
         try:
             return super().resolve_command(ctx, args)
-        except click.UsageError as problem:
-            if not (near := difflib.get_close_matches(args[0], MODULES, n=1)):
-                raise
-            text = f"{problem.message} Did you mean {near[0]}?"
-            raise click.UsageError(text, problem.ctx) from None
+        except click.exceptions.NoSuchCommand as problem:
+            name = problem.command_name
+            raise click.exceptions.NoSuchCommand(name, possibilities=MODULES, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One list for each section, in its order."""

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,9 +44,9 @@ class Outcome:
     changes: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     revision: str = ""
-    asked: int = 0
-    """How many hosts answered, or would be asked, before they are sent something: no replacements,
-    though that is what the engine calls them."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """How many hosts answered, or would be asked, before they are sent something; by what the
+    engine calls it, such as replace."""
     interrupted: bool = False
     said: str = ""
     """What the engine said on standard error."""
@@ -132,7 +133,6 @@ class Update:
     def _step(self, metadata: Event) -> None:
         op, urn = metadata["op"], metadata["urn"]
         reach = is_reach(urn)
-        self.outcome.asked += reach and op == "replace"
         if op not in (ASKS if reach else DOING) or kind(urn).startswith(QUIET):
             return
         self._began[urn] = time.monotonic()
@@ -150,9 +150,11 @@ class Update:
         if kind(urn) == ROOT:
             outputs = (metadata.get("new") or {}).get("outputs") or {}
             self.outcome.revision = str(outputs.get("revision") or self.outcome.revision)
-        elif planning or urn not in self._began:
+        if is_reach(urn):
+            self.outcome.asked += Counter([op] if op in ("create", "update", "replace") else ())
+        if planning or urn not in self._began:
             return
-        elif is_reach(urn) and op in ASKS:
+        if is_reach(urn) and op in ASKS:
             self.tell(f"{named(urn)}: answers{self._took(urn)}")
         elif op in DONE and not is_reach(urn):
             self.tell(f"{named(urn)}: {DONE[op]}{self._took(urn)}")
@@ -233,16 +235,14 @@ def shown(text: str) -> None:
 def summary(outcome: Outcome, planned: bool) -> str:
     """The counts in a line."""
     words = {**DONE, "same": "unchanged"}
-    changes = {**outcome.changes}
-    if "replace" in changes:
-        changes["replace"] -= outcome.asked
+    changes = {op: many - outcome.asked[op] for op, many in outcome.changes.items()}
     counts = [
         f"{many} to {op}" if planned and op != "same" else f"{many} {words.get(op, op)}"
         for op, many in changes.items()
         if many
     ]
-    if outcome.asked:
-        hosts = f"{outcome.asked} host{'' if outcome.asked == 1 else 's'}"
+    if asked := outcome.asked.total():
+        hosts = f"{asked} host{'' if asked == 1 else 's'}"
         counts.insert(0, f"{hosts} to ask" if planned else f"{hosts} asked")
     return ", ".join(counts) or "nothing to do"
 

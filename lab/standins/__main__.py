@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -38,9 +37,6 @@ if __name__ == "__main__":
     gc.disable()  # until all is loaded, and what is loaded stays
     protocol_alone()
     main = import_module(MODULES[sys.argv[1]]).main
-    gc.freeze()
     gc.enable()
     main(sys.argv[-1])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # the engine waits for its end; nothing is left to be tidied
+    gc.freeze()  # the engine waits for the end, too

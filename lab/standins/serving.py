@@ -27,11 +27,11 @@ def serve(register: Callable[[grpc.Server], None], then: Callable[[], object] = 
 
     `then`: what is done beside serving once the engine knows the port.
     """
-    server, port = start(register)
-    print(port, flush=True)
-    threading.Thread(target=then, daemon=True).start()
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
+    server, port = start(register)
+    print(port, flush=True)
+    threading.Thread(target=then, daemon=True).start()
     done.wait()
     server.stop(1).wait()

@@ -66,12 +66,7 @@ class Control:
 
         why = f"{verb} of workers" + (f" by {by}" if by else "")
         with storage.locked(self.layout.lock, why, busy):
-            try:
-                target = state.current(self.layout)
-            except (OSError, ValueError):
-                raise LookupError(
-                    f"{self.layout.current} was moved to what is no release: satellite up --again"
-                ) from None
+            target = state.current(self.layout)
             if target is None:
                 raise LookupError("no release runs here yet: deploy first")
             self.target: Target = target

@@ -25,7 +25,12 @@ def show(layout: Layout, words: Sequence[str], lines: int, since: str, follow: b
 
 def _units(layout: Layout, words: Sequence[str]) -> list[str]:
     """The units of those workers; journalctl knows by a pattern only what has spoken before."""
-    target = state.current(layout)
+    try:
+        target = state.current(layout)
+    except LookupError:
+        if words:
+            raise
+        target = None
     slots = control.chosen(target.manifest, words) if target else []
     named = [layout.worker_unit(type_, number, lane) for type_, number in slots for lane in LANES]
     return named if words else [*named, layout.worker_units]

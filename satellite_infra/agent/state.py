@@ -22,7 +22,7 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
     ledger = Ledger(layout)
     identity = ledger.identity()
     target = None
-    with contextlib.suppress(OSError, ValueError):  # moved to what is no release: a finding
+    with contextlib.suppress(LookupError):  # a finding
         target = current(layout)
     free, total = storage.room(layout.base)
     held, found, clock = lock(layout), _workers(layout, target, system), time.time()
@@ -49,12 +49,20 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
 
 
 def current(layout: Layout) -> Target | None:
-    """The release that `current` points to, by the manifest that it runs by."""
+    """The release that `current` points to, by the manifest that it runs by.
+
+    LookupError where somebody has moved it to what is none.
+    """
     release = Ledger(layout).current()
     if release is None:
         return None
-    text = layout.manifest(release).read_text(encoding="utf-8")
-    return Target(release, ReleaseManifest.parse(text))
+    try:
+        text = layout.manifest(release).read_text(encoding="utf-8")
+        return Target(release, ReleaseManifest.parse(text))
+    except (OSError, ValueError):
+        raise LookupError(
+            f"{layout.current} is no release, or its manifest cannot be read: satellite up --again"
+        ) from None
 
 
 def lock(layout: Layout, locks: Path = LOCKS) -> str | None:

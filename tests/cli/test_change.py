@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from satellite_cli import update
-from tests.cli.conftest import COMMIT, Desk, status
+from satellite_cli.project import Project
+from tests.cli.conftest import CANARY, COMMIT, Desk, status
 
 URN = "urn:pulumi:staging::satellite::{}::{}"
 NEW = "f" * 40
@@ -83,6 +84,29 @@ def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
     ]
     assert words[words.index("--parallel") + 1] == "8"
     assert settings(changing) == "config:\n"
+
+
+def test_the_settings_are_asked_for_once(changing: Desk) -> None:
+    changing.hosts = {"worker-1": {}, "worker-2": {}}
+    for words in (["deploy"], ["up"], ["scale", "worker=4"]):
+        (changing.place / "pulumi.seen").unlink(missing_ok=True)
+        assert changing.satellite(*words, "--stack", "staging", "--yes").status == 0
+        asked = [line[:2] for line in changing.engine() if line[0] in ("config", "stack")]
+        questions = [words for words in asked if words[1] != "set"]
+        assert sorted(questions) == [["config", "--json"], ["stack", "output"]]
+
+
+def test_what_is_known_of_the_settings_is_not_secret(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert changing.satellite("up", "--yes").status == 0  # so that the CLI has answers
+    monkeypatch.chdir(changing.place)
+    secrets = {key for key, item in changing.config.items() if item.get("secret")}
+    assert secrets
+    project = Project.of("staging")
+    assert not {key.removeprefix("satellite:") for key in secrets} & project.known.keys()
+    assert project.config().keys() >= secrets
+    assert CANARY not in repr(project)
 
 
 def test_as_many_at_once_as_there_are_hosts(changing: Desk) -> None:

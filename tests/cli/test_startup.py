@@ -51,6 +51,9 @@ def test_each_command_is_there_under_its_name() -> None:
 
 def test_a_command_that_is_mistyped_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["depoly"]) == 2
-    assert "No such command 'depoly'. Did you mean deploy?" in capsys.readouterr().err
+    told = "No such command 'depoly'. (Did you mean one of: 'deploy', 'destroy'?)"
+    assert told in capsys.readouterr().err
     assert main(["xyz"]) == 2
     assert "Did you mean" not in capsys.readouterr().err
+    assert main(["--", "--logs"]) == 2
+    assert "No such option '--logs'" in capsys.readouterr().err

@@ -110,17 +110,22 @@ def test_no_program(project: Project) -> None:
     assert project.preview().status == 1
 
 
-def test_a_failed_resource_brings_no_traceback(project: Project) -> None:
+def test_a_failed_resource_brings_no_traceback_and_leaves_no_settings(project: Project) -> None:
+    own = project.folder.parent / "own-tmp"
+    own.mkdir()
+    project.environment["TMPDIR"] = str(own)
     program(
         project,
         "from pulumi_command import local\n"
-        "import pulumi\n"
+        "import atexit, time, pulumi\n"
+        "atexit.register(time.sleep, 1)\n"
         "bad = local.Command('bad', create='exit 4')\n"
         "local.Command('after', create='true', opts=pulumi.ResourceOptions(depends_on=[bad]))\n",
     )
     ran = project.up()
     assert (ran.status, ran.errors) == (1, ['exit status 4: running "exit 4":'])
     assert "Traceback" not in ran.text
+    assert [path.name for path in own.glob("pulumi-run-*")] == []
 
 
 def test_the_projects_own_environment_is_used_where_it_names_one(project: Project) -> None:

@@ -73,7 +73,7 @@ def report(error: BaseException, program: Path) -> None:
 
 
 def main() -> int:
-    """Run the job that is named; the engine's signal to stop is heard once, whenever it comes."""
+    """Run the job that is named; the engine's signal to stop leaves no traceback at its end."""
     try:
         status = run(json.loads(Path(sys.argv[1]).read_text()))
     except KeyboardInterrupt:  # after the program's own end
