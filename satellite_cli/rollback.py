@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from satellite_cli import look, options, screen
+from satellite_cli import inline, look, options, screen
 from satellite_cli.change import apply, unasked
 from satellite_cli.fleet import Fleet
 from satellite_cli.problems import USAGE, SatelliteError, note
@@ -28,6 +28,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     """
     project = Project.of(stack)
     fleet = Fleet.of(project.stack, project.config)
+    inline.loading()  # while the hosts are asked
     _, _, said, silent = look.ask_hosts(fleet, (), look.SECONDS, "status")
     excused = given_up(project, fleet)
     refuse({name: why for name, why in silent.items() if name not in excused})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +14,11 @@ if "SATELLITE_LAB" not in os.environ:
     for name in [name for name in os.environ if name.startswith(("PULUMI_", "AWS_"))]:
         del os.environ[name]
     os.environ.pop("SSH_AUTH_SOCK", None)
+
+
+# A shell starts what is in its background with Ctrl-C ignored, and all that is started from there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
