@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 
 from satellite_cli import inline, look, options, partial, screen
-from satellite_cli.fleet import Fleet
 from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
@@ -39,6 +38,7 @@ def run(
     check: Check | None = None,
 ) -> Outcome:
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
+    inline.loading()  # while the engine is asked for the settings
     words = [*words, "--parallel", str(max(project.hosts, 8))]
     heard = (lambda _: None) if as_json else tell
     if verb == "preview" and sys.stderr.isatty():
@@ -162,7 +162,7 @@ def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool
     if names and not again:
         raise click.UsageError("--host: only with --again; everything is made as the file says")
     project = Project.of(stack)
-    hosts = Fleet.of(project.stack, project.config).chosen(names) if again else []
+    hosts = project.fleet().chosen(names) if again else []
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
     visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
     # it may be about to replace the very machine that does not answer

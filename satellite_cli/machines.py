@@ -8,7 +8,6 @@ import click
 
 from satellite_cli import options, screen
 from satellite_cli.change import apply, run, somebody_to_ask, unasked, update
-from satellite_cli.fleet import Fleet
 from satellite_cli.problems import consent
 from satellite_cli.project import Draft, Project
 from satellite_cli.update import summary
@@ -25,7 +24,7 @@ def lost(host: str, stack: str, yes: bool, as_json: bool) -> None:
     Be sure that it is off: what it still did would be done twice.
     """
     project = Project.of(stack)
-    Fleet.of(project.stack, project.config).chosen([host])
+    project.fleet().chosen([host])
 
     def change(draft: Draft) -> None:
         draft.put(f"hosts.{host}.lost", "true")
@@ -44,7 +43,7 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
     The settings stay as they are: `satellite:roll` names it for this one update.
     """
     project = Project.of(stack)
-    fleet = Fleet.of(project.stack, project.config)
+    fleet = project.fleet()
     fleet.chosen([host])
     with project.draft() as draft:
         named = json.loads(project.known.get("roll") or "[]")

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from satellite_cli import look, screen
-from satellite_cli.fleet import Fleet
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Draft, Project
 
@@ -21,7 +20,7 @@ def targets(project: Project, draft: Draft, names: Sequence[str]) -> list[str]:
     A release phase that the commit has not had yet runs on its leader as ever, which is prepared
     for it; the leader's workers stay.
     """
-    Fleet.of(project.stack, project.config).chosen(names)
+    project.fleet().chosen(names)
     from pulumi import RunError
 
     from satellite_infra.deploy import commit  # brings Pulumi's SDK along

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from satellite_cli.fleet import Fleet
 from satellite_cli.problems import USAGE, SatelliteError
 from scripts.engine import ConfigError, pulumi
 
@@ -50,6 +51,10 @@ class Project:
                 said = engine("config", "--json", "--show-secrets", "--stack", self.stack)
                 self._config.update(json.loads(said))
             return self._config
+
+    def fleet(self) -> Fleet:
+        """Its hosts; SatelliteError where it was never up."""
+        return Fleet.of(self.stack, self.config)
 
     @functools.cached_property
     def known(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Check:
 def unreached(project: Project, names: Sequence[str] = ()) -> dict[str, str]:
     """Name -> why, of the hosts that do not answer; none of a stack that was never up."""
     try:
-        fleet = Fleet.of(project.stack, project.config)
+        fleet = project.fleet()
         wanted = {*(names or (host.name for host in fleet.hosts))} - given_up(project, fleet)
         hosts = [host for host in fleet.hosts if host.name in wanted]
         with remote.connected(fleet) as connection:

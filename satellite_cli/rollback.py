@@ -9,7 +9,6 @@ import click
 
 from satellite_cli import inline, look, options, screen
 from satellite_cli.change import apply, unasked
-from satellite_cli.fleet import Fleet
 from satellite_cli.problems import USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
@@ -27,7 +26,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     Where the hosts still have that release it is only a switch. `satellite deploy` goes on.
     """
     project = Project.of(stack)
-    fleet = Fleet.of(project.stack, project.config)
+    fleet = project.fleet()
     inline.loading()  # while the hosts are asked
     _, _, said, silent = look.ask_hosts(fleet, (), look.SECONDS, "status")
     excused = given_up(project, fleet)

@@ -150,14 +150,12 @@ class Update:
         if kind(urn) == ROOT:
             outputs = (metadata.get("new") or {}).get("outputs") or {}
             self.outcome.revision = str(outputs.get("revision") or self.outcome.revision)
-        if is_reach(urn):
-            self.outcome.asked += Counter([op] if op in ("create", "update", "replace") else ())
-        if planning or urn not in self._began:
+        reach = is_reach(urn)
+        if reach and op in ("create", "update", "replace"):
+            self.outcome.asked[op] += 1
+        if planning or urn not in self._began or op not in (ASKS if reach else DONE):
             return
-        if is_reach(urn) and op in ASKS:
-            self.tell(f"{named(urn)}: answers{self._took(urn)}")
-        elif op in DONE and not is_reach(urn):
-            self.tell(f"{named(urn)}: {DONE[op]}{self._took(urn)}")
+        self.tell(f"{named(urn)}: {'answers' if reach else DONE[op]}{self._took(urn)}")
 
     def _took(self, urn: str) -> str:
         return f" in {time.monotonic() - self._began[urn]:.1f} s" if urn in self._began else ""

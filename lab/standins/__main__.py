@@ -34,7 +34,7 @@ def protocol_alone() -> None:
 if __name__ == "__main__":
     # run as a folder, so that no variable needs to say where this checkout is
     sys.path[0] = str(Path(__file__).resolve().parents[2])
-    gc.disable()  # until all is loaded, and what is loaded stays
+    gc.disable()  # until all is loaded: nothing of that is garbage
     protocol_alone()
     main = import_module(MODULES[sys.argv[1]]).main
     gc.enable()
