@@ -8,7 +8,6 @@ once. What is counted is forgotten by a boot, a deploy, and a worker that ran fo
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable
 
 from . import storage
@@ -46,5 +45,7 @@ def show(status: str) -> None:
     """Have `systemctl status` of this unit say it."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if path:
+        import socket  # slow to load, and not at every start of the agent
+
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
             systemd.sendto(f"STATUS={status}".encode(), path.replace("@", "\0", 1))

@@ -1,19 +1,23 @@
 """The agent's command line: verbs for the deployer, for `satellite`, for systemd, for people.
 
-Each verb imports its own modules: a release starts the agent ten times, and workers wait for that.
+Each verb imports its own modules, and a verb of programs no parser for people: a release starts the
+agent six times, and workers wait for that.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .layout import Layout, instance_of
+
+if TYPE_CHECKING:
+    import argparse
 
 JOBS = {
     "release": "release-job",
@@ -22,7 +26,10 @@ JOBS = {
 }
 """What is asked for, and the verb that does it as a unit of systemd."""
 READERS = {"bootstrap", "release", "release-phase", *JOBS.values()}
-Verb = Callable[[argparse.Namespace], int]
+KINDS: dict[str, Callable[[str], Any]] = {"number": instance_of, "result": Path}
+"""What an argument becomes; the others are text."""
+Arguments = Any
+Verb = Callable[[Arguments], int]
 
 
 def main(argv: list[str]) -> int:
@@ -30,7 +37,7 @@ def main(argv: list[str]) -> int:
     os.umask(0o022)  # a login's may be 077, and the app's user must get into what is made here
     # always first: a sender whose input is left unread fails at random and shows no message
     text = sys.stdin.read() if argv[:1] and argv[0] in READERS else ""
-    arguments = _parser(argv[0] if argv else "").parse_args(argv)
+    arguments = _plain(argv) or _parser().parse_args(argv)
     arguments.text = text
     verb: Verb = arguments.verb
     try:
@@ -41,7 +48,7 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def _bootstrap(arguments: argparse.Namespace) -> int:
+def _bootstrap(arguments: Arguments) -> int:
     from . import bootstrap, frontend
     from .manifest import BootstrapManifest
     from .preparation import Preparation
@@ -62,7 +69,7 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _release(arguments: argparse.Namespace) -> int:
+def _release(arguments: Arguments) -> int:
     from . import frontend
     from .manifest import ReleaseManifest
     from .system import System
@@ -74,16 +81,16 @@ def _release(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _work_on(arguments: argparse.Namespace) -> int:
-    from . import frontend
+def _work_on(arguments: Arguments) -> int:
+    from . import frontend, job
     from .system import System
 
-    layout, job = Layout(arguments.app), frontend.JOBS[arguments.job]
-    return frontend.work(layout, arguments.text, arguments.result, System(), _say, job)
+    layout, what = Layout(arguments.app), frontend.JOBS[arguments.job]
+    return job.work(layout, arguments.text, arguments.result, System(), _say, what)
 
 
-def _recover(arguments: argparse.Namespace) -> int:
-    from . import frontend, release, webhook
+def _recover(arguments: Arguments) -> int:
+    from . import job, release, webhook
     from .ledger import Ledger
     from .system import System
 
@@ -91,13 +98,13 @@ def _recover(arguments: argparse.Namespace) -> int:
     cut_off = Ledger(layout).unfinished()
     state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
     if arguments.result:
-        frontend.killed(layout, arguments.result, state, arguments.revision, System(), _say)
+        job.killed(layout, arguments.result, state, arguments.revision, System(), _say)
     elif cut_off:
         webhook.tell_recovered(layout, cut_off.manifest.revision, state, System(), _say)
     return 0
 
 
-def _check(arguments: argparse.Namespace) -> int:
+def _check(arguments: Arguments) -> int:
     from . import check
     from .system import System
 
@@ -107,21 +114,21 @@ def _check(arguments: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def _rotate(arguments: argparse.Namespace) -> int:
+def _rotate(arguments: Arguments) -> int:
     from . import rotate
     from .system import System
 
     return rotate.rotate(Layout(arguments.app), System(), _say)
 
 
-def _send(arguments: argparse.Namespace) -> int:
+def _send(arguments: Arguments) -> int:
     from . import webhook
     from .system import System
 
     return webhook.send_all(Layout(arguments.app), System(), _say)
 
 
-def _queue(arguments: argparse.Namespace) -> int:
+def _queue(arguments: Arguments) -> int:
     from . import queue_metrics
     from .system import System
 
@@ -129,7 +136,7 @@ def _queue(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _drain(arguments: argparse.Namespace) -> int:
+def _drain(arguments: Arguments) -> int:
     from . import drain
     from .system import System
 
@@ -137,7 +144,7 @@ def _drain(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _give_back(arguments: argparse.Namespace) -> int:
+def _give_back(arguments: Arguments) -> int:
     from . import jobs
     from .system import System
 
@@ -146,7 +153,7 @@ def _give_back(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _work(arguments: argparse.Namespace) -> int:
+def _work(arguments: Arguments) -> int:
     from . import workers
     from .system import System
 
@@ -154,23 +161,23 @@ def _work(arguments: argparse.Namespace) -> int:
     workers.work(Layout(arguments.app), arguments.type, number, lane, System())
 
 
-def _ended(arguments: argparse.Namespace) -> int:
-    from . import workers
+def _ended(arguments: Arguments) -> int:
+    from . import notes
     from .system import System
 
     number, lane = arguments.number
-    workers.ended(Layout(arguments.app), arguments.type, number, lane, System())
+    notes.ended(Layout(arguments.app), arguments.type, number, lane, System())
     return 0
 
 
-def _reap(arguments: argparse.Namespace) -> int:
+def _reap(arguments: Arguments) -> int:
     from . import jobs
     from .system import System
 
     return 0 if jobs.reap(Layout(arguments.app), System(), _say) else 1
 
 
-def _status(arguments: argparse.Namespace) -> int:
+def _status(arguments: Arguments) -> int:
     from . import state
     from .system import System
 
@@ -178,7 +185,7 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _control(arguments: argparse.Namespace) -> int:
+def _control(arguments: Arguments) -> int:
     from . import control
     from .system import System
 
@@ -187,7 +194,7 @@ def _control(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _end_release(arguments: argparse.Namespace) -> int:
+def _end_release(arguments: Arguments) -> int:
     from . import control
     from .system import System
 
@@ -195,20 +202,20 @@ def _end_release(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: Arguments) -> int:
     from . import oneoff
 
     oneoff.run(Layout(arguments.app), arguments.command)
 
 
-def _logs(arguments: argparse.Namespace) -> int:
+def _logs(arguments: Arguments) -> int:
     from . import journal
 
     a = arguments
     journal.show(Layout(a.app), a.workers, a.lines, a.since, a.follow)
 
 
-def _history(arguments: argparse.Namespace) -> int:
+def _history(arguments: Arguments) -> int:
     from . import frontend
     from .ledger import Ledger
 
@@ -218,41 +225,74 @@ def _history(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _Unused:
-    """A verb that is not asked for; to make its parser would take a fifth of the agent's start."""
+class Plain(NamedTuple):
+    """A verb whose arguments are all `--NAME VALUE`, and needed."""
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_, **__: None
+    verb: Verb
+    about: str
+    names: tuple[str, ...] = ()
+    job: str = ""
 
 
-def _parser(asked: str = "") -> argparse.ArgumentParser:
-    """That of the verb that is asked for alone; of all verbs where it is none."""
+def _job(name: str) -> Plain:
+    about = f"The {name.replace('-', ' ')} itself, as a unit of systemd."
+    return Plain(_work_on, about, ("app", "result"), JOBS[name])
+
+
+APP, MACHINE = ("app",), ("app", "host", "machine")
+PLAIN = {
+    "bootstrap": Plain(_bootstrap, "Prepare this machine; manifest and secrets come on stdin."),
+    **{
+        name: Plain(
+            _release,
+            f"Run a {name.replace('-', ' ')}; manifest and secrets come on stdin.",
+            job=JOBS[name],
+        )
+        for name in ("release", "release-phase")  # nobody else asks for the rotation
+    },
+    **{job: _job(name) for name, job in JOBS.items()},
+    "rotate": Plain(_rotate, "Ask Heroku, and restart workers whose config vars changed.", APP),
+    "drain": Plain(_drain, "End all workers, if this is that machine.", MACHINE),
+    "give-back": Plain(_give_back, "Give back the jobs of a machine, which is dead.", MACHINE),
+    "status": Plain(_status, "Say what this host runs, as JSON.", APP),
+    "send": Plain(_send, "Send the messages that wait.", APP),
+    "queue": Plain(_queue, "Measure the queue and tell CloudWatch.", APP),
+    "work": Plain(_work, "Become a worker.", ("app", "type", "number")),
+    "ended": Plain(_ended, "Note how a worker ended.", ("app", "type", "number")),
+    "reap": Plain(_reap, "Give back the jobs of dead workers.", APP),
+}
+
+
+def _plain(argv: list[str]) -> SimpleNamespace | None:
+    """The arguments of such a verb as programs give them; None leaves it to the parser."""
+    asked = PLAIN.get(argv[0]) if argv else None
+    if asked is None or argv[1::2] != [f"--{name}" for name in asked.names]:
+        return None
+    values = dict(zip(asked.names, argv[2::2]))
+    if len(values) < len(asked.names) or len(argv) != 1 + 2 * len(values):
+        return None
+    try:
+        found = {name: KINDS.get(name, str)(value) for name, value in values.items()}
+    except ValueError:
+        return None
+    return SimpleNamespace(verb=asked.verb, job=asked.job, **found)
+
+
+def _parser() -> argparse.ArgumentParser:
+    import argparse  # slow to load
+
     parser = argparse.ArgumentParser(prog="agent", description="Satellite's agent on a host.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    def add(name: str, verb: Verb, about: str, *names: str) -> Any:
-        if asked not in ("", name):
-            return _Unused()
+    def add(name: str, verb: Verb, about: str, *names: str) -> argparse.ArgumentParser:
         found = verbs.add_parser(name, help=about, description=about)
         found.set_defaults(verb=verb)
         for argument in names:
-            kinds: dict[str, Callable[[str], Any]] = {"number": instance_of, "result": Path}
-            found.add_argument(f"--{argument}", required=True, type=kinds.get(argument, str))
+            found.add_argument(f"--{argument}", required=True, type=KINDS.get(argument, str))
         return found
 
-    add("bootstrap", _bootstrap, "Prepare this machine; manifest and secrets come on stdin.")
-    for name, job in JOBS.items():
-        what = name.replace("-", " ")
-        if name != "rotation":  # nobody else asks for that
-            about = f"Run a {what}; manifest and secrets come on stdin."
-            add(name, _release, about).set_defaults(job=job)
-        about = f"The {what} itself, as a unit of systemd."
-        add(job, _work_on, about, "app", "result").set_defaults(job=job)
-    add("rotate", _rotate, "Ask Heroku, and restart workers whose config vars changed.", "app")
-    add("drain", _drain, "End all workers, if this is that machine.", "app", "host", "machine")
-    about = "Give back the jobs of another machine, which is dead."
-    add("give-back", _give_back, about, "app", "host", "machine")
-    add("status", _status, "Say what this host runs, as JSON.", "app")
+    for name, plain in PLAIN.items():
+        add(name, plain.verb, plain.about, *plain.names).set_defaults(job=plain.job)
     past = add("history", _history, "Say who released what when, and how it ended.", "app")
     past.add_argument("--json", action="store_true", help="as data")
     for act, about in (
@@ -283,12 +323,7 @@ def _parser(asked: str = "") -> argparse.ArgumentParser:
     watch.add_argument("--memory", default="", help="such as 300M")
     watch.add_argument("--cpu", default="", help="of one core's time, such as 90%%")
     watch.add_argument("--restarts", type=int, default=0, help="ends in a row")
-    add("send", _send, "Send the messages that wait.", "app")
-    add("queue", _queue, "Measure the queue and tell CloudWatch.", "app")
-    add("work", _work, "Become a worker.", "app", "type", "number")
-    add("ended", _ended, "Note how a worker ended.", "app", "type", "number")
-    add("reap", _reap, "Give back the jobs of dead workers.", "app")
-    return parser if verbs.choices else _parser()
+    return parser
 
 
 def _check_root() -> None:

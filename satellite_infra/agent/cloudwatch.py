@@ -10,7 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import imds, sigv4, web
 from .system import System
@@ -26,8 +26,7 @@ class CloudWatchError(Exception):
     """It did not take the numbers."""
 
 
-@dataclass(frozen=True)
-class Datum:
+class Datum(NamedTuple):
     """One number."""
 
     name: str

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from . import backoff, lanes, limits, storage, units, workers
+from . import backoff, lanes, limits, notes, storage, units
 from .layout import Layout
 from .ledger import Ledger, Target
 from .system import Say, System
@@ -84,7 +84,7 @@ def restart(
     """Tell systemd to start, restart and stop what differs, side by side; the units to wait for."""
     loaded = system.units([layout.worker_units])
     running = set(lanes.running(loaded))
-    live = workers.live(layout)
+    live = notes.live(layout)
     right = {n for n in wanted if n in running and lanes.is_right(loaded[n], wanted[n], live)}
     overlap = _overlapping(layout, target, beside)
     over = [name for name in sorted(running - set(wanted)) if layout.slot(name)[0] in overlap]

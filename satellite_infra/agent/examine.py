@@ -10,9 +10,8 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from . import converge, installed, seal, storage, units
 from .layout import Layout
@@ -31,8 +30,7 @@ STATES = {
 }
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is not as it should be; `about`: the file or worker; nothing secret."""
 
     code: str
@@ -61,7 +59,7 @@ def examine(
             lambda: _sealed(layout.release_seal(last.release)),
             lambda: _workers(last, workers),
         ]
-    return [asdict(finding) for look in looks for finding in _looked(look)]
+    return [finding._asdict() for look in looks for finding in _looked(look)]
 
 
 def _looked(look: Callable[[], Found]) -> Found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Union
@@ -32,6 +31,8 @@ def load(text: str) -> dict[str, str]:
 
 def digests(pairs: Mapping[str, str]) -> dict[str, str]:
     """A digest of each value, by its key: two texts can be compared, and neither is told."""
+    import hashlib  # slow to load, and not at every start of the agent
+
     return {
         key: hashlib.sha256(f"{key}\0{value}".encode()).hexdigest()[:16]
         for key, value in pairs.items()

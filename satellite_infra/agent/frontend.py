@@ -11,18 +11,14 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import storage, webhook
+from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT
 from .layout import AGENT, Layout
 from .ledger import Ledger
 from .manifest import ReleaseManifest
-from .mirror import FETCH_LIMIT
-from .phase import PHASE_LIMIT
-from .release import Release, ReleaseError, Request, Rotation
-from .source import BUILD_LIMIT
 from .system import Say, System
 
 BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
@@ -45,19 +41,12 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
     return manifest + end, found
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """What can be asked for: the agent's verb for it, and what to call it and its failure."""
 
     verb: str
     name: str
     aside: str
-
-    def run(self, release: Release, request: Request) -> str:
-        """Do it; what was done."""
-        if self is ROTATION:
-            return release.rotate(request)
-        return release.run_phase(request) if self is PHASE else release.run(request)
 
 
 RELEASE = Job("release-job", "release", "Hosts after it were not touched.")
@@ -89,48 +78,6 @@ def submit(
     finally:
         storage.remove(result)
     return _told(manifest, job, outcome, log)
-
-
-def work(
-    layout: Layout, text: str, result: Path, system: System, say: Say, job: Job = RELEASE
-) -> int:
-    """The unit's own program: do the job, and write down how it ended."""
-    head, bundle = split(text)
-    deployer = bundle.get("deployer") or ""
-    templates = dict(bundle.get("config_files") or {})
-    config, own = dict(bundle["config"]), bundle.get("rotation")
-    rotation = Rotation(tuple(own["names"]), own["base"], own["until"]) if own else None
-    request = Request(ReleaseManifest.parse(head), config, deployer, templates, rotation)
-    redact = request.redactor()
-    if not rotation:  # it knows no URL, and changes none
-        webhook.set_up(layout, bundle.get("webhook") or "", say)
-    what = webhook.Told(request.manifest.revision, deployer, job.name, time.monotonic())
-    try:
-        done = job.run(Release(layout, system, lambda line: say(redact(line))), request)
-    except ReleaseError as failure:
-        reason = redact(failure.reason)
-        storage.write_json(
-            result, {"ok": False, "phase": failure.phase, "reason": reason, "state": failure.state}
-        )
-        webhook.tell(layout, what.failed(failure.phase, reason, failure.state), system, say)
-        return 1
-    storage.write_json(result, {"ok": True, "done": done})
-    if job is RELEASE:
-        webhook.tell(layout, what.good(done), system, say)
-    return 0
-
-
-def killed(
-    layout: Layout, result: Path, state: str, revision: str, system: System, say: Say
-) -> None:
-    """After a recovery: where the release left no result, its program was killed; note that."""
-    if result.exists():
-        return
-    phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
-    reason = "the release's program was killed"
-    Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)
-    storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})
-    webhook.tell(layout, webhook.Told(revision).failed(phase, reason, state), system, say)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from . import workers
+from . import notes, workers
 from .converge import POLL, pauses, wanted_units
 from .layout import Layout
 from .ledger import Ledger, Target
@@ -74,7 +74,7 @@ def _started(
     before = {name: unit.restarts for name, unit in system.units(names).items()}
     how: dict[str, str] = {}  # the last end of each; a unit that starts again says success
     for pause in pauses():
-        units, live = system.units(names), workers.live(layout)
+        units, live = system.units(names), notes.live(layout)
         first = {name: (unit.pid, unit.restarts) for name, unit in units.items()}
         how |= {name: unit.result for name, unit in units.items() if unit.result != "success"}
         waiting = [name for name in names if not _runs(name, target, units, live)]
@@ -97,7 +97,7 @@ def _started(
 
 
 def _runs(
-    name: str, target: Target, units: dict[str, UnitState], live: dict[str, workers.Note]
+    name: str, target: Target, units: dict[str, UnitState], live: dict[str, notes.Note]
 ) -> bool:
     unit, note = units.get(name), live.get(name)
     if unit is None or note is None:

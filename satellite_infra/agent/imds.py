@@ -9,7 +9,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import web
 from .sigv4 import Credentials
@@ -24,8 +24,7 @@ class MetadataError(Exception):
     """There is no answer to rely on."""
 
 
-@dataclass(frozen=True)
-class Instance:
+class Instance(NamedTuple):
     """This one, as far as a call of AWS needs it."""
 
     credentials: Credentials

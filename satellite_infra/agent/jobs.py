@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from . import storage, workers
+from . import notes, storage, workers
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import ReleaseManifest
@@ -17,20 +17,19 @@ TOGETHER = 500  # dead workers in one run; a crash loop leaves many
 LIMIT = 60  # seconds for one run
 
 
-@dataclass(frozen=True)
-class Queue:
+class Queue(NamedTuple):
     """How the queue of some workers is told: in which release, by which command, with what set."""
 
     release: str
     on_kill: str = ""  # empty: the adapter that fits the release's Gemfile.lock
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
 
 
 def reap(layout: Layout, system: System, say: Say) -> bool:
     """Give back the jobs of every dead worker, and forget it; False when it could not be done."""
     done = True
-    dead = [note for note in workers.notes(layout) if not note.alive()]
-    for name in sorted(workers.outlived(dead)):
+    dead = [note for note in notes.of(layout) if not note.alive()]
+    for name in sorted(notes.outlived(dead)):
         say(f"{name}: ended, but processes that it started still run, maybe its job")
         dead = [note for note in dead if note.name != name]
         done = False
@@ -54,7 +53,7 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
             for name in names:
                 storage.remove(layout.notes / f"{name}.json")
     # one that died meanwhile asked systemd for this run, which was under way
-    return done and all(note.alive() for note in workers.notes(layout))
+    return done and all(note.alive() for note in notes.of(layout))
 
 
 def of_machine(layout: Layout, host: str, machine: str, system: System, say: Say) -> str:

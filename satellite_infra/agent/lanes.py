@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import workers
+from . import notes, workers
 from .layout import Layout
 from .ledger import Target
 from .system import UnitState
@@ -20,7 +20,7 @@ def place(layout: Layout, target: Target | None, loaded: Mapping[str, UnitState]
     """Unit -> shape of each worker that shall run; `loaded`: all units of workers."""
     if target is None:
         return {}
-    live = workers.live(layout)
+    live = notes.live(layout)
     placed: dict[str, str] = {}
     present: dict[tuple[str, int], list[str]] = {}
     for name in running(loaded):
@@ -43,7 +43,7 @@ def running(loaded: Mapping[str, UnitState]) -> list[str]:
     return sorted(n for n, unit in loaded.items() if unit.active not in ("inactive", "failed"))
 
 
-def is_right(unit: UnitState, shape: str, live: Mapping[str, workers.Note]) -> bool:
+def is_right(unit: UnitState, shape: str, live: Mapping[str, notes.Note]) -> bool:
     """The unit's own process is a worker of that shape, and nobody has told it to end."""
     note = live.get(unit.name)
     if note is None or unit.job or unit.active != "active":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 AGENT = "/usr/local/lib/satellite/agent"
@@ -17,16 +16,13 @@ def instance_of(text: str) -> tuple[int, int]:
     return int(number), int(lane or 0)
 
 
-@dataclass(frozen=True)
 class Layout:
     """Where things are for one app; `root` is another directory in tests."""
 
-    app: str
-    root: Path = Path("/")
-
-    def __post_init__(self) -> None:
-        if not APP_NAME.fullmatch(self.app):
-            raise ValueError(f"app: should match {APP_NAME.pattern}, got {self.app!r}")
+    def __init__(self, app: str, root: Path = Path("/")):
+        if not APP_NAME.fullmatch(app):
+            raise ValueError(f"app: should match {APP_NAME.pattern}, got {app!r}")
+        self.app, self.root = app, root
 
     # what the app user owns
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import storage
 from .layout import Layout
@@ -16,8 +15,7 @@ HISTORY_KEPT = 1000  # lines
 PHASES_KEPT = 1000  # revisions whose release phase is remembered; one forgotten would run again
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What the workers shall run: a release on disk, by that manifest."""
 
     release: str

@@ -6,17 +6,15 @@ it can be read in a preview, compared, stored, and one day be pulled by a machin
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from . import flat
 
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """One process type of the formation: how many workers, and how each runs and ends."""
 
     type: str
@@ -27,7 +25,7 @@ class Process:
     cpu: str = ""  # of one core's time, e.g. 150%; empty: no limit
     overlap: bool = False  # new workers start beside the old ones, not after them
     signal: str = "TERM"  # what a worker gets when it shall end, without SIG
-    env: Mapping[str, str] = field(default_factory=dict)  # wins over config vars
+    env: Mapping[str, str] = {}  # wins over config vars
     on_kill: str = (
         ""  # gives back the jobs of dead workers; empty: what fits the app's Gemfile.lock
     )
@@ -53,8 +51,7 @@ class Process:
         return lines
 
 
-@dataclass(frozen=True)
-class AptSource:
+class AptSource(NamedTuple):
     """A package source, and the key that signs it."""
 
     name: str
@@ -74,8 +71,7 @@ class AptSource:
         ]
 
 
-@dataclass(frozen=True)
-class Ruby:
+class Ruby(NamedTuple):
     """A Ruby that is built from its source archive."""
 
     version: str  # names its directory
@@ -97,8 +93,7 @@ class Ruby:
         ]
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """From when on monit tells of a process type's workers; empty and 0: it does not."""
 
     type: str
@@ -107,8 +102,7 @@ class Watch:
     restarts: int = 0
 
 
-@dataclass(frozen=True)
-class Monit:
+class Monit(NamedTuple):
     """What monit watches, and whom it tells by which mail server."""
 
     mail_to: tuple[str, ...]
@@ -145,8 +139,7 @@ class Monit:
         return lines
 
 
-@dataclass(frozen=True)
-class Rotation:
+class Rotation(NamedTuple):
     """How the host follows the config vars of an app on Heroku by itself."""
 
     app: str  # on Heroku
@@ -166,8 +159,7 @@ class Rotation:
         ]
 
 
-@dataclass(frozen=True)
-class Queue:
+class Queue(NamedTuple):
     """How the queue is measured: by one of `delayed_job`, `command` and `sql`."""
 
     name: str
@@ -187,8 +179,7 @@ class Queue:
         ]
 
 
-@dataclass(frozen=True)
-class BootstrapManifest:
+class BootstrapManifest(NamedTuple):
     """What a host shall be, before any release."""
 
     host: str
@@ -259,8 +250,7 @@ class BootstrapManifest:
         )
 
 
-@dataclass(frozen=True)
-class ConfigFile:
+class ConfigFile(NamedTuple):
     """A file that is filled in with config vars and linked into the release."""
 
     path: str  # in the release
@@ -279,8 +269,7 @@ class ConfigFile:
         return found
 
 
-@dataclass(frozen=True)
-class ReleaseManifest:
+class ReleaseManifest(NamedTuple):
     """What a host shall run: one commit, its config vars (as digests) and its formation."""
 
     host: str
@@ -289,7 +278,7 @@ class ReleaseManifest:
     repository: str
     revision: str  # 40 hex digits
     processes: tuple[Process, ...]
-    config: Mapping[str, str] = field(default_factory=dict)  # name -> keyed digest of the value
+    config: Mapping[str, str] = {}  # name -> keyed digest of the value
     build: tuple[str, ...] = ()  # empty: `bundle install` where there is a Gemfile
     generation: int = 0  # raised to force a visit
     keep_releases: int = 5
@@ -366,6 +355,8 @@ class ReleaseManifest:
 
         Config vars are compared by their values: a digest is known for those alone that were sent.
         """
+        import hashlib  # slow to load, and not at every start of the agent
+
         parts = [self.repository, self.revision, self.environment, *self.build]
         parts += [f"ruby: {self.ruby}"] if self.ruby else []
         parts += [f"{key}: {value}" for file in self.config_files for key, value in file.pairs()]

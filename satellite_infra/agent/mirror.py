@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NamedTuple
 
+from .deadlines import FETCH_LIMIT
 from .layout import Layout
 from .manifest import ReleaseManifest
 from .system import CommandError, Say, System
 
-FETCH_LIMIT = 900  # seconds for each conversation with a git server
 SUBMODULES = r"^submodule\..*\.(path|url)$"
 LFS = ("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true")
 
@@ -22,8 +21,7 @@ class FetchError(Exception):
     """A git server did not give what was asked for; the text names it, and what it said."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One commit of one repository, and where in the release's directory it belongs."""
 
     url: str

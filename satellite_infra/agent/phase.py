@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from . import procfile, workers
+from .deadlines import PHASE_LIMIT
 from .layout import Layout
 from .ledger import Target
 from .system import Say, System
 
-PHASE_LIMIT = 3600  # seconds
 TYPE = "release"
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from .layout import Layout
 from .manifest import BootstrapManifest
 from .system import Say, System
 
 
-@dataclass(frozen=True)
-class Preparation:
+class Preparation(NamedTuple):
     """One bootstrap; `archive` is the zip that this program runs from."""
 
     manifest: BootstrapManifest

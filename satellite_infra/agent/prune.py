@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import storage, workers
+from . import notes, storage
 from .layout import Layout
 from .ledger import Ledger
 from .system import Say
@@ -50,7 +50,7 @@ def in_use(layout: Layout, ledger: Ledger) -> set[str]:
     """The current release, and those that a worker was started from or a process stands in."""
     current = ledger.current()
     started = {
-        note.release for note in workers.notes(layout)
+        note.release for note in notes.of(layout)
     }  # the dead too: their jobs are given back there
     return ({current} if current else set()) | started | set(_stood_in(layout.releases))
 

@@ -10,7 +10,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -48,7 +47,7 @@ def set_up(host: Preparation) -> bool:
     right = all(storage.same(layout.units / f.name, f.content, 0o644) for f in files)
     if right and link.is_symlink() and layout.queue.exists():
         system.reload([file.name for file in files], False)
-        return storage.write_json(layout.queue, asdict(wanted))
+        return storage.write_json(layout.queue, wanted._asdict())
     storage.remove(layout.queue)  # it comes last, so that a run that is cut off is made again
     for file in files:
         storage.write(layout.units / file.name, file.content, 0o644)
@@ -56,7 +55,7 @@ def set_up(host: Preparation) -> bool:
     storage.point(link, timer)
     system.systemctl("daemon-reload")
     system.systemctl("restart", layout.queue_timer)
-    return storage.write_json(layout.queue, asdict(wanted))
+    return storage.write_json(layout.queue, wanted._asdict())
 
 
 def tell(layout: Layout, system: System, say: Say) -> None:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from dataclasses import dataclass, field
-from typing import Any, Callable
+from collections.abc import Mapping
+from typing import Any, Callable, NamedTuple
 
 from . import before, config_files, gate, phase, prune, seal, source, storage, workers
 from .converge import converge, retire
@@ -30,8 +30,7 @@ Work = Callable[["Request"], "tuple[str, str]"]  # the release at work (or none)
 RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
 
 
-@dataclass(frozen=True)
-class Rotation:
+class Rotation(NamedTuple):
     """What makes a request one of the host itself."""
 
     names: tuple[str, ...]  # the config vars that are others on Heroku now
@@ -39,14 +38,13 @@ class Rotation:
     until: float  # when it is too late to begin a restart, in seconds since 1970
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What is asked of the host: the manifest, and the config vars that it lists by digest."""
 
     manifest: ReleaseManifest
     config: dict[str, str]
     deployer: str = ""  # who asked first: USER@MACHINE, or a name and the CI's
-    templates: dict[str, str] = field(default_factory=dict)  # of the config files, by path
+    templates: Mapping[str, str] = {}  # of the config files, by path
     rotation: Rotation | None = None
 
     def check(self) -> None:

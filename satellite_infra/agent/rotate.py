@@ -10,8 +10,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import frontend, storage, webhook
 from .heroku import Api, HerokuError
@@ -26,8 +25,7 @@ LONGEST = 128 * 1024  # bytes; a variable of Linux is shorter
 WEATHER = "weather"  # stands for each trouble that passes by itself: they change by the minute
 
 
-@dataclass(frozen=True)
-class _Look:
+class _Look(NamedTuple):
     """One look, by what this host was told of Heroku."""
 
     layout: Layout
@@ -91,7 +89,7 @@ class _Look:
         watched = manifest.gate_seconds, manifest.health_seconds if manifest.health else 0
         digests = {**manifest.config, **dict.fromkeys(names, BY)}
         # other hosts wait for their turn, not for this one's soak
-        new = replace(manifest, config=digests, soak_seconds=0)
+        new = manifest._replace(config=digests, soak_seconds=0)
         bundle = {
             "config": config,
             "config_files": self._templates(),

@@ -20,7 +20,7 @@ def set_up(host: Preparation) -> bool:
     if rotation is None:
         return _remove(host)
     turns = Turns(rotation.minutes, rotation.place, rotation.hosts)
-    asked = {"app": rotation.app, "token": token, **vars(turns)}
+    asked = {"app": rotation.app, "token": token, **turns._asdict()}
     text = json.dumps(asked, indent=1, sort_keys=True) + "\n"
     files = units.rotation(layout, turns.calendar())
     changed = [storage.write(layout.units / file.name, file.content, 0o644) for file in files]

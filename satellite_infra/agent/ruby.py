@@ -10,8 +10,7 @@ import os
 from pathlib import Path
 
 from . import storage
-from .layout import Layout
-from .manifest import ReleaseManifest, Ruby
+from .manifest import Ruby
 from .preparation import Preparation
 from .system import PATH, CommandError
 
@@ -28,16 +27,6 @@ def install(host: Preparation) -> bool:
         return False
     changed = _build(host, wanted)
     return any([changed, _rubygems(host, wanted), _bundler(host, wanted)])
-
-
-def path(layout: Layout, release: str) -> str:
-    """PATH of a release's processes: its Ruby comes first."""
-    try:
-        text = layout.manifest(release).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return PATH
-    version = ReleaseManifest.parse(text).ruby
-    return f"{layout.ruby(version) / 'bin'}:{PATH}" if version else PATH
 
 
 def _build(host: Preparation, wanted: Ruby) -> bool:

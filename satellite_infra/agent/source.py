@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import workers
+from .deadlines import BUILD_LIMIT
 from .layout import Layout
 from .manifest import ReleaseManifest
 from .mirror import Mirror, Part
 from .system import Say, System
 
-BUILD_LIMIT = 3600  # seconds for each command
 SHARED_LINKS = {"log": "log", "tmp/pids": "pids"}  # path in the release -> path in shared
 RUBY_BUILD = (
     'bundle config set --local path "$SATELLITE_SHARED/bundle"',

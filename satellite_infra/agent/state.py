@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import backoff, converge, examine, flat, installed, lanes, measured, storage, workers
+from . import backoff, converge, examine, flat, installed, lanes, measured, notes, storage
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
@@ -89,14 +89,14 @@ def stamp(seconds: float) -> str:
 
 def _booted() -> float:
     """When the first process of this machine began."""
-    ticks = int(workers.process_start(1)) / os.sysconf("SC_CLK_TCK")
+    ticks = int(notes.process_start(1)) / os.sysconf("SC_CLK_TCK")
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks
 
 
 def _workers(layout: Layout, target: Target | None, system: System) -> list[dict[str, Any]]:
     """Those that shall run, those that are stopped for now, and old ones that still end."""
     loaded = system.units([layout.worker_units])
-    live = workers.live(layout)
+    live = notes.live(layout)
     wanted = set(converge.wanted_units(layout)) if (layout.units / layout.target).is_file() else ()
     slots = {layout.slot(unit)[:2] for unit in (*wanted, *lanes.running(loaded))}
     missing = [
@@ -113,7 +113,7 @@ def _workers(layout: Layout, target: Target | None, system: System) -> list[dict
 
 
 def _worker(
-    layout: Layout, name: str, unit: UnitState, note: workers.Note | None, stopped: bool
+    layout: Layout, name: str, unit: UnitState, note: notes.Note | None, stopped: bool
 ) -> dict[str, Any]:
     type_, number, lane = layout.slot(name)
     runs = note is not None and note.pid == unit.pid and unit.active == "active"

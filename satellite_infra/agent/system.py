@@ -6,13 +6,13 @@ import contextlib
 import os
 import pwd
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Callable
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple
+
+if TYPE_CHECKING:
+    import subprocess
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Say = Callable[[str], None]
@@ -22,8 +22,7 @@ class CommandError(Exception):
     """A program ended with a status other than 0; the text says which and how."""
 
 
-@dataclass(frozen=True)
-class UnitState:
+class UnitState(NamedTuple):
     """What systemd knows of one unit."""
 
     name: str
@@ -52,6 +51,9 @@ class System:
         timeout: float = 1800,
     ) -> None:
         """Run a program, hand on its output by the line; CommandError when it fails or is late."""
+        import subprocess  # slow to load, and a worker's start and end run no other program
+        import threading
+
         with (stdin if isinstance(stdin, Path) else Path(os.devnull)).open("rb") as source:
             process = self._start(
                 argv, user, cwd, env, subprocess.PIPE if isinstance(stdin, str) else source
@@ -91,6 +93,8 @@ class System:
         env: Mapping[str, str] | None,
         stdin: int | BinaryIO,
     ) -> subprocess.Popen[str]:
+        import subprocess
+
         return subprocess.Popen(
             list(argv),
             stdin=stdin,
@@ -115,6 +119,8 @@ class System:
 
     def output(self, argv: Sequence[str]) -> tuple[int, str]:
         """The exit status and the output of a short program that runs as root."""
+        import subprocess
+
         done = subprocess.run(
             list(argv),
             stdin=subprocess.DEVNULL,

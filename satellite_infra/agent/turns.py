@@ -7,7 +7,7 @@ be over within the host's own, the way back included.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .gate import START_LIMIT
 
@@ -27,8 +27,7 @@ def shortest_period(hosts: int, restart: int) -> int | None:
     return next((m for m in PERIODS if m * 60 // hosts >= restart + BEFORE), None)
 
 
-@dataclass(frozen=True)
-class Turns:
+class Turns(NamedTuple):
     """One host's place among the others."""
 
     minutes: int  # one of PERIODS

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pkgutil
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .layout import AGENT, Layout
 from .manifest import Process, ReleaseManifest
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A file that shall be: its name in the units' directory, and its whole content."""
 
     name: str

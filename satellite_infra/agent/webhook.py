@@ -10,8 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import storage
 from .layout import AGENT, Layout
@@ -29,8 +28,7 @@ LONGEST = 700  # characters of a reason
 AGAIN = frozenset({408, 425, 429})  # what a later attempt may change, beside 5xx
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """The release that a message is about; `began` by the clock of `time.monotonic`."""
 
     revision: str

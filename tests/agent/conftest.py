@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import frontend, storage, workers
+from satellite_infra.agent import frontend, job, notes, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.manifest import Process, ReleaseManifest
@@ -78,7 +78,7 @@ class FakeSystem(System):
             wanted = list(self.loaded)
         self._crash()
         gone = UnitState("", "inactive", "dead", 0, 0, "", False)
-        return {name: self.loaded.get(name, replace(gone, name=name)) for name in wanted}
+        return {name: self.loaded.get(name, gone._replace(name=name)) for name in wanted}
 
     def sleep(self, seconds: float) -> None:
         self.clock += seconds
@@ -93,7 +93,7 @@ class FakeSystem(System):
         """Unit -> the release that its worker was started from."""
         active = {name for name, unit in self.loaded.items() if unit.active == "active"}
         return {
-            name: note.release for name, note in workers.live(self.layout).items() if name in active
+            name: note.release for name, note in notes.live(self.layout).items() if name in active
         }
 
     def _begin_wanted(self, target: str) -> None:
@@ -110,7 +110,7 @@ class FakeSystem(System):
             raise AssertionError(f"{name} was started without a release or a unit file")
         manifest = ReleaseManifest.parse(self.layout.manifest(release).read_text())
         self.starts += 1
-        note = workers.Note(
+        note = notes.Note(
             name=f"h.m.{type_}.{number}.{self.starts}",
             type=type_,
             number=number,
@@ -118,21 +118,21 @@ class FakeSystem(System):
             release=release,
             shape=workers.shape(release, manifest.process(type_)),
             pid=HERE,
-            started=workers.process_start(HERE),
-            boot=workers.boot_id(),
+            started=notes.process_start(HERE),
+            boot=notes.boot_id(),
         )
         self.layout.notes.mkdir(parents=True, exist_ok=True)
-        (self.layout.notes / f"{note.name}.json").write_text(json.dumps(asdict(note)))
+        (self.layout.notes / f"{note.name}.json").write_text(json.dumps(note._asdict()))
         self.loaded[name] = UnitState(name, "active", "running", HERE, 0, str(self.starts), False)
 
     def _end(self, name: str) -> None:
         if name not in self.loaded:
             return
         if self.slow:
-            self.loaded[name] = replace(self.loaded[name], active="deactivating", job=True)
+            self.loaded[name] = self.loaded[name]._replace(active="deactivating", job=True)
             return
         del self.loaded[name]
-        for note in workers.notes(self.layout):
+        for note in notes.of(self.layout):
             if (note.type, note.number, note.lane) == self.layout.slot(name):
                 (self.layout.notes / f"{note.name}.json").unlink()
 
@@ -140,7 +140,7 @@ class FakeSystem(System):
         for name, release in self.running().items():
             if (self.layout.releases / release / "CRASH").exists():
                 unit = self.loaded[name]
-                self.loaded[name] = replace(unit, restarts=unit.restarts + 1)
+                self.loaded[name] = unit._replace(restarts=unit.restarts + 1)
 
 
 class Submitting(FakeSystem):
@@ -163,13 +163,13 @@ class Submitting(FakeSystem):
             if self.kill:
                 storage.write(self.layout.phase, "build")
                 state = "runs no release: it never had a good one"
-                frontend.killed(self.layout, result, state, "0" * 40, self, print)
+                job.killed(self.layout, result, state, "0" * 40, self, print)
                 return 1, ""
-            job = {each.verb: each for each in JOBS}[argv[-5]]
-            status = frontend.work(
-                self.layout, sent, result, self, lambda line: print(line, file=file), job
+            what = {each.verb: each for each in JOBS}[argv[-5]]
+            status = job.work(
+                self.layout, sent, result, self, lambda line: print(line, file=file), what
             )
-        frontend.killed(self.layout, result, "must not be told", "0" * 40, self, print)
+        job.killed(self.layout, result, "must not be told", "0" * 40, self, print)
         return status, ""
 
 
@@ -240,4 +240,4 @@ def request(origin: Origin, commit: str, /, quantity: int = 2, **changes: object
         gate_seconds=3,
         keep_releases=2,
     )
-    return Request(replace(manifest, **changes), config)  # type: ignore[arg-type]
+    return Request(manifest._replace(**changes), config)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import os
 import pwd
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -111,7 +111,7 @@ def preparation(machine: Machine, **changes: object) -> Preparation:
     archive = machine.root.with_suffix(".pyz")
     with zipfile.ZipFile(archive, "w") as contents:
         contents.writestr("agent/cli.py", "")
-    manifest = replace(MANIFEST, **changes)  # type: ignore[arg-type]
+    manifest = MANIFEST._replace(**changes)  # type: ignore[arg-type]
     layout = Layout(manifest.app, machine.root)
     token = {"heroku_host_token": "canary-of-heroku"} if manifest.rotation else {}
     bundle = {"machine": "i-1", **token}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import backoff, workers
+from satellite_infra.agent import backoff, notes
 from satellite_infra.agent.layout import Layout
 
 UNIT = "satellite-shop.worker@1.service"
@@ -66,4 +66,4 @@ def test_a_stop_ends_the_pause_at_once(number: int, layout: Layout) -> None:
     assert said == "ended early 7 times in a row; starts again in 59 s\n"
     assert (waiting.returncode, rest) == (-number, b"")
     assert time.monotonic() - began < 10
-    assert workers.notes(layout) == []
+    assert notes.of(layout) == []

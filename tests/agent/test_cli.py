@@ -7,10 +7,13 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from satellite_infra.agent import cli, frontend
+
+PROJECT = Path(__file__).parents[2]
 
 
 def test_the_apps_user_gets_into_what_a_careful_login_makes() -> None:
@@ -39,10 +42,57 @@ def test_every_job_has_its_verb() -> None:
     assert set(cli.JOBS.values()) == set(frontend.JOBS)
 
 
-@pytest.mark.parametrize("module", ["cli", "frontend", "state", "workers"])
-def test_what_a_release_starts_loads_nothing_of_the_network(module: str) -> None:
-    """Ten starts of a host's Python are most of a rollback."""
+HEAVY = {"argparse", "bz2", "dataclasses", "http.client", "inspect", "socket", "ssl", "tempfile"}
+HEAVY |= {"shutil", "urllib.request", "zipfile"}
+
+
+@pytest.mark.parametrize(
+    ("module", "more"),
+    [
+        ("cli", {"subprocess", "_hashlib"}),
+        ("notes", {"subprocess", "_hashlib", "satellite_infra.agent.manifest"}),
+        ("frontend", {"subprocess", "_hashlib", "satellite_infra.agent.release"}),
+        ("workers", {"subprocess"}),
+        ("job", set()),
+        ("state", set()),
+    ],
+)
+def test_what_a_release_starts_loads_nothing_heavy(module: str, more: set[str]) -> None:
+    """Six starts of a host's Python were half of a release that builds nothing."""
     code = f"import sys, satellite_infra.agent.{module}; print(*sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    argv = [sys.executable, "-S", "-c", code]
+    run = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=PROJECT)
     assert f"satellite_infra.agent.{module}" in run.stdout.split()
-    assert not {"http.client", "ssl", "urllib.request", "zipfile", "bz2"} & set(run.stdout.split())
+    assert not (HEAVY | more) & set(run.stdout.split())
+
+
+@pytest.mark.parametrize("verb", cli.PLAIN)
+def test_what_programs_say_is_read_as_the_parser_reads_it(verb: str) -> None:
+    values = {"number": "2.1", "result": "/run/result"}
+    words = [
+        word
+        for name in cli.PLAIN[verb].names
+        for word in (f"--{name}", values.get(name, f"a {name}"))
+    ]
+    plain = cli._plain([verb, *words])
+    assert plain is not None
+    assert vars(plain) == vars(cli._parser().parse_args([verb, *words]))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["work"],
+        ["work", "--help"],
+        ["work", "--app", "shop", "--type", "worker"],
+        ["work", "--app", "shop", "--type", "worker", "--number"],
+        ["work", "--app", "shop", "--type", "worker", "--number", "one"],
+        ["work", "--type", "worker", "--app", "shop", "--number", "1"],
+        ["status", "--app", "shop", "more"],
+        ["status", "--app", "shop", "--app", "shop"],
+        ["logs", "--app", "shop"],
+    ],
+)
+def test_what_people_say_is_left_to_the_parser(argv: list[str]) -> None:
+    assert cli._plain(argv) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 import yaml
@@ -33,8 +32,8 @@ def with_file(
     """A request for a commit, a new one without its name, with one config file."""
     wanted = request(origin, commit or origin.commit(), build=build)
     files = (ConfigFile(file, f"digest of {len(template)}"),)
-    manifest = replace(wanted.manifest, config_files=files)
-    return replace(wanted, manifest=manifest, templates={file: template})
+    manifest = wanted.manifest._replace(config_files=files)
+    return wanted._replace(manifest=manifest, templates={file: template})
 
 
 def test_a_template_is_filled_in_and_ends_with_a_newline() -> None:
@@ -125,7 +124,7 @@ def test_what_cannot_be_filled_in_fails_before_anything_that_runs(
     no_leftovers(layout)
     assert list(layout.config_files("any").parent.iterdir()) == []
     with pytest.raises(ReleaseError, match=r"config_files: .* should name the same, not"):
-        Release(layout, system, lambda _: None).run(replace(with_file(origin, "x"), templates={}))
+        Release(layout, system, lambda _: None).run(with_file(origin, "x")._replace(templates={}))
 
 
 def test_what_a_template_itself_holds_is_kept_out_of_logs(origin: Origin) -> None:

@@ -104,7 +104,7 @@ def seen(
     process = Process("worker", 1, command=f"exec cat /proc/self/environ >{shown}")
     storage.write(
         host.manifest("r1"),
-        ReleaseManifest(**{**vars(wanted), "processes": (process,)}).text(),
+        wanted._replace(processes=(process,)).text(),
     )
     storage.write_json(host.config("r1"), config)
     start()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import storage, workers
+from satellite_infra.agent import notes, storage
 from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
@@ -57,8 +56,8 @@ def test_a_machine_does_not_go_before_the_jobs_of_its_dead_are_given_back(
     processes = (Process("worker", 2, on_kill=on_kill),)
     wanted = request(origin, origin.commit(), processes=processes)
     Release(layout, system, lambda _: None).run(wanted)
-    note = replace(workers.notes(layout)[0], name="dead", number=9, boot="old", on_kill=on_kill)
-    storage.write_json(layout.notes / "dead.json", asdict(note))
+    note = notes.of(layout)[0]._replace(name="dead", number=9, boot="old", on_kill=on_kill)
+    storage.write_json(layout.notes / "dead.json", note._asdict())
     before = system.clock
     with pytest.raises(TimeoutError, match="could not be given back within 60 s"):
         drain(layout, "h", "m", system, lambda _: None)
@@ -67,7 +66,7 @@ def test_a_machine_does_not_go_before_the_jobs_of_its_dead_are_given_back(
     queue.touch()
     assert drain(layout, "h", "m", system, lambda _: None) == "drained, 0 workers ended"
     assert queue.read_text() == "dead\n"
-    assert workers.notes(layout) == []
+    assert notes.of(layout) == []
 
 
 def test_a_machine_that_was_never_prepared(layout: Layout, system: FakeSystem) -> None:

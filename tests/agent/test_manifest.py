@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from satellite_infra.agent.manifest import (
@@ -101,12 +99,12 @@ def test_a_manifest_that_an_earlier_agent_left_on_disk_is_read() -> None:
         if not any(line.startswith(f"processes.mailer.{key}") for key in later)
     ]
     mailer = Process("mailer", 1, command="bundle exec mail")
-    earlier = replace(RELEASE, processes=(RELEASE.processes[0], mailer))
+    earlier = RELEASE._replace(processes=(RELEASE.processes[0], mailer))
     assert ReleaseManifest.parse("".join(kept)) == earlier
 
 
 def test_a_health_command_and_a_soak_are_lines_only_where_there_are_some() -> None:
-    checked = replace(RELEASE, soak_seconds=600, health="bin/check", health_seconds=5)
+    checked = RELEASE._replace(soak_seconds=600, health="bin/check", health_seconds=5)
     added = set(checked.text().splitlines()) - set(RELEASE.text().splitlines())
     assert added == {"soak_seconds: 600", "health: bin/check", "health_seconds: 5"}
     assert ReleaseManifest.parse(checked.text()) == checked
@@ -115,7 +113,7 @@ def test_a_health_command_and_a_soak_are_lines_only_where_there_are_some() -> No
 
 def test_config_files_are_part_of_the_release() -> None:
     files = (ConfigFile("a.mode", "0123456789abcdef"), ConfigFile("b/c.yml", "d", "0440", "root"))
-    filled = replace(RELEASE, config_files=files)
+    filled = RELEASE._replace(config_files=files)
     added = set(filled.text().splitlines()) - set(RELEASE.text().splitlines())
     assert added == {
         "config_files.a.mode.mode: 0640",
@@ -126,7 +124,7 @@ def test_config_files_are_part_of_the_release() -> None:
         "config_files.b/c.yml.template: d",
     }
     assert ReleaseManifest.parse(filled.text()) == filled
-    ids = {m.code_id() for m in (RELEASE, filled, replace(RELEASE, config_files=files[:1]))}
+    ids = {m.code_id() for m in (RELEASE, filled, RELEASE._replace(config_files=files[:1]))}
     assert len(ids) == 3
 
 
@@ -162,12 +160,12 @@ def test_bootstrap_text() -> None:
         "end: manifest\n"
     )
     assert BootstrapManifest.parse(BOOTSTRAP.text()) == BOOTSTRAP
-    other = replace(BOOTSTRAP, unattended_upgrades=False, ruby=None, apt_sources=())
+    other = BOOTSTRAP._replace(unattended_upgrades=False, ruby=None, apt_sources=())
     assert BootstrapManifest.parse(other.text()) == other
 
 
 def test_code_id_is_of_code_and_build_alone() -> None:
-    same = replace(RELEASE, host="worker-2", processes=(), config={}, generation=4)
+    same = RELEASE._replace(host="worker-2", processes=(), config={}, generation=4)
     assert same.code_id() == RELEASE.code_id()
     for change in (
         {"revision": "0" * 40},
@@ -176,7 +174,7 @@ def test_code_id_is_of_code_and_build_alone() -> None:
         {"environment": "production"},
         {"repository": "https://example.com/other"},
     ):
-        assert replace(RELEASE, **change).code_id() != RELEASE.code_id()
+        assert RELEASE._replace(**change).code_id() != RELEASE.code_id()
 
 
 def test_slots_are_every_worker() -> None:

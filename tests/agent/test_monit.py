@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from tests.agent.test_bootstrap import MONIT
 
 GOLDEN = Path(__file__).parent / "golden/monit"
 PASSWORD = "canary-5d1f"
-LOGGED_IN = replace(MONIT, smtp_user="ops", password="digest")
+LOGGED_IN = MONIT._replace(smtp_user="ops", password="digest")
 
 
 @pytest.fixture
@@ -43,20 +42,20 @@ def test_it_never_starts_or_stops_anything() -> None:
 
 def test_it_is_installed_only_where_it_is_wanted() -> None:
     assert "monit" not in packages.wanted(MANIFEST)
-    assert "monit" in packages.wanted(replace(MANIFEST, monit=MONIT))
-    again = BootstrapManifest.parse(replace(MANIFEST, monit=LOGGED_IN).text())
+    assert "monit" in packages.wanted(MANIFEST._replace(monit=MONIT))
+    again = BootstrapManifest.parse(MANIFEST._replace(monit=LOGGED_IN).text())
     assert again.monit == LOGGED_IN
 
 
 def test_the_password_is_in_the_one_file_that_root_reads(machine: Machine) -> None:
     host = preparation(machine, monit=LOGGED_IN)
-    host = replace(host, bundle={**host.bundle, "monit_password": PASSWORD})
+    host = host._replace(bundle={**host.bundle, "monit_password": PASSWORD})
     assert [monit.set_up(host), monit.set_up(host)] == [True, False]
     files = [path for path in machine.root.rglob("*") if path.is_file()]
     assert [path for path in files if PASSWORD in path.read_text()] == [host.layout.monit]
     assert host.layout.monit.stat().st_mode & 0o777 == 0o600
     assert PASSWORD not in str(machine.calls)
-    other = replace(host, bundle={**host.bundle, "monit_password": "another"})
+    other = host._replace(bundle={**host.bundle, "monit_password": "another"})
     assert monit.set_up(other)
 
 
@@ -65,7 +64,7 @@ def test_a_file_that_monit_does_not_take_goes_and_its_password_is_not_told(
 ) -> None:
     machine.monit = 1, f'syntax error near "{PASSWORD}"'
     host = preparation(machine, monit=LOGGED_IN)
-    host = replace(host, bundle={**host.bundle, "monit_password": PASSWORD})
+    host = host._replace(bundle={**host.bundle, "monit_password": PASSWORD})
     with pytest.raises(CommandError) as failure:
         monit.set_up(host)
     assert str(failure.value) == (

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from satellite_infra.agent import lanes, workers
+from satellite_infra.agent import lanes, notes
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.manifest import Process
@@ -52,7 +50,7 @@ def test_an_instance_that_is_not_ours_is_in_no_slot(
     unit = f"satellite-shop.worker@{instance}.service"
     assert layout.slot(unit) == ("worker", 0, 0)
     deploy(layout, system, request(origin, origin.commit(), processes=OVERLAP))
-    system.loaded[unit] = replace(system.loaded[FIRST[0]], name=unit)
+    system.loaded[unit] = system.loaded[FIRST[0]]._replace(name=unit)
     deploy(layout, system, request(origin, origin.commit(a="2"), processes=OVERLAP))
     assert sorted(system.loaded) == SECOND  # it was stopped as the old ones were
 
@@ -80,7 +78,7 @@ def test_old_workers_are_told_to_end_only_when_the_new_ones_are_good(
         **dict.fromkeys(SECOND, "active"),
     }
     assert wants(layout) == SECOND
-    names = [note.name for note in workers.notes(layout)]
+    names = [note.name for note in notes.of(layout)]
     assert len(names) == len(set(names)) == 4
 
 
@@ -148,7 +146,7 @@ def test_what_systemd_still_has_to_start_of_a_release_that_was_cut_off_is_taken_
     for path in layout.notes.glob("*.json"):  # the power was cut: nobody lives
         path.unlink()
     waits = UnitState("", "inactive", "dead", 0, 0, "", True)
-    system.loaded = {name: replace(waits, name=name) for name in SECOND}
+    system.loaded = {name: waits._replace(name=name) for name in SECOND}
     recover(layout, system, lambda _: None, wait=False)
     assert system.running() == dict.fromkeys(FIRST, old)
     assert sorted(system.loaded) == FIRST
@@ -161,11 +159,11 @@ def test_scaling_keeps_each_worker_where_it_is(
     deploy(layout, system, request(origin, origin.commit(a="1"), processes=OVERLAP))
     deploy(layout, system, request(origin, revision, processes=OVERLAP))
     before = dict(system.loaded)
-    more = (replace(OVERLAP[0], quantity=3),)
+    more = (OVERLAP[0]._replace(quantity=3),)
     deploy(layout, system, request(origin, revision, processes=more))
     assert {n: u for n, u in system.loaded.items() if n in before} == before
     assert wants(layout) == [*SECOND, "satellite-shop.worker@3.service"]
-    deploy(layout, system, request(origin, revision, processes=(replace(OVERLAP[0], quantity=1),)))
+    deploy(layout, system, request(origin, revision, processes=(OVERLAP[0]._replace(quantity=1),)))
     assert list(system.running()) == SECOND[:1]
 
 
@@ -186,13 +184,13 @@ def test_a_worker_that_crashes_again_and_again_is_replaced_beside_and_stopped(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:
     deploy(layout, system, request(origin, origin.commit(a="1"), processes=OVERLAP))
-    crashed = replace(system.loaded[FIRST[0]], active="activating", sub="auto-restart", pid=0)
+    crashed = system.loaded[FIRST[0]]._replace(active="activating", sub="auto-restart", pid=0)
     system.loaded[FIRST[0]] = crashed
     target = Ledger(layout).last_good()
     assert target is not None
     placed = lanes.place(layout, target, system.loaded)
     assert list(placed) == [SECOND[0], FIRST[1]]
-    without = replace(target.manifest, processes=(replace(OVERLAP[0], overlap=False),))
+    without = target.manifest._replace(processes=(OVERLAP[0]._replace(overlap=False),))
     placed = lanes.place(layout, Target(target.release, without), system.loaded)
     assert list(placed) == FIRST
     assert lanes.place(layout, None, system.loaded) == {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +75,7 @@ def test_it_runs_once_and_the_release_switches_to_what_it_built(
     assert [line["outcome"] for line in history(layout)] == ["good", "phase", "good"]
     no_leftovers(layout)
     # nor on the way back and forth, nor for another config var
-    run_phase(layout, system, replace(new, config={"TOKEN": "other"}))
+    run_phase(layout, system, new._replace(config={"TOKEN": "other"}))
     assert len(counted(layout, "ran")) == 1
 
 
@@ -85,8 +84,8 @@ def test_another_config_var_means_another_release_but_no_second_run(
 ) -> None:
     new = migrating(origin)
     run_phase(layout, system, new)
-    digest = replace(new.manifest, config={"TOKEN": "another digest"})
-    other = replace(new, manifest=digest, config={"TOKEN": "another value"})
+    digest = new.manifest._replace(config={"TOKEN": "another digest"})
+    other = new._replace(manifest=digest, config={"TOKEN": "another value"})
     run_phase(layout, system, other)
     deploy(layout, system, other)
     assert (len(counted(layout, "ran")), len(counted(layout, "built"))) == (1, 2)

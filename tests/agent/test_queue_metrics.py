@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -49,7 +48,7 @@ def refused(layout: Layout, system: FakeSystem, **how: Any) -> str:
 
 def test_a_manifest_says_how_and_reads_itself_back() -> None:
     for queue in (QUEUE, Queue("q", delayed_job=True), Queue("q", command="x y")):
-        again = BootstrapManifest.parse(replace(MANIFEST, queue=queue).text())
+        again = BootstrapManifest.parse(MANIFEST._replace(queue=queue).text())
         assert again.queue == queue
     assert BootstrapManifest.parse(MANIFEST.text()).queue is None
 
@@ -66,10 +65,10 @@ def test_the_timer_runs_and_goes_with_the_setting(machine: Machine) -> None:
 
     # what is measured is read each time; only another time is the timer's matter
     machine.calls.clear()
-    other = preparation(machine, queue=replace(QUEUE, sql="SELECT 3, 4"))
+    other = preparation(machine, queue=QUEUE._replace(sql="SELECT 3, 4"))
     assert [queue_metrics.set_up(other), queue_metrics.set_up(other)] == [True, False]
     assert {call[:2] for call in machine.calls} == {("systemctl", "show")}
-    rarer = preparation(machine, queue=replace(QUEUE, every_minutes=10))
+    rarer = preparation(machine, queue=QUEUE._replace(every_minutes=10))
     assert queue_metrics.set_up(rarer)
     assert ("systemctl", "restart", timer) in machine.calls
 

@@ -8,7 +8,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +118,7 @@ def test_a_type_that_is_gone_keeps_its_unit_until_its_workers_ended(
     template = layout.units / layout.template_unit("mailer")
     target = Ledger(layout).last_good()
     assert target is not None
-    alone = Target(target.release, replace(target.manifest, processes=both[:1]))
+    alone = Target(target.release, target.manifest._replace(processes=both[:1]))
     system.slow = True
     converge(layout, alone, system, lambda _: None, wait=False)
     assert template.exists()
@@ -135,7 +134,7 @@ def test_new_command_restarts_only_its_type(
     worker, mailer = Process("worker", 1), Process("mailer", 1)
     deploy(layout, system, request(origin, revision, processes=(worker, mailer)))
     before = dict(system.loaded)
-    changed = (worker, replace(mailer, command="./mail --fast"))
+    changed = (worker, mailer._replace(command="./mail --fast"))
     deploy(layout, system, request(origin, revision, processes=changed))
     same = {name for name in before if system.loaded[name] == before[name]}
     assert same == {"satellite-shop.worker@1.service"}
@@ -188,8 +187,8 @@ def test_the_history_says_who_what_when_and_why_and_has_an_end(
 ) -> None:
     good, bad = request(origin, origin.commit()), request(origin, origin.commit(b="2"))
     build = ("echo canary-value; exit 3",)
-    bad = replace(bad, manifest=replace(bad.manifest, build=build), deployer="ada@laptop")
-    deploy(layout, system, replace(good, deployer="bob (GitHub Actions)"))
+    bad = bad._replace(manifest=bad.manifest._replace(build=build), deployer="ada@laptop")
+    deploy(layout, system, good._replace(deployer="bob (GitHub Actions)"))
     with pytest.raises(ReleaseError):
         deploy(layout, system, bad)
     first, second = history(layout)
@@ -328,7 +327,7 @@ def test_a_worker_that_ends_at_each_start_is_not_waited_for(
         if not (layout.current / "CRASHES").exists():
             return found
         return {
-            name: replace(unit, sub="auto-restart", pid=0, restarts=next(looks), result="exit-code")
+            name: unit._replace(sub="auto-restart", pid=0, restarts=next(looks), result="exit-code")
             for name, unit in found.items()
         }
 
@@ -413,7 +412,7 @@ def test_what_a_build_prints_is_in_the_log_and_config_reaches_it(
 def test_manifest_and_bundle_must_name_the_same_vars(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:
-    wanted = replace(request(origin, origin.commit()), config={"OTHER": "x"})
+    wanted = request(origin, origin.commit())._replace(config={"OTHER": "x"})
     with pytest.raises(
         ReleaseError,
         match="config: the manifest and the bundle should name the same, not OTHER, TOKEN",

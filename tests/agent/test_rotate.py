@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ class Night:
         """A release by somebody, with these config vars changed."""
         config = {**self.wanted.config, **changes}
         digests = {name: f"digest of {value}"[-16:] for name, value in config.items()}
-        manifest = replace(self.wanted.manifest, config=digests)
-        again = replace(self.wanted, manifest=manifest, config=config)
+        manifest = self.wanted.manifest._replace(config=digests)
+        again = self.wanted._replace(manifest=manifest, config=config)
         return Release(self.layout, self.system, self.said.append).run(again)
 
     def config(self) -> dict[str, str]:
@@ -78,9 +78,9 @@ def night(
     files = (ConfigFile("config/database.yml", "digest"),)
     base = request(origin, origin.commit(), health=WORKS, config_files=files)
     names = ("DATABASE_URL", "REDIS_URL")
-    manifest = replace(base.manifest, config=dict.fromkeys(config, "digest"), inherited=names)
+    manifest = base.manifest._replace(config=dict.fromkeys(config, "digest"), inherited=names)
     templates = {"config/database.yml": "url: {{ DATABASE_URL | json }}\n"}
-    wanted = replace(base, manifest=manifest, config=config, templates=templates)
+    wanted = base._replace(manifest=manifest, config=config, templates=templates)
     told = {"app": "shop-staging", "token": TOKEN, "minutes": 30, "place": 1, "hosts": 2}
     storage.write_json(layout.heroku, told)
     with serving(platform) as url:
@@ -231,8 +231,8 @@ def test_a_deploy_that_came_in_between_is_not_undone(
 ) -> None:
     """The rotation has compared with a release that is no longer the last when its turn comes."""
     night.platform.apps["shop-staging"].set(DATABASE_URL=NEW)
-    newer = replace(night.wanted.manifest, revision=origin.commit(note="newer"))
-    night.wanted = replace(night.wanted, manifest=newer)
+    newer = night.wanted.manifest._replace(revision=origin.commit(note="newer"))
+    night.wanted = night.wanted._replace(manifest=newer)
     output, deploys = Submitting.output, [night.deploy]
 
     def late(system: Submitting, argv: Sequence[str]) -> tuple[int, str]:
@@ -306,8 +306,8 @@ def test_what_heroku_has_again_or_the_stack_says_itself_is_no_older_value(night:
     assert night.config()["DATABASE_URL"] == OLD
     app.set(DATABASE_URL=NEW)
     night.next_turn()
-    own = replace(night.wanted.manifest, inherited=("REDIS_URL",))
-    night.wanted = replace(night.wanted, manifest=own)
+    own = night.wanted.manifest._replace(inherited=("REDIS_URL",))
+    night.wanted = night.wanted._replace(manifest=own)
     night.deploy(DATABASE_URL=OLD)
     assert night.config()["DATABASE_URL"] == OLD
     assert night.next_turn() == 0
@@ -347,10 +347,10 @@ def test_a_release_of_an_agent_that_kept_no_templates_waits_for_the_next(night: 
 
 def test_who_does_not_follow_asks_nobody(night: Night) -> None:
     follows = night.wanted.manifest
-    night.wanted = replace(night.wanted, manifest=replace(follows, inherited=()))
+    night.wanted = night.wanted._replace(manifest=follows._replace(inherited=()))
     night.deploy()
     assert night.look() == 0
-    night.wanted = replace(night.wanted, manifest=follows)
+    night.wanted = night.wanted._replace(manifest=follows)
     night.deploy()
     storage.remove(night.layout.heroku)
     assert night.look() == 0

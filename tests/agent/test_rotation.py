@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from satellite_infra.agent.manifest import BootstrapManifest, Rotation
 from tests.agent.machine import MANIFEST, Machine, files, new_machine, preparation
 
 FIRST = Rotation("shop-staging", minutes=30, place=1, hosts=2, token="0123456789abcdef")
-SECOND = replace(FIRST, minutes=60, place=2)
+SECOND = FIRST._replace(minutes=60, place=2)
 UNITS = "etc/systemd/system"
 TIMER = f"{UNITS}/satellite-shop-rotate.timer"
 START = ("systemctl", "start", "--", "satellite-shop-rotate.timer")
@@ -68,7 +67,7 @@ def test_without_the_setting_nothing_is_left(machine: Machine) -> None:
 
 def test_a_token_comes_with_its_manifest_or_not_at_all(machine: Machine) -> None:
     for told, bundle in ((FIRST, {}), (None, {"heroku_host_token": "canary"})):
-        host = replace(preparation(machine, rotation=told), bundle=bundle)
+        host = preparation(machine, rotation=told)._replace(bundle=bundle)
         with pytest.raises(
             ValueError, match=r"heroku_host_token: .* both have one or neither"
         ) as no:
@@ -77,7 +76,7 @@ def test_a_token_comes_with_its_manifest_or_not_at_all(machine: Machine) -> None
 
 
 def test_the_manifest_says_it_and_is_read_back() -> None:
-    told = replace(MANIFEST, rotation=SECOND)
+    told = MANIFEST._replace(rotation=SECOND)
     assert set(told.text().splitlines()) - set(MANIFEST.text().splitlines()) == {
         "rotation.app: shop-staging",
         "rotation.minutes: 60",

@@ -11,14 +11,14 @@ import os
 import tarfile
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from satellite_infra.agent import ruby, storage
+from satellite_infra.agent import ruby, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import Ruby
 from satellite_infra.agent.preparation import Preparation
@@ -113,8 +113,8 @@ def no_power_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 def host(root: Path, server: Server, **changes: Any) -> Preparation:
     root.mkdir(exist_ok=True)
     sha256 = hashlib.sha256(server.body).hexdigest()
-    wanted = replace(Ruby("3.3.6", server.url, sha256, ("--enable-x",)), **changes)
-    manifest = replace(MANIFEST, ruby=wanted)
+    wanted = Ruby("3.3.6", server.url, sha256, ("--enable-x",))._replace(**changes)
+    manifest = MANIFEST._replace(ruby=wanted)
     said: list[str] = []
     layout = Layout("shop", root)
     return Preparation(manifest, {}, Path("agent.pyz"), layout, Programs(), said.append)
@@ -219,7 +219,6 @@ def test_a_release_runs_with_the_ruby_that_it_was_built_with(
 ) -> None:
     manifest = request(origin, origin.commit()).manifest
     for name, version in (("old", ""), ("new", "3.3.6")):
-        storage.write(layout.manifest(name), replace(manifest, ruby=version).text())
-    assert ruby.path(layout, "old") == PATH
-    assert ruby.path(layout, "new") == f"{layout.root}/opt/rubies/3.3.6/bin:{PATH}"
-    assert ruby.path(layout, "forgotten") == PATH
+        storage.write(layout.manifest(name), manifest._replace(ruby=version).text())
+    found = [workers.environment(layout, n, {})["PATH"] for n in ("old", "new", "forgotten")]
+    assert found == [PATH, f"{layout.root}/opt/rubies/3.3.6/bin:{PATH}", PATH]

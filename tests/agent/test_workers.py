@@ -6,28 +6,27 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, jobs, limits, storage, workers
+from satellite_infra.agent import backoff, jobs, limits, notes, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release
 from satellite_infra.agent.system import CommandError, Say
 from tests.agent.conftest import FakeSystem, Origin, request
 
-NOTE = workers.Note(
+NOTE = notes.Note(
     name="h.m.worker.1.aa",
     type="worker",
     number=1,
     release="r1",
     shape="s",
     pid=os.getpid(),
-    started=workers.process_start(os.getpid()),
-    boot=workers.boot_id(),
+    started=notes.process_start(os.getpid()),
+    boot=notes.boot_id(),
 )
 
 
@@ -67,32 +66,32 @@ def adapter(layout: Layout) -> Adapter:
     return found
 
 
-def write(layout: Layout, *notes: workers.Note) -> None:
-    for note in notes:
-        storage.write_json(layout.notes / f"{note.name}.json", asdict(note))
+def write(layout: Layout, *some: notes.Note) -> None:
+    for note in some:
+        storage.write_json(layout.notes / f"{note.name}.json", note._asdict())
 
 
 def names(layout: Layout) -> list[str]:
-    return [note.name for note in workers.notes(layout)]
+    return [note.name for note in notes.of(layout)]
 
 
 def test_a_note_is_alive_only_as_that_very_process() -> None:
     assert NOTE.alive()
-    assert not replace(NOTE, started="1").alive()  # the number went to another process
-    assert not replace(NOTE, boot="another boot").alive()
+    assert not NOTE._replace(started="1").alive()  # the number went to another process
+    assert not NOTE._replace(boot="another boot").alive()
     with subprocess.Popen(["sleep", "60"]) as other:
-        started = workers.process_start(other.pid)
-        assert replace(NOTE, pid=other.pid, started=started).alive()
+        started = notes.process_start(other.pid)
+        assert NOTE._replace(pid=other.pid, started=started).alive()
         other.kill()
         other.wait()
-        assert not replace(NOTE, pid=other.pid, started=started).alive()
+        assert not NOTE._replace(pid=other.pid, started=started).alive()
 
 
 def test_jobs_of_the_dead_are_given_back_together_and_of_the_living_never(
     layout: Layout, adapter: Adapter
 ) -> None:
-    dead = [replace(NOTE, name=f"dead.{n}", boot="old") for n in range(3)]
-    write(layout, NOTE, *dead, replace(dead[0], name="dead.of-r2", release="r2"))
+    dead = [NOTE._replace(name=f"dead.{n}", boot="old") for n in range(3)]
+    write(layout, NOTE, *dead, dead[0]._replace(name="dead.of-r2", release="r2"))
     assert jobs.reap(layout, adapter, lambda _: None)
     assert adapter.heard == [(["dead.0", "dead.1", "dead.2"], "r1"), (["dead.of-r2"], "r2")]
     assert names(layout) == [NOTE.name]
@@ -102,7 +101,7 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
     layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shell ends at once on SIGTERM; the program that it started finishes its job."""
-    write(layout, replace(NOTE, name="shell.1", started="1"), replace(NOTE, name="b.1", boot="old"))
+    write(layout, NOTE._replace(name="shell.1", started="1"), NOTE._replace(name="b.1", boot="old"))
     with subprocess.Popen(["sleep", "60"], env={"WORKER_NAME": "shell.1"}) as child:
         said: list[str] = []
         assert not jobs.reap(layout, adapter, said.append)  # systemd starts it again
@@ -110,7 +109,7 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
         assert adapter.heard == [(["b.1"], "r1")]
         monkeypatch.setenv("EXIT_CODE", "exited")
         monkeypatch.setenv("EXIT_STATUS", "0")
-        workers.ended(layout, "worker", 1, 0, adapter)
+        notes.ended(layout, "worker", 1, 0, adapter)
         assert adapter.calls == [("start", "--no-block", "satellite-shop-reap.service")]
         assert names(layout) == ["shell.1"]
         child.kill()
@@ -123,13 +122,13 @@ def test_a_worker_that_dies_while_others_are_reaped_is_not_forgotten(
     layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A unit that is being started is not started again: the run asks for another."""
-    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
     run = adapter.run
 
     def meanwhile(*argv: Any, **named: Any) -> None:
         run(*argv, **named)
         if len(adapter.heard) == 1:
-            write(layout, replace(NOTE, name="dead.2", boot="old"))
+            write(layout, NOTE._replace(name="dead.2", boot="old"))
 
     monkeypatch.setattr(adapter, "run", meanwhile)
     assert [jobs.reap(layout, adapter, lambda _: None) for _ in range(2)] == [False, True]
@@ -139,7 +138,7 @@ def test_a_worker_that_dies_while_others_are_reaped_is_not_forgotten(
 def test_while_the_queue_does_not_answer_the_dead_are_remembered(
     layout: Layout, adapter: Adapter
 ) -> None:
-    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
     adapter.down = True
     assert not jobs.reap(layout, adapter, lambda _: None)
     assert names(layout) == ["dead.1"]
@@ -168,8 +167,8 @@ def test_only_a_clean_end_is_forgotten_at_once(
 ) -> None:
     monkeypatch.setenv("EXIT_CODE", code)
     monkeypatch.setenv("EXIT_STATUS", status)
-    write(layout, replace(NOTE, name="dead.1", boot="old"))
-    workers.ended(layout, "worker", 1, 0, system)
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
+    notes.ended(layout, "worker", 1, 0, system)
     assert names(layout) == left
     assert system.calls == calls
 
@@ -186,8 +185,8 @@ def test_ends_in_a_row_are_counted_and_said(
         monkeypatch.setenv("EXIT_CODE", code)
         monkeypatch.setenv("EXIT_STATUS", status)
         monkeypatch.setenv("SERVICE_RESULT", "oom-kill")
-        write(layout, replace(NOTE, name="dead.1", started="1", since=time.monotonic() - ran))
-        workers.ended(layout, "worker", 1, 0, system)
+        write(layout, NOTE._replace(name="dead.1", started="1", since=time.monotonic() - ran))
+        notes.ended(layout, "worker", 1, 0, system)
         return backoff.ends(layout, unit)
 
     assert [end("killed", "KILL", ran) for ran in (2, 2, 300, 2)] == [1, 2, 1, 2]
@@ -196,18 +195,18 @@ def test_ends_in_a_row_are_counted_and_said(
     # one that a signal ended while it waited to be started is no worker that ended
     storage.remove(layout.notes / "dead.1.json")
     monkeypatch.setenv("EXIT_CODE", "killed")
-    workers.ended(layout, "worker", 1, 0, system)
+    notes.ended(layout, "worker", 1, 0, system)
     assert backoff.ends(layout, unit) == 0
 
 
 def test_shape_is_what_a_restart_would_change() -> None:
     process = Process("worker", 1, command="a", grace=5)
-    same = replace(process, quantity=9, grace=60)
+    same = process._replace(quantity=9, grace=60)
     assert workers.shape("r1", process) == workers.shape("r1", same)
-    assert workers.shape("r1", process) == workers.shape("r1", replace(process, signal="INT"))
+    assert workers.shape("r1", process) == workers.shape("r1", process._replace(signal="INT"))
     changes = ({"command": "b"}, {"memory_max": "1G"}, {"cpu": "50%"}, {"env": {"A": "b"}})
     for change in (*changes, {"on_kill": "c"}):
-        other = replace(process, **change)
+        other = process._replace(**change)
         assert workers.shape("r1", process) != workers.shape("r1", other)
     assert workers.shape("r1", process) != workers.shape("r2", process)
 
@@ -217,9 +216,9 @@ def test_a_worker_that_an_earlier_agent_started_is_left_alone() -> None:
     process = Process("worker", 1, command="a")
     assert workers.shape("r1", process) == "80c66d337afe33fd"
     # but not one whose limits were in the unit file, for they are gone from there
-    assert workers.shape("r1", replace(process, memory_max="1G")) != "0a7c8f26a02da4cc"
-    earlier = {k: v for k, v in asdict(NOTE).items() if k not in ("on_kill", "env")}
-    assert workers.Note(**earlier) == NOTE
+    assert workers.shape("r1", process._replace(memory_max="1G")) != "0a7c8f26a02da4cc"
+    earlier = {k: v for k, v in NOTE._asdict().items() if k not in ("on_kill", "env")}
+    assert notes.Note(**earlier) == NOTE
 
 
 def test_limits_are_the_units_own_and_go_with_the_next_start(
@@ -228,10 +227,10 @@ def test_limits_are_the_units_own_and_go_with_the_next_start(
     unit, process = layout.worker_unit("worker", 1), Process("worker", 1)
     limits.apply(layout, unit, process, system)
     assert system.calls == []
-    limits.apply(layout, unit, replace(process, memory_max="1G", cpu="50%"), system)
+    limits.apply(layout, unit, process._replace(memory_max="1G", cpu="50%"), system)
     there = layout.runtime_units / f"{unit}.d"
     there.mkdir(parents=True)  # as systemd does
-    limits.apply(layout, unit, replace(process, cpu="20%"), system)
+    limits.apply(layout, unit, process._replace(cpu="20%"), system)
     limits.apply(layout, unit, process, system)
     begin = ("set-property", "--runtime", "--", unit)
     assert system.calls == [
@@ -251,13 +250,13 @@ def test_on_kill_runs_in_the_release_with_the_variables_that_the_dead_had(
     directory.mkdir()
     storage.write_json(layout.config("r1"), {"QUEUE": "low", "TOKEN": "canary-value"})
     command = 'echo "$PWD $QUEUE ${#TOKEN} $TOKEN" $DEAD_WORKERS'
-    dead = replace(NOTE, boot="old", on_kill=command)
+    dead = NOTE._replace(boot="old", on_kill=command)
     mail = {"QUEUE": "mail"}
     write(
         layout,
-        *(replace(dead, name=f"dead.{n}") for n in (1, 2)),
-        replace(dead, name="dead.mailer", env=mail),
-        replace(dead, name="dead.failing", on_kill="exit 3"),
+        *(dead._replace(name=f"dead.{n}") for n in (1, 2)),
+        dead._replace(name="dead.mailer", env=mail),
+        dead._replace(name="dead.failing", on_kill="exit 3"),
     )
     said: list[str] = []
     assert not jobs.reap(layout, system, said.append)
@@ -304,7 +303,7 @@ def test_jobs_are_given_back_elsewhere_while_their_release_is_removed(
 ) -> None:
     storage.remove(layout.config("r1"))  # what goes first
     storage.point(layout.current, layout.releases / "r2")
-    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
     assert jobs.reap(layout, adapter, lambda _: None)
     assert adapter.heard == [(["dead.1"], "r2")]
 
@@ -312,7 +311,7 @@ def test_jobs_are_given_back_elsewhere_while_their_release_is_removed(
 def test_an_app_without_an_adapter_is_forgotten_and_said(
     layout: Layout, system: FakeSystem
 ) -> None:
-    write(layout, replace(NOTE, name="dead.1", boot="old"))
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
     said: list[str] = []
     assert jobs.reap(layout, system, said.append)
     assert said == ["dead.1: ended; no adapter for their queue"]

@@ -1,0 +1,62 @@
+"""What a release's unit runs: the work itself, and a note of how it ended."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from . import storage, webhook
+from .frontend import PHASE, RELEASE, ROTATION, Job, split
+from .layout import Layout
+from .ledger import Ledger
+from .manifest import ReleaseManifest
+from .release import Release, ReleaseError, Request, Rotation
+from .system import Say, System
+
+
+def work(
+    layout: Layout, text: str, result: Path, system: System, say: Say, job: Job = RELEASE
+) -> int:
+    """The unit's own program: do the job, and write down how it ended."""
+    head, bundle = split(text)
+    deployer = bundle.get("deployer") or ""
+    templates = dict(bundle.get("config_files") or {})
+    config, own = dict(bundle["config"]), bundle.get("rotation")
+    rotation = Rotation(tuple(own["names"]), own["base"], own["until"]) if own else None
+    request = Request(ReleaseManifest.parse(head), config, deployer, templates, rotation)
+    redact = request.redactor()
+    if not rotation:  # it knows no URL, and changes none
+        webhook.set_up(layout, bundle.get("webhook") or "", say)
+    what = webhook.Told(request.manifest.revision, deployer, job.name, time.monotonic())
+    try:
+        done = _do(job, Release(layout, system, lambda line: say(redact(line))), request)
+    except ReleaseError as failure:
+        reason = redact(failure.reason)
+        storage.write_json(
+            result, {"ok": False, "phase": failure.phase, "reason": reason, "state": failure.state}
+        )
+        webhook.tell(layout, what.failed(failure.phase, reason, failure.state), system, say)
+        return 1
+    storage.write_json(result, {"ok": True, "done": done})
+    if job is RELEASE:
+        webhook.tell(layout, what.good(done), system, say)
+    return 0
+
+
+def _do(job: Job, release: Release, request: Request) -> str:
+    if job is ROTATION:
+        return release.rotate(request)
+    return release.run_phase(request) if job is PHASE else release.run(request)
+
+
+def killed(
+    layout: Layout, result: Path, state: str, revision: str, system: System, say: Say
+) -> None:
+    """After a recovery: where the release left no result, its program was killed; note that."""
+    if result.exists():
+        return
+    phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
+    reason = "the release's program was killed"
+    Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)
+    storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})
+    webhook.tell(layout, webhook.Told(revision).failed(phase, reason, state), system, say)
