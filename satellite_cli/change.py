@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
 from satellite_cli.reachable import Check
 from satellite_cli.update import Outcome, Update, left_over, shown, summary
+from satellite_infra.reach import ANSWERED
 
 Change = Callable[[Draft], None]
 VISIT = ("reach", "agent", "bootstrap")
@@ -43,10 +45,17 @@ def run(
     heard = (lambda _: None) if as_json else tell
     if verb == "preview" and sys.stderr.isatty():
         note("looking what would change ...")
-    with inline.client(project.file.parent, check.passed if check else lambda: True) as program:
-        if check and not program and not check.passed():
-            check.end()
-        outcome = Update(verb, project.stack, [*words, *program], heard).run()
+    with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
+        answered = Path(folder, "answered")
+
+        def may_run() -> bool:
+            return check is None or check.passed(answered)
+
+        with inline.client(project.file.parent, may_run) as program:
+            if check and not program and not may_run():
+                check.end()
+            told = {ANSWERED: str(answered)}
+            outcome = Update(verb, project.stack, [*words, *program], heard, told).run()
     if outcome.interrupted:
         raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
     if check:

@@ -96,6 +96,13 @@ class Fleet:
             manifest=manifest,
         )
 
+    def way(self, name: str) -> tuple[str, str, str]:
+        """Address, port and pinned key of a host that is not lost, as its ssh_config has them."""
+        entry = f"\n{self.ssh_config}".partition(f"\nHost {name}\n")[2].partition("\nHost ")[0]
+        said = dict(line.split(maxsplit=1) for line in entry.split("\n") if line)
+        key = said["KnownHostsCommand"].partition(f" {name} ")[2]
+        return said["HostName"], said.get("Port", "22"), key
+
     def chosen(self, names: Sequence[str]) -> list[Host]:
         """The hosts of these names that are not lost, all without a name; each wrong name is told.
 

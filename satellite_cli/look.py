@@ -30,7 +30,7 @@ def ask_hosts(fleet: Fleet, names: Sequence[str], seconds: float, verb: str, *wo
     hosts = fleet.chosen(names)
     with remote.connected(fleet) as connection:
         command = remote.agent(verb, "--app", fleet.app, *words)
-        answers = connection.everywhere(hosts, command, seconds)
+        answers = connection.everywhere(hosts, command, seconds, secret=False)
     said: dict[str, Any] = {}
     silent: dict[str, str] = {}
     for host, answer in answers.items():

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from satellite_cli import inline, look, options, screen
-from satellite_cli.change import apply, unasked
+from satellite_cli.change import apply
 from satellite_cli.problems import USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
-from satellite_cli.reachable import given_up, refuse
+from satellite_cli.reachable import Check, given_up, refuse
 
 
 @click.command()
@@ -39,7 +39,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     def change(draft: Draft) -> None:
         draft.put("revision", chosen)
 
-    apply(project, change, yes, as_json, "Roll back?", check=unasked)
+    apply(project, change, yes, as_json, "Roll back?", check=lambda _: Check.over(fleet, said))
 
 
 def _good(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ class Update:
     stack: str
     words: Sequence[str]
     tell: Callable[[str], None]
+    told: Mapping[str, str] = field(default_factory=dict)
+    """Variables for the engine and its plugins."""
     outcome: Outcome = field(default_factory=Outcome)
     _began: dict[str, float] = field(default_factory=dict)
 
@@ -77,7 +79,7 @@ class Update:
             argv += ["--event-log", str(log), *self.words]
             with subprocess.Popen(
                 argv,
-                env={**environment(), "PULUMI_DEBUG_COMMANDS": "true"},
+                env={**environment(), "PULUMI_DEBUG_COMMANDS": "true", **self.told},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -12,7 +12,7 @@ from pathlib import Path
 from . import backoff, lanes, limits, notes, storage, units
 from .layout import Layout
 from .ledger import Ledger, Target
-from .system import Say, System
+from .system import Say, System, UnitState
 
 POLL = 0.2  # seconds between two looks at units
 SOON = (0.05, 0.1)  # and before the first ones: most workers end and start at once
@@ -30,27 +30,36 @@ def converge(
     say: Say,
     wait: bool = True,
     beside: bool = False,
-) -> None:
+) -> bool:
     """Make the workers run `target`, or none; without `wait` systemd is only told what to do.
 
-    With `beside`, old workers of types that may overlap are left as they are, until `retire`.
+    With `beside`, old workers of types that may overlap are left as they are, until `retire`: True
+    where there are some.
     """
     if target is not None and not (layout.releases / target.release).is_dir():
         raise MissingReleaseError(f"{layout.releases / target.release} is not there")
     longest = longest_grace(layout, target)
-    wanted = lanes.place(layout, target, system.units([layout.worker_units]))
-    write_units(layout, target, wanted, system)
+    found = system.units([layout.worker_units, layout.target])
+    loaded = {name: unit for name, unit in found.items() if name != layout.target}
+    wanted = lanes.place(layout, target, loaded)
+    # whoever mended a file by hand may have left systemd with the other one
+    stale = any(unit.stale for unit in found.values())
+    write_units(layout, target, wanted, system, stale)
     switch(layout, target)
-    touched = restart(layout, target, wanted, system, say, beside)
+    touched, left = restart(layout, target, wanted, found, system, say, beside)
     if wait:
         settle(touched, system, longest + MARGIN)
     remove_stale(layout, target, system)
+    return left
 
 
 def write_units(
-    layout: Layout, target: Target | None, wanted: Iterable[str], system: System
+    layout: Layout, target: Target | None, wanted: Iterable[str], system: System, stale: bool
 ) -> None:
-    """Write the release's unit files and have systemd read them; workers stay as they are."""
+    """Write the release's unit files and have systemd read them; workers stay as they are.
+
+    `stale`: it has to read them whether they change now or not.
+    """
     files = units.render(target.manifest, wanted) if target else []
     changed = [storage.write(layout.units / file.name, file.content, 0o644) for file in files]
     enabled = layout.units / "multi-user.target.wants" / layout.target
@@ -60,8 +69,8 @@ def write_units(
     elif enabled.is_symlink():
         storage.remove(enabled)
         changed.append(True)
-    # whoever mended a file by hand may have left systemd with the other one
-    system.reload([f"satellite-{layout.app}[.-]*"], any(changed))
+    if stale or any(changed):
+        system.systemctl("daemon-reload")
 
 
 def switch(layout: Layout, target: Target | None) -> None:
@@ -77,12 +86,17 @@ def restart(
     layout: Layout,
     target: Target | None,
     wanted: Mapping[str, str],
+    found: Mapping[str, UnitState],
     system: System,
     say: Say,
     beside: bool,
-) -> list[str]:
-    """Tell systemd to start, restart and stop what differs, side by side; the units to wait for."""
-    loaded = system.units([layout.worker_units])
+) -> tuple[list[str], bool]:
+    """Tell systemd to start, restart and stop what differs, side by side.
+
+    The units to wait for, and whether old workers are left beside; `found`: what was there, the
+    target too.
+    """
+    loaded = {name: unit for name, unit in found.items() if name != layout.target}
     running = set(lanes.running(loaded))
     live = notes.live(layout)
     right = {n for n in wanted if n in running and lanes.is_right(loaded[n], wanted[n], live)}
@@ -104,10 +118,11 @@ def restart(
         backoff.forget(layout, start)  # who deploys does not wait for what an old one did
         limits.lift(layout, start, system)
         system.systemctl("restart", "--no-block", "--", *start)
-    if wanted:
+    there = found.get(layout.target)
+    if wanted and not (there and there.active == "active" and not there.job):
         system.systemctl("start", "--no-block", "--", layout.target)
     draining = {name for name in over if loaded[name].active == "deactivating"}
-    return [name for name in (*stop, *start) if name not in draining]
+    return [name for name in (*stop, *start) if name not in draining], bool(over)
 
 
 def _overlapping(layout: Layout, target: Target | None, beside: bool) -> set[str]:
@@ -160,13 +175,16 @@ def remove_stale(layout: Layout, target: Target | None, system: System) -> None:
         layout.units / layout.target,
         *layout.units.glob(f"satellite-{layout.app}.*@.service"),
     ]
+    stale = [path for path in present if path.name not in kept and path.exists()]
+    if not stale:
+        return
     # a worker that still ends needs its unit: it says what happens to the jobs
     ending = lanes.running(system.units([layout.worker_units]))
-    kept |= {layout.template_unit(layout.slot(name)[0]) for name in ending}
-    stale = [path for path in present if path.name not in kept and path.exists()]
-    for path in stale:
+    needed = {layout.template_unit(layout.slot(name)[0]) for name in ending}
+    gone = [path for path in stale if path.name not in needed]
+    for path in gone:
         storage.remove(path)
-    if stale:
+    if gone:
         system.systemctl("daemon-reload")
 
 

@@ -71,10 +71,11 @@ def _started(
     layout: Layout, target: Target, names: list[str], system: System
 ) -> dict[str, tuple[int, int]]:
     end = system.now() + START_LIMIT
-    before = {name: unit.restarts for name, unit in system.units(names).items()}
+    before: dict[str, int] = {}
     how: dict[str, str] = {}  # the last end of each; a unit that starts again says success
     for pause in pauses():
         units, live = system.units(names), notes.live(layout)
+        before = before or {name: unit.restarts for name, unit in units.items()}
         first = {name: (unit.pid, unit.restarts) for name, unit in units.items()}
         how |= {name: unit.result for name, unit in units.items() if unit.result != "success"}
         waiting = [name for name in names if not _runs(name, target, units, live)]

@@ -14,6 +14,9 @@ from .manifest import ReleaseManifest
 from .system import CommandError, Say, System
 
 SUBMODULES = r"^submodule\..*\.(path|url)$"
+MARKS = ("-e", "filter=lfs", "-e", "submodule")
+PLACES = (":(glob)**/.gitattributes", ".gitmodules")
+"""What a commit holds that has files elsewhere, and where it says so."""
 LFS = ("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true")
 
 
@@ -29,12 +32,20 @@ class Part(NamedTuple):
     path: str = ""
 
 
+class _Elsewhere(NamedTuple):
+    """Whether a commit has files in Git LFS, and submodules."""
+
+    lfs: bool
+    submodules: bool
+
+
 class Mirror:
     """One bare repository for the app and its submodules; each commit in it is held by a ref."""
 
     def __init__(self, layout: Layout, manifest: ReleaseManifest, system: System, say: Say):
         self.layout, self.system, self.say = layout, system, say
         self.root = Part(manifest.repository, manifest.revision)
+        self._seen: dict[str, _Elsewhere] = {}
 
     def fetch(self) -> None:
         """Have the commit and all that belongs to it; a server is asked only for what is missing.
@@ -50,7 +61,7 @@ class Mirror:
         """Write the files of each part as a tar archive to `file` and have it used, outer first."""
 
         def archive(part: Part) -> None:
-            lfs = LFS if self._in_lfs(part) else ()
+            lfs = LFS if self._elsewhere(part).lfs else ()
             argv = ["archive", "--format=tar", f"--output={file}", part.revision]
             self._git(argv, self.say, (*lfs, *_remote(part)))
             use(part)
@@ -63,25 +74,26 @@ class Mirror:
             self._each(inner, act)
 
     def _have(self, part: Part) -> None:
-        if self._knows(f"{part.revision}^{{commit}}"):
+        if self._look(part):
             self.say(f"{part.revision[:12]} is in the mirror already")
         else:
             self._ask(part)
-        if self._in_lfs(part):
+        if self._elsewhere(part).lfs:
             self._have_lfs(part)
 
     def _ask(self, part: Part) -> None:
         wanted = ["--no-tags", "--no-write-fetch-head", "--", part.url]
+        ref = f"refs/satellite/{part.revision}"  # unreachable commits are pruned one day
         try:
-            self._git(["fetch", "--depth=1", *wanted, part.revision], self.say)
+            self._git(["fetch", "--depth=1", *wanted, f"+{part.revision}:{ref}"], self.say)
         except CommandError:
             # a server may refuse to serve a commit by its hash: then it must be on a branch
             branches = "+refs/heads/*:refs/heads/*"
             self._asked(part, ["fetch", *wanted, branches])
-        if not self._knows(f"{part.revision}^{{commit}}"):
+            if self._look(part):
+                self._git(["update-ref", ref, part.revision], self.say)
+        if not self._look(part):
             raise FetchError(f"{part.url} has no commit {part.revision} on any branch")
-        # unreachable commits are pruned one day: hold on to this one
-        self._git(["update-ref", f"refs/satellite/{part.revision}", part.revision], self.say)
 
     def _asked(self, part: Part, argv: Sequence[str]) -> None:
         said: list[str] = []
@@ -96,10 +108,28 @@ class Mirror:
             why = next((line for line in said if line), str(problem))
             raise FetchError(f"{part.url} did not give {part.revision[:12]}: {why}") from problem
 
-    def _in_lfs(self, part: Part) -> bool:
-        attributes = ":(glob)**/.gitattributes"
-        argv = ["grep", "--quiet", "--fixed-strings", "filter=lfs", part.revision, "--", attributes]
-        return self._output(argv)[0] == 0
+    def _elsewhere(self, part: Part) -> _Elsewhere:
+        found = self._look(part)
+        if found is None:
+            raise FetchError(f"{part.revision} is not in {self.layout.repository} any more")
+        return found
+
+    def _look(self, part: Part) -> _Elsewhere | None:
+        """Into the commit, once; None where it is not in the mirror."""
+        if part.revision not in self._seen:
+            options = ("--text", "--null", "--fixed-strings", *MARKS)
+            status, text = self._output(
+                ["grep", *options, f"{part.revision}^{{commit}}", "--", *PLACES]
+            )
+            if status not in (0, 1):  # 1: nothing of it is there
+                return None
+            # of each line: COMMIT:PATH, a zero, the line
+            lines = [line.partition("\0") for line in text.split("\n")]
+            self._seen[part.revision] = _Elsewhere(
+                any(p.endswith(".gitattributes") and "filter=lfs" in line for p, _, line in lines),
+                any(p.endswith(":.gitmodules") for p, _, _ in lines),
+            )
+        return self._seen[part.revision]
 
     def _have_lfs(self, part: Part) -> None:
         if self._output(["lfs", "version"])[0] != 0:
@@ -111,7 +141,7 @@ class Mirror:
 
     def _submodules(self, part: Part) -> Iterator[Part]:
         """The submodules at the commits that this one records."""
-        if not self._knows(f"{part.revision}:.gitmodules"):
+        if not self._elsewhere(part).submodules:
             return
         blob = f"--blob={part.revision}:.gitmodules"
         _, text = self._output(["config", blob, "--null", "--get-regexp", SUBMODULES])
@@ -128,9 +158,6 @@ class Mirror:
             if link := re.fullmatch(r"160000 commit ([0-9a-f]{40})\t(.+)\0", entry, re.DOTALL):
                 path = f"{part.path}/{link[2]}".lstrip("/")
                 yield Part(resolved(part.url, each["url"]), link[1], path)
-
-    def _knows(self, name: str) -> bool:
-        return self._output(["cat-file", "-e", name])[0] == 0
 
     def _output(self, argv: Sequence[str]) -> tuple[int, str]:
         return self.system.output(["git", f"--git-dir={self.layout.repository}", *argv])

@@ -211,9 +211,9 @@ class Release:
         layout, manifest, system, say = self.layout, request.manifest, self.system, self.say
         self._made = name = _name(manifest.revision, layout)
         self.at("fetch")
-        source.fetch(layout, manifest, system, say)
+        mirror = source.fetch(layout, manifest, system, say)
         self.at("check out")
-        source.check_out(layout, name, manifest, system, say)
+        source.check_out(layout, name, mirror, system, say)
         workers.commands(layout.releases / name, manifest)
         self._keep(name, request)
         storage.write(layout.manifest(name), manifest.text())
@@ -230,14 +230,15 @@ class Release:
         storage.reserve(self.layout.reserve, RESERVE)
         self.ledger.open_journal(target)
         self.at("switch")
-        converge(self.layout, target, self.system, self.say, beside=True)
+        left = converge(self.layout, target, self.system, self.say, beside=True)
         self.at("gate")
         soak = target.manifest.soak_seconds if new else 0
         gate.watch(self.layout, target, self.system, self.say, soak)
         self.at("mark good")
         self.ledger.mark_good(target)
         self.at("close")
-        retire(self.layout, self.system, self.say)
+        if left:
+            retire(self.layout, self.system, self.say)
         self.ledger.close_journal()
         self.at("prune")
         try:

@@ -11,9 +11,18 @@ from .deadlines import BUILD_LIMIT
 from .layout import Layout
 from .manifest import ReleaseManifest
 from .mirror import Mirror, Part
-from .system import Say, System
+from .system import CommandError, Say, System
 
 SHARED_LINKS = {"log": "log", "tmp/pids": "pids"}  # path in the release -> path in shared
+LINK = """\
+rm -rf REVISION
+printf '%s\\n' "$1" >REVISION
+while shift && [ $# -gt 0 ]; do
+    mkdir -p "${1%/*}"
+    rm -rf "$1"
+    ln -s "$2" "$1"
+    shift
+done"""
 RUBY_BUILD = (
     'bundle config set --local path "$SATELLITE_SHARED/bundle"',
     "bundle config set --local frozen true",
@@ -22,14 +31,14 @@ RUBY_BUILD = (
 )
 
 
-def fetch(layout: Layout, manifest: ReleaseManifest, system: System, say: Say) -> None:
+def fetch(layout: Layout, manifest: ReleaseManifest, system: System, say: Say) -> Mirror:
     """Have the commit and all that belongs to it in the mirror."""
-    Mirror(layout, manifest, system, say).fetch()
+    mirror = Mirror(layout, manifest, system, say)
+    mirror.fetch()
+    return mirror
 
 
-def check_out(
-    layout: Layout, release: str, manifest: ReleaseManifest, system: System, say: Say
-) -> None:
+def check_out(layout: Layout, release: str, mirror: Mirror, system: System, say: Say) -> None:
     """Lay the commit's files into the release's directory, as the app user."""
     directory = layout.releases / release
     directory.mkdir(mode=0o755)
@@ -44,26 +53,35 @@ def check_out(
             tar = ["tar", "--extract", "--file=-", f"--directory={directory / part.path}"]
             system.run(tar, say, user=layout.app, stdin=path)
 
-        Mirror(layout, manifest, system, say).archives(path, extract)
-    # what lies in the release's directory is the app's: root follows no link that a commit may hold
-    name = str(directory / "REVISION")
-    system.run(["tee", name], _nothing, user=layout.app, stdin=manifest.revision + "\n")
+        mirror.archives(path, extract)
 
 
 def link(layout: Layout, release: str, manifest: ReleaseManifest, system: System, say: Say) -> None:
-    """Point the release's log and pid directories at the shared ones, and its config files at
-    their own, as the app user.
+    """Note the release's commit in it; point its log and pid directories at the shared ones, and
+    its config files at their own.
+
+    What lies there is the app's: it is done as its user, as root would follow any link of a commit.
     """
     links = {inside: layout.shared / shared for inside, shared in SHARED_LINKS.items()}
     links |= {f.path: layout.config_files(release) / f.path for f in manifest.config_files}
-    for inside, there in links.items():
-        path = layout.releases / release / inside
-        for argv in (
-            ["mkdir", "-p", str(path.parent)],
-            ["rm", "-rf", str(path)],
-            ["ln", "-s", str(there), str(path)],
-        ):
-            system.run(argv, say, user=layout.app)
+    pairs = [word for inside, there in links.items() for word in (f"./{inside}", str(there))]
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        say(line)
+
+    try:
+        system.run(
+            ["/bin/sh", "-ec", LINK, "link", manifest.revision, *pairs],
+            hear,
+            user=layout.app,
+            cwd=layout.releases / release,
+        )
+    except CommandError as problem:
+        raise CommandError(
+            f"{release} could not be linked: {said[-1] if said else problem}"
+        ) from None
 
 
 def build(
@@ -91,7 +109,3 @@ def build_commands(directory: Path, wanted: Sequence[str]) -> list[str]:
     if wanted:
         return list(wanted)
     return list(RUBY_BUILD) if (directory / "Gemfile").is_file() else []
-
-
-def _nothing(line: str) -> None:
-    """Say nothing of a line."""

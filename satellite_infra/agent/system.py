@@ -34,6 +34,7 @@ class UnitState(NamedTuple):
     job: bool  # a start or stop is queued or under way
     result: str = "success"
     memory: int = 0  # bytes; 0 where systemd does not know
+    stale: bool = False  # its files are others now than systemd has read
 
 
 class System:
@@ -157,7 +158,7 @@ class System:
         if not wanted:
             return {}
         properties = "Id,ActiveState,SubState,MainPID,NRestarts,InvocationID,Job,Result"
-        properties += ",MemoryCurrent"
+        properties += ",MemoryCurrent,NeedDaemonReload"
         text = self.systemctl("show", f"--property={properties}", "--", *wanted)
         found = (_unit(block) for block in text.split("\n\n") if block.strip())
         return {unit.name: unit for unit in found}
@@ -207,6 +208,7 @@ def _unit(block: str) -> UnitState:
         job=bool(pairs.get("Job")) and pairs["Job"] != "0",
         result=pairs.get("Result", "success"),
         memory=_bytes(pairs.get("MemoryCurrent", "")),
+        stale=pairs.get("NeedDaemonReload") == "yes",
     )
 
 

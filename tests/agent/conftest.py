@@ -74,8 +74,8 @@ class FakeSystem(System):
 
     def units(self, names: object) -> dict[str, UnitState]:
         wanted = list(names)  # type: ignore[call-overload]
-        if wanted == [self.layout.worker_units]:
-            wanted = list(self.loaded)
+        if self.layout.worker_units in wanted:
+            wanted = [*self.loaded, *(name for name in wanted if "*" not in name)]
         self._crash()
         gone = UnitState("", "inactive", "dead", 0, 0, "", False)
         return {name: self.loaded.get(name, gone._replace(name=name)) for name in wanted}

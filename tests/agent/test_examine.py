@@ -183,11 +183,13 @@ def test_units_that_systemd_has_not_read_again(
 
     def systemctl(_: FakeSystem, *argv: str) -> str:
         asked.append(argv)
-        return said
+        return ""
 
     monkeypatch.setattr(FakeSystem, "systemctl", systemctl)
-    converge.write_units(host, _last(host), converge.wanted_units(host), system)
-    assert ("daemon-reload",) in asked
+    for stale in (False, True):
+        system.loaded = {name: unit._replace(stale=stale) for name, unit in system.loaded.items()}
+        converge.converge(host, _last(host), system, print)
+        assert (("daemon-reload",) in asked) == stale
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def checked_out(layout: Layout, system: FakeSystem, origin: Origin) -> Callable[
 
     def lay_out(commit: str) -> Path:
         manifest = request(origin, commit).manifest
-        source.fetch(layout, manifest, system, print)
-        source.check_out(layout, commit[:7], manifest, system, print)
+        mirror = source.fetch(layout, manifest, system, print)
+        source.check_out(layout, commit[:7], mirror, system, print)
         return layout.releases / commit[:7]
 
     return lay_out

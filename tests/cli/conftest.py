@@ -30,7 +30,7 @@ processes.worker.grace: 20
 """
 PULUMI = """\
 #!{python}
-import json, sys
+import json, os, sys
 from pathlib import Path
 place = Path({place!r})
 with (place / "pulumi.seen").open("a") as seen:
@@ -46,6 +46,10 @@ if words[0] == "config" and file and words[1] in ("set", "rm"):
         print("#", words[1], *words[-2 if words[1] == "set" else -1:], file=settings)
     sys.exit(0)
 if log := option("--event-log"):
+    answered = Path(os.environ["SATELLITE_ANSWERED"])
+    if answered.exists():
+        told = dict(path=str(answered), text=answered.read_text(), at=answered.stat().st_mtime)
+        (place / "answered").write_text(json.dumps(told))
     if file:
         (place / f"{{words[0]}}.settings").write_text(file.read_text())
     events = json.loads((place / "events.json").read_text()).get(words[0], [])
@@ -59,14 +63,37 @@ for key, (status, out, err) in sorted(said.items(), reverse=True):
         sys.exit(status)
 sys.exit(f"error: nobody told what `pulumi {{' '.join(words)}}` says")
 """
+SSH_CONFIG = """\
+Host worker-1
+  HostName 192.0.2.1
+  User admin
+  HostKeyAlias worker-1
+  KnownHostsCommand /bin/echo worker-1 ssh-ed25519 AAAAone
+
+Host worker-2
+  HostName 192.0.2.2
+  Port 2222
+  User admin
+  HostKeyAlias worker-2
+  KnownHostsCommand /bin/echo worker-2 ssh-ed25519 AAAAtwo
+
+Host worker-1 worker-2
+  StrictHostKeyChecking yes
+  UserKnownHostsFile /dev/null
+  GlobalKnownHostsFile /dev/null
+"""
 SSH = """\
 #!{python}
 import json, os, subprocess, sys, time
 from pathlib import Path
 place = Path({place!r})
 config, rest = sys.argv[sys.argv.index("-F") + 1], sys.argv[3:]
-options = [word for word in rest if word in ("-t", "-T")]
-host, *command = [word for word in rest if word not in options]
+options = []
+while rest[0].startswith("-"):
+    options.append(rest.pop(0))
+    if options[-1] == "-o":
+        options.append(rest.pop(0))
+host, *command = rest
 seen = dict(host=host, options=options, command=command, config=Path(config).read_text(),
             mode=oct(Path(config).parent.stat().st_mode & 0o777),
             held=subprocess.run(["ssh-add", "-L"], capture_output=True, text=True).stdout)
@@ -151,7 +178,7 @@ def desk(
     monkeypatch.delenv("SATELLITE_STACK", raising=False)
     found.outputs = {
         "hosts": [host("worker-1", "i-1", "192.0.2.1"), host("worker-2", "i-2", "192.0.2.2")],
-        "ssh_config": "Host worker-1\n  HostName 192.0.2.1\n",
+        "ssh_config": SSH_CONFIG,
         "revision": COMMIT,
         "formation": {"worker": 2},
         "manifest": MANIFEST,

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from satellite_cli import remote
 from satellite_cli.look import together
 from tests.cli.conftest import COMMIT, Desk, host, status
 
@@ -160,7 +161,7 @@ def test_the_key_is_in_an_agent_for_the_time_of_the_command(desk: Desk) -> None:
     assert seen["held"].startswith("ssh-ed25519 ")
     assert seen["held"].count("\n") == 1
     assert seen["mode"] == "0o700"
-    assert seen["options"] == ["-T"]
+    assert seen["options"] == ["-T", "-o", remote.OPENLY]
     assert seen["config"].startswith(desk.outputs["ssh_config"])
     assert "IdentityFile none\n  BatchMode yes\n" in seen["config"]
 

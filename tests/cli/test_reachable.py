@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
 
 import pytest
 
+from satellite_cli.project import Project
+from satellite_cli.reachable import Check, asked
 from tests.cli.conftest import COMMIT, Desk, status
 from tests.cli.test_change import changing as changing
 from tests.cli.test_change import good
@@ -46,6 +50,33 @@ def test_every_host_that_does_not_answer_is_named(
     assert ran.status == 1
     assert ran.err.endswith(REFUSAL)
     assert (down.place / "Pulumi.staging.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("words", [["deploy"], ["rollback"]])
+def test_who_answers_is_told_to_the_program(changing: Desk, words: list[str]) -> None:
+    (changing.place / "Pulumi.yaml").write_text("runtime: nodejs\n")  # it starts after the check
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good("a" * 40, COMMIT)))
+    before = time.time()
+    assert changing.satellite(*words, "--yes").status == 0
+    told = json.loads((changing.place / "answered").read_text())
+    assert told["text"] == (
+        "192.0.2.1 22 ssh-ed25519 AAAAone\n192.0.2.2 2222 ssh-ed25519 AAAAtwo\n"
+    )
+    assert before - 1 < told["at"] < time.time() + 1
+    assert not Path(told["path"]).exists()
+
+
+def test_who_does_not_answer_is_not_told(changing: Desk, tmp_path: Path) -> None:
+    changing.hosts["worker-2"] = {"status": 255, "err": "Connection refused\n"}
+    assert changing.satellite("preview").status == 0  # the fakes know what they say
+    found = asked(Project.of("staging"))
+    assert found.silent == {"worker-2": "Connection refused"}
+    assert found.answered == ["192.0.2.1 22 ssh-ed25519 AAAAone"]
+    check = Check(Project.of("staging"), strict=False)
+    check.end()
+    assert check.passed(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "192.0.2.1 22 ssh-ed25519 AAAAone\n"
 
 
 def test_up_only_warns(down: Desk) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from satellite_infra.dial import Target, UnreachedError, reach
 from satellite_infra.host_identity import HostIdentity, host_identity
 from satellite_infra.keys import fingerprint
-from satellite_infra.reach import Target, UnreachedError, deployer, main, reach
+from satellite_infra.reach import ANSWERED, LATELY, answered, deployer, main, way
 
 from .conftest import SEED
 
@@ -186,6 +187,37 @@ def test_as_the_engine_runs_it_with_the_standard_library_alone(
         monkeypatch.setenv(name, value)
     assert main() == 1
     assert "SSH is open to: nobody" in capsys.readouterr().err
+
+
+def test_who_has_just_answered_is_not_asked_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, file = free_port(), tmp_path / "answered"  # nobody is there
+    file.write_text(f"{way('127.0.0.2', port, OWN.public)}\n{way('127.0.0.1', port, OWN.public)}\n")
+    here = {
+        "SATELLITE_ADDRESS": "127.0.0.1",
+        "SATELLITE_PORT": str(port),
+        "SATELLITE_HOST_KEY": OWN.public,
+        "GITHUB_ACTOR": "ada",
+        ANSWERED: str(file),
+    }
+    for name, value in here.items():
+        monkeypatch.setenv(name, value)
+    assert main() == 0
+    assert capsys.readouterr().out == "ada (GitHub Actions)\n"
+    for other in (
+        {"SATELLITE_ADDRESS": "127.0.0.3"},
+        {"SATELLITE_PORT": "22"},
+        {"SATELLITE_HOST_KEY": OTHER.public},
+        {"SATELLITE_HOST_KEY": OWN.public[:-1]},
+        {ANSWERED: str(tmp_path / "none")},
+        {ANSWERED: ""},
+    ):
+        assert not answered({**here, **other})
+    assert not answered({ANSWERED: str(file)})
+    for since in (LATELY, -5):  # long ago; by a clock that was put back since
+        os.utime(file, (time.time(), time.time() - since))
+        assert not answered(here)
 
 
 def test_the_deployer_is_a_person_at_a_machine_or_who_started_the_ci_job() -> None:
