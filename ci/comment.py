@@ -142,12 +142,13 @@ def summary(
         yield f"- **config vars** {config} (values are never shown)"
     if files := _fates([c.config_files for c in changes]):
         yield f"- **config files** {files}"
-    told = [f"{counts[op]} to {op}" for op in sorted(counts.keys() - {"same"}) if counts[op]]
+    asks = sum(r.host_and_role()[1] == "reach" and r.op == "update" for r in found)
+    aside = {"update": f" ({asks} of them only ask whether a host answers)"} if asks else {}
+    ops = [op for op in sorted(counts.keys() - {"same"}) if counts[op]]
+    told = [f"{counts[op]} to {op}{aside.get(op, '')}" for op in ops]
     if told:
         told += [f"{counts['same']} unchanged"] if counts.get("same") else []
-        replaced = {r.host_and_role()[1] for r in found if r.op == "replace"}
-        only = "; replaced are only the checks that a host answers" if replaced == {"reach"} else ""
-        yield f"- **resources** {', '.join(told)}{only}"
+        yield f"- **resources** {', '.join(told)}"
 
 
 def _fates(changes: Sequence[Mapping[str, tuple[str, ...]]]) -> str:

@@ -40,7 +40,7 @@ def run(
     check: Check | None = None,
 ) -> Outcome:
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
-    inline.loading()  # while the engine is asked for the settings
+    inline.loading(project.file.parent)  # while the engine is asked for the settings
     words = [*words, "--parallel", str(max(project.hosts, 8))]
     heard = (lambda _: None) if as_json else tell
     if verb == "preview" and sys.stderr.isatty():
@@ -109,7 +109,7 @@ def apply(
     alone, and then the file stays as it is. `more`: words for the engine.
     """
     asked = check(project)
-    inline.loading()  # after the engine has been asked, which goes on by itself
+    inline.loading(project.file.parent)  # after the engine was asked, which goes on by itself
     with project.draft() as draft:
         if change:
             change(draft)

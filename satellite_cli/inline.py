@@ -26,12 +26,16 @@ LATER = ("ec2", "vpc")
 
 
 @functools.cache
-def loading() -> tuple[Future[Any], Future[None]]:
-    """Begin to load what a run needs, beside everything else: what serves the program, and all."""
+def loading(folder: Path) -> tuple[Future[str], Future[Any], Future[None]]:
+    """Begin to load what a run needs, beside everything else: what serves the program, and all.
+
+    First of all why it is `impossible`: later, each file to compare would wait for what loads.
+    """
     with_it = ThreadPoolExecutor(1)
+    why = with_it.submit(impossible, folder)
     found = with_it.submit(importlib.import_module, MODULES[0]), with_it.submit(_load)
     with_it.shutdown(wait=False)
-    return found
+    return why, *found
 
 
 def _load() -> None:
@@ -47,11 +51,11 @@ def client(folder: Path, may_run: Callable[[], bool]) -> Iterator[list[str]]:
 
     Where it is impossible here, the engine starts the program itself, later.
     """
-    if why := impossible(folder):
+    problem, server, everything = loading(folder)
+    if why := problem.result():
         note(f"the engine starts the program itself, which takes longer: {why}")
         yield []
         return
-    server, everything = loading()
     server.result()
     from satellite_cli.program import served
 

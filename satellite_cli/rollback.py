@@ -27,7 +27,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     """
     project = Project.of(stack)
     fleet = project.fleet()
-    inline.loading()  # while the hosts are asked
+    inline.loading(project.file.parent)  # while the hosts are asked
     _, _, said, silent = look.ask_hosts(fleet, (), look.SECONDS, "status")
     excused = given_up(project, fleet)
     refuse({name: why for name, why in silent.items() if name not in excused})

@@ -21,7 +21,10 @@ CI_ACTORS = {"GITHUB_ACTOR": "GitHub Actions", "GITLAB_USER_LOGIN": "GitLab CI"}
 
 
 def main() -> int:
-    """0 and the deployer on stdout when the host is reached; else 1 and one message on stderr."""
+    """0 when the host is reached; else 1 and one message on stderr.
+
+    On stdout are the deployer, and on the next line a mark that no other visit has.
+    """
     if not answered(os.environ):
         from satellite_infra import dial
 
@@ -31,7 +34,7 @@ def main() -> int:
         except dial.UnreachedError as problem:
             print(problem, file=sys.stderr)
             return 1
-    print(deployer(os.environ))
+    print(deployer(os.environ), os.urandom(4).hex(), sep="\n")
     return 0
 
 

@@ -49,7 +49,8 @@ def digest(*parts: str) -> str:
 def reach(settings: Settings, host: Host, what: str) -> local.Command:
     """Check that the host answers as itself, before it is sent something new (`what`: a digest).
 
-    Its output is who deploys, kept as it is until there is something new again.
+    Its output is who deploys and a mark of the visit, kept as they are until there is something new
+    again.
     """
     bastion, key = settings.bastion, settings.private_key
     check = "python3 -m satellite_infra.reach"
@@ -75,13 +76,24 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
             "SATELLITE_HOST_KEY": host.host_key,
             "SATELLITE_REACH_SECONDS": str(settings.reach_seconds),
             "SATELLITE_OPENED_TO": ", ".join(settings.ssh_cidrs) or "nobody",
+            # not a trigger, which would have it replaced: that frightens who reads a preview
+            "SATELLITE_SENT": what,
             **through,
         },
-        triggers=[host.machine, what],
+        triggers=[host.machine],
         add_previous_output_in_env=False,
         logging=local.Logging.NONE,
         opts=pulumi.ResourceOptions(depends_on=list(host.openings)),
     )
+
+
+def visit(reached: local.Command) -> dict[str, pulumi.Output[str]]:
+    """What `reach` has printed: who deploys, and what no other visit has."""
+    lines = reached.stdout.apply(lambda text: [*text.split("\n"), ""])
+    return {
+        "visit": lines.apply(lambda said: said[1]),
+        "deployer": lines.apply(lambda said: said[0]),
+    }
 
 
 def copy_agent(settings: Settings, host: Host, agent: AgentBundle, after: After) -> pulumi.Resource:

@@ -116,7 +116,7 @@ def roll_out(
             drained = ssh.drain(settings, host, [reached[host.name], *turn])
             # after an update that failed or was killed the engine knows only what was there before,
             # and would visit nobody on the way back; but who was reached for more is visited again
-            known = {"visit": reached[host.name].id, "deployer": reached[host.name].stdout}
+            known = ssh.visit(reached[host.name])
             if settings.release_phase and host is alive[0]:
                 # by its commit: another leader, or another machine behind this one, is no reason
                 name = f"release-phase-{wanted.revision[:12]}"

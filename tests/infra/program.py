@@ -55,7 +55,7 @@ class Ec2(mocks.Mocks):
         if args.typ.startswith("aws:iam/"):
             computed = {"name": f"{args.name}-abcdef0"}
         if args.typ == "command:local:Command":
-            computed = {"stdout": "ada@laptop"}
+            computed = {"stdout": f"ada@laptop\nmark-of-{args.name}"}
         if args.typ == "aws:ec2/keyPair:KeyPair":
             computed = {"keyName": f"{args.name}-abcdef0"}
         return f"id-of-{args.name}", {**args.inputs, **computed}
@@ -122,7 +122,7 @@ def text(ran: Ran) -> str:
     shown = yaml.dump(data, Dumper=_Blocks, width=1000, sort_keys=True, allow_unicode=True)
     shown = re.sub(r"-----BEGIN .*?-----END[ A-Z]+-----", "PRIVATE KEY", shown)
     shown = re.sub(r"(satellite-agent-|agent: )'?[0-9a-f]{16}'?", r"\1AGENT", shown)
-    return re.sub(r"(triggers:\n +- .*\n +- )'?[0-9a-f]{16}'?", r"\1SENT", shown)
+    return re.sub(r"(SATELLITE_SENT: )'?[0-9a-f]{16}'?", r"\1SENT", shown)
 
 
 def golden(name: str, ran: Ran) -> tuple[str, str]:
