@@ -106,5 +106,5 @@ def write(
         inside = [p for p in reversed(path.parents) if p == top or top in p.parents]
         for directory in inside:
             storage.directory(directory, 0o750, (root, group))
-        storage.write(path, text, int(file.mode, 8))
-        os.chown(path, user if file.owner == "app" else root, group)
+        owner = (user if file.owner == "app" else root, group)
+        storage.write(path, text, int(file.mode, 8), owner)

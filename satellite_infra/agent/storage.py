@@ -6,21 +6,29 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+Owner = tuple[int, int]
+"""The numbers of a user and a group."""
 
-def write(path: Path, content: str, mode: int = 0o600) -> bool:
-    """Make the file hold exactly this, at once; True when it did not before."""
-    if same(path, content, mode):
+
+def write(path: Path, content: str, mode: int = 0o600, owner: Owner | None = None) -> bool:
+    """Make the file hold exactly this, at once; True when it did not before.
+
+    It is `owner`'s, or whose program this is: root's.
+    """
+    if same(path, content, mode, owner):
         return False
     data = content.encode("utf-8", "surrogateescape")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.time_ns()}")
     try:
         with open(temporary, "xb", opener=_private) as file:
+            os.fchown(file.fileno(), *(owner or _mine()))  # first: it takes bits from the mode
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
@@ -34,11 +42,17 @@ def write(path: Path, content: str, mode: int = 0o600) -> bool:
     return True
 
 
-def same(path: Path, content: str, mode: int) -> bool:
-    """The file is there, with this content and mode."""
-    data = content.encode("utf-8", "surrogateescape")
-    there = path.is_file() and path.stat().st_mode & 0o7777 == mode
-    return there and path.read_bytes() == data
+def same(path: Path, content: str, mode: int, owner: Owner | None = None) -> bool:
+    """The file is there, with this content, mode and owner."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o7777 != mode:
+        return False
+    if (found.st_uid, found.st_gid) != (owner or _mine()):
+        return False
+    return path.read_bytes() == content.encode("utf-8", "surrogateescape")
 
 
 def room(path: Path) -> tuple[int, int]:
@@ -96,7 +110,7 @@ def point(link: Path, target: Path) -> bool:
     return True
 
 
-def directory(path: Path, mode: int, owner: tuple[int, int] | None = None) -> bool:
+def directory(path: Path, mode: int, owner: Owner | None = None) -> bool:
     """Make the directory exist with that mode and owner (uid, gid); True when something changed."""
     changed = not path.is_dir()
     path.mkdir(parents=True, exist_ok=True)
@@ -156,6 +170,10 @@ def sync_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _mine() -> Owner:
+    return os.geteuid(), os.getegid()
 
 
 def _private(path: str, flags: int) -> int:

@@ -23,6 +23,29 @@ def test_write_says_whether_it_changed_something(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["b"]
 
 
+def test_who_owns_a_file_is_put_right_before_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, given, there = tmp_path / "a", [], []
+
+    def fchown(_: int, *owner: int) -> None:
+        given.append(owner)
+        there.append(path.exists())
+
+    monkeypatch.setattr(os, "fchown", fchown)
+    mine = (os.geteuid(), os.getegid())
+    other = (mine[0] + 1, mine[1])
+    assert storage.write(path, "x")
+    assert not storage.write(path, "x", owner=mine)
+    storage.remove(path)
+    assert storage.write(path, "x", owner=other)
+    assert (given, there) == ([mine, other], [False, False])
+    assert storage.same(path, "x", 0o600)
+    assert not storage.same(path, "x", 0o600, other)
+    monkeypatch.setattr(os, "getegid", lambda: mine[1] + 1)
+    assert storage.write(path, "x")  # its own content and mode, and somebody else's file
+
+
 def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
