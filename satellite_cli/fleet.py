@@ -13,7 +13,7 @@ import click
 
 from satellite_cli.problems import SatelliteError
 from satellite_infra.agent import flat
-from scripts.engine import ConfigError, pulumi
+from scripts.engine import ConfigError, config, pulumi
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,17 @@ class Fleet:
     """Of every host, as `flat.load` reads it."""
 
     @classmethod
-    def of(cls, stack: str, config: Callable[[], dict[str, Any]] | None = None) -> Fleet:
+    def of(cls, stack: str, asked: Callable[[], dict[str, Any]] | None = None) -> Fleet:
         """That stack's, or the selected one's; SatelliteError where it was never up.
 
-        `config` gives the stack's settings to who knows them already.
+        `asked` gives the stack's settings to who knows them already.
         """
         selected = ("--stack", stack) if stack else ()
-
-        def ask() -> Any:
-            return json.loads(pulumi("config", "--json", "--show-secrets", *selected))
 
         with ThreadPoolExecutor(3) as together:
             try:
                 outputs = together.submit(pulumi, "stack", "output", "--json", *selected)
-                settings = together.submit(config or ask)
+                settings = together.submit(asked or (lambda: config(*selected)))
                 name = together.submit(pulumi, "stack", "--show-name") if not stack else None
                 found = json.loads(outputs.result())
                 known = settings.result()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from satellite_cli.fleet import Fleet
 from satellite_cli.problems import USAGE, SatelliteError
-from scripts.engine import ConfigError, pulumi
+from scripts.engine import ConfigError, config, pulumi
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -48,8 +48,7 @@ class Project:
         """All settings when the command began, by their full names, secrets too; asked for once."""
         with self._first:
             if not self._config:
-                said = engine("config", "--json", "--show-secrets", "--stack", self.stack)
-                self._config.update(json.loads(said))
+                self._config.update(asked("--stack", self.stack))
             return self._config
 
     def fleet(self) -> Fleet:
@@ -76,11 +75,8 @@ class Project:
         """All settings, or those of another file; SatelliteError with every problem of them."""
         from satellite_infra.settings import NAMESPACE, validated  # brings Pulumi's SDK along
 
-        if file:
-            place = ("--config-file", str(file), "--stack", self.stack)
-            shown = json.loads(engine("config", "--json", "--show-secrets", *place))
-        else:
-            shown = self.config()
+        other = ("--config-file", str(file), "--stack", self.stack)
+        shown = asked(*other) if file else self.config()
         prefix = f"{NAMESPACE}:"
         found = {
             key.removeprefix(prefix): item for key, item in shown.items() if key.startswith(prefix)
@@ -156,7 +152,19 @@ class Draft:
 
 def engine(*words: str, stdin: str = "") -> str:
     """What the CLI prints; its own error as ours."""
-    try:
+    with _ours():
         return pulumi(*words, stdin=stdin)
+
+
+def asked(*place: str) -> dict[str, Any]:
+    """All settings there, by their full names; the CLI's own error as ours."""
+    with _ours():
+        return config(*place)
+
+
+@contextlib.contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
     except ConfigError as problem:
         raise SatelliteError(str(problem)) from None

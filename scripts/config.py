@@ -8,7 +8,7 @@ from typing import Any
 
 from satellite_infra.settings import ENCRYPTED, NAMESPACE
 from scripts.engine import ConfigError as ConfigError
-from scripts.engine import pulumi
+from scripts.engine import config, pulumi
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Config:
 
     def config_vars(self) -> dict[str, str]:
         """The config vars that are set, secret ones decrypted; numbers and the like as text."""
-        found = json.loads(pulumi("config", "--json", "--show-secrets", "--stack", self.stack))
+        found = config("--stack", self.stack)
         text = found.get(f"{NAMESPACE}:config", {}).get("value") or "{}"
         return {k: v if isinstance(v, str) else json.dumps(v) for k, v in json.loads(text).items()}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 HINTS = {
     "no stack named": "make it: pulumi stack init NAME",
@@ -40,6 +42,15 @@ def pulumi(*arguments: str, stdin: str = "") -> str:
         hints = [f"\n  {hint}" for part, hint in HINTS.items() if part in said]
         raise ConfigError(said + "".join(hints))
     return done.stdout
+
+
+def config(*place: str) -> dict[str, Any]:
+    """All settings by their full names, those of secrets too, as the CLI tells them.
+
+    `place`: its words for which stack, or file.
+    """
+    found: dict[str, Any] = json.loads(pulumi("config", "--json", "--show-secrets", *place))
+    return found
 
 
 def cli() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from satellite_cli import reachable
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check, asked
 from tests.cli.conftest import COMMIT, Desk, status
@@ -50,6 +51,16 @@ def test_every_host_that_does_not_answer_is_named(
     assert ran.status == 1
     assert ran.err.endswith(REFUSAL)
     assert (down.place / "Pulumi.staging.yaml").read_text() == before
+
+
+def test_all_hosts_together_have_so_long(changing: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reachable.SECONDS == 15
+    monkeypatch.setattr(reachable, "SECONDS", 1)
+    for name in ("worker-1", "worker-2"):
+        changing.hosts[name] = {"sleep": 600}
+    ran = changing.satellite("deploy", "--yes")
+    assert ran.status == 1
+    assert "worker-1: no answer within 1 s\n  worker-2: no answer within 1 s\n" in ran.err
 
 
 @pytest.mark.parametrize("words", [["deploy"], ["rollback"]])
