@@ -460,6 +460,20 @@ def test_a_deploy_starts_what_is_stopped(desk: Desk) -> None:
     wait_until("all workers run", lambda: desk.workers() == ALL)
 
 
+def test_a_deploy_connects_twice_where_pulumi_connects_three_times(desk: Desk) -> None:
+    """Whom the command has logged in to is not looked at again before the release."""
+    hosts = desk.site.hosts()
+    made: list[list[int]] = []
+    ways: list[Callable[[], object]] = [lambda: desk.good("satellite deploy --yes"), desk.site.up]
+    for deploy in ways:
+        before = [host.ssh_connections() for host in hosts]
+        new = desk.commit()
+        deploy()
+        assert desk.runs() == [{new}] * 2
+        made.append([host.ssh_connections() - n for host, n in zip(hosts, before, strict=True)])
+    assert made == [[2, 2], [3, 3]]
+
+
 def test_on_a_terminal_it_shows_what_would_change_and_asks(desk: Desk) -> None:
     before = desk.runs()
     new = desk.commit()

@@ -79,6 +79,7 @@ def test_nothing_is_found_where_all_is_right(desk: Desk) -> None:
         ),
         ("current_moved", "ln -sfn /app/clinic/shared /app/clinic/current"),
         ("file_changed", "echo '# by hand' >>/etc/sudoers.d/satellite-clinic"),
+        ("file_changed", "chown clinic /etc/logrotate.d/satellite-clinic"),
         ("agent_edited", "echo '# by hand' >>/usr/local/lib/satellite/current/agent/turns.py"),
     ],
 )
