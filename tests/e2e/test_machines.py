@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,28 @@ pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 ADDRESSES = itertools.count(10)
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Site]:
-    """Two hosts with two shell workers each, up."""
-    # a new one each time: EC2 may give an address that was let go to the other host
-    settings = {"hosts.pair-1.private_ip": f"172.31.7.{next(ADDRESSES)}"}
-    site = new_site(tmp_path / "pair", "pair", PLAIN_APP, hosts=2, settings=settings)
+@contextmanager
+def two_hosts(folder: Path, name: str) -> Iterator[Site]:
+    """With two shell workers each, up."""
+    # a new address each time: EC2 may give one that was let go to the other host
+    settings = {f"hosts.{name}-1.private_ip": f"172.31.7.{next(ADDRESSES)}"}
+    site = new_site(folder / name, name, PLAIN_APP, hosts=2, settings=settings)
     with demolished(site):
         site.up()
+        yield site
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Site]:
+    """Two hosts for a test that loses one."""
+    with two_hosts(tmp_path, "pair") as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two hosts that each test leaves as it found them."""
+    with two_hosts(tmp_path_factory.mktemp("machines"), "steady") as site:
         yield site
 
 
@@ -98,46 +113,46 @@ def test_an_instance_that_somebody_terminated_is_parted_with_after_a_refresh_too
     pair.lab.ec2.terminate_instances(InstanceIds=[other])
 
 
-def test_a_host_that_does_not_answer_is_named_before_anything_changes(pair: Site) -> None:
-    pair.put("reach_seconds", "6")
-    first, second = pair.hosts()
-    old = pair.revision(first)
+def test_a_host_that_does_not_answer_is_named_before_anything_changes(steady: Site) -> None:
+    steady.put("reach_seconds", "6")
+    first, second = steady.hosts()
+    old = steady.revision(first)
     second.run("systemctl stop ssh.socket ssh.service", check=False)
-    pair.repository.commit({"number": "unreachable"})
-    out = pair.fails(*UP)
-    for part in ("pair-2", "172.31.", "22", "ssh_cidrs", "lost"):
+    steady.repository.commit({"number": "unreachable"})
+    out = steady.fails(*UP)
+    for part in ("steady-2", "172.31.", "22", "ssh_cidrs", "lost"):
         assert part in out, out
-    assert pair.revision(first) == old
+    assert steady.revision(first) == old
     second.run("systemctl start ssh.service")
-    pair.up()
+    steady.up()
 
 
-def test_a_frozen_host_does_not_hang_the_deploy(pair: Site) -> None:
-    pair.put("reach_seconds", "6")
-    host = pair.host(2)
+def test_a_frozen_host_does_not_hang_the_deploy(steady: Site) -> None:
+    steady.put("reach_seconds", "6")
+    host = steady.host(2)
     host.pause()
-    pair.repository.commit({"number": "frozen"})
-    out = pair.fails(*UP)
+    steady.repository.commit({"number": "frozen"})
+    out = steady.fails(*UP)
     host.resume()
-    assert "pair-2" in out
+    assert "steady-2" in out
     assert "6 s" in out
-    pair.up()
+    steady.up()
 
 
-def test_a_wrong_host_key_stops_the_deploy(pair: Site) -> None:
-    pair.put("reach_seconds", "10")
-    host = pair.host(2)
+def test_a_wrong_host_key_stops_the_deploy(steady: Site) -> None:
+    steady.put("reach_seconds", "10")
+    host = steady.host(2)
     key = "/etc/ssh/ssh_host_ed25519_key"
     host.run(f"mv {key} /root/kept && ssh-keygen -q -t ed25519 -N '' -f {key}")
     host.run("systemctl restart ssh")
-    before = pair.logins()
-    pair.repository.commit({"number": "wrong key"})
-    out = pair.fails(*UP)
-    for part in ("pair-2", "host key", "SHA256:", "machine"):
+    before = steady.logins()
+    steady.repository.commit({"number": "wrong key"})
+    out = steady.fails(*UP)
+    for part in ("steady-2", "host key", "SHA256:", "machine"):
         assert part in out, out
-    assert pair.logins() == before
+    assert steady.logins() == before
     host.run(f"mv /root/kept {key} && systemctl restart ssh")
-    pair.up()
+    steady.up()
 
 
 def test_an_existing_host_is_prepared_again_when_its_machine_is_another(pair: Site) -> None:
@@ -172,17 +187,17 @@ def test_an_existing_host_is_prepared_again_when_its_machine_is_another(pair: Si
     assert pair.workers(rented) == {}
 
 
-def test_the_canary_is_nowhere_but_in_its_file_and_the_workers(pair: Site) -> None:
+def test_the_canary_is_nowhere_but_in_its_file_and_the_workers(steady: Site) -> None:
     needs_it = '#!/bin/sh\ntest -n "$CANARY" || exit 1\n'
-    pair.repository.commit({"worker": needs_it + PLAIN_APP["worker"].partition("\n")[2]})
-    pair.pulumi("preview", "--diff")
-    pair.up()
-    pair.pulumi("up", "--yes", "--skip-preview", "--diff")
-    pair.put("build[0]", 'echo "$CANARY"; env; exit 1')
-    pair.fails(*UP)
-    pair.unset("build")
-    pair.up()
-    for host in pair.hosts():
+    steady.repository.commit({"worker": needs_it + PLAIN_APP["worker"].partition("\n")[2]})
+    steady.pulumi("preview", "--diff")
+    steady.up()
+    steady.pulumi("up", "--yes", "--skip-preview", "--diff")
+    steady.put("build[0]", 'echo "$CANARY"; env; exit 1')
+    steady.fails(*UP)
+    steady.unset("build")
+    steady.up()
+    for host in steady.hosts():
         # where it belongs
         places = "/var /etc /run /home /app /tmp /root /usr/local"
         holders = host.run(f"grep -rlF {CANARY} {places} || true").stdout.split()
@@ -190,7 +205,7 @@ def test_the_canary_is_nowhere_but_in_its_file_and_the_workers(pair: Site) -> No
         for name in holders:
             assert host.run(f"stat -c %a:%U {name}").stdout.strip() == "600:root", name
             assert name.endswith("/config.json"), name
-        pids = pair.workers(host).values()
+        pids = steady.workers(host).values()
         for pid in pids:
             assert CANARY in host.run(f"cat /proc/{pid}/environ").stdout
         # where it does not
@@ -199,10 +214,10 @@ def test_the_canary_is_nowhere_but_in_its_file_and_the_workers(pair: Site) -> No
             "journalctl --no-pager",
             "systemctl show 'satellite-*'",
             "systemctl cat 'satellite-*'",
-            "cat /var/log/satellite/pair/*",
+            "cat /var/log/satellite/steady/*",
         ):
             assert CANARY not in host.run(command).stdout, command
-    for out in pair.outputs:
+    for out in steady.outputs:
         assert CANARY not in out
     state = Path(os.environ["SATELLITE_LAB"], "state")
     for path in state.rglob("*.json"):
