@@ -19,7 +19,7 @@ VISIT = f"satellite up --again --host {SECOND}"
 UNITS, STATE = "/etc/systemd/system", "/var/lib/satellite/clinic"
 # all machines of the lab have one clock: this one's programs in Python see another, by a module
 # that the agent loads
-PYTHON = "$(python3 -c 'import argparse; print(argparse.__file__)')"
+PYTHON = "$(python3 -c 'import json; print(json.__file__)')"
 SHIFT = "import time; time.time = (lambda real: lambda: real() + 600)(time.time)  # shifted"
 # and what sets a clock sets theirs
 CHRONY = '[Service]\nType=oneshot\nExecStart=/bin/sh -c "sed -i /shifted/d {}"\n'
