@@ -99,7 +99,7 @@ def apply(
     yes: bool,
     as_json: bool,
     why: str = "",
-    check: Callable[[Project], Check | None] = Check,
+    check: Callable[[Project], Check | None] = Check.begun,
     names: Sequence[str] = (),
     more: Sequence[str] = (),
 ) -> None:
@@ -175,7 +175,9 @@ def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
     visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
     # it may be about to replace the very machine that does not answer
-    apply(project, None, yes, as_json, check=functools.partial(Check, strict=False), more=visits)
+    apply(
+        project, None, yes, as_json, check=functools.partial(Check.begun, strict=False), more=visits
+    )
 
 
 @click.command()
@@ -258,7 +260,7 @@ def deploy(
         if branch:
             draft.put("branch", branch)
 
-    check = functools.partial(Check, names=names)
+    check = functools.partial(Check.begun, names=names)
     apply(Project.of(stack), change, yes, as_json, "Deploy this?", check, names)
 
 

@@ -23,12 +23,12 @@ class Desk:
 
     def ready(self, stack: str) -> None:
         """SatelliteError where hosts of that stack do not answer."""
-        Check(Project.of(stack)).end()
+        Check.begun(Project.of(stack)).end()
 
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts, and have it follow its branch from then on."""
         project = Project.of(stack)
-        check = Check(project)
+        check = Check.begun(project)
         try:
             with project.draft() as draft:
                 change.unpin(draft)

@@ -80,7 +80,7 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
     command = remote.agent("status", "--app", fleet.app)
     try:
         with remote.connected(fleet) as connection:
-            return connection.everywhere(hosts, command, seconds)
+            return connection.everywhere(hosts, command, seconds, secret=False)
     except SatelliteError as problem:  # no key: `doctor_local` has it, too
         return {host: remote.Answer(255, problem=str(problem)) for host in hosts}
 

@@ -29,7 +29,8 @@ LATER = ("ec2", "vpc")
 def loading(folder: Path) -> tuple[Future[str], Future[Any], Future[None]]:
     """Begin to load what a run needs, beside everything else: what serves the program, and all.
 
-    First of all why it is `impossible`: later, each file to compare would wait for what loads.
+    First of all why it is `impossible`, once for all runs of this process: later, each file to
+    compare would wait for what loads.
     """
     with_it = ThreadPoolExecutor(1)
     why = with_it.submit(impossible, folder)

@@ -48,7 +48,7 @@ class Project:
         """All settings when the command began, by their full names, secrets too; asked for once."""
         with self._first:
             if not self._config:
-                self._config.update(asked("--stack", self.stack))
+                self._config.update(config_at("--stack", self.stack))
             return self._config
 
     def fleet(self) -> Fleet:
@@ -76,7 +76,7 @@ class Project:
         from satellite_infra.settings import NAMESPACE, validated  # brings Pulumi's SDK along
 
         other = ("--config-file", str(file), "--stack", self.stack)
-        shown = asked(*other) if file else self.config()
+        shown = config_at(*other) if file else self.config()
         prefix = f"{NAMESPACE}:"
         found = {
             key.removeprefix(prefix): item for key, item in shown.items() if key.startswith(prefix)
@@ -156,7 +156,7 @@ def engine(*words: str, stdin: str = "") -> str:
         return pulumi(*words, stdin=stdin)
 
 
-def asked(*place: str) -> dict[str, Any]:
+def config_at(*place: str) -> dict[str, Any]:
     """All settings there, by their full names; the CLI's own error as ours."""
     with _ours():
         return config(*place)

@@ -30,41 +30,42 @@ class Found:
 
     silent: Mapping[str, str] = field(default_factory=dict)
     answered: Sequence[str] = ()
-    at: float = field(default_factory=time.time)
-    """When they answered, in seconds since 1970."""
+    at: float = 0
+    """When they were asked, in seconds since 1970."""
 
 
 class Check:
-    """Begun when it is made. `strict`: nothing is done while a host does not answer.
+    """Whom to ask, under way or over. `strict`: nothing is done while a host does not answer."""
 
-    `names`: of these hosts alone.
-    """
-
-    def __init__(self, project: Project, strict: bool = True, names: Sequence[str] = ()) -> None:
-        self._strict = strict
-        with_it = ThreadPoolExecutor(1)
-        self._found = with_it.submit(self._ask, project, names)
-        with_it.shutdown(wait=False)
+    def __init__(self, found: Future[Found], strict: bool = True) -> None:
+        self._found, self._strict = found, strict
 
     @classmethod
-    def over(cls, fleet: Fleet, answered: Iterable[str]) -> Check:
-        """One that has passed: all were asked for something else, and these answered."""
-        made = cls.__new__(cls)
-        made._strict, made._found = True, Future()
-        made._found.set_result(Found(answered=[way(*fleet.way(name)) for name in answered]))
+    def begun(cls, project: Project, strict: bool = True, names: Sequence[str] = ()) -> Check:
+        """One that asks now, in a thread of its own: all hosts, or these."""
+        with_it = ThreadPoolExecutor(1)
+        made = cls(with_it.submit(_ask, project, strict, names), strict)
+        with_it.shutdown(wait=False)
         return made
+
+    @classmethod
+    def over(cls, fleet: Fleet, answered: Iterable[str], at: float) -> Check:
+        """One that has passed: all were asked for something else since then, and these answered."""
+        made: Future[Found] = Future()
+        made.set_result(Found({}, _ways(fleet, answered), at))
+        return cls(made)
 
     def passed(self, answered: Path) -> bool:
         """Whether the program may run; one that is not strict does not have it wait.
 
         Writes to that file, for the program, who is known to answer.
         """
-        if self._strict or self._found.done():
-            found = self._found.result()
-            answered.write_text("".join(f"{line}\n" for line in found.answered), encoding="utf-8")
-            os.utime(answered, (found.at, found.at))
-            return not (self._strict and found.silent)
-        return True
+        if not self._strict and not (self._found.done() and not self._found.exception()):
+            return True
+        found = self._found.result()
+        answered.write_text("".join(f"{line}\n" for line in found.answered), encoding="utf-8")
+        os.utime(answered, (found.at, found.at))
+        return not (self._strict and found.silent)
 
     def end(self) -> None:
         """Wait for it: SatelliteError with every host that does not answer, if it is strict."""
@@ -72,27 +73,39 @@ class Check:
         if self._strict:
             refuse(found.silent)
 
-    def _ask(self, project: Project, names: Sequence[str]) -> Found:
-        found = asked(project, names)
-        for name, problem in () if self._strict else found.silent.items():
-            note(f"warning: {name} does not answer now: {problem}")
-        return found
+
+def _ask(project: Project, strict: bool, names: Sequence[str]) -> Found:
+    found = hosts_found(project, names)
+    for name, problem in () if strict else found.silent.items():
+        note(f"warning: {name} does not answer now: {problem}")
+    return found
 
 
-def asked(project: Project, names: Sequence[str] = ()) -> Found:
+def hosts_found(project: Project, names: Sequence[str] = ()) -> Found:
     """Who answers, and who does not; nobody of a stack that was never up."""
     try:
         fleet = project.fleet()
         wanted = {*(names or (host.name for host in fleet.hosts))} - given_up(project, fleet)
         hosts = [host for host in fleet.hosts if host.name in wanted]
         with remote.connected(fleet) as connection:
+            at = time.time()
             answers = connection.everywhere(hosts, "true", SECONDS, secret=False)
     except SatelliteError:  # never up; and what else there is the engine says, with its own words
         return Found()
-    return Found(
-        {host.name: answer.problem for host, answer in answers.items() if answer.problem},
-        [way(*fleet.way(host.name)) for host, answer in answers.items() if not answer.problem],
-    )
+    silent = {host.name: why for host, answer in answers.items() if (why := _unfit(answer))}
+    return Found(silent, _ways(fleet, (h.name for h in hosts if h.name not in silent)), at)
+
+
+def _unfit(answer: remote.Answer) -> str:
+    """Why nothing can be done there; empty where something can."""
+    if answer.status and not answer.problem:
+        said = (answer.err or answer.out).strip().splitlines()[-1:]
+        return ": ".join([f"lets in, and `true` ends with status {answer.status} there", *said])
+    return answer.problem
+
+
+def _ways(fleet: Fleet, names: Iterable[str]) -> list[str]:
+    return [way(*fleet.way(name)) for name in names]
 
 
 def given_up(project: Project, fleet: Fleet) -> set[str]:

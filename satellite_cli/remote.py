@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shlex
@@ -27,8 +28,9 @@ than ten that have not logged in yet (MaxStartups)."""
 AT_ONCE_THROUGH = 8
 DIAL = 10
 """Seconds for a connection to be made."""
-OPENLY = "KexAlgorithms=^curve25519-sha256"
-"""What stays safe from tomorrow's quantum computers costs five times the computing."""
+OPENLY = "curve25519-sha256"
+"""How keys are exchanged for what is not secret: what stays safe from tomorrow's quantum computers
+costs five times the computing."""
 NOT_PREPARED = 113
 STRANGER = "it shows another host key than the pinned one; nothing was sent: satellite preview"
 REFUSED = "it does not let the stack's key in: satellite:private_key, or your SSH agent"
@@ -73,7 +75,7 @@ class Connection:
         What is not `secret` need not stay so for decades: then the keys are exchanged the old way.
         """
         options = ["-t"] if terminal else [] if not command else ["-T"]
-        options += [] if secret else ["-o", OPENLY]
+        options += [] if secret else openly()
         return ["ssh", "-F", str(self.config), *options, host.name, *([command] if command else [])]
 
     def start(self, host: Host, command: str, secret: bool = True) -> subprocess.Popen[str]:
@@ -121,9 +123,21 @@ class Connection:
         `secret`: something of what passes is.
         """
         end = time.monotonic() + seconds
+        if not secret:
+            openly()  # once, and not in each thread
         with ThreadPoolExecutor(self.at_once) as together:
             answers = together.map(lambda host: self.ask(host, command, end, secret), hosts)
             return dict(zip(hosts, answers, strict=True))
+
+
+@functools.cache
+def openly() -> list[str]:
+    """The options for that, where this computer's ssh may do it (one under FIPS may not)."""
+    try:
+        known = subprocess.run(["ssh", "-Q", "kex"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # the connection says so
+        return []
+    return ["-o", f"KexAlgorithms=^{OPENLY}"] if OPENLY in known.stdout.split() else []
 
 
 def judged(status: int, out: str, err: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -28,9 +29,11 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     project = Project.of(stack)
     fleet = project.fleet()
     inline.loading(project.file.parent)  # while the hosts are asked
+    at = time.time()
     _, _, said, silent = look.ask_hosts(fleet, (), look.SECONDS, "status")
     excused = given_up(project, fleet)
     refuse({name: why for name, why in silent.items() if name not in excused})
+    asked = Check.over(fleet, [name for name in said if name not in excused], at)
     good = list(dict.fromkeys(_good(said.values())))
     now = {told["revision"] for told in said.values()}
     chosen = _chosen(good, revision, now)
@@ -39,7 +42,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     def change(draft: Draft) -> None:
         draft.put("revision", chosen)
 
-    apply(project, change, yes, as_json, "Roll back?", check=lambda _: Check.over(fleet, said))
+    apply(project, change, yes, as_json, "Roll back?", check=lambda _: asked)
 
 
 def _good(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -11,11 +11,23 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 ANSWERED = "SATELLITE_ANSWERED"
 """Variable that names a file of the hosts that `satellite` has just logged in to, a line each."""
 LATELY = 60
 """Seconds after which they are asked again."""
+SENT = "SATELLITE_SENT"
+"""Variable with a digest of what the host is to be sent."""
+WAY = ("SATELLITE_ADDRESS", "SATELLITE_PORT", "SATELLITE_HOST_KEY")
+AROUND = (
+    *("SATELLITE_HOST", "SATELLITE_MACHINE", "SATELLITE_USER", "SATELLITE_OPENED_TO"),
+    *("SATELLITE_BASTION", "SATELLITE_BASTION_PORT"),
+    *("SATELLITE_BASTION_USER", "SATELLITE_BASTION_HOST_KEY"),
+)
+"""Variables with all that leads to the host."""
+BEFORE = "PULUMI_COMMAND_STDOUT"
+"""Variable with what the visit before has printed."""
 CI_ACTORS = {"GITHUB_ACTOR": "GitHub Actions", "GITLAB_USER_LOGIN": "GitLab CI"}
 """Variable that names who started a job -> the CI."""
 
@@ -23,9 +35,12 @@ CI_ACTORS = {"GITHUB_ACTOR": "GitHub Actions", "GITLAB_USER_LOGIN": "GitLab CI"}
 def main() -> int:
     """0 when the host is reached; else 1 and one message on stderr.
 
-    On stdout are the deployer, and on the next line a mark that no other visit has.
+    On stdout are the deployer, a mark that no other visit has, what the host is to be sent, and a
+    digest of the way there. The first two are those of before while what is sent is the same.
     """
-    if not answered(os.environ):
+    before, there = Visit.read(os.environ.get(BEFORE, "")), way_there(os.environ)
+    # the command took the way of the update before: through another bastion, by other rules
+    if before.way != there or not answered(os.environ):
         from satellite_infra import dial
 
         try:
@@ -34,8 +49,33 @@ def main() -> int:
         except dial.UnreachedError as problem:
             print(problem, file=sys.stderr)
             return 1
-    print(deployer(os.environ), os.urandom(4).hex(), sep="\n")
+    sent = os.environ.get(SENT, "")
+    same = before.mark and before.sent == sent
+    deploys, mark = before[:2] if same else (deployer(os.environ), os.urandom(4).hex())
+    print(*Visit(deploys, mark, sent, there), sep="\n")
     return 0
+
+
+class Visit(NamedTuple):
+    """What is printed of a visit."""
+
+    deployer: str = ""
+    mark: str = ""
+    sent: str = ""
+    way: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Visit:
+        """It, of what was printed."""
+        return cls(*text.split("\n")[:4])
+
+
+def way_there(environment: Mapping[str, str]) -> str:
+    """A digest of all that leads to the host: address, key, bastion, rules."""
+    import hashlib
+
+    pairs = [f"{name}={environment.get(name, '')}" for name in (*WAY, *AROUND)]
+    return hashlib.sha256("\0".join(pairs).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def way(address: str, port: int | str, host_key: str) -> str:
@@ -49,8 +89,7 @@ def answered(environment: Mapping[str, str]) -> bool:
     if not path:
         return False
     try:
-        names = ("SATELLITE_ADDRESS", "SATELLITE_PORT", "SATELLITE_HOST_KEY")
-        asked = way(*(environment[name] for name in names))
+        asked = way(*(environment[name] for name in WAY))
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to load
             age = time.time() - os.fstat(file.fileno()).st_mtime
             return 0 <= age < LATELY and asked in file.read().split("\n")

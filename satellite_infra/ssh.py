@@ -49,8 +49,7 @@ def digest(*parts: str) -> str:
 def reach(settings: Settings, host: Host, what: str) -> local.Command:
     """Check that the host answers as itself, before it is sent something new (`what`: a digest).
 
-    Its output is who deploys and a mark of the visit, kept as they are until there is something new
-    again.
+    Its output is who deploys and a mark of the visit: the same until there is something new again.
     """
     bastion, key = settings.bastion, settings.private_key
     check = "python3 -m satellite_infra.reach"
@@ -81,7 +80,7 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
             **through,
         },
         triggers=[host.machine],
-        add_previous_output_in_env=False,
+        add_previous_output_in_env=True,  # it is kept while nothing new is sent
         logging=local.Logging.NONE,
         opts=pulumi.ResourceOptions(depends_on=list(host.openings)),
     )

@@ -28,8 +28,7 @@ JOBS = {
 READERS = {"bootstrap", "release", "release-phase", *JOBS.values()}
 KINDS: dict[str, Callable[[str], Any]] = {"number": instance_of, "result": Path}
 """What an argument becomes; the others are text."""
-Arguments = Any
-Verb = Callable[[Arguments], int]
+Verb = Callable[[Any], int]
 
 
 def main(argv: list[str]) -> int:
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def _bootstrap(arguments: Arguments) -> int:
+def _bootstrap(arguments: Any) -> int:
     from . import bootstrap, frontend
     from .manifest import BootstrapManifest
     from .preparation import Preparation
@@ -69,7 +68,7 @@ def _bootstrap(arguments: Arguments) -> int:
     return 0
 
 
-def _release(arguments: Arguments) -> int:
+def _release(arguments: Any) -> int:
     from . import frontend
     from .manifest import ReleaseManifest
     from .system import System
@@ -81,7 +80,7 @@ def _release(arguments: Arguments) -> int:
     return status
 
 
-def _work_on(arguments: Arguments) -> int:
+def _work_on(arguments: Any) -> int:
     from . import frontend, job
     from .system import System
 
@@ -89,7 +88,7 @@ def _work_on(arguments: Arguments) -> int:
     return job.work(layout, arguments.text, arguments.result, System(), _say, what)
 
 
-def _recover(arguments: Arguments) -> int:
+def _recover(arguments: Any) -> int:
     from . import job, release, webhook
     from .ledger import Ledger
     from .system import System
@@ -104,7 +103,7 @@ def _recover(arguments: Arguments) -> int:
     return 0
 
 
-def _check(arguments: Arguments) -> int:
+def _check(arguments: Any) -> int:
     from . import check
     from .system import System
 
@@ -114,21 +113,21 @@ def _check(arguments: Arguments) -> int:
     return 1 if found else 0
 
 
-def _rotate(arguments: Arguments) -> int:
+def _rotate(arguments: Any) -> int:
     from . import rotate
     from .system import System
 
     return rotate.rotate(Layout(arguments.app), System(), _say)
 
 
-def _send(arguments: Arguments) -> int:
+def _send(arguments: Any) -> int:
     from . import webhook
     from .system import System
 
     return webhook.send_all(Layout(arguments.app), System(), _say)
 
 
-def _queue(arguments: Arguments) -> int:
+def _queue(arguments: Any) -> int:
     from . import queue_metrics
     from .system import System
 
@@ -136,7 +135,7 @@ def _queue(arguments: Arguments) -> int:
     return 0
 
 
-def _drain(arguments: Arguments) -> int:
+def _drain(arguments: Any) -> int:
     from . import drain
     from .system import System
 
@@ -144,7 +143,7 @@ def _drain(arguments: Arguments) -> int:
     return 0
 
 
-def _give_back(arguments: Arguments) -> int:
+def _give_back(arguments: Any) -> int:
     from . import jobs
     from .system import System
 
@@ -153,7 +152,7 @@ def _give_back(arguments: Arguments) -> int:
     return 0
 
 
-def _work(arguments: Arguments) -> int:
+def _work(arguments: Any) -> int:
     from . import workers
     from .system import System
 
@@ -161,7 +160,7 @@ def _work(arguments: Arguments) -> int:
     workers.work(Layout(arguments.app), arguments.type, number, lane, System())
 
 
-def _ended(arguments: Arguments) -> int:
+def _ended(arguments: Any) -> int:
     from . import notes
     from .system import System
 
@@ -170,14 +169,14 @@ def _ended(arguments: Arguments) -> int:
     return 0
 
 
-def _reap(arguments: Arguments) -> int:
+def _reap(arguments: Any) -> int:
     from . import jobs
     from .system import System
 
     return 0 if jobs.reap(Layout(arguments.app), System(), _say) else 1
 
 
-def _status(arguments: Arguments) -> int:
+def _status(arguments: Any) -> int:
     from . import state
     from .system import System
 
@@ -185,7 +184,7 @@ def _status(arguments: Arguments) -> int:
     return 0
 
 
-def _control(arguments: Arguments) -> int:
+def _control(arguments: Any) -> int:
     from . import control
     from .system import System
 
@@ -194,7 +193,7 @@ def _control(arguments: Arguments) -> int:
     return 0
 
 
-def _end_release(arguments: Arguments) -> int:
+def _end_release(arguments: Any) -> int:
     from . import control
     from .system import System
 
@@ -202,20 +201,20 @@ def _end_release(arguments: Arguments) -> int:
     return 0
 
 
-def _run(arguments: Arguments) -> int:
+def _run(arguments: Any) -> int:
     from . import oneoff
 
     oneoff.run(Layout(arguments.app), arguments.command)
 
 
-def _logs(arguments: Arguments) -> int:
+def _logs(arguments: Any) -> int:
     from . import journal
 
     a = arguments
     journal.show(Layout(a.app), a.workers, a.lines, a.since, a.follow)
 
 
-def _history(arguments: Arguments) -> int:
+def _history(arguments: Any) -> int:
     from . import frontend
     from .ledger import Ledger
 

@@ -42,7 +42,7 @@ def converge(
     found = system.units([layout.worker_units, layout.target])
     loaded = {name: unit for name, unit in found.items() if name != layout.target}
     wanted = lanes.place(layout, target, loaded)
-    # whoever mended a file by hand may have left systemd with the other one
+    # whoever mended a worker's file by hand may have left systemd with the other one
     stale = any(unit.stale for unit in found.values())
     write_units(layout, target, wanted, system, stale)
     switch(layout, target)
@@ -122,7 +122,7 @@ def restart(
     if wanted and not (there and there.active == "active" and not there.job):
         system.systemctl("start", "--no-block", "--", layout.target)
     draining = {name for name in over if loaded[name].active == "deactivating"}
-    return [name for name in (*stop, *start) if name not in draining], bool(over)
+    return [name for name in (*stop, *start) if name not in draining], beside and bool(over)
 
 
 def _overlapping(layout: Layout, target: Target | None, beside: bool) -> set[str]:

@@ -17,6 +17,8 @@ SUBMODULES = r"^submodule\..*\.(path|url)$"
 MARKS = ("-e", "filter=lfs", "-e", "submodule")
 PLACES = (":(glob)**/.gitattributes", ".gitmodules")
 """What a commit holds that has files elsewhere, and where it says so."""
+UNKNOWN = "unable to resolve revision"
+"""What git says of a commit that it has not."""
 LFS = ("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true")
 
 
@@ -45,7 +47,8 @@ class Mirror:
     def __init__(self, layout: Layout, manifest: ReleaseManifest, system: System, say: Say):
         self.layout, self.system, self.say = layout, system, say
         self.root = Part(manifest.repository, manifest.revision)
-        self._seen: dict[str, _Elsewhere] = {}
+        self._seen: dict[str, _Elsewhere] = {}  # by commit
+        self._why = ""  # what git said of a commit that it could not read
 
     def fetch(self) -> None:
         """Have the commit and all that belongs to it; a server is asked only for what is missing.
@@ -61,7 +64,7 @@ class Mirror:
         """Write the files of each part as a tar archive to `file` and have it used, outer first."""
 
         def archive(part: Part) -> None:
-            lfs = LFS if self._elsewhere(part).lfs else ()
+            lfs = LFS if self._seen[part.revision].lfs else ()
             argv = ["archive", "--format=tar", f"--output={file}", part.revision]
             self._git(argv, self.say, (*lfs, *_remote(part)))
             use(part)
@@ -78,7 +81,7 @@ class Mirror:
             self.say(f"{part.revision[:12]} is in the mirror already")
         else:
             self._ask(part)
-        if self._elsewhere(part).lfs:
+        if self._seen[part.revision].lfs:
             self._have_lfs(part)
 
     def _ask(self, part: Part) -> None:
@@ -92,8 +95,14 @@ class Mirror:
             self._asked(part, ["fetch", *wanted, branches])
             if self._look(part):
                 self._git(["update-ref", ref, part.revision], self.say)
-        if not self._look(part):
+        if self._look(part):
+            return
+        if UNKNOWN in self._why:
             raise FetchError(f"{part.url} has no commit {part.revision} on any branch")
+        raise FetchError(
+            f"{self.layout.repository} is damaged: {self._why}; remove it on this host and release "
+            "again: it is fetched anew"
+        )
 
     def _asked(self, part: Part, argv: Sequence[str]) -> None:
         said: list[str] = []
@@ -108,28 +117,24 @@ class Mirror:
             why = next((line for line in said if line), str(problem))
             raise FetchError(f"{part.url} did not give {part.revision[:12]}: {why}") from problem
 
-    def _elsewhere(self, part: Part) -> _Elsewhere:
-        found = self._look(part)
-        if found is None:
-            raise FetchError(f"{part.revision} is not in {self.layout.repository} any more")
-        return found
-
-    def _look(self, part: Part) -> _Elsewhere | None:
-        """Into the commit, once; None where it is not in the mirror."""
-        if part.revision not in self._seen:
-            options = ("--text", "--null", "--fixed-strings", *MARKS)
-            status, text = self._output(
-                ["grep", *options, f"{part.revision}^{{commit}}", "--", *PLACES]
-            )
-            if status not in (0, 1):  # 1: nothing of it is there
-                return None
-            # of each line: COMMIT:PATH, a zero, the line
-            lines = [line.partition("\0") for line in text.split("\n")]
-            self._seen[part.revision] = _Elsewhere(
-                any(p.endswith(".gitattributes") and "filter=lfs" in line for p, _, line in lines),
-                any(p.endswith(":.gitmodules") for p, _, _ in lines),
-            )
-        return self._seen[part.revision]
+    def _look(self, part: Part) -> bool:
+        """Into the commit, once; False where the mirror does not have it."""
+        if part.revision in self._seen:
+            return True
+        options = ("--text", "--null", "--no-color", "--fixed-strings", "--ignore-case", *MARKS)
+        status, text = self._output(
+            ["grep", *options, f"{part.revision}^{{commit}}", "--", *PLACES]
+        )
+        if status not in (0, 1):  # 1: nothing of that is there
+            self._why = (text.strip().splitlines() or [f"git grep ended with status {status}"])[-1]
+            return False
+        # of each line: COMMIT:PATH, a zero, the line
+        lines = [line.partition("\0") for line in text.split("\n")]
+        self._seen[part.revision] = _Elsewhere(
+            any(p.endswith(".gitattributes") and "filter=lfs" in line for p, _, line in lines),
+            any(p.endswith(":.gitmodules") for p, _, _ in lines),
+        )
+        return True
 
     def _have_lfs(self, part: Part) -> None:
         if self._output(["lfs", "version"])[0] != 0:
@@ -141,7 +146,7 @@ class Mirror:
 
     def _submodules(self, part: Part) -> Iterator[Part]:
         """The submodules at the commits that this one records."""
-        if not self._elsewhere(part).submodules:
+        if not self._seen[part.revision].submodules:
             return
         blob = f"--blob={part.revision}:.gitmodules"
         _, text = self._output(["config", blob, "--null", "--get-regexp", SUBMODULES])

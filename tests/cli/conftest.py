@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from satellite_cli import main
+from satellite_cli import main, remote
 from satellite_infra import keys
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
@@ -87,6 +87,9 @@ SSH = """\
 import json, os, subprocess, sys, time
 from pathlib import Path
 place = Path({place!r})
+if sys.argv[1] == "-Q":
+    print(*json.loads((place / "kex.json").read_text()), sep="\\n")
+    sys.exit(0)
 config, rest = sys.argv[sys.argv.index("-F") + 1], sys.argv[3:]
 options = []
 while rest[0].startswith("-"):
@@ -98,7 +101,7 @@ seen = dict(host=host, options=options, command=command, config=Path(config).rea
             mode=oct(Path(config).parent.stat().st_mode & 0o777),
             held=subprocess.run(["ssh-add", "-L"], capture_output=True, text=True).stdout)
 (place / f"ssh.{{host}}.seen").write_text(json.dumps(seen))
-answer = json.loads((place / "ssh.json").read_text())[host]
+answer = json.loads((place / "ssh.json").read_text()).get(host, {{}})
 sys.stdout.write(answer.get("out", ""))
 sys.stdout.flush()
 time.sleep(answer.get("sleep", 0))
@@ -131,6 +134,8 @@ class Desk:
     pulumi: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: dict[str, list[Any]] = field(default_factory=dict)
+    kex: list[str] = field(default_factory=lambda: ["sntrup761x25519", "curve25519-sha256"])
+    """How this computer's ssh can exchange keys."""
 
     def satellite(self, *arguments: str) -> Ran:
         """Run it."""
@@ -141,6 +146,8 @@ class Desk:
         }
         (self.place / "pulumi.json").write_text(json.dumps({**said, **self.pulumi}))
         (self.place / "ssh.json").write_text(json.dumps(self.hosts))
+        (self.place / "kex.json").write_text(json.dumps(self.kex))
+        remote.openly.cache_clear()
         (self.place / "events.json").write_text(json.dumps(self.events))
         self.capture.readouterr()
         status = main.main(arguments)

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from satellite_cli import remote
 from satellite_cli.look import together
 from tests.cli.conftest import COMMIT, Desk, host, status
 
@@ -161,9 +160,17 @@ def test_the_key_is_in_an_agent_for_the_time_of_the_command(desk: Desk) -> None:
     assert seen["held"].startswith("ssh-ed25519 ")
     assert seen["held"].count("\n") == 1
     assert seen["mode"] == "0o700"
-    assert seen["options"] == ["-T", "-o", remote.OPENLY]
+    assert seen["options"] == ["-T", "-o", "KexAlgorithms=^curve25519-sha256"]
     assert seen["config"].startswith(desk.outputs["ssh_config"])
     assert "IdentityFile none\n  BatchMode yes\n" in seen["config"]
+
+
+def test_an_ssh_that_may_not_do_it_exchanges_keys_its_own_way(desk: Desk) -> None:
+    desk.kex = ["ecdh-sha2-nistp256"]
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, status(name))
+    desk.satellite("info")
+    assert desk.seen("worker-1")["options"] == ["-T"]
 
 
 def test_a_stack_that_was_never_up(desk: Desk) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from satellite_cli import reachable
 from satellite_cli.project import Project
-from satellite_cli.reachable import Check, asked
+from satellite_cli.reachable import Check, hosts_found
 from tests.cli.conftest import COMMIT, Desk, status
 from tests.cli.test_change import changing as changing
 from tests.cli.test_change import good
@@ -81,13 +81,23 @@ def test_who_answers_is_told_to_the_program(changing: Desk, words: list[str]) ->
 def test_who_does_not_answer_is_not_told(changing: Desk, tmp_path: Path) -> None:
     changing.hosts["worker-2"] = {"status": 255, "err": "Connection refused\n"}
     assert changing.satellite("preview").status == 0  # the fakes know what they say
-    found = asked(Project.of("staging"))
+    found = hosts_found(Project.of("staging"))
     assert found.silent == {"worker-2": "Connection refused"}
     assert found.answered == ["192.0.2.1 22 ssh-ed25519 AAAAone"]
-    check = Check(Project.of("staging"), strict=False)
+    check = Check.begun(Project.of("staging"), strict=False)
     check.end()
     assert check.passed(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "192.0.2.1 22 ssh-ed25519 AAAAone\n"
+
+
+def test_a_host_that_lets_in_and_runs_nothing_does_not_answer(changing: Desk) -> None:
+    changing.hosts["worker-2"] = {"status": 1, "out": "This account is currently not available.\n"}
+    ran = changing.satellite("deploy", "--yes")
+    assert ran.status == 1
+    assert (
+        "worker-2: lets in, and `true` ends with status 1 there: "
+        "This account is currently not available.\n" in ran.err
+    )
 
 
 def test_up_only_warns(down: Desk) -> None:

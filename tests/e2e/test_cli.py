@@ -474,6 +474,18 @@ def test_a_deploy_connects_twice_where_pulumi_connects_three_times(desk: Desk) -
     assert made == [[2, 2], [3, 3]]
 
 
+def test_what_is_not_sent_is_no_reason_for_a_release(desk: Desk) -> None:
+    """A worker that a person has stopped stays so when somebody lets hosts answer later."""
+    desk.good("satellite stop worker.1")
+    stopped, logins = desk.workers(), [host.ssh_logins() for host in desk.site.hosts()]
+    desk.site.put("reach_seconds", "61")
+    assert "desk-1-reach" in desk.site.up()
+    assert desk.workers() == stopped
+    assert [host.ssh_logins() for host in desk.site.hosts()] == logins
+    desk.good("satellite start")
+    wait_until("all workers run", lambda: desk.workers() == ALL)
+
+
 def test_on_a_terminal_it_shows_what_would_change_and_asks(desk: Desk) -> None:
     before = desk.runs()
     new = desk.commit()

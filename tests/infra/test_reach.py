@@ -20,7 +20,18 @@ import pytest
 from satellite_infra.dial import Target, UnreachedError, reach
 from satellite_infra.host_identity import HostIdentity, host_identity
 from satellite_infra.keys import fingerprint
-from satellite_infra.reach import ANSWERED, LATELY, answered, deployer, main, way
+from satellite_infra.reach import (
+    ANSWERED,
+    BEFORE,
+    LATELY,
+    SENT,
+    Visit,
+    answered,
+    deployer,
+    main,
+    way,
+    way_there,
+)
 
 from .conftest import SEED
 
@@ -182,31 +193,53 @@ def test_as_the_engine_runs_it_with_the_standard_library_alone(
         )
     assert (done.returncode, done.stderr) == (0, "")
     # who deploys, for the hosts' history
-    assert re.fullmatch(rf"[^@\s]+@{re.escape(socket.gethostname())}\n[0-9a-f]{{8}}\n", done.stdout)
+    assert re.fullmatch(
+        rf"[^@\s]+@{re.escape(socket.gethostname())}\n[0-9a-f]{{8}}\n\n[0-9a-f]{{16}}\n",
+        done.stdout,
+    )
     for name, value in {**variables, "SATELLITE_PORT": str(free_port())}.items():
         monkeypatch.setenv(name, value)
     assert main() == 1
     assert "SSH is open to: nobody" in capsys.readouterr().err
 
 
-def test_who_has_just_answered_is_not_asked_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port, file = free_port(), tmp_path / "answered"  # nobody is there
-    file.write_text(f"{way('127.0.0.2', port, OWN.public)}\n{way('127.0.0.1', port, OWN.public)}\n")
-    here = {
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The variables of a host where nobody is, and who has just been logged in to: it."""
+    port, file = free_port(), tmp_path / "answered"
+    lines = [way(address, port, OWN.public) for address in ("127.0.0.2", "127.0.0.1")]
+    file.write_text("".join(f"{line}\n" for line in lines))
+    found = {
+        "SATELLITE_HOST": "worker-1",
+        "SATELLITE_MACHINE": "i-0123",
         "SATELLITE_ADDRESS": "127.0.0.1",
         "SATELLITE_PORT": str(port),
+        "SATELLITE_USER": "admin",
         "SATELLITE_HOST_KEY": OWN.public,
+        "SATELLITE_REACH_SECONDS": "1",
+        "SATELLITE_OPENED_TO": "203.0.113.0/24",
+        SENT: "0123456789abcdef",
         "GITHUB_ACTOR": "ada",
         ANSWERED: str(file),
     }
-    for name, value in here.items():
+    found[BEFORE] = "\n".join(Visit("bob@laptop", "0a0b0c0d", "0" * 16, way_there(found)))
+    for name, value in found.items():
         monkeypatch.setenv(name, value)
-    assert [main(), main()] == [0, 0]
-    said = capsys.readouterr().out.split("\n")
-    assert said[:4:2] == ["ada (GitHub Actions)"] * 2
-    assert said[1] != said[3]  # each visit is another
+    return found
+
+
+def visited(capsys: pytest.CaptureFixture[str]) -> Visit:
+    """What one more visit prints, which finds the host."""
+    assert main() == 0
+    return Visit.read(capsys.readouterr().out)
+
+
+def test_who_has_just_answered_is_not_asked_again(
+    here: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    first, second = visited(capsys), visited(capsys)
+    assert first == Visit("ada (GitHub Actions)", first.mark, here[SENT], way_there(here))
+    assert first.mark != second.mark
     for other in (
         {"SATELLITE_ADDRESS": "127.0.0.3"},
         {"SATELLITE_PORT": "22"},
@@ -216,10 +249,47 @@ def test_who_has_just_answered_is_not_asked_again(
         {ANSWERED: ""},
     ):
         assert not answered({**here, **other})
-    assert not answered({ANSWERED: str(file)})
+    assert not answered({ANSWERED: here[ANSWERED]})
     for since in (LATELY, -5):  # long ago; by a clock that was put back since
-        os.utime(file, (time.time(), time.time() - since))
+        os.utime(here[ANSWERED], (time.time(), time.time() - since))
         assert not answered(here)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"SATELLITE_OPENED_TO": "nobody"},
+        {"SATELLITE_MACHINE": "i-9876"},
+        {BEFORE: ""},  # what it was before is not known
+        {"SATELLITE_BASTION_HOST_KEY": OTHER.public},
+    ],
+)
+def test_by_another_way_it_is_asked_all_the_same(
+    here: dict[str, str],
+    other: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in other.items():
+        monkeypatch.setenv(name, value)
+    assert main() == 1
+    assert "cannot be reached by SSH" in capsys.readouterr().err
+
+
+def test_a_visit_is_the_same_while_nothing_new_is_sent(
+    here: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Visit("bob@laptop", "0a0b0c0d", here[SENT], way_there(here))
+    monkeypatch.setenv(BEFORE, "\n".join(before))
+    monkeypatch.setenv("SATELLITE_REACH_SECONDS", "600")
+    assert visited(capsys) == before
+    with ssh_server(OWN, port=int(here["SATELLITE_PORT"])):  # asked, as the rules are others
+        monkeypatch.setenv("SATELLITE_OPENED_TO", "198.51.100.0/24")
+        after = visited(capsys)
+    assert after == before._replace(
+        way=way_there({**here, "SATELLITE_OPENED_TO": "198.51.100.0/24"})
+    )
+    assert after.way != before.way
 
 
 def test_the_deployer_is_a_person_at_a_machine_or_who_started_the_ci_job() -> None:
