@@ -16,20 +16,30 @@ from satellite_cli.update import summary
 @click.command()
 @click.argument("host", metavar="HOST", shell_complete=options.complete_host)
 @options.stack
+@click.option("--undo", is_flag=True, help="It lives after all, or gets another machine.")
 @options.yes
 @options.as_json
-def lost(host: str, stack: str, yes: bool, as_json: bool) -> None:
+def lost(host: str, stack: str, undo: bool, yes: bool, as_json: bool) -> None:
     """Declare a dead host lost: nobody waits for it, and its jobs are given to the others.
 
-    Be sure that it is off: what it still did would be done twice.
+    Be sure that it is off: what it still did would be done twice. --undo takes it back: it is
+    waited for, prepared and released to like a new one.
     """
     project = Project.of(stack)
-    project.fleet().chosen([host])
+    fleet = project.fleet()
+    if not undo or host not in {one.name for one in fleet.hosts if one.lost}:
+        fleet.chosen([host])
+        if undo:
+            raise click.UsageError(f"{host} is not declared lost")
 
     def change(draft: Draft) -> None:
-        draft.put(f"hosts.{host}.lost", "true")
+        if undo:
+            draft.remove(f"hosts.{host}.lost")
+        else:
+            draft.put(f"hosts.{host}.lost", "true")
 
-    apply(project, change, yes, as_json, f"Is {host} off for good?", check=unasked)
+    why = f"Take {host} back?" if undo else f"Is {host} off for good?"
+    apply(project, change, yes, as_json, why, check=unasked)
 
 
 @click.command()

@@ -236,6 +236,13 @@ def test_what_succeeded_stays_in_the_file(
     assert ("Pulumi.staging.yaml says so now: commit it" in ran.out) == bool(lines)
 
 
+def test_a_lost_host_is_taken_back(changing: Desk) -> None:
+    changing.outputs["hosts"][1]["lost"] = True
+    assert "is declared lost" in changing.satellite("lost", "worker-2", "--yes").err
+    assert changing.satellite("lost", "worker-2", "--undo", "--yes").status == 0
+    assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
+
+
 def test_what_failed_stays_out_of_it_and_the_resources_own_error_comes_first(
     changing: Desk,
 ) -> None:
@@ -325,6 +332,8 @@ def test_rollback_needs_somewhere_to_go(changing: Desk) -> None:
         (["deploy", "--revision", "abc"], "should be 40 hex digits, got abc"),
         (["deploy", "--revision", NEW, "--branch", "b"], "not both"),
         (["lost", "worker-9"], "no host worker-9"),
+        (["lost", "worker-9", "--undo"], "no host worker-9"),
+        (["lost", "worker-2", "--undo"], "worker-2 is not declared lost"),
     ],
 )
 def test_a_wrong_line_does_nothing(changing: Desk, words: list[str], rule: str) -> None:

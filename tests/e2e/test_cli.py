@@ -614,5 +614,15 @@ def test_a_dead_host_is_declared_lost(desk: Desk) -> None:
     ]
 
 
+def test_a_host_that_lives_after_all_is_taken_back(desk: Desk) -> None:
+    new = desk.commit()
+    desk.good("satellite deploy --yes")
+    desk.site.host(2).reboot()  # somebody has found the switch
+    ran = desk.run("satellite lost desk-2 --undo --yes")
+    assert ran.returncode == 0, ran
+    assert desk.runs() == [{new}] * 2
+    assert "lost" not in desk.settings()
+
+
 def test_the_row_that_ends_it_all(desk: Desk) -> None:
     destroy(desk, rows()[DESTROY])
