@@ -108,6 +108,8 @@ def apply(
     The commit that the preview was about is the one that is deployed. `names`: to these hosts
     alone, and then the file stays as it is. `more`: words for the engine.
     """
+    if not yes:
+        somebody_to_ask(as_json)  # before anything is begun
     asked = check(project)
     inline.loading(project.file.parent)  # after the engine was asked, which goes on by itself
     with project.draft() as draft:
@@ -116,7 +118,6 @@ def apply(
         more = [*more, *(partial.targets(project, draft, names) if names else ())]
         revision = ""
         if not yes:
-            somebody_to_ask(as_json)
             words = ["--config-file", str(draft.file), *more]
             planned = run(project, "preview", words, check=asked)
             revision = planned.revision if not names else ""
