@@ -99,6 +99,20 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def variables(port: int, seconds: float, opened_to: str) -> dict[str, str]:
+    """What the engine tells of `worker-1` on this machine."""
+    return {
+        "SATELLITE_HOST": "worker-1",
+        "SATELLITE_MACHINE": "i-0123",
+        "SATELLITE_ADDRESS": "127.0.0.1",
+        "SATELLITE_PORT": str(port),
+        "SATELLITE_USER": "admin",
+        "SATELLITE_HOST_KEY": OWN.public,
+        "SATELLITE_REACH_SECONDS": str(seconds),
+        "SATELLITE_OPENED_TO": opened_to,
+    }
+
+
 def refused(wanted: Target) -> str:
     start = time.monotonic()
     with pytest.raises(UnreachedError) as caught:
@@ -173,20 +187,11 @@ def test_a_name_that_does_not_resolve() -> None:
 def test_as_the_engine_runs_it_with_the_standard_library_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variables = {
-        "SATELLITE_HOST": "worker-1",
-        "SATELLITE_MACHINE": "i-0123",
-        "SATELLITE_ADDRESS": "127.0.0.1",
-        "SATELLITE_USER": "admin",
-        "SATELLITE_HOST_KEY": OWN.public,
-        "SATELLITE_REACH_SECONDS": "1",
-        "SATELLITE_OPENED_TO": "nobody",
-    }
     with ssh_server(OWN) as port:
         done = subprocess.run(
             [sys.executable, "-S", "-m", "satellite_infra.reach"],
             cwd=Path(__file__).parents[2],
-            env={"PATH": os.environ["PATH"], **variables, "SATELLITE_PORT": str(port)},
+            env={"PATH": os.environ["PATH"], **variables(port, 1, "nobody")},
             capture_output=True,
             text=True,
             check=False,
@@ -197,7 +202,7 @@ def test_as_the_engine_runs_it_with_the_standard_library_alone(
         rf"[^@\s]+@{re.escape(socket.gethostname())}\n[0-9a-f]{{8}}\n\n[0-9a-f]{{16}}\n",
         done.stdout,
     )
-    for name, value in {**variables, "SATELLITE_PORT": str(free_port())}.items():
+    for name, value in variables(free_port(), 1, "nobody").items():
         monkeypatch.setenv(name, value)
     assert main() == 1
     assert "SSH is open to: nobody" in capsys.readouterr().err
@@ -210,14 +215,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     lines = [way(address, port, OWN.public) for address in ("127.0.0.2", "127.0.0.1")]
     file.write_text("".join(f"{line}\n" for line in lines))
     found = {
-        "SATELLITE_HOST": "worker-1",
-        "SATELLITE_MACHINE": "i-0123",
-        "SATELLITE_ADDRESS": "127.0.0.1",
-        "SATELLITE_PORT": str(port),
-        "SATELLITE_USER": "admin",
-        "SATELLITE_HOST_KEY": OWN.public,
-        "SATELLITE_REACH_SECONDS": "1",
-        "SATELLITE_OPENED_TO": "203.0.113.0/24",
+        **variables(port, 1, "203.0.113.0/24"),
         SENT: "0123456789abcdef",
         "GITHUB_ACTOR": "ada",
         ANSWERED: str(file),

@@ -14,7 +14,7 @@ import pytest
 from satellite_infra.keys import fingerprint
 from tests.standins.ssh_server import SshServer
 
-from .test_reach import OTHER, OWN, free_port, peer, ssh_server
+from .test_reach import OTHER, OWN, free_port, peer, ssh_server, variables
 
 CHECKOUT = Path(__file__).parents[2]
 LOOK = f"{sys.executable} -S -m satellite_infra.reach"
@@ -39,15 +39,8 @@ def look(
     **changed: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run `shell` below an agent, with the bastion's key on its standard input."""
-    variables = {
-        "SATELLITE_HOST": "worker-1",
-        "SATELLITE_MACHINE": "i-0123",
-        "SATELLITE_ADDRESS": "127.0.0.1",
-        "SATELLITE_PORT": str(port),
-        "SATELLITE_USER": "admin",
-        "SATELLITE_HOST_KEY": OWN.public,
-        "SATELLITE_REACH_SECONDS": str(seconds),
-        "SATELLITE_OPENED_TO": "10.0.0.5/32",
+    told = {
+        **variables(port, seconds, "10.0.0.5/32"),
         "SATELLITE_BASTION": "127.0.0.1",
         "SATELLITE_BASTION_PORT": str(bastion.port),
         "SATELLITE_BASTION_USER": "tester",
@@ -59,7 +52,7 @@ def look(
     done = subprocess.run(
         ["ssh-agent", "sh", "-c", shell],
         cwd=CHECKOUT,
-        env={"PATH": os.environ["PATH"], **variables},
+        env={"PATH": os.environ["PATH"], **told},
         input=sent,
         capture_output=True,
         text=True,
