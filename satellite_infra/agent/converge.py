@@ -39,14 +39,16 @@ def converge(
     if target is not None and not (layout.releases / target.release).is_dir():
         raise MissingReleaseError(f"{layout.releases / target.release} is not there")
     longest = longest_grace(layout, target)
-    found = system.units([layout.worker_units, layout.target])
-    loaded = {name: unit for name, unit in found.items() if name != layout.target}
-    wanted = lanes.place(layout, target, loaded)
+    loaded = system.units([layout.worker_units, layout.target])
     # whoever mended a worker's file by hand may have left systemd with the other one
-    stale = any(unit.stale for unit in found.values())
+    stale = any(unit.stale for unit in loaded.values())
+    there = loaded.pop(layout.target, None)
+    wanted = lanes.place(layout, target, loaded)
     write_units(layout, target, wanted, system, stale)
     switch(layout, target)
-    touched, left = restart(layout, target, wanted, found, system, say, beside)
+    touched, left = restart(layout, target, wanted, loaded, system, say, beside)
+    if wanted and not (there and there.active == "active" and not there.job):
+        system.systemctl("start", "--no-block", "--", layout.target)
     if wait:
         settle(touched, system, longest + MARGIN)
     remove_stale(layout, target, system)
@@ -86,17 +88,15 @@ def restart(
     layout: Layout,
     target: Target | None,
     wanted: Mapping[str, str],
-    found: Mapping[str, UnitState],
+    loaded: Mapping[str, UnitState],
     system: System,
     say: Say,
     beside: bool,
 ) -> tuple[list[str], bool]:
     """Tell systemd to start, restart and stop what differs, side by side.
 
-    The units to wait for, and whether old workers are left beside; `found`: what was there, the
-    target too.
+    The units to wait for, and whether old workers are left beside; `loaded`: all units of workers.
     """
-    loaded = {name: unit for name, unit in found.items() if name != layout.target}
     running = set(lanes.running(loaded))
     live = notes.live(layout)
     right = {n for n in wanted if n in running and lanes.is_right(loaded[n], wanted[n], live)}
@@ -118,9 +118,6 @@ def restart(
         backoff.forget(layout, start)  # who deploys does not wait for what an old one did
         limits.lift(layout, start, system)
         system.systemctl("restart", "--no-block", "--", *start)
-    there = found.get(layout.target)
-    if wanted and not (there and there.active == "active" and not there.job):
-        system.systemctl("start", "--no-block", "--", layout.target)
     draining = {name for name in over if loaded[name].active == "deactivating"}
     return [name for name in (*stop, *start) if name not in draining], beside and bool(over)
 
