@@ -37,9 +37,7 @@ MAY_BE_ENCRYPTED = frozenset({"config", "config_files"})
 class Model(BaseModel):
     """Frozen; a key that it does not know is an error. The docstrings are the reference's text."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class WatchSettings(Model):

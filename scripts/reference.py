@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import ast
+import copy
+import functools
+import inspect
 import json
 import sys
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -85,6 +90,22 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 Dumper.add_representer(str, _text)
 
 
+@functools.cache
+def fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """The settings of a model, each with the docstring below it as its description.
+
+    Read here and not by the models themselves: each start of the program would wait for that.
+    """
+    (declared,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(declared, ast.ClassDef)
+    found = {key: copy.copy(field) for key, field in model.model_fields.items()}
+    for setting, below in pairwise(declared.body):
+        match setting, below:
+            case ast.AnnAssign(ast.Name(key)), ast.Expr(ast.Constant(str(text))):
+                found[key].description = text
+    return found
+
+
 def model_in(field: FieldInfo) -> type[BaseModel] | None:
     """The model of a map's values, of a list's items, or of the setting itself."""
     for part in (field.annotation, *get_args(field.annotation)):
@@ -112,7 +133,7 @@ def default_of(key: str, field: FieldInfo) -> str:
 
 def rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Each setting's own row, and those of its parts, as (key, row)."""
-    for key, field in model.model_fields.items():
+    for key, field in fields(model).items():
         about = " ".join(str(field.description).split()).removesuffix("Required.").rstrip()
         about = about.replace("|", "\\|")  # which would end the cell
         yield key, f"| `{prefix}{key}` | {about} | {default_of(key, field)} |"
@@ -151,7 +172,7 @@ def indented(lines: Iterable[str], first: str = "  ") -> list[str]:
 def parts(setting: str, model: type[BaseModel], chosen: Collection[str] = ()) -> list[str]:
     """The parts of a setting (those `chosen`, or all), each with its meaning above it."""
     lines: list[str] = []
-    for key, field in model.model_fields.items():
+    for key, field in fields(model).items():
         if not chosen or key in chosen:
             assert field.examples, f"{key} needs an example"
             value = commentable(f"{setting}.{key}", dumped(key, field.examples[0]))
@@ -189,7 +210,7 @@ def entry(key: str, field: FieldInfo) -> list[str]:
 def example_file() -> str:
     """docs/example-stack.yaml."""
     text = EXAMPLE
-    for key, field in Settings.model_fields.items():
+    for key, field in fields(Settings).items():
         title = f"\n  # ---- {SECTIONS[key]} ----\n\n" if key in SECTIONS else ""
         text += title + "".join(f"{line}\n" for line in indented(entry(key, field)))
     return text
