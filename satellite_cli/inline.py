@@ -18,11 +18,16 @@ import yaml
 
 import satellite_infra
 from satellite_cli.problems import note
+from satellite_cli.slim import slim
 
 OURS = Path(satellite_infra.__file__).parent
-MODULES = ("satellite_cli.program", "satellite_infra.stack", "pulumi_aws")
-LATER = ("ec2", "vpc")
-"""Of the last one; each loads itself when something of it is used, which may be in one thread."""
+SERVER = "satellite_cli.program"
+AWS = "pulumi_aws"
+SERVICES = ("ec2", "iam", "cloudwatch")
+"""Of which a stack needs a few types of many."""
+USED = {"ec2": "Instance", "vpc": "SecurityGroupIngressRule"}
+"""What every stack with instances needs first; a service loads itself when something of it is used,
+which may be in one thread."""
 
 
 @functools.cache
@@ -34,16 +39,18 @@ def loading(folder: Path) -> tuple[Future[str], Future[Any], Future[None]]:
     """
     with_it = ThreadPoolExecutor(1)
     why = with_it.submit(impossible, folder)
-    found = with_it.submit(importlib.import_module, MODULES[0]), with_it.submit(_load)
+    found = with_it.submit(importlib.import_module, SERVER), with_it.submit(_load)
     with_it.shutdown(wait=False)
     return why, *found
 
 
 def _load() -> None:
-    for name in MODULES:
-        module = importlib.import_module(name)
-    for name in LATER:
-        hasattr(vars(module)[name], "any name")
+    for service in SERVICES:
+        slim(f"{AWS}.{service}")
+    importlib.import_module("satellite_infra.stack")
+    aws = vars(importlib.import_module(AWS))
+    for service, name in USED.items():
+        getattr(aws[service], name)
 
 
 @contextlib.contextmanager

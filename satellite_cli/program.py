@@ -15,11 +15,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pulumi
-from pulumi.runtime import reset_options, run_in_stack, set_all_config
+from pulumi.runtime import reset_options, run_in_stack, set_all_config, stack
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import (
     LanguageRuntimeServicer,
@@ -72,7 +73,7 @@ class Program(LanguageRuntimeServicer):
         folder = request.info.program_directory or request.pwd
         program = str(Path(folder, request.info.entry_point or "."))
         try:
-            with without_debug(), as_its_own(program, request.pwd), loop(request.parallel) as runs:
+            with quick(), as_its_own(program, request.pwd), loop(request.parallel) as runs:
                 runs.run_until_complete(run_in_stack(lambda: execute(program)))
         except BaseException as error:  # noqa: BLE001 - any of the program's errors
             text = told(error)
@@ -119,14 +120,21 @@ class _MainThreads:
 
 
 @contextlib.contextmanager
-def without_debug() -> Iterator[None]:
-    """The SDK tells the engine, and waits for it, five times a resource what nobody is shown."""
-    debug = pulumi.log.debug
+def quick() -> Iterator[None]:
+    """The SDK without what it does for nobody, and again and again.
+
+    It tells the engine, and waits for it, five times a resource what nobody is shown. And at the
+    end it waits for the first of all values, then for the first of all others, and so on, which
+    grows with the square of the hosts; their first error, or their end, is what it wants to know.
+    """
+    debug, its = pulumi.log.debug, vars(stack)
     pulumi.log.debug = lambda *_, **__: None
+    once = {**vars(asyncio), "FIRST_COMPLETED": asyncio.FIRST_EXCEPTION}
+    its["asyncio"] = SimpleNamespace(**once)
     try:
         yield
     finally:
-        pulumi.log.debug = debug
+        pulumi.log.debug, its["asyncio"] = debug, asyncio
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
     Its output is who deploys and a mark of the visit: the same until there is something new again.
     """
     bastion, key = settings.bastion, settings.private_key
-    check = "python3 -m satellite_infra.reach"
+    check = "python3 -S -m satellite_infra.reach"  # it needs no packages, which take longest
     through = {}
     if bastion:
         through = {

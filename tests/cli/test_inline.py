@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -103,11 +104,14 @@ def test_what_the_sdk_does_not_promise_is_as_it_was() -> None:
     """Fails where the pinned SDK has moved what satellite_cli/program.py uses."""
     import inspect
 
-    from pulumi.runtime import reset_options, run_in_stack, set_all_config
+    from pulumi.runtime import reset_options, run_in_stack, set_all_config, stack
     from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
     from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
     assert _GRPC_CHANNEL_OPTIONS
+    waits = inspect.getsource(stack.wait_for_rpcs)
+    assert "await asyncio.wait(" in waits
+    assert "return_when=asyncio.FIRST_COMPLETED" in waits
     assert list(inspect.signature(run_in_stack).parameters) == ["func"]
     assert list(inspect.signature(set_all_config).parameters) == ["config", "secret_keys"]
     known = {"project", "stack", "root_directory", "parallel", "engine_address"}
@@ -118,3 +122,37 @@ def test_what_the_sdk_does_not_promise_is_as_it_was() -> None:
     )
     fields = set(language_pb2.RunRequest.DESCRIPTOR.fields_by_name)
     assert fields >= {"info", "args", "config", "configSecretKeys", "dryRun", "monitor_address"}
+
+
+def test_a_value_that_fails_is_told_at_once_and_all_are_waited_for() -> None:
+    import asyncio
+
+    from pulumi.runtime import stack
+
+    from satellite_cli.program import quick
+
+    ended: list[str] = []
+
+    async def value(seconds: float, name: str) -> str:
+        await asyncio.sleep(seconds)
+        if name == "bad":
+            raise RuntimeError(name)
+        ended.append(name)
+        return name
+
+    async def waited(*names: str) -> None:
+        """What the SDK does at a program's end, with values of its own."""
+        its = vars(stack)["asyncio"]
+        tasks = [its.ensure_future(value(n * 0.05, name)) for n, name in enumerate(names)]
+        done, _ = await its.wait(tasks, return_when=its.FIRST_COMPLETED)
+        for task in done:
+            await task
+
+    with quick(), contextlib.closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(waited("first", "second"))
+        assert ended == ["first", "second"]
+        with pytest.raises(RuntimeError):
+            loop.run_until_complete(waited("third", "bad", "last"))
+        assert ended == ["first", "second", "third"]
+        loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop)))
+    assert vars(stack)["asyncio"] is asyncio
