@@ -29,7 +29,7 @@ class Package(ModuleType):
             assert self.__spec__.loader
             self.__spec__.loader.exec_module(self)
             if name not in vars(self):
-                raise AttributeError(f"module {self.__name__} has no attribute {name}")
+                raise AttributeError(f"{self.__name__}.{name}")
             return vars(self)[name]
         setattr(self, name, found)
         return found

@@ -38,6 +38,7 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
         "current": target.release if target else None,
         "revision": target.manifest.revision if target else None,
         "good": [{"release": t.release, "revision": t.manifest.revision} for t in ledger.good()],
+        "last_release": _last_release(ledger),
         "unfinished": layout.journal.is_file(),
         "lock": held,
         "disk": {"free": free, "total": total},
@@ -63,6 +64,14 @@ def current(layout: Layout) -> Target | None:
         raise LookupError(
             f"{layout.current} is no release, or its manifest cannot be read: satellite up --again"
         ) from None
+
+
+def _last_release(ledger: Ledger) -> dict[str, Any] | None:
+    """How the newest one ended, `good` or `failed`; None where none is in the history."""
+    for event in reversed(ledger.history()):
+        if event["outcome"] in ("good", "failed"):
+            return {key: event.get(key) for key in ("at", "outcome", "revision")}
+    return None
 
 
 def lock(layout: Layout, locks: Path = LOCKS) -> str | None:

@@ -139,6 +139,8 @@ def test_a_host_says_what_it_is(host: Control) -> None:
     assert found["current"] == current
     assert found["good"] == [{"release": current, "revision": found["revision"]}]
     assert (found["unfinished"], found["lock"]) == (False, None)
+    last = found["last_release"]
+    assert (last["outcome"], last["revision"]) == ("good", found["revision"])
     worker = found["workers"][1]
     assert (worker["name"], worker["unit"], worker["pid"]) == ("worker.1", ONE, os.getpid())
     assert worker["revision"] == found["revision"]
@@ -147,6 +149,14 @@ def test_a_host_says_what_it_is(host: Control) -> None:
 def test_a_host_without_a_release_says_so(layout: Layout, system: FakeSystem) -> None:
     found = state.report(layout, system)
     assert (found["current"], found["revision"], found["workers"]) == (None, None, [])
+    assert found["last_release"] is None
+
+
+def test_what_an_operator_did_is_no_release(host: Control) -> None:
+    Ledger(host.layout).record("failed", revision="f" * 40, phase="gate", reason="it ended")
+    host.stop([])
+    last = state.report(host.layout, host.system)["last_release"]
+    assert (last["outcome"], last["revision"]) == ("failed", "f" * 40)
 
 
 def test_a_lock_is_looked_up_and_not_tried(layout: Layout) -> None:

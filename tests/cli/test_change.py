@@ -320,8 +320,46 @@ def test_rollback_needs_somewhere_to_go(changing: Desk) -> None:
     ran = changing.satellite("rollback", "--yes")
     assert (ran.status, ran.err) == (
         2,
-        "error: no other good release is on the hosts: say which REVISION\n",
+        "error: no good release before it is on the hosts: say which REVISION\n",
     )
+
+
+def test_a_rollback_of_a_rollback_goes_further_back(changing: Desk) -> None:
+    """And not to what was rolled back, which somebody had a reason for."""
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good("a" * 40, COMMIT, NEW)))
+    ran = changing.satellite("rollback", "--yes")
+    assert (ran.status, ran.err) == (0, f"from {COMMIT[:7]} back to {'a' * 40}\n")
+
+
+def test_a_rollback_of_a_commit_that_was_built_anew_goes_further_back(changing: Desk) -> None:
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good("a" * 40, COMMIT, NEW, COMMIT)))
+    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:7]} back to {'a' * 40}\n"
+
+
+def test_a_deploy_that_reached_some_hosts_goes_back_on_all_of_them(changing: Desk) -> None:
+    failed = {"outcome": "failed", "revision": NEW}
+    every = good("a" * 40, COMMIT, NEW)
+    changing.says("worker-1", status("worker-1", revision=NEW, good=every))
+    changing.says("worker-2", status("worker-2", good=every[:2], last_release=failed))
+    ran = changing.satellite("rollback", "--yes")
+    assert (ran.status, ran.err) == (0, f"from {COMMIT[:7]}, {NEW[:7]} back to {COMMIT}\n")
+
+
+def test_after_a_deploy_that_failed_there_is_nothing_to_go_back_from(changing: Desk) -> None:
+    failed = {"outcome": "failed", "revision": NEW}
+    both = good("a" * 40, COMMIT)
+    changing.says("worker-1", status("worker-1", good=both, last_release=failed))
+    changing.says("worker-2", status("worker-2", good=both, last_release={"outcome": "good"}))
+    ran = changing.satellite("rollback", "--yes")
+    assert (ran.status, ran.err) == (
+        4,
+        f"error: nothing was done: the last deploy, of {NEW[:7]}, has failed, and all hosts run "
+        f"{COMMIT[:7]}, as before it. To go further back: satellite rollback {'a' * 12}\n",
+    )
+    assert not [words for words in changing.engine() if words[0] == "up"]
+    assert changing.satellite("rollback", "a" * 12, "--yes").status == 0
 
 
 @pytest.mark.parametrize(

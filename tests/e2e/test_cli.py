@@ -517,6 +517,10 @@ def test_a_failed_deploy_is_understood_and_leaves_all_as_it_was(desk: Desk) -> N
     assert "desk-2" not in ran.stderr
     assert (desk.runs(), desk.settings()) == (before, settings)
     assert re.search(rf"^  {bad[:7]} +failed in gate: ", desk.good("satellite releases"), re.M)
+    refused = desk.run("satellite rollback --yes")
+    assert refused.returncode == 4
+    assert f"the last deploy, of {bad[:7]}, has failed" in refused.stderr
+    assert (desk.runs(), desk.settings()) == (before, settings)
     desk.commit(worker=APP["worker"])
     desk.good("satellite deploy --yes")
 
