@@ -58,7 +58,9 @@ class Project:
     @functools.cached_property
     def known(self) -> dict[str, Any]:
         """The settings when the command began; the value of a secret is not among them."""
-        open_ = {key: item for key, item in self.config().items() if not item.get("secret")}
+        # asked for apart, as what is decrypted would be waited for
+        found = self._config or config_at("--stack", self.stack, secrets=False)
+        open_ = {key: item for key, item in found.items() if not item.get("secret")}
         values = {key.removeprefix("satellite:"): item.get("value") for key, item in open_.items()}
         return {key: value for key, value in values.items() if value}
 
@@ -156,10 +158,10 @@ def engine(*words: str, stdin: str = "") -> str:
         return pulumi(*words, stdin=stdin)
 
 
-def config_at(*place: str) -> dict[str, Any]:
+def config_at(*place: str, secrets: bool = True) -> dict[str, Any]:
     """All settings there, by their full names; the CLI's own error as ours."""
     with _ours():
-        return config(*place)
+        return config(*place, secrets=secrets)
 
 
 @contextlib.contextmanager

@@ -86,14 +86,20 @@ def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
     assert settings(changing) == "config:\n"
 
 
-def test_the_settings_are_asked_for_once(changing: Desk) -> None:
+def test_the_settings_are_asked_for_once_with_their_secrets_and_once_without(
+    changing: Desk,
+) -> None:
     changing.hosts = {"worker-1": {}, "worker-2": {}}
     for words in (["deploy"], ["up"], ["scale", "worker=4"]):
         (changing.place / "pulumi.seen").unlink(missing_ok=True)
         assert changing.satellite(*words, "--stack", "staging", "--yes").status == 0
-        asked = [line[:2] for line in changing.engine() if line[0] in ("config", "stack")]
+        asked = [line[:3] for line in changing.engine() if line[0] in ("config", "stack")]
         questions = [words for words in asked if words[1] != "set"]
-        assert sorted(questions) == [["config", "--json"], ["stack", "output"]]
+        assert sorted(questions) == [
+            ["config", "--json", "--show-secrets"],
+            ["config", "--json", "--stack"],
+            ["stack", "output", "--json"],
+        ]
 
 
 def test_what_is_known_of_the_settings_is_not_secret(
