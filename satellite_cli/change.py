@@ -6,7 +6,7 @@ import functools
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
     REFUSED,
+    USAGE,
     SatelliteError,
     consent,
     note,
@@ -23,10 +24,14 @@ from satellite_cli.problems import (
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
 from satellite_cli.reachable import Check
+from satellite_cli.running import Running
 from satellite_cli.update import Outcome, Update, left_over, shown, summary
 from satellite_infra.reach import ANSWERED
 
 Change = Callable[[Draft], None]
+HEROKU = "heroku"
+"""The revision that stands for: the commit that Heroku runs."""
+FOLLOWS = f"satellite:revision {HEROKU}"
 VISIT = ("reach", "agent", "bootstrap")
 """The resources of a host that visit it when they are made; its release follows the first."""
 
@@ -56,7 +61,7 @@ def run(
                 check.end()
             told = {ANSWERED: str(answered)}
             outcome = Update(verb, project.stack, [*words, *program], heard, told).run()
-    if outcome.interrupted:
+    if outcome.interrupted and outcome.status:  # it may have been done by then
         raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
     if check:
         check.end()
@@ -82,7 +87,7 @@ def _stopped(project: Project, outcome: Outcome) -> str:
     """In which state an interrupted update has left things."""
     lines = [f"interrupted; the engine ended by itself ({summary(outcome, planned=False)})."]
     try:
-        fleet, hosts, said, silent = look.ask(project.stack, (), look.SECONDS, "status")
+        _, hosts, said, silent = look.ask(project.stack, (), look.SECONDS, "status")
     except SatelliteError as problem:
         return "\n".join([*lines, str(problem)])
     for host in hosts:
@@ -90,7 +95,8 @@ def _stopped(project: Project, outcome: Outcome) -> str:
         runs = screen.short(told["revision"]) if told else f"no answer: {silent[host.name]}"
         at_work = f", still {told['lock']}" if told and told["lock"] else ""
         lines.append(f"  {host.name}: {runs}{at_work}")
-    return "\n".join([*lines, f"Nothing has to be cleaned: satellite up --stack {fleet.stack}"])
+    # `up` would do what the stack's file says, which the change comes into at its end
+    return "\n".join([*lines, "Nothing has to be cleaned. To go on: the same command again"])
 
 
 def apply(
@@ -102,11 +108,13 @@ def apply(
     check: Callable[[Project], Check | None] = Check.begun,
     names: Sequence[str] = (),
     more: Sequence[str] = (),
+    commit: str = "",
 ) -> None:
     """Preview the change, ask, do it, and keep it in the stack's file once it is done.
 
     The commit that the preview was about is the one that is deployed. `names`: to these hosts
-    alone, and then the file stays as it is. `more`: words for the engine.
+    alone, and then the file stays as it is. `more`: words for the engine. `commit`: the one for
+    this time, which does not go into the file.
     """
     if not yes:
         somebody_to_ask(as_json)  # before anything is begun
@@ -116,10 +124,11 @@ def apply(
         if change:
             change(draft)
         more = [*more, *(partial.targets(project, draft, names) if names else ())]
-        revision = ""
+        revision = commit
         if not yes:
-            words = ["--config-file", str(draft.file), *more]
-            planned = run(project, "preview", words, check=asked)
+            with draft.pinned(commit) as file:
+                words = ["--config-file", str(file), *more]
+                planned = run(project, "preview", words, check=asked)
             revision = planned.revision if not names else ""
             if not planned.idle:
                 click.echo(summary(planned, planned=True))
@@ -138,13 +147,58 @@ def apply(
         partial.tell_others(project.stack, names)
 
 
-def unpin(draft: Draft, heroku: bool = False, quiet: bool = False) -> None:
-    """Have it follow its branch again (or Heroku, unless that shall end, too)."""
-    pinned = str(draft.project.known.get("revision") or "")
-    if pinned and (heroku or pinned != "heroku"):
-        if not quiet:
-            note(f"{draft.project.stack} was pinned to {pinned[:12]}, and is no longer")
-        draft.remove("revision")
+def keeping(
+    project: Project,
+    change: Change,
+    yes: bool,
+    as_json: bool,
+    why: str = "",
+    dead: Collection[str] | None = None,
+) -> None:
+    """Apply a change that is no deploy: the hosts go on with the commit that they run.
+
+    `dead`: hosts that are not asked; then it goes on also where others do not answer or agree.
+    """
+    if not yes:
+        somebody_to_ask(as_json)  # before anybody is asked
+    fleet = project.fleet()
+    inline.loading(project.file.parent)  # while the hosts are asked
+    running = Running.of(project, fleet, strict=dead is None, but=dead or ())
+    commit = running.commit() if dead is None else running.most() or fleet.revision
+    apply(project, change, yes, as_json, why, lambda _: running.check, commit=commit)
+
+
+def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
+    """Have it follow its branch again; or Heroku, unless a `branch` was said."""
+    project = draft.project
+    pinned = str(project.known.get("revision") or "")
+    if not pinned or (pinned == HEROKU and not branch):
+        return
+    if not quiet:
+        note(f"{project.stack} was pinned to {pinned[:12]}, and is no longer")
+    draft.remove("revision")
+
+
+def must_follow(project: Project) -> None:
+    """SatelliteError where nobody has said what it shall follow once it is no longer pinned."""
+    known = project.known
+    pinned = str(known.get("revision") or HEROKU)
+    if pinned != HEROKU and known.get("heroku") and not known.get("branch"):
+        raise SatelliteError(
+            f"{project.stack} is pinned to {pinned[:12]}; say what it shall follow now: satellite "
+            f"deploy --branch NAME, or pulumi config set {FOLLOWS} --stack {project.stack}, then "
+            "satellite up",
+            USAGE,
+        )
+
+
+def leave_heroku(project: Project) -> None:
+    """Say how it comes to follow Heroku again, where it does and is about to be pinned."""
+    if project.known.get("revision") == HEROKU:
+        note(
+            f"{project.stack} does not follow Heroku from now on; to have it do so again: pulumi "
+            f"config set {FOLLOWS} --stack {project.stack}, then satellite up"
+        )
 
 
 def unasked(_: Project) -> None:
@@ -255,9 +309,13 @@ def deploy(
 
     def change(draft: Draft) -> None:
         if revision:
+            if not names:
+                leave_heroku(draft.project)
             draft.put("revision", revision)
         else:
-            unpin(draft, heroku=bool(branch), quiet=bool(names))
+            if not branch:
+                must_follow(draft.project)
+            unpin(draft, branch=bool(branch), quiet=bool(names))
         if branch:
             draft.put("branch", branch)
 
@@ -271,7 +329,10 @@ def deploy(
 @options.yes
 @options.as_json
 def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> None:
-    """So many workers of a process type on each host, such as worker=4."""
+    """So many workers of a process type on each host, such as worker=4.
+
+    No deploy: the hosts go on with the commit that they run.
+    """
     wrong = [word for word in workers if not re.fullmatch(r"[A-Za-z][\w-]*=[1-9]\d{0,3}", word)]
     if wrong:
         raise click.UsageError(
@@ -284,4 +345,4 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
             type_, _, number = word.partition("=")
             draft.put(f"processes.{type_}.quantity", number)
 
-    apply(Project.of(stack), change, yes, as_json)
+    keeping(Project.of(stack), change, yes, as_json)

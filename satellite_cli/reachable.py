@@ -120,11 +120,10 @@ def given_up(project: Project, fleet: Fleet) -> set[str]:
 def refuse(found: Mapping[str, str]) -> None:
     """SatelliteError that names all of these hosts, if there are any."""
     if found:
-        first = next(iter(found))
         raise SatelliteError(
             "nothing was changed: these hosts do not answer as themselves\n"
             + "".join(f"  {name}: {problem}\n" for name, problem in found.items())
-            + f"  Look at one: satellite doctor --host {first}\n"
-            f"  Is one dead for good: satellite lost {first}\n"
-            "  To wait for them: satellite up"
+            + f"  Look at one: satellite doctor --host {next(iter(found))}\n"
+            "  Is one, or are several, dead for good: satellite lost HOST...\n"
+            "  satellite up waits for them, and does what the stack's file says"
         )

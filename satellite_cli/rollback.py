@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import click
 
-from satellite_cli import inline, look, options, screen
-from satellite_cli.change import apply
+from satellite_cli import inline, options, screen
+from satellite_cli.change import apply, leave_heroku
+from satellite_cli.fleet import Fleet
 from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
-from satellite_cli.reachable import Check, given_up, refuse
+from satellite_cli.running import Running, Told, before, way_back
 
 
 @click.command()
@@ -30,48 +29,49 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     project = Project.of(stack)
     fleet = project.fleet()
     inline.loading(project.file.parent)  # while the hosts are asked
-    at = time.time()
-    _, _, said, silent = look.ask_hosts(fleet, (), look.SECONDS, "status")
-    excused = given_up(project, fleet)
-    refuse({name: why for name, why in silent.items() if name not in excused})
-    asked = Check.over(fleet, [name for name in said if name not in excused], at)
-    good = _good(said.values())
-    now = {str(told["revision"]) for told in said.values() if told["revision"]}
-    chosen = _named(good, revision) if revision else _before(good, now)
-    if not revision and (failed := _failed(said.values()) - now):
-        raise SatelliteError(
-            f"nothing was done: the last deploy, of {_shown(failed)}, has failed, and all hosts "
-            f"run {_shown(now)}, as before it. To go further back: satellite rollback "
-            f"{chosen[:12]}",
-            REFUSED,
-        )
+    asked = Running.of(project, fleet)
+    said = list(asked.said.values())
+    now = {*asked.commits().values()}
+    chosen = _named(said, revision) if revision else before([way_back(told) for told in said])
+    if not revision:
+        _refuse_where_nothing_is_to_undo(fleet, said, now, chosen)
     note(f"from {_shown(now)} back to {chosen}")
+    leave_heroku(project)
 
     def change(draft: Draft) -> None:
         draft.put("revision", chosen)
 
-    apply(project, change, yes, as_json, "Roll back?", check=lambda _: asked)
+    apply(project, change, yes, as_json, "Roll back?", check=lambda _: asked.check)
 
 
 def _shown(commits: Iterable[str]) -> str:
     return ", ".join(map(screen.short, sorted(commits)))
 
 
-def _good(told: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The commits of all good releases by when each was built first anywhere, the newest first."""
-    every = {str(one["release"]): str(one["revision"]) for host in told for one in host["good"]}
-    return list(dict.fromkeys(every[release] for release in sorted(every)))[::-1]
+def _refuse_where_nothing_is_to_undo(
+    fleet: Fleet, said: Sequence[Told], now: set[str], chosen: str
+) -> None:
+    """SatelliteError after a deploy that has taken itself back, or where there is no way back."""
+    # a host that is older does not say it, and one that was killed had no time to
+    last = [told.get("last_release") or {} for told in said]
+    failed = {str(one["revision"]) for one in last if one.get("outcome") == "failed"}
+    tried = ({*failed, fleet.revision} if fleet.revision else failed) - now - {chosen}
+    further = f" To go further back: satellite rollback {chosen[:12]}" if chosen else ""
+    if now and (tried or (len(now) == 1 and failed == now)):
+        what = f"deploy, of {_shown(tried)}," if tried else "change, of settings,"
+        raise SatelliteError(
+            f"nothing was done: the last {what} has not succeeded, and all hosts run "
+            f"{_shown(now)}, as before it.{further}",
+            REFUSED,
+        )
+    if not chosen:
+        raise SatelliteError("no good release before it is on the hosts: say which REVISION", USAGE)
 
 
-def _failed(told: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The commits whose release was a host's last one, and failed there."""
-    # a host whose agent is older does not say it
-    last = [host.get("last_release") or {} for host in told]
-    return {str(one["revision"]) for one in last if one.get("outcome") == "failed"}
-
-
-def _named(good: list[str], wanted: str) -> str:
-    """The commit that begins so."""
+def _named(said: Sequence[Told], wanted: str) -> str:
+    """The commit that begins so, of the good releases or in full."""
+    every = {str(one["release"]): str(one["revision"]) for host in said for one in host["good"]}
+    good = list(dict.fromkeys(every[release] for release in sorted(every, reverse=True)))
     fitting = [commit for commit in good if commit.startswith(wanted)]
     if len(fitting) == 1:
         return fitting[0]
@@ -79,14 +79,3 @@ def _named(good: list[str], wanted: str) -> str:
         return wanted
     known = ", ".join(commit[:12] for commit in good) or "none"
     raise SatelliteError(f"no good release of {wanted} is on the hosts ({known})", USAGE)
-
-
-def _before(good: list[str], now: set[str]) -> str:
-    """The one before the newest that runs: where a deploy reached some of the hosts, theirs.
-
-    Always further back, also after a rollback: the way forward is a deploy.
-    """
-    newest = next((n for n, commit in enumerate(good) if commit in now), -1)
-    if newest + 1 == len(good):
-        raise SatelliteError("no good release before it is on the hosts: say which REVISION", USAGE)
-    return good[newest + 1]

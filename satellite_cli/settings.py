@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from satellite_cli import options, screen
-from satellite_cli.change import run, somebody_to_ask
+from satellite_cli.change import somebody_to_ask, update
 from satellite_cli.problems import FAILED, USAGE, SatelliteError, consent
 from satellite_cli.project import Project
+from satellite_cli.running import Running
 from scripts.engine import ConfigError
 
 if TYPE_CHECKING:  # it brings Pulumi's SDK along, which most commands do without
@@ -180,7 +181,8 @@ def rotate(stack: str, yes: bool, as_json: bool) -> None:
     if not yes:
         somebody_to_ask(as_json)
         consent(f"Two updates of {project.stack}, one after the other?")
-    update = ["--yes", "--skip-preview"]
+    running = Running.of(project, project.fleet())
+    commit = running.commit()  # no deploy: the hosts go on with it
     with settings(project.stack) as found:
         lines = []
         for half in (begin, end):
@@ -188,7 +190,8 @@ def rotate(stack: str, yes: bool, as_json: bool) -> None:
                 lines.append(line)
                 if not as_json:
                     click.echo(line)
-            run(project, "up", update, as_json)
+            with project.draft() as draft, draft.pinned(commit) as file:
+                update(project, file, as_json, check=running.check)
     if as_json:
         screen.data({"stack": found.stack, "said": lines})
     else:

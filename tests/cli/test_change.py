@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 
 from satellite_cli import update
 from satellite_cli.project import Project
+from satellite_cli.reachable import Check
+from satellite_cli.running import Running, before, way_back
 from tests.cli.conftest import CANARY, COMMIT, Desk, status
 
 URN = "urn:pulumi:staging::satellite::{}::{}"
@@ -63,6 +66,8 @@ def changing(desk: Desk) -> Desk:
         root(NEW),
         counts(update=1),
     ]
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, status(name))
     return desk
 
 
@@ -89,15 +94,15 @@ def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
 def test_the_settings_are_asked_for_once_with_their_secrets_and_once_without(
     changing: Desk,
 ) -> None:
-    changing.hosts = {"worker-1": {}, "worker-2": {}}
     for words in (["deploy"], ["up"], ["scale", "worker=4"]):
         (changing.place / "pulumi.seen").unlink(missing_ok=True)
         assert changing.satellite(*words, "--stack", "staging", "--yes").status == 0
         asked = [line[:3] for line in changing.engine() if line[0] in ("config", "stack")]
         questions = [words for words in asked if words[1] != "set"]
+        first = [["config", "--json", "--stack"]] if words[0] != "scale" else []
         assert sorted(questions) == [
             ["config", "--json", "--show-secrets"],
-            ["config", "--json", "--stack"],
+            *first,  # the others ask the hosts first, and need the secrets for that
             ["stack", "output", "--json"],
         ]
 
@@ -221,13 +226,11 @@ def test_where_nobody_can_be_asked_it_wants_a_yes(changing: Desk, words: list[st
 @pytest.mark.parametrize(
     ("words", "known", "lines"),
     [
-        (["scale", "worker=4"], {}, ["set satellite:processes.worker.quantity 4"]),
         (["deploy"], {}, []),
         (["deploy"], {"revision": COMMIT}, ["rm satellite:revision"]),
         (["deploy"], {"revision": "heroku"}, []),
         (["deploy", "--branch", "next"], {}, ["set satellite:branch next"]),
         (["deploy", "--revision", NEW], {}, [f"set satellite:revision {NEW}"]),
-        (["lost", "worker-2"], {}, ["set satellite:hosts.worker-2.lost true"]),
     ],
 )
 def test_what_succeeded_stays_in_the_file(
@@ -240,6 +243,99 @@ def test_what_succeeded_stays_in_the_file(
     assert settings(changing, "up.settings") == changed
     assert settings(changing) == changed
     assert ("Pulumi.staging.yaml says so now: commit it" in ran.out) == bool(lines)
+
+
+def test_a_stack_that_followed_heroku_is_told_how_to_do_so_again(changing: Desk) -> None:
+    """And does not follow a branch because nobody said anything."""
+    changing.config |= {"satellite:revision": {"value": "heroku"}}
+    again = "pulumi config set satellite:revision heroku --stack staging, then satellite up"
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good(NEW, COMMIT)))
+    for words in (["rollback"], ["deploy", "--revision", NEW]):
+        ran = changing.satellite(*words, "--yes")
+        assert (ran.status, again in ran.err) == (0, True)
+    changing.config["satellite:revision"] = {"value": NEW}
+    changing.config["satellite:heroku"] = {"value": '{"app": "shop"}'}
+    ran = changing.satellite("deploy", "--yes")
+    assert (ran.status, again in ran.err) == (2, True)
+    assert "say what it shall follow now" in ran.err
+    assert changing.satellite("deploy", "--branch", "main", "--yes").status == 0
+    changing.config["satellite:branch"] = {"value": "main"}
+    assert changing.satellite("deploy", "--yes").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["scale", "worker=4"], ["set satellite:processes.worker.quantity 4"]),
+        (["lost", "worker-2"], ["set satellite:hosts.worker-2.lost true"]),
+        (
+            ["lost", "worker-1", "worker-2"],
+            [f"set satellite:hosts.worker-{n}.lost true" for n in (1, 2)],
+        ),
+    ],
+)
+@pytest.mark.parametrize("answer", ["", "y"])
+def test_what_is_no_deploy_goes_on_with_the_commit_that_runs(
+    changing: Desk,
+    words: list[str],
+    lines: list[str],
+    answer: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not the branch's head, and not what was tried last, which may have failed."""
+    changing.outputs["revision"] = NEW
+    if words[0] == "lost":
+        changing.hosts["worker-2"] = {"sleep": 600}  # nobody asks it
+    if len(words) == 3:
+        changing.hosts["worker-1"] = {"sleep": 600}
+    runs = NEW if len(words) == 3 else COMMIT  # where nobody is left to say so
+    changing.events["preview"][1] = root(runs)
+    more = [] if answer else ["--yes"]
+    if answer:
+        ran = asked(changing, answer, *words, monkeypatch=monkeypatch)
+    else:
+        ran = changing.satellite(*words, *more)
+    assert ran.status == 0, ran
+    kept = "config:\n" + "".join(f"# {line}\n" for line in lines)
+    pinned = f"{kept}# set satellite:revision {runs}\n"
+    assert settings(changing, "up.settings") == pinned
+    if answer:
+        assert settings(changing, "preview.settings") == pinned
+    assert settings(changing) == kept
+    assert "Pulumi.staging.yaml says so now: commit it" in ran.out
+
+
+@pytest.mark.parametrize("words", [["scale", "worker=4"], ["roll", "worker-1"], ["keys", "rotate"]])
+def test_what_is_no_deploy_does_not_choose_between_commits(
+    changing: Desk, words: list[str]
+) -> None:
+    changing.says("worker-1", status("worker-1", revision=NEW))
+    ran = changing.satellite(*words, "--yes")
+    assert (ran.status, ran.err) == (
+        1,
+        "error: nothing was done: the hosts run different commits (worker-1: fffffff, worker-2: "
+        "0123456). Bring them to one first: satellite rollback, or satellite deploy\n",
+    )
+    assert settings(changing) == "config:\n"
+
+
+@pytest.mark.parametrize(
+    ("runs", "chosen"), [("aab", "a"), ("abb", "b"), ("ab", "a"), ("a", "a"), ("", "")]
+)
+def test_a_dead_host_is_lost_whatever_the_others_run(
+    runs: str, chosen: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = {f"worker-{n}": {"revision": commit} for n, commit in enumerate(runs, 1)}
+    found = Running({**said, "new": {"revision": None}}, Check(Future()))
+    assert found.most() == chosen
+    assert bool(capfd.readouterr().err) == (len({*runs}) > 1)
+
+
+def test_a_host_without_a_release_is_no_reason_to_do_nothing(changing: Desk) -> None:
+    changing.hosts["worker-2"] = {"status": 113}
+    assert changing.satellite("scale", "worker=4", "--yes").status == 0
+    assert settings(changing, "up.settings").endswith(f"# set satellite:revision {COMMIT}\n")
 
 
 def test_a_lost_host_is_taken_back(changing: Desk) -> None:
@@ -332,8 +428,9 @@ def test_rollback_needs_somewhere_to_go(changing: Desk) -> None:
 
 def test_a_rollback_of_a_rollback_goes_further_back(changing: Desk) -> None:
     """And not to what was rolled back, which somebody had a reason for."""
+    first, second, third = good("a" * 40, COMMIT, NEW)
     for name in ("worker-1", "worker-2"):
-        changing.says(name, status(name, good=good("a" * 40, COMMIT, NEW)))
+        changing.says(name, status(name, good=[first, third, second]))  # as an agent keeps them
     ran = changing.satellite("rollback", "--yes")
     assert (ran.status, ran.err) == (0, f"from {COMMIT[:7]} back to {'a' * 40}\n")
 
@@ -353,19 +450,85 @@ def test_a_deploy_that_reached_some_hosts_goes_back_on_all_of_them(changing: Des
     assert (ran.status, ran.err) == (0, f"from {COMMIT[:7]}, {NEW[:7]} back to {COMMIT}\n")
 
 
-def test_after_a_deploy_that_failed_there_is_nothing_to_go_back_from(changing: Desk) -> None:
+REFUSED = """\
+error: nothing was done: the last deploy, of fffffff, has not succeeded, and all hosts run \
+0123456, as before it. To go further back: satellite rollback aaaaaaaaaaaa
+"""
+
+
+@pytest.mark.parametrize("how", ["failed", "killed", "of one release"])
+def test_after_a_deploy_that_failed_there_is_nothing_to_go_back_from(
+    changing: Desk, how: str
+) -> None:
     failed = {"outcome": "failed", "revision": NEW}
+    both = good("a" * 40, COMMIT)[how == "of one release" :]
+    changing.says("worker-1", status("worker-1", good=both))
+    changing.says("worker-2", status("worker-2", good=both, last_release={"outcome": "good"}))
+    if how == "killed":  # or ended before the host could write anything down
+        changing.outputs["revision"] = NEW
+    else:
+        changing.says("worker-1", status("worker-1", good=both, last_release=failed))
+    ran = changing.satellite("rollback", "--yes")
+    further = " To go further back" if len(both) == 1 else "\n"
+    assert (ran.status, ran.err) == (4, REFUSED.partition(further)[0].strip() + "\n")
+    assert not [words for words in changing.engine() if words[0] == "up"]
+    assert changing.satellite("rollback", "a" * 40, "--yes").status == 0
+
+
+def test_after_settings_that_failed_there_is_nothing_to_go_back_from(changing: Desk) -> None:
+    failed = {"outcome": "failed", "revision": COMMIT}
     both = good("a" * 40, COMMIT)
     changing.says("worker-1", status("worker-1", good=both, last_release=failed))
-    changing.says("worker-2", status("worker-2", good=both, last_release={"outcome": "good"}))
+    changing.says("worker-2", status("worker-2", good=both))
     ran = changing.satellite("rollback", "--yes")
     assert (ran.status, ran.err) == (
         4,
-        f"error: nothing was done: the last deploy, of {NEW[:7]}, has failed, and all hosts run "
-        f"{COMMIT[:7]}, as before it. To go further back: satellite rollback {'a' * 12}\n",
+        "error: nothing was done: the last change, of settings, has not succeeded, and all hosts "
+        f"run 0123456, as before it. To go further back: satellite rollback {'a' * 12}\n",
     )
-    assert not [words for words in changing.engine() if words[0] == "up"]
-    assert changing.satellite("rollback", "a" * 12, "--yes").status == 0
+
+
+def test_a_rollback_that_did_not_come_to_its_end_goes_on(changing: Desk) -> None:
+    """The stack's output says where to; that is no deploy which failed."""
+    changing.outputs["revision"] = "a" * 40
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good("a" * 40, COMMIT)))
+    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:7]} back to {'a' * 40}\n"
+
+
+@pytest.mark.parametrize(
+    ("ways", "back"),
+    [
+        (["abc", "abc"], "b"),
+        (["ab", "abc"], "b"),  # it reached the second host alone
+        (["c", "abc"], "b"),  # the first one is new
+        (["a", "abc"], "b"),
+        (["a", "a"], ""),
+        (["", "ab"], "a"),  # nothing was ever released to the first
+        ([], ""),
+    ],
+)
+def test_back_from_the_newest_that_runs(ways: list[str], back: str) -> None:
+    assert before(ways) == back
+    assert before(ways[::-1]) == back
+
+
+@pytest.mark.parametrize(
+    ("kept", "runs", "way"),
+    [
+        ("a1 b2 c3", "c", "abc"),
+        ("b2 a1 c3", "c", "ac"),  # b was rolled back to a; then c
+        ("b2 c3 a1", "a", "a"),  # all was
+        ("a1 b2 c3 b4", "b", "ab"),  # it was, and built anew, as settings had changed
+        ("a1 a2", "a", "a"),  # other settings
+        ("a1 b2", "c", "abc"),  # somebody moved it
+        ("a1 b2", None, "ab"),
+        ("", None, ""),
+    ],
+)
+def test_what_was_rolled_back_is_on_no_way_back(kept: str, runs: str | None, way: str) -> None:
+    releases = [{"release": one[1], "revision": one[0]} for one in kept.split()]
+    assert "".join(way_back({"good": releases, "revision": runs})) == way
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ error: nothing was changed: these hosts do not answer as themselves
   worker-1: it shows another host key than the pinned one; nothing was sent: satellite preview
   worker-2: connect to host 192.0.2.2 port 22: Connection refused
   Look at one: satellite doctor --host worker-1
-  Is one dead for good: satellite lost worker-1
-  To wait for them: satellite up
+  Is one, or are several, dead for good: satellite lost HOST...
+  satellite up waits for them, and does what the stack's file says
 """
 
 

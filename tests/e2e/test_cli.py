@@ -519,7 +519,7 @@ def test_a_failed_deploy_is_understood_and_leaves_all_as_it_was(desk: Desk) -> N
     assert re.search(rf"^  {bad[:7]} +failed in gate: ", desk.good("satellite releases"), re.M)
     refused = desk.run("satellite rollback --yes")
     assert refused.returncode == 4
-    assert f"the last deploy, of {bad[:7]}, has failed" in refused.stderr
+    assert f"the last deploy, of {bad[:7]}, has not succeeded" in refused.stderr
     assert (desk.runs(), desk.settings()) == (before, settings)
     desk.commit(worker=APP["worker"])
     desk.good("satellite deploy --yes")
@@ -545,7 +545,7 @@ def test_an_interrupted_deploy_says_what_is_where(desk: Desk) -> None:
         _, err = process.communicate()
     assert process.returncode == 130
     assert f"  desk-1: {new[:7]}\n  desk-2: {old[:7]}\n" in err
-    assert "Nothing has to be cleaned: satellite up" in err
+    assert "Nothing has to be cleaned. To go on: the same command again" in err
     desk.site.put("gate_seconds", "2")
     desk.good("satellite up --yes")
     assert desk.runs() == [{new}] * 2

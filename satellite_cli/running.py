@@ -1,0 +1,108 @@
+"""What the hosts run now, asked before something that is no deploy changes them.
+
+The stack's own word will not do: its `revision` is what was tried last, also where that failed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from satellite_cli import look, remote, screen
+from satellite_cli.fleet import Fleet
+from satellite_cli.problems import SatelliteError, note
+from satellite_cli.project import Project
+from satellite_cli.reachable import Check, given_up, refuse
+
+Told = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What each host says of itself, by its name; and that it was reached for that."""
+
+    said: Mapping[str, Told]
+    check: Check
+
+    @classmethod
+    def of(
+        cls, project: Project, fleet: Fleet, strict: bool = True, but: Collection[str] = ()
+    ) -> Running:
+        """Ask all hosts `but` these; if `strict`, SatelliteError with those that do not answer."""
+        at = time.time()
+        names = [host.name for host in fleet.hosts if not host.lost and host.name not in but]
+        said: dict[str, Any] = {}
+        silent: dict[str, str] = {}
+        if names:
+            _, _, said, silent = look.ask_hosts(fleet, names, look.SECONDS, "status")
+        excused = given_up(project, fleet)
+        # one that is new, or was never released to, has let us in
+        empty = [name for name, why in silent.items() if why == remote.UNPREPARED]
+        if strict:
+            gone = {name: why for name, why in silent.items() if name not in {*excused, *empty}}
+            refuse(gone)
+        answered = [name for name in (*said, *empty) if name not in excused]
+        return cls(said, Check.over(fleet, answered, at))
+
+    def commits(self) -> dict[str, str]:
+        """Host -> the commit that it runs, of those that run one."""
+        found = {name: told["revision"] for name, told in self.said.items()}
+        return {name: str(commit) for name, commit in found.items() if commit}
+
+    def commit(self) -> str:
+        """The one that all of them run, or empty where none does. SatelliteError if they differ."""
+        found = self.commits()
+        if len({*found.values()}) > 1:
+            raise SatelliteError(
+                f"nothing was done: the hosts run different commits ({_each(found)}). Bring them "
+                "to one first: satellite rollback, or satellite deploy"
+            )
+        return next(iter(found.values()), "")
+
+    def most(self) -> str:
+        """The one that most of them run, where it must go on; it is said when they differ."""
+        found = self.commits()
+        ranked = Counter(found.values()).most_common()
+        if len(ranked) > 1:
+            note(f"the hosts run different commits ({_each(found)}): it goes on with the first's")
+            # no count decides between two hosts: then it is the leader's
+            return ranked[0][0] if ranked[0][1] > ranked[1][1] else next(iter(found.values()))
+        return ranked[0][0] if ranked else ""
+
+
+def _each(found: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {screen.short(commit)}" for name, commit in found.items())
+
+
+def way_back(told: Told) -> list[str]:
+    """The commits of a host's good releases, the oldest first, without what was rolled back.
+
+    A host keeps them in the order in which they became good, last. One that does so again although
+    it was built before others is a rollback: nobody wants to go back to what was rolled back.
+    """
+    good = [(str(one["release"]), str(one["revision"])) for one in told["good"]]
+    built: dict[str, str] = {}
+    for release, commit in good:
+        built[commit] = min(release, built.get(commit, release))
+    found: list[str] = []
+    for _, commit in good:
+        while found and built[found[-1]] >= built[commit]:
+            found.pop()
+        found.append(commit)
+    runs = told["revision"]
+    return found if not runs or runs in found[-1:] else [*found, str(runs)]
+
+
+def before(ways: Sequence[Sequence[str]]) -> str:
+    """The commit before the newest that runs, by these ways back; empty where there is none.
+
+    Where a deploy reached some hosts alone, it is what the others run.
+    """
+    runs = {way[-1] for way in ways if way}
+    older = {commit for way in ways for commit in way[:-1]}
+    newest = [way for way in ways if way and (way[-1] not in older or runs <= older)]
+    found = Counter(way[-2] for way in newest if len(way) > 1)
+    return found.most_common(1)[0][0] if found else ""
