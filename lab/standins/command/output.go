@@ -39,15 +39,14 @@ func (s *stream) Write(data []byte) (int, error) {
 	s.output.mutex.Lock()
 	defer s.output.mutex.Unlock()
 	s.all.Write(data)
-	s.begun = append(s.begun, data...)
-	for {
-		end := bytes.IndexByte(s.begun, '\n')
-		if end < 0 {
-			return len(data), nil
+	for line := range bytes.Lines(data) {
+		s.begun = append(s.begun, line...)
+		if bytes.HasSuffix(line, []byte("\n")) {
+			s.line(s.begun)
+			s.begun = s.begun[:0]
 		}
-		s.line(s.begun[:end+1])
-		s.begun = s.begun[end+1:]
 	}
+	return len(data), nil
 }
 
 // line takes one, with its newline if it has one.
