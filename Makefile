@@ -50,7 +50,7 @@ import: setup-lint ## a heroku.yml, or what heroku config --json prints, as conf
 	@$(python) -m scripts.import_heroku --from "$$FROM" --stack "$$STACK" --environment "$$ENVIRONMENT" \
 		$(if $(OVERWRITE),--overwrite) $(if $(DRY_RUN),--dry-run)
 
-lint: setup-lint ## ruff, mypy --strict, shellcheck, actionlint
+lint: setup-lint ## ruff, mypy --strict, shellcheck, actionlint, go vet
 	@scripts/lint
 
 lab: setup ## a shell (or RUN='COMMAND') among emulated EC2 machines

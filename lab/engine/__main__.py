@@ -1,9 +1,10 @@
-"""Usage: python -m lab.engine check|found|build|which
+"""Usage: python -m lab.engine check|found|build|standin|which
 
-check   exit 0 if a Pulumi CLI is here or can be built; else say what to install, exit 1
-found   exit 0 if a Pulumi CLI is here
-build   build the CLI unless one is here; print its path
-which   say which parts are the vendor's and which are stand-ins
+check     exit 0 if all is here or can be built; else say what to install, exit 1
+found     exit 0 if nothing has to be built; else print what has to be, exit 1
+build     build what has to be; print the CLI's path
+standin   build the stand-in for the plugin `command`, also where the vendor's is installed
+which     say which parts are the vendor's and which are stand-ins
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import sys
 from types import FrameType
 
-from lab.engine.cli import build, builder, find_cli
+from lab.engine.build import STAND_IN, build, missing
 from lab.engine.errors import EngineError
 from lab.engine.parts import find
 
@@ -23,12 +24,16 @@ def main(arguments: list[str]) -> int:
     try:
         match arguments:
             case ["check"]:
-                if not find_cli(os.environ):
-                    builder(os.environ)
+                for work in missing(os.environ):
+                    work.go(os.environ)
             case ["found"]:
-                return 0 if find_cli(os.environ) else 1
+                if needed := missing(os.environ):
+                    print(" and ".join(work.what for work in needed))
+                    return 1
             case ["build"]:
                 print(build(os.environ))
+            case ["standin"]:
+                print(STAND_IN.build(os.environ))
             case ["which"]:
                 print(find(os.environ))
             case _:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.engine.cache import home
-from lab.engine.errors import EngineError
-from lab.engine.go import OLDEST, Go, find_go
 from lab.engine.go_tool import GoTool
 
 SDK = "github.com/pulumi/pulumi/sdk/v3"
@@ -23,13 +21,6 @@ CLI = GoTool(
     tags="osusergo,grpcnotrace",
     stamp=f"{SDK}/go/common/version.Version",
 )
-
-NEITHER = f"""\
-there is no Pulumi CLI here, and no Go {OLDEST[0]}.{OLDEST[1]} or later to build it with.
-Either will do:
-  - Pulumi, which brings its own plugins: https://www.pulumi.com/docs/install/
-  - Go {OLDEST[0]}.{OLDEST[1]} or later (Debian 12's own is older): https://go.dev/doc/install
-Then run the same command again."""
 
 
 def version() -> str:
@@ -52,22 +43,4 @@ def installed(environ: Mapping[str, str]) -> Path | None:
 
 def find_cli(environ: Mapping[str, str]) -> Path | None:
     """The CLI to use, without building anything; None if there is none yet."""
-    if found := installed(environ):
-        return found
-    ours = built(environ)
-    return ours if os.access(ours, os.X_OK) else None
-
-
-def builder(environ: Mapping[str, str]) -> Go:
-    """The Go that would build the CLI. Raises EngineError where there is none."""
-    if go := find_go(environ):
-        return go
-    raise EngineError(NEITHER)
-
-
-def build(environ: Mapping[str, str]) -> Path:
-    """The CLI to use, built first if need be (about 4 minutes on 2 cores, 3.3 GB of passing disk).
-
-    Raises EngineError where there is no Go, too little disk, or the build fails.
-    """
-    return find_cli(environ) or CLI.build(builder(environ), environ)
+    return installed(environ) or CLI.ready(environ)

@@ -1,8 +1,10 @@
-"""A program built from a Go module at a pinned version, kept in the cache."""
+"""A program built from a Go module, at a pinned version or our own, kept in the cache."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +24,9 @@ class GoTool:
     """What to build. `folder` holds go.mod and go.sum: the versions and their hashes.
 
     `module` is the one that go.mod pins and whose version is the tool's; `source` the one with
-    `package`; `disk` the bytes that a build needs for a while.
+    `package`; `disk` the bytes that a build needs for a while. An `own` tool's program is in
+    `folder`, too: the hash of what is there is its version, and `source` is the largest module that
+    it needs.
     """
 
     name: str
@@ -33,6 +37,7 @@ class GoTool:
     disk: int
     tags: str = ""
     stamp: str = ""  # the variable of the program that holds its version
+    own: bool = False
 
     def version(self) -> str:
         """The version that is built, e.g. `v3.274.1`, as go.mod pins it."""
@@ -44,7 +49,25 @@ class GoTool:
 
     def target(self, environ: Mapping[str, str]) -> Path:
         """Where the program belongs, whether it is there or not."""
-        return cache(environ) / f"{self.name}-{self.version()}" / "bin" / self.name
+        edition = self._hash() if self.own else self.version()
+        return cache(environ) / f"{self.name}-{edition}" / "bin" / self.name
+
+    def ready(self, environ: Mapping[str, str]) -> Path | None:
+        """The program if it is there."""
+        target = self.target(environ)
+        return target if os.access(target, os.X_OK) else None
+
+    def sources(self) -> list[Path]:
+        """What of the folder is the tool's; old checkouts and editors leave more there."""
+        kinds = (".go", ".mod", ".sum")
+        return sorted(path for path in self.folder.iterdir() if path.suffix in kinds)
+
+    def _hash(self) -> str:
+        digest = hashlib.sha256()
+        for path in self.sources():
+            content = path.read_bytes()
+            digest.update(f"{path.name} {len(content)}\n".encode() + content)
+        return digest.hexdigest()[:12]
 
     def build(self, go: Go, environ: Mapping[str, str]) -> Path:
         """The program, built unless it is there. EngineError for too little disk, or a failure."""
@@ -64,14 +87,16 @@ class GoTool:
         with tempfile.TemporaryDirectory(prefix="build-", dir=cache(environ)) as folder:
             work = Path(folder)
             source, output = work / "source", work / self.name
-            shutil.copytree(self.folder, source)
+            source.mkdir()
+            for path in self.sources():
+                shutil.copy(path, source)
             stamp = f" -X {self.stamp}={self.version()}" if self.stamp else ""
             command = [
                 *(str(go.path), "build", "-trimpath", "-tags", self.tags),
                 *("-ldflags", f"-s -w{stamp}", "-o", str(output), self.package),
             ]
             done = subprocess.run(
-                command, cwd=source, env=self._environment(go, work, environ), check=False
+                command, cwd=source, env=self.environment(go, work, environ), check=False
             )
             if done.returncode:
                 raise EngineError(
@@ -80,8 +105,8 @@ class GoTool:
                 )
             output.rename(target)
 
-    def _environment(self, go: Go, work: Path, environ: Mapping[str, str]) -> dict[str, str]:
-        """The user's own Go caches if they hold the modules already, else some to throw away."""
+    def environment(self, go: Go, work: Path, environ: Mapping[str, str]) -> dict[str, str]:
+        """Go's: the user's own caches if they hold the modules already, else some in `work`."""
         # images ship GOTOOLCHAIN=local; the module asks for a newer Go than most machines have
         env = {**environ, "HOME": str(home(environ)), "GOTOOLCHAIN": "auto", "GOWORK": "off"}
         env |= {"GOFLAGS": "-modcacherw", "CGO_ENABLED": "0"}  # modcacherw: deletable by us

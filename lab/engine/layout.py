@@ -9,7 +9,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.engine.parts import LANGUAGE_HOST, MARK, PLUGINS, find
+from lab.engine.build import COMMAND
+from lab.engine.errors import EngineError
+from lab.engine.parts import LANGUAGE_HOST, MARK, PLUGINS, find, plugin
 
 STANDINS = Path(__file__).parents[1] / "standins"
 
@@ -26,7 +28,7 @@ def environment(
     `directory`, no account and no network is needed. Safe to call again on the same folder.
     `instead`: the stand-in to use for a plugin whatever is installed, such as quiet for command.
 
-    Raises EngineError where there is no CLI: nothing is built here.
+    Raises EngineError where CLI or stand-in are yet to be built: nothing is built here.
     """
     parts = find(environ)
     directory = directory.resolve()
@@ -40,17 +42,17 @@ def environment(
         for part in host.parent.glob(f"{LANGUAGE_HOST}*"):  # the host and its helper program
             _link(part, binaries / part.name)
     else:
-        _launcher(binaries / LANGUAGE_HOST, "language")
+        _launcher(binaries / LANGUAGE_HOST, _python("language"))
     for name, installed in parts.plugins.items():
         ours = home / "plugins" / f"resource-{name}-v{PLUGINS[name]}"
         ours.mkdir(parents=True, exist_ok=True)
         if instead and name in instead:
-            _launcher(ours / f"pulumi-resource-{name}", instead[name])
+            _launcher(ours / f"pulumi-resource-{name}", _standin(instead[name], environ))
         elif installed:  # the engine wants a real folder, but what is in it may be links
             for entry in installed.iterdir():
                 _link(entry, ours / entry.name)
         else:
-            _launcher(ours / f"pulumi-resource-{name}", name)
+            _launcher(ours / f"pulumi-resource-{name}", _standin(name, environ))
 
     # the interpreter that runs this has what program and stand-ins import
     path = [str(binaries), str(Path(sys.executable).parent), environ.get("PATH") or os.defpath]
@@ -79,8 +81,23 @@ def _link(source: Path, target: Path) -> None:
     target.symlink_to(source)
 
 
-def _launcher(target: Path, standin: str) -> None:
-    command = shlex.join([sys.executable, str(STANDINS), standin])
+def _standin(name: str, environ: Mapping[str, str]) -> list[str]:
+    """The command of a plugin's stand-in."""
+    if name not in ("command", "quiet"):
+        return _python(name)
+    if program := COMMAND.ready(environ):
+        return [str(program), name]
+    # the setup builds it only where the vendor's is missing
+    how = "`python -m lab.engine standin`" if plugin("command", environ) else "`make setup`"
+    raise EngineError(f"the stand-in for the plugin `command` is not built yet: {how} builds it")
+
+
+def _python(standin: str) -> list[str]:
+    return [sys.executable, str(STANDINS), standin]
+
+
+def _launcher(target: Path, command: list[str]) -> None:
     target.unlink(missing_ok=True)
-    target.write_text(f'#!/bin/sh\n# {MARK}, written by lab.engine\nexec {command} "$@"\n')
+    line = f'exec {shlex.join(command)} "$@"'
+    target.write_text(f"#!/bin/sh\n# {MARK}, written by lab.engine\n{line}\n")
     target.chmod(0o755)

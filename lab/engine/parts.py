@@ -51,7 +51,7 @@ def find(environ: Mapping[str, str] = os.environ) -> Parts:
         cli=cli.resolve(),
         built=cli == built(environ),
         language_host=_language_host(cli, environ),
-        plugins={name: _plugin(name, environ) for name in PLUGINS},
+        plugins={name: plugin(name, environ) for name in PLUGINS},
     )
 
 
@@ -65,7 +65,7 @@ def _language_host(cli: Path, environ: Mapping[str, str]) -> Path | None:
     return None
 
 
-def _plugin(name: str, environ: Mapping[str, str]) -> Path | None:
+def plugin(name: str, environ: Mapping[str, str]) -> Path | None:
     """The folder of the plugin at exactly our version: the engine takes no other."""
     theirs = Path(environ.get("PULUMI_HOME") or home(environ) / ".pulumi") / "plugins"
     folder = theirs / f"resource-{name}-v{PLUGINS[name]}"

@@ -1,4 +1,4 @@
-"""Start a stand-in plugin: `python lab/standins language|command|quiet|aws ... ENGINE_ADDRESS`."""
+"""Start a stand-in plugin: `python lab/standins language|aws ... ENGINE_ADDRESS`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from types import ModuleType
 
 MODULES = {
     "language": "lab.standins.language.host",
-    "command": "lab.standins.command.provider",
-    "quiet": "lab.standins.command.quiet",
     "aws": "lab.standins.aws.provider",
 }
 

@@ -8,15 +8,13 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import (
-    engine_pb2,
-    engine_pb2_grpc,
     plugin_pb2,
     provider_pb2_grpc,
     status_pb2,
 )
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from lab.standins.serving import MESSAGE_LIMIT, serve
+from lab.standins.serving import serve
 from lab.standins.values import Properties, differences, pack, plain, root, unpack
 
 T = TypeVar("T")
@@ -87,43 +85,18 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     resources: ClassVar[Mapping[str, type[Resource]]] = {}
     functions: ClassVar[Mapping[str, Callable[[Any, Properties], Properties]]] = {}
 
-    def __init__(self, engine_address: str | None = None) -> None:
-        if engine_address:
-            self._attach(engine_address)
-
     @classmethod
-    def serve(cls, engine_address: str) -> None:
-        """Be a plugin process until told to stop."""
-        provider = cls(engine_address)
+    def serve(cls, _engine_address: str) -> None:
+        """Be a plugin process until told to stop; the engine is told nothing but answers."""
+        provider = cls()
         serve(
             lambda server: provider_pb2_grpc.add_ResourceProviderServicer_to_server(
                 provider, server
-            ),
-            cls.load,
+            )
         )
-
-    @classmethod
-    def load(cls) -> None:
-        """Load what only some requests need, while the first ones are answered."""
 
     def configure(self, config: Properties) -> None:
         """Take the provider's own configuration, plain. Raise on a bad one."""
-
-    def log(
-        self,
-        urn: str,
-        message: str,
-        severity: engine_pb2.LogSeverity.ValueType = engine_pb2.INFO,
-        ephemeral: bool = True,
-    ) -> None:
-        """Show the user a line beside the resource; an ephemeral one only while it is worked on."""
-        self._engine.Log(
-            engine_pb2.LogRequest(severity=severity, message=message, urn=urn, ephemeral=ephemeral)
-        )
-
-    def _attach(self, engine_address: str) -> None:
-        channel = grpc.insecure_channel(engine_address, options=MESSAGE_LIMIT)
-        self._engine = engine_pb2_grpc.EngineStub(channel)
 
     def _resource(self, request: Any, context: grpc.ServicerContext) -> Resource:
         token = request.type or request.urn.split("::")[2].split("$")[-1]
@@ -139,8 +112,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Take the engine's address, not known from argv when PULUMI_DEBUG_PROVIDERS names us."""
-        self._attach(request.address)
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:

@@ -22,16 +22,12 @@ def start(register: Callable[[grpc.Server], None]) -> tuple[grpc.Server, int]:
     return server, port
 
 
-def serve(register: Callable[[grpc.Server], None], then: Callable[[], object] = bool) -> None:
-    """Serve until a signal says to stop. The first line on standard output is the port.
-
-    `then`: what is done beside serving once the engine knows the port.
-    """
+def serve(register: Callable[[grpc.Server], None]) -> None:
+    """Serve until a signal says to stop. The first line on standard output is the port."""
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
     server, port = start(register)
     print(port, flush=True)
-    threading.Thread(target=then, daemon=True).start()
     done.wait()
     server.stop(1).wait()

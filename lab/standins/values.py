@@ -1,4 +1,4 @@
-"""The engine's encoding of property values (secrets, assets, the unknown), and their diff."""
+"""The engine's encoding of property values (secrets, the unknown), and their diff."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ Kind = Literal["ADD", "UPDATE", "DELETE"]
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
-ASSET = "c44067f5952c0a294b673a41bacd8c17"
-ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"  # known only after the update; previews carry it
 
 
@@ -50,11 +48,6 @@ def is_secret(value: Any) -> bool:
     return isinstance(value, dict) and value.get(SIGNATURE) == SECRET
 
 
-def is_file(value: Any) -> bool:
-    """Whether the value is an asset or an archive."""
-    return isinstance(value, dict) and value.get(SIGNATURE) in (ASSET, ARCHIVE)
-
-
 def plain(value: Any) -> Any:
     """The value with every secret's wrapper taken off."""
     if is_secret(value):
@@ -69,11 +62,6 @@ def unknown(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(unknown, value.values()))
     return any(map(unknown, value)) if isinstance(value, list) else bool(value == UNKNOWN)
-
-
-def identity(value: Any) -> Any:
-    """What two equal values have in common: an asset's or archive's hash, else the value."""
-    return value.get("hash") if is_file(value) else value
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Kind]]:
@@ -91,7 +79,7 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Kind]
         by_index = dict(enumerate(old)), dict(enumerate(new))
         for index in range(max(len(old), len(new))):
             yield from _member(*by_index, index, f"{path}[{index}]")
-    elif identity(old) != identity(new):
+    elif old != new:
         yield path, "UPDATE"
 
 

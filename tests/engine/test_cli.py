@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.engine import cli
+from lab.engine.build import NEITHER, NO_PLUGIN, build
 from lab.engine.errors import EngineError
 from lab.engine.go import Go, find_go
 from tests.engine.test_parts import executable
@@ -38,6 +38,8 @@ else:
 @pytest.fixture
 def machine(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "bin").mkdir()
+    plugin = "home/.pulumi/plugins/resource-command-v1.2.1/pulumi-resource-command"
+    executable(tmp_path / plugin)  # so that no stand-in is needed
     return {
         "HOME": str(tmp_path / "home"),
         "PATH": f"{tmp_path / 'bin'}",
@@ -58,7 +60,7 @@ def test_it_is_built_at_the_pinned_version_and_nothing_else_is_left(
     machine: dict[str, str], tmp_path: Path
 ) -> None:
     install_go(tmp_path, "go1.21.5")
-    target = cli.build(machine)
+    target = build(machine)
     assert target == tmp_path / "cache/pulumi-v3.274.1/bin/pulumi"
     assert target.read_text() == "built"
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["pulumi-v3.274.1"]
@@ -84,9 +86,9 @@ def test_it_is_built_at_the_pinned_version_and_nothing_else_is_left(
 
 def test_it_is_built_once(machine: dict[str, str], tmp_path: Path) -> None:
     go = install_go(tmp_path, "go1.26.6")
-    first = cli.build(machine)
+    first = build(machine)
     go.unlink()
-    assert cli.build(machine) == first
+    assert build(machine) == first
 
 
 def test_the_users_own_go_caches_are_used_where_they_hold_the_module(
@@ -95,7 +97,7 @@ def test_the_users_own_go_caches_are_used_where_they_hold_the_module(
     install_go(tmp_path, "go1.26.6")
     held = tmp_path / "home/go/pkg/mod/github.com/pulumi/pulumi/pkg/v3@v3.274.1"
     held.mkdir(parents=True)
-    cli.build(machine)
+    build(machine)
     env = asked(tmp_path)["env"]
     assert {"GOPATH", "GOMODCACHE", "GOCACHE"} & env.keys() == set()
     assert held.exists()
@@ -103,7 +105,7 @@ def test_the_users_own_go_caches_are_used_where_they_hold_the_module(
 
 def test_an_installed_cli_is_not_built(machine: dict[str, str], tmp_path: Path) -> None:
     installed = executable(tmp_path / "bin/pulumi")
-    assert cli.build(machine) == installed
+    assert build(machine) == installed
 
 
 def test_a_failed_build_leaves_nothing_and_says_what_it_needs(
@@ -111,7 +113,7 @@ def test_a_failed_build_leaves_nothing_and_says_what_it_needs(
 ) -> None:
     install_go(tmp_path, "go1.22.0")
     with pytest.raises(EngineError, match=r"ended with exit status 1.*GOPROXY"):
-        cli.build(machine)
+        build(machine)
     left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert [path.name for path in left] == ["pulumi.lock"]
 
@@ -134,7 +136,12 @@ def test_go_must_be_able_to_fetch_a_newer_one(
     assert (find_go(machine) == expected) is found
 
 
-def test_neither_pulumi_nor_go(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("installed", "said"), [([], NEITHER), (["pulumi"], NO_PLUGIN)])
+def test_without_go_it_says_what_to_install(
+    tmp_path: Path, installed: list[str], said: str
+) -> None:
+    for name in installed:
+        executable(tmp_path / name)
     # without the folders where installers put them, which this machine may have
     environment = {
         "PATH": str(tmp_path),
@@ -154,4 +161,4 @@ def test_neither_pulumi_nor_go(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {cli.NEITHER}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {said}\n")

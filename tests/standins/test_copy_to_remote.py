@@ -96,3 +96,36 @@ def test_a_file_goes_into_a_folder_and_a_folder_as_scp_would(
         "inside/sub/b": "b",
         "inside/sub/a": "a",
     }
+
+
+def test_an_archive_of_assets_becomes_a_folder(
+    project: Project, ssh: SshServer, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "leaf").write_text("leaf")
+    (tree / "link").symlink_to(tree / "leaf")
+    assets = {
+        "greeting": {"$text": "hello"},
+        "deep/data": {"$file": str(tree / "leaf")},
+        "inner": {"$folder": f"{tree}/"},
+    }
+    target = ssh.home / "made" / "here"
+    project.declare(copy(ssh, {"$assets": assets}, target))
+    assert project.up().errors == []
+    found = {str(p.relative_to(target)): p.read_text() for p in target.rglob("*") if p.is_file()}
+    assert found == {
+        "greeting": "hello",
+        "deep/data": "leaf",
+        "inner/leaf": "leaf",
+        "inner/link": "leaf",
+    }
+    assert project.up().steps == {}
+
+
+def test_a_source_that_is_no_file_is_refused(project: Project, ssh: SshServer) -> None:
+    project.declare(copy(ssh, {"neither": "asset"}, ssh.home / "greeting"))
+    refused = project.up()
+    assert refused.status == 1
+    assert "either asset or archive must be set" in refused.text
+    assert ssh.logins == 0

@@ -26,6 +26,8 @@ def value(spec: Any) -> Any:
             return pulumi.FileAsset(path)
         case {"$text": text}:
             return pulumi.StringAsset(text)
+        case {"$assets": members}:
+            return pulumi.AssetArchive(value(members))
         case {"$folder": path}:
             return pulumi.FileArchive(path)
         case dict():
