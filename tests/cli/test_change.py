@@ -285,9 +285,28 @@ def test_the_programs_own_problems_are_the_message(changing: Desk) -> None:
 
 def test_an_engine_that_never_began_says_why(changing: Desk) -> None:
     changing.events["up"] = []
-    changing.pulumi["up"] = (255, "", "error: the stack is currently locked by 1 lock(s)")
+    changing.pulumi["up"] = (255, "", "error: no such backend\nand more of it")
+    assert changing.satellite("up", "--yes").err == "error: no such backend\n"
+
+
+LOCKED = """\
+error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or \
+delete the lock file with `pulumi cancel`.
+  s3://states?region=eu-west-1/.pulumi/locks/organization/shop/staging/a-b.json: created by \
+ada@laptop (pid 7) at 2026-11-25T10:00:00+01:00"""
+
+
+def test_a_locked_stack_says_who_is_at_work_and_cancels_nothing(changing: Desk) -> None:
+    changing.events["up"] = []
+    changing.pulumi["up"] = (255, "", LOCKED)
     ran = changing.satellite("up", "--yes")
-    assert ran.err == "error: the stack is currently locked by 1 lock(s)\n"
+    assert (ran.status, ran.err) == (
+        1,
+        "error: the stack is currently locked by another command: nothing was changed\n"
+        "  ada@laptop (pid 7), since 2026-11-25T10:00:00+01:00\n"
+        "  Look who it is: satellite lock status --stack staging\n"
+        "  Only if it was killed: satellite lock release --stack staging\n",
+    )
 
 
 def test_roll_names_the_host_for_this_update_alone(changing: Desk) -> None:
