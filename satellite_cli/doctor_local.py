@@ -126,7 +126,9 @@ def _lock(stack: str, seconds: float) -> Found:
 def _left(held: dict[str, Any]) -> bool:
     if (lives := lock.lives(held)) is not None:
         return not lives
-    began = datetime.fromisoformat(str(held.get("timestamp", ""))[:19]).replace(tzinfo=UTC)
+    began = datetime.fromisoformat(str(held.get("timestamp", "")))
+    if began.tzinfo is None:
+        began = began.replace(tzinfo=UTC)
     return time.time() - began.timestamp() > OLD
 
 

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -317,12 +318,24 @@ def test_a_lock_that_a_killed_update_has_left(
     hours: int,
     left: bool,
 ) -> None:
-    lock = local.place / "state/.pulumi/locks/organization/satellite/staging/1.json"
-    lock.parent.mkdir(parents=True)
     at = time.strftime("%Y-%m-%dT%H:%M:%S.123Z", time.gmtime(time.time() - hours * 3600))
-    held = {"pid": pid, "username": "ada", "hostname": holder, "timestamp": at}
-    lock.write_text(json.dumps(held))
+    locked(local, {"pid": pid, "username": "ada", "hostname": holder, "timestamp": at})
     assert ("stack_locked" in codes(here(local, monkeypatch))) == left
+
+
+def test_a_lock_tells_the_time_by_its_own_machines_clock(
+    local: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Go writes it; an update in New York would be five hours old when it begins."""
+    west = datetime.now(timezone(timedelta(hours=-5))).isoformat()
+    locked(local, {"pid": 7, "username": "ada", "hostname": "laptop", "timestamp": west})
+    assert "stack_locked" not in codes(here(local, monkeypatch))
+
+
+def locked(desk: Desk, held: dict[str, Any]) -> None:
+    lock = desk.place / "state/.pulumi/locks/organization/satellite/staging/1.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps(held))
 
 
 def test_git_aws_and_plugins_are_asked_for_what_the_settings_say(
