@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from satellite_cli import doctor_local, look, options, remote, screen
-from satellite_cli.finding import SILENT, Finding
+from satellite_cli.finding import RUNBOOK, SILENT, Finding
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
 from satellite_infra.agent import flat
@@ -88,11 +88,10 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
 def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:
     """What the hosts say of themselves, and what differs between them and the stack."""
     said: dict[str, Any] = {}
+    nobody = remote.nobody(fleet, answers.values())
     for host, answer in answers.items():
         if answer.problem or answer.status:
-            problem = answer.problem or look.last_line(answer.err)
-            code, text = WHY.get(problem, (SILENT, f"{problem}. Where it is dead:"))
-            yield Finding(code, text, host.name)
+            yield _silent(host, answer, nobody)
             continue
         told = said[host.name] = answer.json()
         for one in told.get("findings", ()):
@@ -100,6 +99,19 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     for name, told in said.items():
         yield from _differs(fleet, name, told, said)
     yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
+
+
+def _silent(host: Host, answer: remote.Answer, nobody: bool) -> Finding:
+    """Why it gives no answer; where that may be the bastion no host shall be lost for it."""
+    problem = answer.problem or look.last_line(answer.err)
+    if nobody:
+        text = f"{problem}. No host answers: it may be the bastion, or this machine's network"
+        return Finding(SILENT, text, host.name, command=RUNBOOK)
+    if problem.startswith(remote.BASTION):
+        text = f"{problem}. Other hosts answer through it"
+        return Finding(SILENT, text, host.name, command=RUNBOOK)
+    code, text = WHY.get(problem, (SILENT, f"{problem}. Where it is dead:"))
+    return Finding(code, text, host.name)
 
 
 def _differs(

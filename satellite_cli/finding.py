@@ -18,7 +18,7 @@ class Finding:
     host: str = ""
     about: str = ""
     command: str = ""
-    """Of this machine's, which are not in the table."""
+    """Of this machine's, which are not in the table; and where a host's is not the table's."""
 
     def mend(self, app: str, stack: str) -> str:
         """What mends it; `stack` where the commands have to name it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from satellite_cli import inline, look, options, screen
+from satellite_cli import inline, look, options, remote, screen
 from satellite_cli.change import apply
 from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
@@ -33,7 +33,8 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     at = time.time()
     _, _, said, silent = look.ask_hosts(fleet, (), look.SECONDS, "status")
     excused = given_up(project, fleet)
-    refuse({name: why for name, why in silent.items() if name not in excused})
+    nobody = fleet.bastion and not said and not remote.REACHED & {*silent.values()}
+    refuse({name: why for name, why in silent.items() if name not in excused}, nobody)
     asked = Check.over(fleet, [name for name in said if name not in excused], at)
     good = _good(said.values())
     now = {str(told["revision"]) for told in said.values() if told["revision"]}

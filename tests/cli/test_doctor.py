@@ -166,6 +166,28 @@ def test_a_host_that_lets_nobody_in(clinic: Desk) -> None:
     assert found == [("worker-2", "login", "docs/runbook.md says what to look at")]
 
 
+def test_where_the_bastion_is_away_no_host_is_called_dead(clinic: Desk) -> None:
+    clinic.outputs["ssh_config"] += "  ProxyJump bastion.shop\n"
+    closed = "kex_exchange_identification: Connection closed by remote host\n"
+    away = {"status": 255, "err": f"ssh: connect to host 192.0.2.9 port 22: refused\n{closed}"}
+    clinic.hosts = {"worker-1": away, "worker-2": {"status": 255, "err": "no route"}}
+    ran = clinic.satellite("doctor", "--json")
+    look = "docs/runbook.md says what to look at"
+    assert told(ran) == [(f"worker-{n}", "no_answer", look) for n in (1, 2)]
+    assert ran.status == 3
+    assert [one["text"].split(". ") for one in ran.json()["findings"]] == [
+        [why, "No host answers: it may be the bastion, or this machine's network"]
+        for why in ("the bastion: connect to host 192.0.2.9 port 22: refused", "no route")
+    ]
+    # what the bastion says of itself is never the host's
+    clinic.says("worker-2", status("worker-2"))
+    assert told(clinic.satellite("doctor", "--json")) == [("worker-1", "no_answer", look)]
+    # and beside one that answers a silent one may be dead
+    clinic.hosts["worker-1"] = {"status": 255, "err": "no route"}
+    found = told(clinic.satellite("doctor", "--json"))
+    assert found == [("worker-1", "no_answer", "satellite lost worker-1")]
+
+
 def test_an_agent_that_is_older_than_the_command(clinic: Desk) -> None:
     old = status("worker-2")
     for key in ("findings", "clock", "agent", "manifest", "queue"):

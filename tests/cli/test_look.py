@@ -21,6 +21,8 @@ worker-3  lost       i-3  staging      -          -                     -       
 """
 
 
+CLOSED = "kex_exchange_identification: Connection closed by remote host\n"
+CHANNEL = "channel 0: open failed: connect failed: No route to host"
 TODO = "What to do: satellite doctor --host worker-2\n"
 
 
@@ -144,6 +146,26 @@ def test_the_same_thing_twice_on_a_host_is_two_lines() -> None:
             "it does not let the stack's key in: satellite:private_key, or your SSH agent",
         ),
         ({"status": 1, "err": "a\nhost.json is not there\n"}, "host.json is not there"),
+        (
+            {"status": 255, "err": f"ssh: connect to host 192.0.2.9 port 22: refused\n{CLOSED}"},
+            "the bastion: connect to host 192.0.2.9 port 22: refused",
+        ),
+        (
+            {"status": 255, "err": f"Host key verification failed.\n{CLOSED}"},
+            "the bastion: Host key verification failed.",
+        ),
+        (
+            {"status": 255, "err": f"ada@bastion: Permission denied (publickey).\n{CLOSED}"},
+            "the bastion: ada@bastion: Permission denied (publickey).",
+        ),
+        (
+            {"status": 255, "err": f"{CHANNEL}\nstdio forwarding failed\n{CLOSED}"},
+            "connect failed: No route to host",
+        ),
+        (
+            {"status": 255, "err": f"{CLOSED}Connection reset by 192.0.2.2 port 22\n"},
+            "Connection reset by 192.0.2.2 port 22",
+        ),
         ({"sleep": 30}, "no answer within 2 s"),
     ],
 )
