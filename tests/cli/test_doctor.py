@@ -21,7 +21,7 @@ from satellite_cli.fleet import Fleet
 from satellite_infra.agent import flat
 from satellite_infra.agent.examine import STATES
 from satellite_infra.host_identity import host_identity
-from tests.cli.conftest import MANIFEST, Desk, host, status
+from tests.cli.conftest import COMMIT, MANIFEST, Desk, host, status
 
 NEW = "f" * 40
 
@@ -97,6 +97,62 @@ def test_who_is_on_what(clinic: Desk) -> None:
     out = clinic.satellite("doctor").out
     assert "  revision: runs fffffff, the stack 0123456; worker-1 0123456\n" in out
     assert f"    > {VISIT}\n" in out
+
+
+def failed(revision: str) -> dict[str, str]:
+    return {"at": "2026-11-25T10:00:00Z", "outcome": "failed", "revision": revision}
+
+
+def test_what_a_failed_deploy_has_left_is_not_deployed_again(clinic: Desk) -> None:
+    """On the host where it failed, and on those that it has not reached."""
+    clinic.outputs |= {"revision": NEW, "manifest": MANIFEST + "config.TOKEN: 0123\n"}
+    good = {**failed(COMMIT), "outcome": "good"}
+    clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
+    clinic.says("worker-2", status("worker-2", last_release=good))
+    ran = clinic.satellite("doctor", "--stack", "production")
+    assert (ran.status, ran.out.count("up --again")) == (1, 0)
+    assert ran.out.startswith(
+        "this machine: nothing found\n"
+        "worker-1: 2 found\n"
+        "  revision: runs 0123456, the stack fffffff; worker-2 0123456; the release of\n"
+        "    fffffff failed on worker-1, and was taken back there. Why; and to stay with\n"
+        "    what runs:\n"
+        "    > satellite releases --stack production --host worker-1\n"
+        f"    > satellite deploy --stack production --revision {COMMIT}\n"
+        "  config_differs: has not the stack's config.TOKEN; the release of fffffff\n"
+    )
+    stay, why = f"satellite deploy --revision {COMMIT}", "satellite releases --host worker-1"
+    ran = clinic.satellite("doctor", "--json")
+    assert told(ran) == [
+        (name, code, stay)
+        for name in ("worker-1", "worker-2")
+        for code in ("revision", "config_differs")
+    ]
+    assert {one["why"] for one in ran.json()["findings"]} == {why}
+
+
+def test_settings_that_failed_are_not_released_again(clinic: Desk) -> None:
+    """At the commit that runs, so that no other one can be gone back to."""
+    clinic.outputs["manifest"] = MANIFEST + "config.TOKEN: 0123\n"
+    clinic.says("worker-2", status("worker-2", last_release=failed(COMMIT)))
+    found = told(clinic.satellite("doctor", "--json", "--host", "worker-2"))
+    assert found == [("worker-2", "config_differs", "satellite releases --host worker-2")]
+
+
+def test_where_the_deploy_succeeded_a_visit_is_right(clinic: Desk) -> None:
+    clinic.outputs["revision"] = NEW
+    clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
+    formation = manifest(processes__worker__quantity="4")
+    clinic.says("worker-2", status("worker-2", revision=NEW, manifest=formation))
+    assert told(clinic.satellite("doctor", "--json")) == [
+        ("worker-1", "revision", f"satellite deploy --revision {COMMIT}"),
+        ("worker-2", "formation_differs", VISIT),
+    ]
+
+
+def test_an_older_failure_is_none_of_this_deploy(clinic: Desk) -> None:
+    clinic.says("worker-2", status("worker-2", revision=NEW, last_release=failed("a" * 40)))
+    assert told(clinic.satellite("doctor", "--json")) == [("worker-2", "revision", VISIT)]
 
 
 def test_the_stack_is_in_the_command_where_it_was_given(clinic: Desk) -> None:
