@@ -545,3 +545,22 @@ def test_one_host_alone_is_visited_only_again(changing: Desk) -> None:
     ran = changing.satellite("up", "--host", "worker-2", "--yes")
     assert ran.status == 2
     assert "--host: only with --again" in ran.err
+
+
+@pytest.mark.parametrize("broken", ["the state", "an agent"])
+def test_a_deploy_that_succeeded_is_none_that_failed_for_what_is_not_known_of_the_others(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def targets(*_: object) -> list[str]:
+        if broken == "the state":  # from now on
+            changing.pulumi["stack output"] = (255, "", "error: no connection")
+            changing.tell()
+        return []
+
+    monkeypatch.setattr("satellite_cli.partial.targets", targets)
+    changing.hosts = {"worker-1": {"out": "{}"}, "worker-2": {"out": "no JSON"}}
+    ran = changing.satellite("deploy", "--host", "worker-1", "--yes")
+    assert ran.status == 0, ran
+    assert "9 unchanged, 1 changed" in ran.out
+    assert "What the other hosts run is not known: " in ran.err
+    assert ran.err.endswith("The stack's file stays as it is, too. All hosts: satellite deploy\n")
