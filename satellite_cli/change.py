@@ -66,7 +66,7 @@ def run(
     if check:
         check.end()
     if outcome.status:
-        raise SatelliteError("\n".join(left_over(outcome)), FAILED)
+        raise SatelliteError("\n".join(left_over(outcome, project.stack)), FAILED)
     return outcome
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from satellite_cli import change
-from satellite_cli.problems import SatelliteError, note
+from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 from satellite_cli.project import Project
 from satellite_cli.promote import DeployError
 from satellite_cli.reachable import Check
@@ -37,4 +37,4 @@ class Desk:
                 if draft.keep():
                     note(f"{project.file.name} says so now: commit it")
         except SatelliteError as problem:
-            raise DeployError(str(problem)) from None
+            raise DeployError(str(problem), problem.status == INTERRUPTED) from None

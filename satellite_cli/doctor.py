@@ -6,13 +6,14 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from satellite_cli import doctor_local, look, options, remote, screen
-from satellite_cli.finding import SILENT, Finding
+from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
 from satellite_infra.agent import flat
@@ -24,6 +25,8 @@ APART = 5
 """Seconds by which two clocks may differ, beyond what the way to the host hides."""
 OWN = {"host", "soak_seconds", "revision"}
 """Lines of a manifest that are a host's own, or told apart."""
+DIFFERS = {"revision", "config_differs", "formation_differs", "manifest_differs"}
+"""Findings of a host that runs something else than the stack's last update was about."""
 WHY = {
     remote.STRANGER: (
         "host_key",
@@ -58,13 +61,13 @@ def doctor(
     if fleet:
         found += list(judged(fleet, answers))
     given = context.get_parameter_source("stack") is ParameterSource.COMMANDLINE
-    named, app = stack if given else "", fleet.app if fleet else ""
+    other, app = stack if given else "", fleet.app if fleet else ""
     if as_json:
-        told = [_data(one, one.mend(app, named)) for one in found]
+        told = [_data(one, app, other) for one in found]
         screen.data({"stack": fleet.stack if fleet else stack, "findings": told})
     else:
         for place in ("", *(host.name for host in hosts)):
-            _show(place, [one for one in found if one.host == place], app, named)
+            _show(place, [one for one in found if one.host == place], app, other)
     if found:
         sys.exit(UNANSWERED if {one.code for one in found} == {SILENT} else FAILED)
 
@@ -88,18 +91,32 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
 def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:
     """What the hosts say of themselves, and what differs between them and the stack."""
     said: dict[str, Any] = {}
+    nobody = remote.nobody(fleet, answers.values())
     for host, answer in answers.items():
         if answer.problem or answer.status:
-            problem = answer.problem or look.last_line(answer.err)
-            code, text = WHY.get(problem, (SILENT, f"{problem}. Where it is dead:"))
-            yield Finding(code, text, host.name)
+            yield _silent(host, answer, nobody)
             continue
         told = said[host.name] = answer.json()
         for one in told.get("findings", ()):
             yield Finding(one["code"], one["text"], host.name, one["about"])
+    failed = {name: one["revision"] for name, one in said.items() if _failed(one, fleet)}
     for name, told in said.items():
-        yield from _differs(fleet, name, told, said)
+        for one in _differs(fleet, name, told, said):
+            yield _taken_back(one, told, failed, fleet) if one.code in DIFFERS else one
     yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
+
+
+def _silent(host: Host, answer: remote.Answer, nobody: bool) -> Finding:
+    """Why it gives no answer; where that may be the bastion no host shall be lost for it."""
+    problem = answer.problem or look.last_line(answer.err)
+    if nobody:
+        text = f"{problem}. No host answers: it may be the bastion, or this machine's network"
+        return Finding(SILENT, text, host.name, command=RUNBOOK)
+    if problem.startswith(remote.BASTION):
+        text = f"{problem}. Other hosts answer through it"
+        return Finding(SILENT, text, host.name, command=RUNBOOK)
+    code, text = WHY.get(problem, (SILENT, f"{problem}. Where it is dead:"))
+    return Finding(code, text, host.name)
 
 
 def _differs(
@@ -131,6 +148,31 @@ def _differs(
         yield Finding("manifest_differs", f"has not the stack's {', '.join(rest)}", name)
 
 
+def _failed(told: Mapping[str, Any], fleet: Fleet) -> bool:
+    """Whether its last release was the stack's, and was taken back."""
+    last = told.get("last_release") or {}  # an agent that is older does not say it
+    return bool(last.get("outcome") == "failed" and last.get("revision") == fleet.revision)
+
+
+def _taken_back(
+    found: Finding, told: Mapping[str, Any], failed: Mapping[str, str], fleet: Fleet
+) -> Finding:
+    """What a deploy has left that failed on those hosts, by what they run: no visit mends it."""
+    same = told["revision"] == fleet.revision
+    alike = [name for name, runs in failed.items() if (runs == fleet.revision) == same]
+    if not alike or not told["revision"]:
+        return found
+    where = found.host if found.host in alike else alike[0]
+    release = f"the release of {screen.short(fleet.revision)}"
+    text = f"{found.text}; {release} failed on {where}, and was taken back there"
+    why = f"satellite releases --host {where}"
+    if same:  # no commit is to be gone back to
+        text += ". Mend what it says, or take those settings back; then `satellite up`"
+        return replace(found, text=text, command=why)
+    stay = f"satellite deploy --revision {told['revision']}"
+    return replace(found, text=f"{text}. Why; and to stay with what runs:", why=why, command=stay)
+
+
 def _clocks(answers: Mapping[str, remote.Answer], said: Mapping[str, Any]) -> Iterator[Finding]:
     """Whose clock is off, seen from the middle between question and answer."""
     ahead: dict[str, float] = {}
@@ -153,13 +195,14 @@ def _ahead(seconds: float) -> str:
     return f"{abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
 
 
-def _data(found: Finding, mend: str) -> dict[str, Any]:
+def _data(found: Finding, app: str, stack: str) -> dict[str, Any]:
     return {
         "host": found.host or None,
         "code": found.code,
         "text": found.text,
         "about": found.about or None,
-        "mend": mend,
+        "why": named(found.why, stack) or None,
+        "mend": found.mend(app, stack),
     }
 
 
@@ -176,4 +219,5 @@ def _show(place: str, found: Sequence[Finding], app: str, stack: str) -> None:
             break_long_words=False,
             break_on_hyphens=False,
         )
-        click.echo("\n".join([*lines, f"    > {one.mend(app, stack)}"]))
+        commands = [*([named(one.why, stack)] if one.why else []), one.mend(app, stack)]
+        click.echo("\n".join([*lines, *(f"    > {command}" for command in commands)]))

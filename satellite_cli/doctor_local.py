@@ -7,7 +7,6 @@ import importlib.util
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -125,9 +124,11 @@ def _lock(stack: str, seconds: float) -> Found:
 
 
 def _left(held: dict[str, Any]) -> bool:
-    if held.get("hostname") == socket.gethostname():
-        return not Path(f"/proc/{held.get('pid')}").exists()
-    began = datetime.fromisoformat(str(held.get("timestamp", ""))[:19]).replace(tzinfo=UTC)
+    if (lives := lock.lives(held)) is not None:
+        return not lives
+    began = datetime.fromisoformat(str(held.get("timestamp", "")))
+    if began.tzinfo is None:
+        began = began.replace(tzinfo=UTC)
     return time.time() - began.timestamp() > OLD
 
 

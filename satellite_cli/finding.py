@@ -18,16 +18,22 @@ class Finding:
     host: str = ""
     about: str = ""
     command: str = ""
-    """Of this machine's, which are not in the table."""
+    """Of this machine's, which are not in the table; and where a host's is not the table's."""
+    why: str = ""
+    """The command that shows the cause, which is to be seen before."""
 
     def mend(self, app: str, stack: str) -> str:
         """What mends it; `stack` where the commands have to name it."""
         words = MENDS.get(self.code, _visit)(self, app)
-        line = self.command or (shlex.join(words) if words else RUNBOOK)
-        if stack and line.startswith("satellite "):
-            program, verb, rest = [*line.split(" ", 2), ""][:3]
-            line = f"{program} {verb} --stack {stack} {rest}".rstrip()
-        return line
+        return named(self.command or (shlex.join(words) if words else RUNBOOK), stack)
+
+
+def named(line: str, stack: str) -> str:
+    """One of our commands with the stack's name, where that is needed."""
+    if stack and line.startswith("satellite "):
+        program, verb, rest = [*line.split(" ", 2), ""][:3]
+        line = f"{program} {verb} --stack {stack} {rest}".rstrip()
+    return line
 
 
 RUNBOOK = "docs/runbook.md says what to look at"

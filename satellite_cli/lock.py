@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -17,6 +20,14 @@ from satellite_cli.problems import REFUSED, SatelliteError, consent
 from scripts.engine import ConfigError, pulumi
 
 UNKNOWN = "not known with this backend; an update that finds it locked says so"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has made a lock of the stack, in words; `pid`: of a process that runs on this machine."""
+
+    who: str
+    pid: int | None = None
 
 
 @click.group()
@@ -38,11 +49,11 @@ def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
     held = engine_locks(fleet.stack)
     if as_json:
         locks = {name: told["lock"] for name, told in said.items()}
-        data = {"stack": fleet.stack, "engine": held, "hosts": locks, "unanswered": silent}
+        engine = None if held is None else [one.who for one in held]
+        data = {"stack": fleet.stack, "engine": engine, "hosts": locks, "unanswered": silent}
         screen.data(data)
     else:
-        engine = UNKNOWN if held is None else "; ".join(held) or "free"
-        rows = [("the stack", engine)]
+        rows = [("the stack", _told(held) or "free")]
         rows += [(h.name, said[h.name]["lock"] or "free") for h in hosts if h.name in said]
         screen.table(("lock", "held by"), rows)
     look.finish(silent)
@@ -58,8 +69,9 @@ def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
 def release(stack: str, name: str, yes: bool, as_json: bool) -> None:
     """Release the stack's lock, which a killed update has left.
 
-    Be sure that nobody is at work: two updates at the same time spoil the state. A host goes on
-    with its release by itself, and holds its own lock for as long.
+    Be sure that nobody is at work: two updates at the same time spoil the state. One that runs on
+    this very machine keeps its lock. A host goes on with its release by itself, and holds its own
+    lock for as long.
     """
     if name:
         _end(stack, name, yes, as_json)
@@ -69,7 +81,15 @@ def release(stack: str, name: str, yes: bool, as_json: bool) -> None:
     if held == []:
         _say(as_json, fleet.stack, "free already")
         return
-    _confirm(f"Release the lock of {fleet.stack} ({'; '.join(held or [UNKNOWN])})?", yes)
+    for one in held or ():
+        if one.pid:
+            raise SatelliteError(
+                f"nothing was done: {one.who}, is still at work on this machine. To end it: "
+                f"kill -INT {one.pid}. Where that is another program by now (ps {one.pid}): "
+                f"pulumi cancel --stack {fleet.stack}",
+                REFUSED,
+            )
+    _confirm(f"Release the lock of {fleet.stack} ({_told(held)})?", yes)
     try:
         pulumi("cancel", "--yes", "--stack", fleet.stack)
     except ConfigError as problem:
@@ -102,7 +122,11 @@ def _confirm(question: str, yes: bool) -> None:
     consent(question)
 
 
-def engine_locks(stack: str) -> list[str] | None:
+def _told(held: list[Holder] | None) -> str:
+    return UNKNOWN if held is None else "; ".join(one.who for one in held)
+
+
+def engine_locks(stack: str) -> list[Holder] | None:
     """Who holds the stack's lock; None where the backend does not tell."""
     try:
         backend = json.loads(pulumi("whoami", "--json")).get("url", "")
@@ -114,7 +138,7 @@ def engine_locks(stack: str) -> list[str] | None:
         return [_holder(path) for path in files(Path(unquote(where.path)), stack)]
     if where.scheme in ("http", "https"):
         mine = [one for one in known if one["name"].rpartition("/")[2] == stack.rpartition("/")[2]]
-        return ["an update"] if any(one.get("updateInProgress") for one in mine) else []
+        return [Holder("an update")] if any(one.get("updateInProgress") for one in mine) else []
     return None
 
 
@@ -124,12 +148,18 @@ def files(state: Path, stack: str) -> list[Path]:
     return sorted(p for p in state.glob(".pulumi/locks/**/*.json") if p.parent.name == name)
 
 
-def _holder(path: Path) -> str:
+def lives(held: Mapping[str, Any]) -> bool | None:
+    """Whether the process that has made this lock runs; None where it is another machine's."""
+    if held.get("hostname") != socket.gethostname():
+        return None
+    return Path(f"/proc/{held.get('pid')}").exists()
+
+
+def _holder(path: Path) -> Holder:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return "somebody"
-    since = str(found.get("timestamp", ""))[:19]
-    return (
-        f"{found.get('username')}@{found.get('hostname')} (pid {found.get('pid')}), since {since}"
-    )
+        return Holder("somebody")
+    since, pid = str(found.get("timestamp", ""))[:19], found.get("pid")
+    who = f"{found.get('username')}@{found.get('hostname')} (pid {pid}), since {since}"
+    return Holder(who, pid if lives(found) else None)

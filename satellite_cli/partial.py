@@ -48,8 +48,12 @@ def _words(project: Project, names: Sequence[str], leader: str, phase: str) -> I
 
 
 def tell_others(stack: str, names: Sequence[str]) -> None:
-    """Which hosts run what else."""
-    _, hosts, said, silent = look.ask(stack, (), look.SECONDS, "status")
+    """Which hosts run what else; no more than notes, as the deploy has succeeded."""
+    try:
+        _, hosts, said, silent = look.ask(stack, (), look.SECONDS, "status")
+    except (SatelliteError, ValueError) as problem:  # the latter: what a host said is no JSON
+        hosts = []
+        note(f"What the other hosts run is not known: {problem}")
     for host in hosts:
         if host.name not in names:
             told = said.get(host.name)

@@ -48,15 +48,22 @@ class Refused(Exception):  # noqa: N818 - nothing went wrong: it was not begun
 
 
 class DeployError(Exception):
-    """What the deploy that is given in raises when it failed; its text is shown."""
+    """What the deploy that is given in raises when it failed; its text is shown.
+
+    `interrupted`: because somebody stopped it.
+    """
+
+    def __init__(self, text: str, interrupted: bool = False):
+        super().__init__(text)
+        self.interrupted = interrupted
 
 
 class StepError(Exception):
     """A step failed; `sure`: and for certain the commit does not run because of it."""
 
-    def __init__(self, text: str, sure: bool = False):
+    def __init__(self, text: str, sure: bool = False, interrupted: bool = False):
         super().__init__(text)
-        self.sure = sure
+        self.sure, self.interrupted = sure, interrupted
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,8 @@ class Outcome:
     """The one that failed: branch, heroku, deploy or tag."""
     problem: str = ""
     advice: tuple[str, ...] = ()
+    interrupted: bool = False
+    """Whether it failed because somebody stopped it."""
 
     def document(self) -> dict[str, Any]:
         """For `--json`."""
@@ -376,13 +385,13 @@ class Promotion:
                 self.step = step
                 act()
         except StepError as error:
-            return self._failed(str(error), error.sure)
+            return self._failed(str(error), error.sure, error.interrupted)
         except KeyboardInterrupt:
             server, first = self.plan.server, self.step == "branch"
             # git may have been stopped when its server had agreed already
             if first and server not in self.moved and self._now(server) == self.plan.revision:
                 self.moved.append(server)
-            return self._failed(INTERRUPTED, first)
+            return self._failed(INTERRUPTED, first, interrupted=True)
         except BaseException:
             for where in self._where():
                 self.options.say(f"{where.label}: before {where.before}, now {where.now}")
@@ -459,7 +468,7 @@ class Promotion:
         try:
             self.options.deploy(self.plan.revision, self.plan.stack)
         except DeployError as error:
-            raise StepError(f"the hosts: {error}") from error
+            raise StepError(f"the hosts: {error}", interrupted=error.interrupted) from error
 
     def _tag(self) -> None:
         ref = f"refs/tags/{self.plan.tag}"
@@ -470,14 +479,13 @@ class Promotion:
             )
         self.options.say(f"tag {self.plan.tag}")
 
-    def _failed(self, problem: str, sure: bool) -> Outcome:
+    def _failed(self, problem: str, sure: bool, interrupted: bool = False) -> Outcome:
         """Undo what can be undone without harm, and say what is where."""
         server, self.sure = self.plan.server, sure
         if sure and server in self.moved:
             self._push_back(server)
-        return Outcome(
-            "failed", self.plan, self._where(), self.step, problem, tuple(self._advice())
-        )
+        where, advice = self._where(), tuple(self._advice())
+        return Outcome("failed", self.plan, where, self.step, problem, advice, interrupted)
 
     def _push_back(self, place: Place) -> None:
         try:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from satellite_cli.promote import INTERRUPTED, Options, Outcome, Plan, Refused, promote
+from satellite_cli.problems import INTERRUPTED
+from satellite_cli.promote import Options, Outcome, Plan, Refused, promote
 from satellite_cli.promote_text import outcome_lines, plan_lines
 
 if TYPE_CHECKING:
@@ -114,6 +115,6 @@ def is_there() -> bool:
 
 def _status(outcome: Outcome) -> int:
     """As docs/promote.md has them."""
-    if outcome.problem == INTERRUPTED:
-        return 130
+    if outcome.interrupted:
+        return INTERRUPTED
     return {"promoted": 0, "dry run": 0, "declined": 4}.get(outcome.status, 1)

@@ -32,6 +32,8 @@ class Found:
     answered: Sequence[str] = ()
     at: float = 0
     """When they were asked, in seconds since 1970."""
+    nobody: bool = False
+    """Whether it may be the bastion that does not answer."""
 
 
 class Check:
@@ -71,7 +73,7 @@ class Check:
         """Wait for it: SatelliteError with every host that does not answer, if it is strict."""
         found = self._found.result()
         if self._strict:
-            refuse(found.silent)
+            refuse(found.silent, found.nobody)
 
 
 def _ask(project: Project, strict: bool, names: Sequence[str]) -> Found:
@@ -93,7 +95,8 @@ def hosts_found(project: Project, names: Sequence[str] = ()) -> Found:
     except SatelliteError:  # never up; and what else there is the engine says, with its own words
         return Found()
     silent = {host.name: why for host, answer in answers.items() if (why := _unfit(answer))}
-    return Found(silent, _ways(fleet, (h.name for h in hosts if h.name not in silent)), at)
+    ways = _ways(fleet, (h.name for h in hosts if h.name not in silent))
+    return Found(silent, ways, at, remote.nobody(fleet, answers.values()))
 
 
 def _unfit(answer: remote.Answer) -> str:
@@ -117,8 +120,18 @@ def given_up(project: Project, fleet: Fleet) -> set[str]:
     return lost | rolled | {host.name for host in fleet.hosts if host.lost}
 
 
-def refuse(found: Mapping[str, str]) -> None:
-    """SatelliteError that names all of these hosts, if there are any."""
+def refuse(found: Mapping[str, str], nobody: bool = False) -> None:
+    """SatelliteError that names all of these hosts, if there are any.
+
+    `nobody`: it may be the bastion, so that no host shall be declared lost for it.
+    """
+    if found and nobody:
+        raise SatelliteError(
+            "nothing was changed: no host answers through the bastion\n"
+            + "".join(f"  {name}: {problem}\n" for name, problem in found.items())
+            + "  It may be the bastion, or this machine's network: look there first\n"
+            "  To ask all hosts again: satellite doctor"
+        )
     if found:
         raise SatelliteError(
             "nothing was changed: these hosts do not answer as themselves\n"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +38,12 @@ STRANGER = "it shows another host key than the pinned one; nothing was sent: sat
 REFUSED = "it does not let the stack's key in: satellite:private_key, or your SSH agent"
 UNPREPARED = "not prepared yet: satellite up"
 OLDER = "its agent is older than this command: satellite up"
+REACHED = frozenset({STRANGER, REFUSED, UNPREPARED, OLDER})
+"""Reasons of a host that is there all the same."""
+BASTION = "the bastion: "
+"""How a reason begins that says nothing of the host."""
+ENDS = re.compile(r"kex_exchange_identification: |stdio forwarding failed|.* UNKNOWN port \d+")
+"""What ssh says when its way to the host, another ssh to the bastion, ends; why is said before."""
 SCRIPT = f"""\
 [ -e {AGENT} ] || exit {NOT_PREPARED}
 [ "$(id -u)" -eq 0 ] || set -- sudo -n
@@ -153,12 +161,22 @@ def judged(status: int, out: str, err: str) -> Answer:
 
 
 def _reason(said: Sequence[str]) -> str:
+    if why := list(itertools.takewhile(lambda line: not ENDS.match(line), said)):
+        if why[-1].startswith("channel "):  # the bastion tells of the host
+            return why[-1].partition("open failed: ")[2] or why[-1]
+        if len(why) < len(said):
+            return BASTION + why[-1].removeprefix("ssh: ")
     text = "\n".join(said)
     if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
         return STRANGER
     if "Permission denied" in text:
         return REFUSED
     return said[-1].removeprefix("ssh: ") if said else "the connection was closed"
+
+
+def nobody(fleet: Fleet, answers: Iterable[Answer]) -> bool:
+    """Whether it may be the bastion: there is one, and nothing is known to come from a host."""
+    return fleet.bastion and all(a.status == 255 and a.problem not in REACHED for a in answers)
 
 
 def agent(verb: str, *words: str) -> str:

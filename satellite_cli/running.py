@@ -43,7 +43,8 @@ class Running:
         empty = [name for name, why in silent.items() if why == remote.UNPREPARED]
         if strict:
             gone = {name: why for name, why in silent.items() if name not in {*excused, *empty}}
-            refuse(gone)
+            nobody = fleet.bastion and not said and not remote.REACHED & {*silent.values()}
+            refuse(gone, nobody)
         answered = [name for name in (*said, *empty) if name not in excused]
         return cls(said, Check.over(fleet, answered, at))
 

@@ -73,6 +73,7 @@ def set_(name: str, stack: str, as_json: bool) -> None:
     """Set one, encrypted. Its value is asked for, or comes on standard input (`< file`).
 
     It is never an argument: other users of this machine, and your shell's history, would see it.
+    Of standard input a line's end at the end is not part of it.
     """
     from scripts.import_heroku import unfit
 
@@ -85,7 +86,13 @@ def set_(name: str, stack: str, as_json: bool) -> None:
     if sys.stdin.isatty():
         value = str(click.prompt(f"Value of {name}", hide_input=True, err=True))
     else:
-        value = sys.stdin.read().removesuffix("\n")
+        value = sys.stdin.read()
+        if not value:  # such as a file that was not written, or a command before it that failed
+            raise click.UsageError(
+                f"nothing came on standard input, {name} stays as it is. Where an empty value is "
+                f"meant: echo | satellite config set {name}"
+            )
+        value = value.removesuffix("\n")
     if problem := unfit(name, value):
         raise click.UsageError(f"the value of {name}: {problem}")
     with settings(stack) as found:

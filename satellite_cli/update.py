@@ -33,6 +33,9 @@ ROOT = "pulumi:pulumi:Stack"
 MARKUP = re.compile(r"<\{%.*?%\}>")
 QUOTED = re.compile(r'running "(?:[^"\\]|\\.)*"(?:\.\.\.)?:?\s*')
 """The text of a command, which stands in its error before what it said."""
+LOCKED = "the stack is currently locked by"
+HOLDER = re.compile(r"^ .*: created by (.+) at (\S+)$", re.MULTILINE)
+"""A line of that error: the lock's file, and who has made it."""
 Event = dict[str, Any]
 
 
@@ -247,9 +250,20 @@ def summary(outcome: Outcome, planned: bool) -> str:
     return ", ".join(counts) or "nothing to do"
 
 
-def left_over(outcome: Outcome) -> list[str]:
+def left_over(outcome: Outcome, stack: str) -> list[str]:
     """The errors that people read: the resources' own, else the program's, else the engine's."""
+    if LOCKED in outcome.said and not outcome.errors:
+        return list(_locked(outcome.said, stack))
     said = [line for line in outcome.said.splitlines() if line.startswith("error:")]
     texts = outcome.errors or [line.removeprefix("error:").strip() for line in said]
     own = [text for text in texts if not text.startswith(("update failed", "preview failed"))]
     return own or texts or [outcome.said.strip()[-500:] or "the engine said nothing"]
+
+
+def _locked(said: str, stack: str) -> Iterator[str]:
+    """Who is at work; not the engine's advice, by which one would cut off a colleague's update."""
+    yield f"{LOCKED} another command: nothing was changed"
+    for who, since in HOLDER.findall(said):
+        yield f"  {who}, since {since}"
+    yield f"  Look who it is: satellite lock status --stack {stack}"
+    yield f"  Only if it was killed: satellite lock release --stack {stack}"

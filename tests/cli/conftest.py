@@ -139,12 +139,7 @@ class Desk:
 
     def satellite(self, *arguments: str) -> Ran:
         """Run it."""
-        said = {
-            "stack output": (0, json.dumps(self.outputs), ""),
-            "config": (0, json.dumps(self.config), ""),
-            "stack": (0, "staging", ""),
-        }
-        (self.place / "pulumi.json").write_text(json.dumps({**said, **self.pulumi}))
+        self.tell()
         (self.place / "ssh.json").write_text(json.dumps(self.hosts))
         (self.place / "kex.json").write_text(json.dumps(self.kex))
         remote.openly.cache_clear()
@@ -152,6 +147,15 @@ class Desk:
         self.capture.readouterr()
         status = main.main(arguments)
         return Ran(status, *self.capture.readouterr())
+
+    def tell(self) -> None:
+        """Have `pulumi` say what it shall, from now on."""
+        said = {
+            "stack output": (0, json.dumps(self.outputs), ""),
+            "config": (0, json.dumps(self.config), ""),
+            "stack": (0, "staging", ""),
+        }
+        (self.place / "pulumi.json").write_text(json.dumps({**said, **self.pulumi}))
 
     def says(self, host: str, value: object, **more: Any) -> None:
         """What the host's agent will print."""

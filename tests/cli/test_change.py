@@ -94,7 +94,7 @@ def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
 def test_the_settings_are_asked_for_once_with_their_secrets_and_once_without(
     changing: Desk,
 ) -> None:
-    for words in (["deploy"], ["up"], ["scale", "worker=4"]):
+    for words in (["deploy"], ["scale", "worker=4"]):
         (changing.place / "pulumi.seen").unlink(missing_ok=True)
         assert changing.satellite(*words, "--stack", "staging", "--yes").status == 0
         asked = [line[:3] for line in changing.engine() if line[0] in ("config", "stack")]
@@ -381,9 +381,28 @@ def test_the_programs_own_problems_are_the_message(changing: Desk) -> None:
 
 def test_an_engine_that_never_began_says_why(changing: Desk) -> None:
     changing.events["up"] = []
-    changing.pulumi["up"] = (255, "", "error: the stack is currently locked by 1 lock(s)")
+    changing.pulumi["up"] = (255, "", "error: no such backend\nand more of it")
+    assert changing.satellite("up", "--yes").err == "error: no such backend\n"
+
+
+LOCKED = """\
+error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or \
+delete the lock file with `pulumi cancel`.
+  s3://states?region=eu-west-1/.pulumi/locks/organization/shop/staging/a-b.json: created by \
+ada@laptop (pid 7) at 2026-11-25T10:00:00+01:00"""
+
+
+def test_a_locked_stack_says_who_is_at_work_and_cancels_nothing(changing: Desk) -> None:
+    changing.events["up"] = []
+    changing.pulumi["up"] = (255, "", LOCKED)
     ran = changing.satellite("up", "--yes")
-    assert ran.err == "error: the stack is currently locked by 1 lock(s)\n"
+    assert (ran.status, ran.err) == (
+        1,
+        "error: the stack is currently locked by another command: nothing was changed\n"
+        "  ada@laptop (pid 7), since 2026-11-25T10:00:00+01:00\n"
+        "  Look who it is: satellite lock status --stack staging\n"
+        "  Only if it was killed: satellite lock release --stack staging\n",
+    )
 
 
 def test_roll_names_the_host_for_this_update_alone(changing: Desk) -> None:
@@ -689,3 +708,22 @@ def test_one_host_alone_is_visited_only_again(changing: Desk) -> None:
     ran = changing.satellite("up", "--host", "worker-2", "--yes")
     assert ran.status == 2
     assert "--host: only with --again" in ran.err
+
+
+@pytest.mark.parametrize("broken", ["the state", "an agent"])
+def test_a_deploy_that_succeeded_is_none_that_failed_for_what_is_not_known_of_the_others(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def targets(*_: object) -> list[str]:
+        if broken == "the state":  # from now on
+            changing.pulumi["stack output"] = (255, "", "error: no connection")
+            changing.tell()
+        return []
+
+    monkeypatch.setattr("satellite_cli.partial.targets", targets)
+    changing.hosts = {"worker-1": {"out": "{}"}, "worker-2": {"out": "no JSON"}}
+    ran = changing.satellite("deploy", "--host", "worker-1", "--yes")
+    assert ran.status == 0, ran
+    assert "9 unchanged, 1 changed" in ran.out
+    assert "What the other hosts run is not known: " in ran.err
+    assert ran.err.endswith("The stack's file stays as it is, too. All hosts: satellite deploy\n")

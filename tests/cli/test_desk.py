@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk
+from satellite_cli.update import Outcome, Update
+from tests.cli.conftest import COMMIT, Desk, status
 from tests.infra.conftest import REVISION, SECRET, stack_values
 
 from .promotion import World, isolate
@@ -70,6 +71,19 @@ def test_hosts_that_fail_are_told_and_the_file_stays(desk: Desk, world: World) -
     assert "FAILED in phase `gate`" in said
     assert "Traceback" not in said
     assert (desk.place / "Pulumi.staging.yaml").read_text() == before
+
+
+def test_ctrl_c_while_the_hosts_are_updated(
+    desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, status(name))
+    monkeypatch.setattr(Update, "run", lambda _: Outcome(255, interrupted=True))
+    code, said = promoted(desk, world, "--yes")
+    assert code == 130
+    assert "the hosts: interrupted; the engine ended by itself" in said
+    assert f"  worker-1: {COMMIT[:7]}\n" in said
+    assert f"    now    {world.second}\n" in said
 
 
 def test_settings_that_are_not_right_are_all_told_and_nothing_moves(

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from satellite_cli.fleet import Fleet
 from satellite_infra.agent import flat
 from satellite_infra.agent.examine import STATES
 from satellite_infra.host_identity import host_identity
-from tests.cli.conftest import MANIFEST, Desk, host, status
+from tests.cli.conftest import COMMIT, MANIFEST, Desk, host, status
 
 NEW = "f" * 40
 
@@ -98,6 +99,62 @@ def test_who_is_on_what(clinic: Desk) -> None:
     assert f"    > {VISIT}\n" in out
 
 
+def failed(revision: str) -> dict[str, str]:
+    return {"at": "2026-11-25T10:00:00Z", "outcome": "failed", "revision": revision}
+
+
+def test_what_a_failed_deploy_has_left_is_not_deployed_again(clinic: Desk) -> None:
+    """On the host where it failed, and on those that it has not reached."""
+    clinic.outputs |= {"revision": NEW, "manifest": MANIFEST + "config.TOKEN: 0123\n"}
+    good = {**failed(COMMIT), "outcome": "good"}
+    clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
+    clinic.says("worker-2", status("worker-2", last_release=good))
+    ran = clinic.satellite("doctor", "--stack", "production")
+    assert (ran.status, ran.out.count("up --again")) == (1, 0)
+    assert ran.out.startswith(
+        "this machine: nothing found\n"
+        "worker-1: 2 found\n"
+        "  revision: runs 0123456, the stack fffffff; worker-2 0123456; the release of\n"
+        "    fffffff failed on worker-1, and was taken back there. Why; and to stay with\n"
+        "    what runs:\n"
+        "    > satellite releases --stack production --host worker-1\n"
+        f"    > satellite deploy --stack production --revision {COMMIT}\n"
+        "  config_differs: has not the stack's config.TOKEN; the release of fffffff\n"
+    )
+    stay, why = f"satellite deploy --revision {COMMIT}", "satellite releases --host worker-1"
+    ran = clinic.satellite("doctor", "--json")
+    assert told(ran) == [
+        (name, code, stay)
+        for name in ("worker-1", "worker-2")
+        for code in ("revision", "config_differs")
+    ]
+    assert {one["why"] for one in ran.json()["findings"]} == {why}
+
+
+def test_settings_that_failed_are_not_released_again(clinic: Desk) -> None:
+    """At the commit that runs, so that no other one can be gone back to."""
+    clinic.outputs["manifest"] = MANIFEST + "config.TOKEN: 0123\n"
+    clinic.says("worker-2", status("worker-2", last_release=failed(COMMIT)))
+    found = told(clinic.satellite("doctor", "--json", "--host", "worker-2"))
+    assert found == [("worker-2", "config_differs", "satellite releases --host worker-2")]
+
+
+def test_where_the_deploy_succeeded_a_visit_is_right(clinic: Desk) -> None:
+    clinic.outputs["revision"] = NEW
+    clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
+    formation = manifest(processes__worker__quantity="4")
+    clinic.says("worker-2", status("worker-2", revision=NEW, manifest=formation))
+    assert told(clinic.satellite("doctor", "--json")) == [
+        ("worker-1", "revision", f"satellite deploy --revision {COMMIT}"),
+        ("worker-2", "formation_differs", VISIT),
+    ]
+
+
+def test_an_older_failure_is_none_of_this_deploy(clinic: Desk) -> None:
+    clinic.says("worker-2", status("worker-2", revision=NEW, last_release=failed("a" * 40)))
+    assert told(clinic.satellite("doctor", "--json")) == [("worker-2", "revision", VISIT)]
+
+
 def test_the_stack_is_in_the_command_where_it_was_given(clinic: Desk) -> None:
     clinic.says("worker-2", status("worker-2", revision=NEW))
     ran = clinic.satellite("doctor", "--stack", "production")
@@ -163,6 +220,28 @@ def test_a_host_that_lets_nobody_in(clinic: Desk) -> None:
     clinic.hosts["worker-2"] = {"status": 255, "err": "Permission denied (publickey)."}
     found = told(clinic.satellite("doctor", "--json"))
     assert found == [("worker-2", "login", "docs/runbook.md says what to look at")]
+
+
+def test_where_the_bastion_is_away_no_host_is_called_dead(clinic: Desk) -> None:
+    clinic.outputs["ssh_config"] += "  ProxyJump bastion.shop\n"
+    closed = "kex_exchange_identification: Connection closed by remote host\n"
+    away = {"status": 255, "err": f"ssh: connect to host 192.0.2.9 port 22: refused\n{closed}"}
+    clinic.hosts = {"worker-1": away, "worker-2": {"status": 255, "err": "no route"}}
+    ran = clinic.satellite("doctor", "--json")
+    look = "docs/runbook.md says what to look at"
+    assert told(ran) == [(f"worker-{n}", "no_answer", look) for n in (1, 2)]
+    assert ran.status == 3
+    assert [one["text"].split(". ") for one in ran.json()["findings"]] == [
+        [why, "No host answers: it may be the bastion, or this machine's network"]
+        for why in ("the bastion: connect to host 192.0.2.9 port 22: refused", "no route")
+    ]
+    # what the bastion says of itself is never the host's
+    clinic.says("worker-2", status("worker-2"))
+    assert told(clinic.satellite("doctor", "--json")) == [("worker-1", "no_answer", look)]
+    # and beside one that answers a silent one may be dead
+    clinic.hosts["worker-1"] = {"status": 255, "err": "no route"}
+    found = told(clinic.satellite("doctor", "--json"))
+    assert found == [("worker-1", "no_answer", "satellite lost worker-1")]
 
 
 def test_an_agent_that_is_older_than_the_command(clinic: Desk) -> None:
@@ -317,12 +396,24 @@ def test_a_lock_that_a_killed_update_has_left(
     hours: int,
     left: bool,
 ) -> None:
-    lock = local.place / "state/.pulumi/locks/organization/satellite/staging/1.json"
-    lock.parent.mkdir(parents=True)
     at = time.strftime("%Y-%m-%dT%H:%M:%S.123Z", time.gmtime(time.time() - hours * 3600))
-    held = {"pid": pid, "username": "ada", "hostname": holder, "timestamp": at}
-    lock.write_text(json.dumps(held))
+    locked(local, {"pid": pid, "username": "ada", "hostname": holder, "timestamp": at})
     assert ("stack_locked" in codes(here(local, monkeypatch))) == left
+
+
+def test_a_lock_tells_the_time_by_its_own_machines_clock(
+    local: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Go writes it; an update in New York would be five hours old when it begins."""
+    west = datetime.now(timezone(timedelta(hours=-5))).isoformat()
+    locked(local, {"pid": 7, "username": "ada", "hostname": "laptop", "timestamp": west})
+    assert "stack_locked" not in codes(here(local, monkeypatch))
+
+
+def locked(desk: Desk, held: dict[str, Any]) -> None:
+    lock = desk.place / "state/.pulumi/locks/organization/satellite/staging/1.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps(held))
 
 
 def test_git_aws_and_plugins_are_asked_for_what_the_settings_say(

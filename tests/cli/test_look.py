@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,8 @@ worker-3  lost       i-3  staging      -          -                     -       
 """
 
 
+CLOSED = "kex_exchange_identification: Connection closed by remote host\n"
+CHANNEL = "channel 0: open failed: connect failed: No route to host"
 TODO = "What to do: satellite doctor --host worker-2\n"
 
 
@@ -141,6 +146,26 @@ def test_the_same_thing_twice_on_a_host_is_two_lines() -> None:
             "it does not let the stack's key in: satellite:private_key, or your SSH agent",
         ),
         ({"status": 1, "err": "a\nhost.json is not there\n"}, "host.json is not there"),
+        (
+            {"status": 255, "err": f"ssh: connect to host 192.0.2.9 port 22: refused\n{CLOSED}"},
+            "the bastion: connect to host 192.0.2.9 port 22: refused",
+        ),
+        (
+            {"status": 255, "err": f"Host key verification failed.\n{CLOSED}"},
+            "the bastion: Host key verification failed.",
+        ),
+        (
+            {"status": 255, "err": f"ada@bastion: Permission denied (publickey).\n{CLOSED}"},
+            "the bastion: ada@bastion: Permission denied (publickey).",
+        ),
+        (
+            {"status": 255, "err": f"{CHANNEL}\nstdio forwarding failed\n{CLOSED}"},
+            "connect failed: No route to host",
+        ),
+        (
+            {"status": 255, "err": f"{CLOSED}Connection reset by 192.0.2.2 port 22\n"},
+            "Connection reset by 192.0.2.2 port 22",
+        ),
         ({"sleep": 30}, "no answer within 2 s"),
     ],
 )
@@ -197,20 +222,46 @@ def test_every_wrong_host_is_told(desk: Desk) -> None:
     assert "worker-3 is declared lost: nobody connects to it" in ran.err
 
 
-def test_locks(desk: Desk) -> None:
+def locked(desk: Desk, hostname: str, pid: int) -> Path:
+    """The lock that an update of that machine has made."""
     state = desk.place / "state"
     lock = state / ".pulumi/locks/organization/satellite/staging/1.json"
     lock.parent.mkdir(parents=True)
-    held = {"pid": 7, "username": "ada", "hostname": "laptop", "timestamp": "2026-11-25T10:00:00.1"}
+    at = "2026-11-25T10:00:00.1"
+    held = {"pid": pid, "username": "ada", "hostname": hostname, "timestamp": at}
     lock.write_text(json.dumps(held))
     desk.pulumi["whoami"] = (0, json.dumps({"url": f"file://{state}"}), "")
     desk.pulumi["stack ls"] = (0, "[]", "")
     desk.pulumi["cancel"] = (0, "", "")
+    return lock
+
+
+def test_the_lock_of_an_update_that_runs_here_is_not_released(desk: Desk) -> None:
+    here, pid = socket.gethostname(), os.getpid()
+    locked(desk, here, pid)
+    ran = desk.satellite("lock", "release", "--yes")
+    assert (ran.status, ran.err) == (
+        4,
+        f"error: nothing was done: ada@{here} (pid {pid}), since 2026-11-25T10:00:00, is still at "
+        f"work on this machine. To end it: kill -INT {pid}. Where that is another program by now "
+        f"(ps {pid}): pulumi cancel --stack staging\n",
+    )
+    assert all(words[0] != "cancel" for words in desk.engine())
+
+
+def test_the_lock_of_an_update_that_was_killed_here_is_released(desk: Desk) -> None:
+    locked(desk, socket.gethostname(), 1 << 22)  # past the largest number of a process
+    assert desk.satellite("lock", "release", "--yes").status == 0
+    assert desk.engine()[-1][:2] == ["cancel", "--yes"]
+
+
+def test_locks(desk: Desk) -> None:
+    lock = locked(desk, "laptop", os.getpid())
     desk.says("worker-1", status("worker-1", lock="release of abc by ada, since 10:00"))
     desk.says("worker-2", status("worker-2"))
     assert desk.satellite("lock", "status").out == (
         "LOCK       HELD BY\n"
-        "the stack  ada@laptop (pid 7), since 2026-11-25T10:00:00\n"
+        f"the stack  ada@laptop (pid {os.getpid()}), since 2026-11-25T10:00:00\n"
         "worker-1   release of abc by ada, since 10:00\n"
         "worker-2   free\n"
     )

@@ -556,6 +556,7 @@ def test_an_interrupted_deploy(world: World) -> None:
 
     outcome = world.promote(deploy=deploy)
     assert (outcome.status, outcome.step, outcome.problem) == ("failed", "deploy", "interrupted")
+    assert outcome.interrupted
     assert world.staging() == world.second
 
 

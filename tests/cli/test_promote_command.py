@@ -106,6 +106,20 @@ def test_a_failure_says_what_is_where(world: World) -> None:
     assert f"    now    {world.second}" in done.stderr
 
 
+def test_an_interrupted_deploy_says_what_is_where_and_ends_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deploy(self: Desk, revision: str, stack: str) -> None:
+        raise DeployError("interrupted; worker-1: 0123456", interrupted=True)
+
+    monkeypatch.setattr(Desk, "deploy", deploy)
+    done = run(world, "--yes", "--json")
+    assert done.exit_code == 130
+    assert "FAILED in step `deploy`: the hosts: interrupted; worker-1: 0123456" in done.stderr
+    assert f"    now    {world.second}" in done.stderr
+    assert json.loads(done.stdout)["interrupted"]
+
+
 def test_force_create_and_from(world: World) -> None:
     other = world.another()
     assert run(world, "--yes").exit_code == 1

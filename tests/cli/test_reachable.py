@@ -25,6 +25,19 @@ error: nothing was changed: these hosts do not answer as themselves
 """
 
 
+AWAY = (
+    "ssh: connect to host 192.0.2.9 port 22: Connection refused\n"
+    "kex_exchange_identification: Connection closed by remote host\n"
+)
+NOBODY = """\
+error: nothing was changed: no host answers through the bastion
+  worker-1: the bastion: connect to host 192.0.2.9 port 22: Connection refused
+  worker-2: no answer from beyond
+  It may be the bastion, or this machine's network: look there first
+  To ask all hosts again: satellite doctor
+"""
+
+
 @pytest.fixture
 def down(changing: Desk) -> Desk:
     """One whose hosts are another machine, and down."""
@@ -51,6 +64,20 @@ def test_every_host_that_does_not_answer_is_named(
     assert ran.status == 1
     assert ran.err.endswith(REFUSAL)
     assert (down.place / "Pulumi.staging.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("words", [["deploy"], ["rollback"]])
+def test_where_the_bastion_is_away_no_host_is_called_dead(changing: Desk, words: list[str]) -> None:
+    changing.outputs["ssh_config"] += "  ProxyJump bastion.shop\n"
+    changing.hosts = {
+        "worker-1": {"status": 255, "err": AWAY},
+        "worker-2": {"status": 255, "err": "no answer from beyond\n"},
+    }
+    ran = changing.satellite(*words, "--yes")
+    assert (ran.status, ran.err) == (1, NOBODY)
+    # a host that shows its key, be it the wrong one, was reached
+    changing.hosts["worker-1"] = {"status": 255, "err": "Host key verification failed.\n"}
+    assert "Is one dead for good" in changing.satellite(*words, "--yes").err
 
 
 def test_all_hosts_together_have_so_long(changing: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,7 @@ def test_the_life_of_a_config_var(place: Place) -> None:
         (["TOKEN=abc"], "", "the value is not an argument: satellite config set TOKEN"),
         (["A-B"], "x", "A-B: "),
         (["TOKEN"], "a\0b", "the value of TOKEN: "),
+        (["TOKEN"], "", "nothing came on standard input, TOKEN stays as it is. Where an empty"),
     ],
 )
 def test_a_wrong_config_var_is_not_set(
@@ -77,6 +78,11 @@ def test_a_wrong_config_var_is_not_set(
     assert done.returncode == 2
     assert rule in done.stderr
     assert "config set" not in place.seen.read_text()
+
+
+def test_an_empty_value_is_an_empty_line(place: Place) -> None:
+    place.good("config", "set", "TOKEN", stdin="\n")
+    assert place.good("config", "get", "TOKEN") == "\n"
 
 
 def test_an_import_says_what_it_took_and_no_value(place: Place) -> None:
