@@ -12,6 +12,8 @@ from typing import NamedTuple
 from . import flat
 
 FORMAT = 1
+Slot = tuple[str, int]
+"""A worker's process type, and its number from 1."""
 
 
 class Process(NamedTuple):
@@ -362,8 +364,8 @@ class ReleaseManifest(NamedTuple):
         parts += [f"{key}: {value}" for file in self.config_files for key, value in file.pairs()]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
-    def slots(self) -> list[tuple[str, int]]:
-        """Every worker of the formation as (process type, number from 1)."""
+    def slots(self) -> list[Slot]:
+        """Every worker of the formation."""
         return [(p.type, n) for p in self.processes for n in range(1, p.quantity + 1)]
 
     def process(self, type_: str) -> Process:
