@@ -11,6 +11,7 @@ from typing import Callable
 
 from . import backoff, drain, lanes, limits, state, storage, units
 from .converge import MARGIN, longest_grace, settle, wanted_units
+from .deadlines import LOCK_LIMIT
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest, Slot
@@ -44,8 +45,8 @@ def chosen(manifest: ReleaseManifest, words: Sequence[str]) -> list[Slot]:
 class Control:
     """One act upon the workers of the current release."""
 
-    def __init__(self, layout: Layout, system: System, say: Say, wait: bool = True):
-        self.layout, self.system, self.say, self.wait = layout, system, say, wait
+    def __init__(self, layout: Layout, system: System, wait: bool = True):
+        self.layout, self.system, self.wait = layout, system, wait
 
     def stop(self, words: Sequence[str], by: str = "") -> str:
         """Have these workers end within their grace, and stay so; what was done."""
@@ -60,20 +61,27 @@ class Control:
         return self._under_lock("restart", Control._restart, words, by)
 
     def _under_lock(self, verb: str, work: Work, words: Sequence[str], by: str) -> str:
-        def busy(holder: str) -> None:
-            self.say(f"waiting for {holder}")
-
         why = f"{verb} of workers" + (f" by {by}" if by else "")
-        with storage.locked(self.layout.lock, why, busy):
-            target = state.current(self.layout)
-            if target is None:
-                raise LookupError("no release runs here yet: deploy first")
-            self.target: Target = target
-            done, text = work(self, chosen(target.manifest, words))
-            if done:
-                details = {"by": by} if by else {}
-                names = [f"{type_}.{number}" for type_, number in done]
-                Ledger(self.layout).record(f"{text.split()[0]}", names=names, **details)
+        try:
+            with storage.locked(self.layout.lock, why, limit=LOCK_LIMIT):
+                return self._done(work, words, by)
+        except storage.HeldError as holder:
+            host = Ledger(self.layout).identity()["host"]
+            raise TimeoutError(
+                f"nothing was done: {holder}, holds this host; to end a release: "
+                f"satellite lock release --host {host}"
+            ) from None
+
+    def _done(self, work: Work, words: Sequence[str], by: str) -> str:
+        target = state.current(self.layout)
+        if target is None:
+            raise LookupError("no release runs here yet: deploy first")
+        self.target: Target = target
+        done, text = work(self, chosen(target.manifest, words))
+        if done:
+            details = {"by": by} if by else {}
+            names = [f"{type_}.{number}" for type_, number in done]
+            Ledger(self.layout).record(f"{text.split()[0]}", names=names, **details)
         return text
 
     def _stop(self, slots: list[Slot]) -> tuple[list[Slot], str]:

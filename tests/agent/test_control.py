@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def host(layout: Layout, system: FakeSystem, origin: Origin) -> Control:
     Release(layout, system, lambda _: None).run(
         request(origin, origin.commit(), processes=TWO_TYPES)
     )
-    return Control(layout, system, lambda _: None)
+    return Control(layout, system)
 
 
 def states(host: Control) -> dict[str, str]:
@@ -123,7 +125,7 @@ def test_every_wrong_name_is_told(host: Control) -> None:
 
 def test_nothing_is_controlled_before_the_first_release(layout: Layout, system: FakeSystem) -> None:
     with pytest.raises(LookupError, match="no release runs here yet"):
-        Control(layout, system, lambda _: None).stop([])
+        Control(layout, system).stop([])
 
 
 def test_nothing_is_controlled_while_current_is_no_release(host: Control) -> None:
@@ -185,7 +187,7 @@ def test_one_that_waits_for_the_lock_holds_none(layout: Layout, tmp_path: Path) 
 
 
 def test_an_ended_release_says_what_runs_now(host: Control) -> None:
-    text = control.end_release(host.layout, host.system, host.say)
+    text = control.end_release(host.layout, host.system, print)
     assert text == "no release runs here"
 
 
@@ -254,7 +256,7 @@ def test_killed_at_every_step_a_stop_stays_or_the_release_is_good(
         system = FakeSystem(layout)
         Release(layout, system, lambda _: None).run(old)
         first = str(Ledger(layout).current())
-        Control(layout, system, lambda _: None).stop(["worker.2"])
+        Control(layout, system).stop(["worker.2"])
         rotation = Rotation(("TOKEN",), first, until=10)
         by_night = old._replace(config={"TOKEN": "another"}, rotation=rotation)
         wanted = {"another": new, "the same": old, "rotation": by_night}[what]
@@ -332,3 +334,38 @@ def test_a_boot_starts_nothing_that_was_stopped_before_the_power_cut(
     recover(host.layout, host.system, lambda _: None, wait=False)
     assert running(host) == {ONE, MAIL}
     assert TWO not in host.system.loaded
+
+
+def test_what_is_asked_waits_for_a_release_for_a_while_and_does_nothing_later(
+    host: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(host.system, FakeSystem)
+    monkeypatch.setattr(control, "LOCK_LIMIT", 0.3)
+    before = (running(host), len(host.system.calls), Ledger(host.layout).history())
+    with storage.locked(host.layout.lock, "release of 0123 by ada@laptop"):
+        for act in (host.stop, host.start, host.restart):
+            with pytest.raises(TimeoutError) as told:
+                act([])
+            assert re.fullmatch(
+                r"nothing was done: release of 0123 by ada@laptop, since \S+Z, holds this host; "
+                r"to end a release: satellite lock release --host h",
+                str(told.value),
+            )
+    assert (running(host), len(host.system.calls), Ledger(host.layout).history()) == before
+    assert host.stop(["mailer"]).startswith("stopped mailer.1")
+
+
+def test_a_release_that_ends_in_time_is_waited_for(host: Control) -> None:
+    held, over = threading.Event(), threading.Event()
+
+    def release() -> None:
+        with storage.locked(host.layout.lock, "release of 0123"):
+            held.set()
+            over.wait(10)
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    assert held.wait(10)
+    threading.Timer(0.3, over.set).start()
+    assert host.stop(["mailer"]).startswith("stopped mailer.1")
+    thread.join()

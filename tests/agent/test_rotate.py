@@ -216,7 +216,7 @@ def test_values_that_fail_the_gate_are_taken_back_and_tried_later_and_later(nigh
 @pytest.mark.parametrize("bad", [False, True], ids=["good", "bad"])
 def test_by_night_nobody_starts_what_a_person_has_stopped(night: Night, bad: bool) -> None:
     """A rotation is nobody's deploy."""
-    host = Control(night.layout, night.system, night.said.append)
+    host = Control(night.layout, night.system)
     host.stop(["worker.2"])
     value = "postgres://u:canary-bad@db/app" if bad else NEW
     night.platform.apps["shop-staging"].set(DATABASE_URL=value)
