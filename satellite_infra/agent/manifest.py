@@ -285,7 +285,7 @@ class ReleaseManifest(NamedTuple):
     generation: int = 0  # raised to force a visit
     keep_releases: int = 5
     gate_seconds: int = 10
-    soak_seconds: int = 0  # beyond the gate's, on the canary, for a release that is new to it
+    soak_seconds: int = 0  # beyond the gate's, on the canary, for one that was never good there
     health: str = ""  # a shell command that must succeed at the gate's end; empty: none
     health_seconds: int = 30  # the longest that it may take
     ruby: str = ""  # the version of a Ruby that bootstrap built; empty: the distribution's

@@ -226,7 +226,7 @@ class Release:
 
     def _switch(self, target: Target, starts_all: bool = True) -> str:
         """Go to `target`; `starts_all`: what a person has stopped, too, once it is good."""
-        new = target.release != self.ledger.current()
+        new = target.release not in {good.release for good in self.ledger.good()}
         self.at("journal")
         storage.reserve(self.layout.reserve, RESERVE)
         off = stopped(self.layout, self.ledger.last_good())
