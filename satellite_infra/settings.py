@@ -416,9 +416,9 @@ class Settings(Model):
     health_seconds: Annotated[f.Number, Field(ge=1, le=3600)] = Field(default=30, examples=[60])
     """Seconds that it may take."""
     release_phase: f.OnOff = Field(default=False, examples=["on"])
-    """`on`: the Procfile's `release` runs on the first live host, once for each commit, before any
-    worker restarts, and its failure stops the deploy. `off` where Heroku runs it on the same
-    database."""
+    """`on`: the Procfile's `release` runs on the first live host, once for each commit that was not
+    live there, before any worker restarts, and its failure stops the deploy. `off` where Heroku
+    runs it on the same database."""
     max_unavailable: f.Share = Field(default="1", examples=["25%"])
     """Hosts that may change at the same time: a number, or a part of the live ones, rounded down
     but at least 1."""

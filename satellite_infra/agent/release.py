@@ -110,7 +110,7 @@ class Release:
         return self._guarded(request, self._release, "good")
 
     def run_phase(self, request: Request) -> str:
-        """Run the release phase of the request's commit, unless it has succeeded here.
+        """Run the release phase of the request's commit, unless it has succeeded or was live here.
 
         What was done. No worker is touched; ReleaseError when it failed.
         """
@@ -162,6 +162,9 @@ class Release:
         revision = request.manifest.revision
         if self.ledger.phase_succeeded(revision):
             return "", f"the release phase of {revision[:12]} succeeded before: nothing to do"
+        if any(good.manifest.revision == revision for good in self.ledger.good()):
+            # whoever led then had run it: no worker of a commit starts before
+            return "", f"{revision[:12]} was live on this host, so its release phase has run before"
         target = self._at_hand(request)
         if target is None:
             target = self._prepare(request)
