@@ -12,10 +12,12 @@ import click
 from satellite_cli import options, remote, screen
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, note
+from satellite_infra.agent.deadlines import LOCK_LIMIT
 from satellite_infra.reach import deployer
 
-MARGIN = 60
-"""Seconds beyond the longest grace for the agent, which has a margin of its own."""
+MARGIN = LOCK_LIMIT + 60
+"""Seconds beyond the longest grace for the agent, which waits for the host's lock first and has a
+margin of its own: it gives up before this command does, and does nothing later."""
 
 
 def done_on(

@@ -416,9 +416,9 @@ class Settings(Model):
     health_seconds: Annotated[f.Number, Field(ge=1, le=3600)] = Field(default=30, examples=[60])
     """Seconds that it may take."""
     release_phase: f.OnOff = Field(default=False, examples=["on"])
-    """`on`: the Procfile's `release` runs on the first live host, once for each commit, before any
-    worker restarts, and its failure stops the deploy. `off` where Heroku runs it on the same
-    database."""
+    """`on`: the Procfile's `release` runs on the first live host, once for each commit that was not
+    live there, before any worker restarts, and its failure stops the deploy. `off` where Heroku
+    runs it on the same database."""
     max_unavailable: f.Share = Field(default="1", examples=["25%"])
     """Hosts that may change at the same time: a number, or a part of the live ones, rounded down
     but at least 1."""
@@ -426,7 +426,8 @@ class Settings(Model):
     """The first live host changes alone; no other one before it is good."""
     soak_seconds: Annotated[f.Number, Field(ge=0, le=86_400)] = Field(default=0, examples=[600])
     """Seconds beyond `gate_seconds` that the workers of a new release must stay up on the canary;
-    when they do not the old release comes back there, and no other host was touched."""
+    when they do not the old release comes back there, and no other host was touched. One that was
+    good there before, as in a rollback, soaks no second time."""
     release_webhook: f.HttpsUrl = Field(default="", repr=False)
     """Secret: `https://...` that each host posts to when a release of it has ended, good or not:
     JSON with a `text`, as Slack's incoming webhooks take it."""

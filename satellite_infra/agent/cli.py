@@ -188,7 +188,7 @@ def _control(arguments: Any) -> int:
     from . import control
     from .system import System
 
-    found = control.Control(Layout(arguments.app), System(), _aside, not arguments.no_wait)
+    found = control.Control(Layout(arguments.app), System(), not arguments.no_wait)
     print(getattr(found, arguments.act)(arguments.workers, arguments.by))
     return 0
 

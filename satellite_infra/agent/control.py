@@ -1,7 +1,7 @@
 """Workers stopped, started and restarted by a person.
 
 What is stopped is left out of the target that the machine's boot starts; so it stays stopped over a
-reboot and a crash, until it is started here or by the next release.
+reboot and a crash, until it is started here or by the next release that is good.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Callable
 
 from . import backoff, drain, lanes, limits, state, storage, units
 from .converge import MARGIN, longest_grace, settle, wanted_units
+from .deadlines import LOCK_LIMIT
 from .layout import Layout
 from .ledger import Ledger, Target
-from .manifest import ReleaseManifest
+from .manifest import ReleaseManifest, Slot
 from .system import Say, System
 
-Slot = tuple[str, int]
 Work = Callable[["Control", list[Slot]], "tuple[list[Slot], str]"]
 
 
@@ -45,8 +45,8 @@ def chosen(manifest: ReleaseManifest, words: Sequence[str]) -> list[Slot]:
 class Control:
     """One act upon the workers of the current release."""
 
-    def __init__(self, layout: Layout, system: System, say: Say, wait: bool = True):
-        self.layout, self.system, self.say, self.wait = layout, system, say, wait
+    def __init__(self, layout: Layout, system: System, wait: bool = True):
+        self.layout, self.system, self.wait = layout, system, wait
 
     def stop(self, words: Sequence[str], by: str = "") -> str:
         """Have these workers end within their grace, and stay so; what was done."""
@@ -61,36 +61,44 @@ class Control:
         return self._under_lock("restart", Control._restart, words, by)
 
     def _under_lock(self, verb: str, work: Work, words: Sequence[str], by: str) -> str:
-        def busy(holder: str) -> None:
-            self.say(f"waiting for {holder}")
-
         why = f"{verb} of workers" + (f" by {by}" if by else "")
-        with storage.locked(self.layout.lock, why, busy):
-            target = state.current(self.layout)
-            if target is None:
-                raise LookupError("no release runs here yet: deploy first")
-            self.target: Target = target
-            done, text = work(self, chosen(target.manifest, words))
-            if done:
-                details = {"by": by} if by else {}
-                names = [f"{type_}.{number}" for type_, number in done]
-                Ledger(self.layout).record(f"{text.split()[0]}", names=names, **details)
+        try:
+            with storage.locked(self.layout.lock, why, limit=LOCK_LIMIT):
+                return self._done(work, words, by)
+        except storage.HeldError as holder:
+            host = Ledger(self.layout).identity()["host"]
+            raise TimeoutError(
+                f"nothing was done: {holder}, holds this host; to end a release: "
+                f"satellite lock release --host {host}"
+            ) from None
+
+    def _done(self, work: Work, words: Sequence[str], by: str) -> str:
+        target = state.current(self.layout)
+        if target is None:
+            raise LookupError("no release runs here yet: deploy first")
+        self.target: Target = target
+        done, text = work(self, chosen(target.manifest, words))
+        if done:
+            details = {"by": by} if by else {}
+            names = [f"{type_}.{number}" for type_, number in done]
+            Ledger(self.layout).record(f"{text.split()[0]}", names=names, **details)
         return text
 
     def _stop(self, slots: list[Slot]) -> tuple[list[Slot], str]:
         wanted = wanted_units(self.layout)
-        # first of all: from here on neither a boot nor a crash brings them back
+        # first of all: from here on neither a recovery, a boot nor a crash brings them back
+        Ledger(self.layout).note_stopped(slots, True)
         self._want([unit for unit in wanted if self.layout.slot(unit)[:2] not in slots])
         running = lanes.running(self.system.units([self.layout.worker_units]))
         mine = [unit for unit in running if self.layout.slot(unit)[:2] in slots]
         if not mine:
-            return [], f"stopped already: {_names(slots)}"
+            return [], f"stopped already: {lanes.names(slots)}"
         self.system.systemctl("stop", "--no-block", "--", *mine)
         self._settle(mine)
         backoff.forget(self.layout, mine)
         done = sorted({self.layout.slot(unit)[:2] for unit in mine})
         ends = "" if self.wait else ", and each ends within its grace"
-        return done, f"stopped {_names(done)}, until `start` or the next release{ends}"
+        return done, f"stopped {lanes.names(done)}, until `start` or the next release{ends}"
 
     def _start(self, slots: list[Slot]) -> tuple[list[Slot], str]:
         loaded = self.system.units([self.layout.worker_units])
@@ -99,6 +107,7 @@ class Control:
             self.layout.slot(unit)[:2]: unit
             for unit in lanes.place(self.layout, self.target, loaded)
         }
+        Ledger(self.layout).note_stopped(slots, False)
         units_of = {**{slot: placed[slot] for slot in slots}, **before}
         self._want([units_of[slot] for slot in self.target.manifest.slots() if slot in units_of])
         present = lanes.running(loaded)
@@ -107,20 +116,20 @@ class Control:
         ending = [u for u in present if loaded[u].active == "deactivating"]
         down += [units_of[slot] for slot in slots if units_of[slot] in ending]
         if not down:
-            return [], f"started already: {_names(slots)}"
+            return [], f"started already: {lanes.names(slots)}"
         self._begin("restart", down)
         done = sorted(self.layout.slot(unit)[:2] for unit in down)
-        return done, f"started {_names(done)}"
+        return done, f"started {lanes.names(done)}"
 
     def _restart(self, slots: list[Slot]) -> tuple[list[Slot], str]:
         mine = [u for u in wanted_units(self.layout) if self.layout.slot(u)[:2] in slots]
         done = sorted(self.layout.slot(unit)[:2] for unit in mine)
         still = [slot for slot in slots if slot not in done]
-        rest = f"; stopped, and stays so: {_names(still)}" if still else ""
+        rest = f"; stopped, and stays so: {lanes.names(still)}" if still else ""
         if not mine:
             return [], f"restarted nothing{rest}"
         self._begin("restart", mine)
-        return done, f"restarted {_names(done)}{rest}"
+        return done, f"restarted {lanes.names(done)}{rest}"
 
     def _begin(self, verb: str, names: list[str]) -> None:
         backoff.forget(self.layout, names)  # who asks does not wait for what an old one did
@@ -146,7 +155,3 @@ def end_release(layout: Layout, system: System, say: Say) -> str:
         return f"no release runs here{f'; {holder} holds the lock' if holder else ''}"
     target = state.current(layout)
     return f"ended; runs {target.release if target else 'no release'} now"
-
-
-def _names(slots: Sequence[Slot]) -> str:
-    return ", ".join(f"{type_}.{number}" for type_, number in slots)

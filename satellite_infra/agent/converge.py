@@ -6,12 +6,13 @@ Every step can be repeated, so after a kill anywhere the next run of it ends in 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from . import backoff, lanes, limits, notes, storage, units
 from .layout import Layout
 from .ledger import Ledger, Target
+from .manifest import Slot
 from .system import Say, System, UnitState
 
 POLL = 0.2  # seconds between two looks at units
@@ -30,11 +31,12 @@ def converge(
     say: Say,
     wait: bool = True,
     beside: bool = False,
+    without: Collection[Slot] = (),
 ) -> bool:
     """Make the workers run `target`, or none; without `wait` systemd is only told what to do.
 
     With `beside`, old workers of types that may overlap are left as they are, until `retire`: True
-    where there are some.
+    where there are some. `without`: what a person has stopped, and stays so.
     """
     if target is not None and not (layout.releases / target.release).is_dir():
         raise MissingReleaseError(f"{layout.releases / target.release} is not there")
@@ -43,7 +45,9 @@ def converge(
     # whoever mended a worker's file by hand may have left systemd with the other one
     stale = any(unit.stale for unit in loaded.values())
     there = loaded.pop(layout.target, None)
-    wanted = lanes.place(layout, target, loaded)
+    wanted = lanes.place(layout, target, loaded, without)
+    if without:
+        say(f"stopped by a person, and stays so: {lanes.names(without)}")
     write_units(layout, target, wanted, system, stale)
     switch(layout, target)
     touched, left = restart(layout, target, wanted, loaded, system, say, beside)
@@ -144,6 +148,14 @@ def wanted_units(layout: Layout) -> list[str]:
     """The units of the workers that shall run, as their target on disk says."""
     text = (layout.units / layout.target).read_text("utf-8")
     return [line[6:] for line in text.split("\n") if line.startswith("Wants=")]
+
+
+def stopped(layout: Layout, target: Target | None) -> list[Slot]:
+    """What of `target`, which runs here, a person has stopped: its units on disk do not want it."""
+    if target is None or not (layout.units / layout.target).is_file():
+        return []
+    wanted = {layout.slot(unit)[:2] for unit in wanted_units(layout)}
+    return [slot for slot in target.manifest.slots() if slot not in wanted]
 
 
 def settle(names: Iterable[str], system: System, limit: float) -> None:

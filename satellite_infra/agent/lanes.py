@@ -8,16 +8,25 @@ answer again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from . import notes, workers
 from .layout import Layout
 from .ledger import Target
+from .manifest import Slot
 from .system import UnitState
 
 
-def place(layout: Layout, target: Target | None, loaded: Mapping[str, UnitState]) -> dict[str, str]:
-    """Unit -> shape of each worker that shall run; `loaded`: all units of workers."""
+def place(
+    layout: Layout,
+    target: Target | None,
+    loaded: Mapping[str, UnitState],
+    without: Collection[Slot] = (),
+) -> dict[str, str]:
+    """Unit -> shape of each worker that shall run; `loaded`: all units of workers.
+
+    `without`: the slots that shall have none.
+    """
     if target is None:
         return {}
     live = notes.live(layout)
@@ -26,6 +35,8 @@ def place(layout: Layout, target: Target | None, loaded: Mapping[str, UnitState]
     for name in running(loaded):
         present.setdefault(layout.slot(name)[:2], []).append(name)
     for type_, number in target.manifest.slots():
+        if (type_, number) in without:
+            continue
         process = target.manifest.process(type_)
         shape = workers.shape(target.release, process)
         busy = present.get((type_, number), [])
@@ -36,6 +47,11 @@ def place(layout: Layout, target: Target | None, loaded: Mapping[str, UnitState]
         free = min(set(range(len(lanes) + 1)) - lanes)
         placed[right[0] if right else layout.worker_unit(type_, number, free)] = shape
     return placed
+
+
+def names(slots: Iterable[Slot]) -> str:
+    """Their workers as people name them."""
+    return ", ".join(f"{type_}.{number}" for type_, number in slots)
 
 
 def running(loaded: Mapping[str, UnitState]) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from . import storage
 from .layout import Layout
-from .manifest import ReleaseManifest
+from .manifest import ReleaseManifest, Slot
 
 HISTORY_KEPT = 1000  # lines
 PHASES_KEPT = 1000  # revisions whose release phase is remembered; one forgotten would run again
@@ -83,16 +84,49 @@ class Ledger:
         link = self.layout.current
         return link.readlink().name if link.is_symlink() else None
 
-    def open_journal(self, target: Target) -> None:
-        """Write down that the host is on its way to `target`, before it is touched."""
+    def open_journal(
+        self, target: Target, stopped: Collection[Slot] = (), stays: bool = False
+    ) -> None:
+        """Write down that the host is on its way to `target`, before it is touched.
+
+        `stopped`: by a person, which counts on the way back, and with `stays` at `target`, too.
+        """
         back = self.last_good()
-        record = {"to": target.record(), "back_to": back.record() if back else None}
+        record = {
+            "to": target.record(),
+            "back_to": back.record() if back else None,
+            "stopped": {"to": list(stopped) if stays else [], "back_to": list(stopped)},
+        }
         storage.write_json(self.layout.journal, record)
 
     def unfinished(self) -> Target | None:
         """The release that was begun and neither marked finished nor undone."""
         record = storage.read_json(self.layout.journal)
         return Target.of(record["to"]) if record else None
+
+    def stopped(self) -> list[Slot]:
+        """What a person has stopped, and stays so where the unfinished release ends.
+
+        That is at its target where it was marked good, else at the release before. Where the two
+        are the same nobody can know, and a deploy that was killed starts nothing.
+        """
+        record, last = storage.read_json(self.layout.journal), self.last_good()
+        if not record or not last:
+            return []
+        good = last.record() == record["to"] != record["back_to"]
+        found = record.get("stopped", {})  # an older agent's journal says nothing of it
+        return [(type_, number) for type_, number in found.get("to" if good else "back_to", [])]
+
+    def note_stopped(self, slots: Collection[Slot], stopped: bool) -> None:
+        """Note what a person does with these slots before a recovery, which would undo it."""
+        record = storage.read_json(self.layout.journal)
+        if not record:
+            return
+        for end in ("to", "back_to"):
+            known = record.setdefault("stopped", {}).get(end, [])
+            others = [slot for slot in known if tuple(slot) not in slots]
+            record["stopped"][end] = [*others, *(slots if stopped else ())]
+        storage.write_json(self.layout.journal, record)
 
     def close_journal(self) -> None:
         """The host is where it should be."""

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from . import flat
 
 FORMAT = 1
+Slot = tuple[str, int]
+"""A worker's process type, and its number from 1."""
 
 
 class Process(NamedTuple):
@@ -283,7 +285,7 @@ class ReleaseManifest(NamedTuple):
     generation: int = 0  # raised to force a visit
     keep_releases: int = 5
     gate_seconds: int = 10
-    soak_seconds: int = 0  # beyond the gate's, on the canary, for a release that is new to it
+    soak_seconds: int = 0  # beyond the gate's, on the canary, for one that was never good there
     health: str = ""  # a shell command that must succeed at the gate's end; empty: none
     health_seconds: int = 30  # the longest that it may take
     ruby: str = ""  # the version of a Ruby that bootstrap built; empty: the distribution's
@@ -362,8 +364,8 @@ class ReleaseManifest(NamedTuple):
         parts += [f"{key}: {value}" for file in self.config_files for key, value in file.pairs()]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
-    def slots(self) -> list[tuple[str, int]]:
-        """Every worker of the formation as (process type, number from 1)."""
+    def slots(self) -> list[Slot]:
+        """Every worker of the formation."""
         return [(p.type, n) for p in self.processes for n in range(1, p.quantity + 1)]
 
     def process(self, type_: str) -> Process:

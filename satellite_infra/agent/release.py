@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
 from . import before, config_files, gate, phase, prune, seal, source, storage, workers
-from .converge import converge, retire
+from .converge import converge, retire, stopped
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
@@ -110,7 +110,7 @@ class Release:
         return self._guarded(request, self._release, "good")
 
     def run_phase(self, request: Request) -> str:
-        """Run the release phase of the request's commit, unless it has succeeded here.
+        """Run the release phase of the request's commit, unless it has succeeded or was live here.
 
         What was done. No worker is touched; ReleaseError when it failed.
         """
@@ -156,12 +156,15 @@ class Release:
                 self.ledger.prepare(target)
             return "", "built, and too late in this turn for a restart: that is for the next one"
         before.remember(self.layout, target, last, rotation.names, request.config)
-        return target.release, self._switch(target)
+        return target.release, self._switch(target, starts_all=False)
 
     def _release_phase(self, request: Request) -> tuple[str, str]:
         revision = request.manifest.revision
         if self.ledger.phase_succeeded(revision):
             return "", f"the release phase of {revision[:12]} succeeded before: nothing to do"
+        if any(good.manifest.revision == revision for good in self.ledger.good()):
+            # whoever led then had run it: no worker of a commit starts before
+            return "", f"{revision[:12]} was live on this host, so its release phase has run before"
         target = self._at_hand(request)
         if target is None:
             target = self._prepare(request)
@@ -224,13 +227,16 @@ class Release:
         os.sync()  # it reaches the disk before anything that vouches for it
         return Target(name, manifest)
 
-    def _switch(self, target: Target) -> str:
-        new = target.release != self.ledger.current()
+    def _switch(self, target: Target, starts_all: bool = True) -> str:
+        """Go to `target`; `starts_all`: what a person has stopped, too, once it is good."""
+        new = target.release not in {good.release for good in self.ledger.good()}
         self.at("journal")
         storage.reserve(self.layout.reserve, RESERVE)
-        self.ledger.open_journal(target)
+        off = stopped(self.layout, self.ledger.last_good())
+        self.ledger.open_journal(target, off, stays=not starts_all)
+        without = [] if starts_all else off
         self.at("switch")
-        left = converge(self.layout, target, self.system, self.say, beside=True)
+        left = converge(self.layout, target, self.system, self.say, beside=True, without=without)
         self.at("gate")
         soak = target.manifest.soak_seconds if new else 0
         gate.watch(self.layout, target, self.system, self.say, soak)
@@ -245,7 +251,7 @@ class Release:
             prune.prune(self.layout, self.ledger, target.manifest.keep_releases, self.say)
         except OSError as problem:  # the release is good already; the next one prunes again
             self.say(f"old releases could not be removed: {problem}")
-        count = len(target.manifest.slots())
+        count = len(target.manifest.slots()) - len(without)
         return f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
 
     def _undone(self, request: Request, problem: Exception, began: float) -> ReleaseError:
@@ -297,7 +303,7 @@ def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
     if unfinished is not None:
         storage.remove(layout.reserve)  # on a full disk the way back has room
         say(f"{unfinished.release} was left unfinished; going to {last.release if last else None}")
-        converge(layout, last, system, say, wait)
+        converge(layout, last, system, say, wait, without=ledger.stopped())
         ledger.forget_prepared()  # it may be what failed
         ledger.close_journal()
         details = {"release": last.release, "revision": last.manifest.revision} if last else {}

@@ -12,8 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+POLL = 0.2  # seconds between two attempts to get a lock
 Owner = tuple[int, int]
 """The numbers of a user and a group."""
+
+
+class HeldError(Exception):
+    """A lock was not free in time; the text is what its holder says of itself."""
 
 
 def write(path: Path, content: str, mode: int = 0o600, owner: Owner | None = None) -> bool:
@@ -131,12 +136,15 @@ def directory(path: Path, mode: int, owner: Owner | None = None) -> bool:
 
 @contextlib.contextmanager
 def locked(
-    path: Path, why: str = "other work", waits: Callable[[str], None] = lambda _holder: None
+    path: Path,
+    why: str = "other work",
+    waits: Callable[[str], None] = lambda _holder: None,
+    limit: float | None = None,
 ) -> Iterator[None]:
     """Hold the lock; it ends with this process, however that ends.
 
     `why` is what others are told while they wait, with the time; `waits` is told what the holder
-    said, when there is one.
+    said, when there is one. HeldError where it is not free within `limit` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(path, "ab", opener=_private) as file:
@@ -144,7 +152,7 @@ def locked(
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waits(holder(path))
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _wait(file.fileno(), path, limit)
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         os.ftruncate(file.fileno(), 0)
         with contextlib.suppress(OSError):  # the lock is held all the same
@@ -153,6 +161,19 @@ def locked(
             yield
         finally:
             os.ftruncate(file.fileno(), 0)
+
+
+def _wait(handle: int, path: Path, limit: float | None) -> None:
+    if limit is None:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        time.sleep(POLL)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+    raise HeldError(holder(path))
 
 
 def holder(path: Path) -> str:

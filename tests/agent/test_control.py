@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,11 @@ from satellite_infra.agent.control import Control
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.manifest import Process
-from satellite_infra.agent.release import Release
-from tests.agent.conftest import FakeSystem, Origin, request
+from satellite_infra.agent.release import Release, ReleaseError, Request, Rotation, recover
+from satellite_infra.agent.system import UnitState
+from tests.agent.conftest import FakeSystem, Killed, Origin, request
+from tests.agent.test_overlap import wants
+from tests.agent.test_release import count_down
 
 ONE, TWO = ("satellite-shop.worker@1.service", "satellite-shop.worker@2.service")
 MAIL = "satellite-shop.mailer@1.service"
@@ -27,7 +33,7 @@ def host(layout: Layout, system: FakeSystem, origin: Origin) -> Control:
     Release(layout, system, lambda _: None).run(
         request(origin, origin.commit(), processes=TWO_TYPES)
     )
-    return Control(layout, system, lambda _: None)
+    return Control(layout, system)
 
 
 def states(host: Control) -> dict[str, str]:
@@ -36,8 +42,7 @@ def states(host: Control) -> dict[str, str]:
 
 
 def wanted(host: Control) -> list[str]:
-    text = (host.layout.units / host.layout.target).read_text()
-    return [line.removeprefix("Wants=") for line in text.splitlines() if "Wants=" in line]
+    return wants(host.layout)
 
 
 def running(host: Control) -> set[str]:
@@ -120,7 +125,7 @@ def test_every_wrong_name_is_told(host: Control) -> None:
 
 def test_nothing_is_controlled_before_the_first_release(layout: Layout, system: FakeSystem) -> None:
     with pytest.raises(LookupError, match="no release runs here yet"):
-        Control(layout, system, lambda _: None).stop([])
+        Control(layout, system).stop([])
 
 
 def test_nothing_is_controlled_while_current_is_no_release(host: Control) -> None:
@@ -182,5 +187,185 @@ def test_one_that_waits_for_the_lock_holds_none(layout: Layout, tmp_path: Path) 
 
 
 def test_an_ended_release_says_what_runs_now(host: Control) -> None:
-    text = control.end_release(host.layout, host.system, host.say)
+    text = control.end_release(host.layout, host.system, print)
     assert text == "no release runs here"
+
+
+def journal(host: Control) -> dict[str, object]:
+    found = storage.read_json(host.layout.journal)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("words", [["worker.2", "mailer"], []], ids=["some", "all"])
+def test_a_release_that_fails_leaves_stopped_what_was_stopped(
+    host: Control, origin: Origin, words: list[str]
+) -> None:
+    good = Ledger(host.layout).current()
+    host.stop(words)
+    before = (running(host), wanted(host), states(host))
+    with pytest.raises(ReleaseError, match="health command failed"):
+        Release(host.layout, host.system, lambda _: None).run(
+            request(origin, origin.commit(a="bad"), processes=TWO_TYPES, health="false")
+        )
+    assert Ledger(host.layout).current() == good
+    assert (running(host), wanted(host), states(host)) == before
+    host.start([])
+    assert running(host) == {ONE, TWO, MAIL}
+
+
+def test_a_worker_that_is_new_in_the_formation_was_stopped_by_nobody(
+    host: Control, origin: Origin
+) -> None:
+    """Nor is one that goes: it is told of those that were good."""
+    host.stop(["worker.2"])
+    more = (TWO_TYPES[0]._replace(quantity=4),)
+    with pytest.raises(ReleaseError):
+        Release(host.layout, host.system, lambda _: None).run(
+            request(origin, origin.commit(a="bad"), processes=more, health="false")
+        )
+    assert running(host) == {ONE, MAIL}
+
+
+def killed_at(system: FakeSystem, wanted: Request, step: int, after: bool) -> bool:
+    """Release that, killed at a step behind the one that first touches what runs; False: it was."""
+    left = [lambda: step]
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+
+        def begin(phase: str) -> None:
+            if phase == "journal":
+                left[0] = count_down(patch, system, step, after)
+
+        release = Release(system.layout, system, lambda _: None, begin)
+        release.rotate(wanted) if wanted.rotation else release.run(wanted)
+    return left[0]() > 0
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("what", ["another", "the same", "rotation"])
+def test_killed_at_every_step_a_stop_stays_or_the_release_is_good(
+    what: str, after: bool, tmp_path: Path, origin: Origin
+) -> None:
+    old = request(origin, origin.commit(a="old"), processes=TWO_TYPES)
+    new = request(origin, origin.commit(a="new"), processes=TWO_TYPES)
+    outcomes = set()
+    for step in range(1, 100):
+        layout = Layout("shop", tmp_path / f"host{step}")
+        for path in (layout.releases, layout.shared / "log", layout.run, layout.units):
+            path.mkdir(parents=True)
+        system = FakeSystem(layout)
+        Release(layout, system, lambda _: None).run(old)
+        first = str(Ledger(layout).current())
+        Control(layout, system).stop(["worker.2"])
+        rotation = Rotation(("TOKEN",), first, until=10)
+        by_night = old._replace(config={"TOKEN": "another"}, rotation=rotation)
+        wanted = {"another": new, "the same": old, "rotation": by_night}[what]
+        done = killed_at(system, wanted, step, after)
+        recover(layout, system, lambda _: None, wait=False)
+        last = Ledger(layout).last_good()
+        assert last is not None
+        running = system.running()
+        assert set(running.values()) == {last.release}
+        assert sorted(running) in (sorted([ONE, MAIL]), sorted([ONE, TWO, MAIL]))
+        assert sorted(wants(layout)) == sorted(running), f"step {step}"
+        outcomes.add((last.release == first, TWO in running))
+        if done:
+            break
+    else:
+        pytest.fail("it never came to its end")
+    assert (TWO in running) == (what != "rotation")
+    back, there = (True, False), {"another": (False, True), "the same": (True, True)}
+    assert outcomes == {back, there.get(what, (False, False))}
+
+
+def cut(host: Control, origin: Origin) -> None:
+    """A release that was killed when its workers had been started."""
+
+    def kill(phase: str) -> None:
+        if phase == "gate":
+            raise Killed
+
+    with pytest.raises(Killed):
+        Release(host.layout, host.system, lambda _: None, kill).run(
+            request(origin, origin.commit(a="cut"), processes=TWO_TYPES)
+        )
+
+
+def test_what_a_person_does_before_the_recovery_stays_so(host: Control, origin: Origin) -> None:
+    """Who waited for the lock may get it before the recovery does."""
+    host.stop(["worker"])
+    cut(host, origin)
+    assert running(host) == {ONE, TWO, MAIL}
+    host.stop(["worker.2", "mailer"])
+    host.start(["worker.1"])
+    recover(host.layout, host.system, lambda _: None)
+    assert running(host) == {ONE}
+    assert wanted(host) == [ONE]
+
+
+def test_an_older_agents_journal_says_nothing_of_stops(host: Control, origin: Origin) -> None:
+    host.stop(["worker"])
+    cut(host, origin)
+    storage.write_json(
+        host.layout.journal, {k: v for k, v in journal(host).items() if k != "stopped"}
+    )
+    recover(host.layout, host.system, lambda _: None)
+    assert running(host) == {ONE, TWO, MAIL}
+    host.stop(["worker"])
+    cut(host, origin)
+    record = journal(host)
+    del record["stopped"]
+    storage.write_json(host.layout.journal, record)
+    host.stop(["mailer"])
+    recover(host.layout, host.system, lambda _: None)
+    assert running(host) == {ONE, TWO}
+
+
+def test_a_boot_starts_nothing_that_was_stopped_before_the_power_cut(
+    host: Control, origin: Origin
+) -> None:
+    host.stop(["worker.2"])
+    cut(host, origin)
+    assert isinstance(host.system, FakeSystem)
+    for path in host.layout.notes.glob("*.json"):  # nobody lives
+        path.unlink()
+    waits = UnitState("", "inactive", "dead", 0, 0, "", True)
+    host.system.loaded = {name: waits._replace(name=name) for name in (ONE, TWO, MAIL)}
+    recover(host.layout, host.system, lambda _: None, wait=False)
+    assert running(host) == {ONE, MAIL}
+    assert TWO not in host.system.loaded
+
+
+def test_what_is_asked_waits_for_a_release_for_a_while_and_does_nothing_later(
+    host: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(host.system, FakeSystem)
+    monkeypatch.setattr(control, "LOCK_LIMIT", 0.3)
+    before = (running(host), len(host.system.calls), Ledger(host.layout).history())
+    with storage.locked(host.layout.lock, "release of 0123 by ada@laptop"):
+        for act in (host.stop, host.start, host.restart):
+            with pytest.raises(TimeoutError) as told:
+                act([])
+            assert re.fullmatch(
+                r"nothing was done: release of 0123 by ada@laptop, since \S+Z, holds this host; "
+                r"to end a release: satellite lock release --host h",
+                str(told.value),
+            )
+    assert (running(host), len(host.system.calls), Ledger(host.layout).history()) == before
+    assert host.stop(["mailer"]).startswith("stopped mailer.1")
+
+
+def test_a_release_that_ends_in_time_is_waited_for(host: Control) -> None:
+    held, over = threading.Event(), threading.Event()
+
+    def release() -> None:
+        with storage.locked(host.layout.lock, "release of 0123"):
+            held.set()
+            over.wait(10)
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    assert held.wait(10)
+    threading.Timer(0.3, over.set).start()
+    assert host.stop(["mailer"]).startswith("stopped mailer.1")
+    thread.join()

@@ -146,7 +146,7 @@ def test_the_same_release_again_restarts_no_worker(
 
 
 def test_workers_that_should_run(host: Layout, system: FakeSystem) -> None:
-    Control(host, system, lambda _: None).stop(["worker.1"])
+    Control(host, system).stop(["worker.1"])
     name = host.worker_unit("worker", 2)
     del system.loaded[name]
     assert codes(host, system) == [("worker_stopped", "worker.1"), ("worker_down", "worker.2")]

@@ -79,6 +79,26 @@ def test_it_runs_once_and_the_release_switches_to_what_it_built(
     assert len(counted(layout, "ran")) == 1
 
 
+def test_a_commit_that_was_live_on_a_host_has_had_its_phase_whoever_led(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """A host that leads only now knows of its phase by having run its workers."""
+    old = migrating(origin, a="old")
+    deploy(layout, system, old)
+    deploy(layout, system, migrating(origin, a="new"))
+    before, lines = dict(system.loaded), history(layout)
+    phases: list[str] = []
+    said = Release(layout, system, lambda _: None, phases.append).run_phase(old)
+    revision = old.manifest.revision[:12]
+    assert said == f"{revision} was live on this host, so its release phase has run before"
+    assert phases == ["check"]
+    assert (counted(layout, "ran"), system.loaded, history(layout)) == ([], before, lines)
+    deploy(layout, system, old)
+    third = migrating(origin, a="third")
+    run_phase(layout, system, third)
+    assert len(counted(layout, "ran")) == 1
+
+
 def test_another_config_var_means_another_release_but_no_second_run(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:

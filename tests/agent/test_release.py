@@ -387,6 +387,31 @@ def test_a_canary_soaks_what_is_new_to_it_and_nothing_else(
         assert system.clock - before == pytest.approx(seconds, abs=1)
 
 
+def test_a_canary_does_not_soak_what_was_good_there_before(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    old, new = (request(origin, origin.commit(a=a), soak_seconds=60) for a in ("1", "2"))
+    for wanted, seconds in ((old, 63), (new, 63), (old, 3), (new, 3)):
+        before = system.clock
+        deploy(layout, system, wanted)
+        assert system.clock - before == pytest.approx(seconds, abs=1)
+
+
+def test_a_canary_soaks_what_was_only_built_or_has_failed_there(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit(a="1")))
+    built = request(origin, origin.commit(a="2", ok="no"), soak_seconds=60, health="[ -e ok ]")
+    bad = built._replace(manifest=built.manifest._replace(health="false"))
+    layout.home.mkdir(parents=True, exist_ok=True)
+    Release(layout, system, lambda _: None).run_phase(built)
+    for wanted, fails in ((bad, True), (built, False)):
+        before = system.clock
+        with pytest.raises(ReleaseError) if fails else contextlib.nullcontext():
+            deploy(layout, system, wanted)
+        assert system.clock - before == pytest.approx(63, abs=1)
+
+
 def test_first_release_that_does_not_stay_leaves_a_clean_host(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from satellite_infra.agent import frontend, gate, heroku, storage, webhook
+from satellite_infra.agent.control import Control
 from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
@@ -210,6 +211,24 @@ def test_values_that_fail_the_gate_are_taken_back_and_tried_later_and_later(nigh
     app.set(DATABASE_URL=NEW)  # others are tried at once
     assert night.next_turn() == 0
     assert night.config()["DATABASE_URL"] == NEW
+
+
+@pytest.mark.parametrize("bad", [False, True], ids=["good", "bad"])
+def test_by_night_nobody_starts_what_a_person_has_stopped(night: Night, bad: bool) -> None:
+    """A rotation is nobody's deploy."""
+    host = Control(night.layout, night.system)
+    host.stop(["worker.2"])
+    value = "postgres://u:canary-bad@db/app" if bad else NEW
+    night.platform.apps["shop-staging"].set(DATABASE_URL=value)
+    assert night.look() == bad
+    assert night.config()["DATABASE_URL"] == (OLD if bad else NEW)
+    assert list(night.system.running()) == ["satellite-shop.worker@1.service"]
+    log = max(night.layout.logs.glob("*.log")).read_text()
+    assert "stopped by a person, and stays so: worker.2\n" in log
+    assert bad or night.said[-1].endswith("is live, 1 worker")
+    host.start([])
+    assert len(night.system.running()) == 2
+    assert night.config()["DATABASE_URL"] == (OLD if bad else NEW)
 
 
 def test_a_deploy_that_runs_goes_first(night: Night) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,21 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     assert len(told) == 1
     assert re.fullmatch(r"release of 1 by ada, since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told[0])
     assert storage.holder(tmp_path / "lock") == "other work"
+
+
+def test_who_has_a_limit_waits_no_longer(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with storage.locked(path, "release of 1"):
+        began = time.monotonic()
+        with (
+            pytest.raises(storage.HeldError, match=r"^release of 1, since \S+Z$"),
+            storage.locked(path, "stop of workers", limit=0.3),
+        ):
+            pytest.fail("it was held")
+        assert 0.3 <= time.monotonic() - began < 10
+        assert storage.holder(path).startswith("release of 1, since")
+    with storage.locked(path, "stop of workers", limit=0):
+        assert storage.holder(path).startswith("stop of workers, since")
 
 
 def test_a_holder_that_was_killed_blocks_nobody(tmp_path: Path) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from satellite_cli import stream
+from satellite_cli import remote, stream
+from satellite_cli.fleet import Host
 from satellite_cli.main import satellite
+from satellite_infra.agent import converge
+from satellite_infra.agent.deadlines import LOCK_LIMIT
 from satellite_infra.agent.layout import AGENT
 from tests.cli.conftest import Desk
 
@@ -42,6 +46,26 @@ def test_one_that_fails_and_one_that_is_silent(desk: Desk) -> None:
     ]
     desk.says("worker-1", "started worker.1\n")
     assert desk.satellite("start").status == 3
+
+
+def test_a_host_that_is_held_is_told_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent gives the lock up before this command gives up the agent."""
+    limits: list[float] = []
+    everywhere = remote.Connection.everywhere
+
+    def noted(self: remote.Connection, *asked: Any) -> dict[Host, remote.Answer]:
+        limits.append(asked[2])
+        return everywhere(self, *asked)
+
+    monkeypatch.setattr(remote.Connection, "everywhere", noted)
+    held = "nothing was done: release of 0123, since now, holds this host"
+    desk.says("worker-1", "", status=1, err=f"{held}\n")
+    desk.says("worker-2", "stopped worker.1\n")
+    ran = desk.satellite("stop")
+    assert (ran.status, ran.err) == (1, f"worker-1: FAILED: {held}\n")
+    assert ran.out == "worker-2: stopped worker.1\n"
+    grace = 20
+    assert limits == [LOCK_LIMIT + grace + converge.MARGIN + 30]
 
 
 def test_every_wrong_worker_is_told_and_nobody_is_asked(desk: Desk) -> None:
