@@ -77,7 +77,7 @@ def test_where_the_bastion_is_away_no_host_is_called_dead(changing: Desk, words:
     assert (ran.status, ran.err) == (1, NOBODY)
     # a host that shows its key, be it the wrong one, was reached
     changing.hosts["worker-1"] = {"status": 255, "err": "Host key verification failed.\n"}
-    assert "Is one dead for good" in changing.satellite(*words, "--yes").err
+    assert "dead for good: satellite lost" in changing.satellite(*words, "--yes").err
 
 
 def test_all_hosts_together_have_so_long(changing: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
