@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import re
@@ -36,6 +37,8 @@ QUOTED = re.compile(r'running "(?:[^"\\]|\\.)*"(?:\.\.\.)?:?\s*')
 LOCKED = "the stack is currently locked by"
 HOLDER = re.compile(r"^ .*: created by (.+) at (\S+)$", re.MULTILINE)
 """A line of that error: the lock's file, and who has made it."""
+POLL = 0.05
+"""Seconds between two looks at what has happened."""
 Event = dict[str, Any]
 
 
@@ -108,7 +111,10 @@ class Update:
                         self._hear(event)
                     if ended:
                         break
-                    time.sleep(0.05)
+                    listener.join(POLL)
+                    if not listener.is_alive():  # it is about to end
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            process.wait(POLL)
         finally:
             signal.signal(signal.SIGINT, before)
             listener.join()

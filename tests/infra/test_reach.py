@@ -199,13 +199,30 @@ def test_as_the_engine_runs_it_with_the_standard_library_alone(
     assert (done.returncode, done.stderr) == (0, "")
     # who deploys, for the hosts' history
     assert re.fullmatch(
-        rf"[^@\s]+@{re.escape(socket.gethostname())}\n[0-9a-f]{{8}}\n\n[0-9a-f]{{16}}\n",
+        rf"[^@\s]+@{re.escape(socket.gethostname())}\n[0-9a-f]{{8}}\n\n[0-9a-f]{{8}}\n",
         done.stdout,
     )
     for name, value in variables(free_port(), 1, "nobody").items():
         monkeypatch.setenv(name, value)
     assert main() == 1
     assert "SSH is open to: nobody" in capsys.readouterr().err
+
+
+def test_a_host_that_was_asked_loads_little(here: dict[str, str]) -> None:
+    """One runs for each host, beside everything else that a deploy does."""
+    program = "import sys; from satellite_infra.reach import main; print(main(), *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **here, "GITHUB_ACTOR": "ada"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    status, *loaded = done.stdout.splitlines()[-1].split()
+    assert status == "0"
+    slow = {"typing", "hashlib", "re", "socket", "subprocess", "pathlib", "dataclasses"}
+    assert not slow & {*loaded}
 
 
 @pytest.fixture
