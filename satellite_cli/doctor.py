@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from satellite_cli import doctor_local, look, options, remote, screen
+from satellite_cli import doctor_local, options, remote, screen
 from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
@@ -93,8 +93,8 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     said: dict[str, Any] = {}
     nobody = remote.nobody(fleet, answers.values())
     for host, answer in answers.items():
-        if answer.problem or answer.status:
-            yield _silent(host, answer, nobody)
+        if problem := remote.unread(answer):
+            yield _silent(host, problem, nobody)
             continue
         told = said[host.name] = answer.json()
         for one in told.get("findings", ()):
@@ -106,15 +106,16 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
 
 
-def _silent(host: Host, answer: remote.Answer, nobody: bool) -> Finding:
+def _silent(host: Host, problem: str, nobody: bool) -> Finding:
     """Why it gives no answer; where that may be the bastion no host shall be lost for it."""
-    problem = answer.problem or look.last_line(answer.err)
     if nobody:
         text = f"{problem}. No host answers: it may be the bastion, or this machine's network"
         return Finding(SILENT, text, host.name, command=RUNBOOK)
     if problem.startswith(remote.BASTION):
         text = f"{problem}. Other hosts answer through it"
         return Finding(SILENT, text, host.name, command=RUNBOOK)
+    if problem.startswith(remote.UNREAD):
+        return Finding(SILENT, problem, host.name, command=f"satellite ssh {host.name}")
     code, text = WHY.get(problem, (SILENT, f"{problem}. Where it is dead:"))
     return Finding(code, text, host.name)
 

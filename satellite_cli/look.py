@@ -34,8 +34,8 @@ def ask_hosts(fleet: Fleet, names: Sequence[str], seconds: float, verb: str, *wo
     said: dict[str, Any] = {}
     silent: dict[str, str] = {}
     for host, answer in answers.items():
-        if answer.problem or answer.status:
-            silent[host.name] = answer.problem or last_line(answer.err)
+        if why := remote.unread(answer):
+            silent[host.name] = why
         else:
             said[host.name] = answer.json()
     return fleet, hosts, said, silent
@@ -48,11 +48,6 @@ def finish(silent: Mapping[str, str]) -> None:
     if silent:
         note(f"What to do: satellite doctor --host {next(iter(silent))}")
         sys.exit(UNANSWERED)
-
-
-def last_line(text: str) -> str:
-    """What a program said at last."""
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
 
 
 @click.command()

@@ -38,6 +38,7 @@ STRANGER = "it shows another host key than the pinned one; nothing was sent: sat
 REFUSED = "it does not let the stack's key in: satellite:private_key, or your SSH agent"
 UNPREPARED = "not prepared yet: satellite up"
 OLDER = "its agent is older than this command: satellite up"
+UNREAD = "its answer cannot be read"
 REACHED = frozenset({STRANGER, REFUSED, UNPREPARED, OLDER})
 """Reasons of a host that is there all the same."""
 BASTION = "the bastion: "
@@ -63,8 +64,11 @@ class Answer:
     ended: float = 0
 
     def json(self) -> Any:
-        """What it printed, as data."""
-        return json.loads(self.out)
+        """What it printed, as data, whatever a shell's start-up file has said before; else None."""
+        for begins in re.finditer(r"^[\[{]", self.out, re.MULTILINE):
+            with contextlib.suppress(ValueError):
+                return json.JSONDecoder().raw_decode(self.out, begins.start())[0]
+        return None
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,18 @@ Host *
   LogLevel ERROR
 """
 """For all of them: the agent's keys alone, no questions, no waiting without end."""
+
+
+def unread(answer: Answer) -> str:
+    """Why there is nothing to be read of an answer that should be data; empty where there is."""
+    if answer.problem or answer.status:
+        return answer.problem or last_line(answer.err)
+    return "" if answer.json() is not None else f"{UNREAD}: {last_line(answer.out)}"
+
+
+def last_line(text: str) -> str:
+    """What a program said at last."""
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
 
 
 def unanswered(answers: Mapping[Host, Answer]) -> dict[str, str]:

@@ -36,6 +36,21 @@ def test_a_host_that_does_not_answer_is_named_and_the_rest_is_shown(desk: Desk) 
     assert ran.status == 3
 
 
+def test_what_a_shell_says_before_an_answer_is_no_part_of_it(desk: Desk) -> None:
+    """And an answer that is none is no fault of this program."""
+    desk.says("worker-1", f"[motd] hello\n{json.dumps(status('worker-1'))}\n")
+    desk.says("worker-2", "[motd] hello\n{not today\n")
+    ran = desk.satellite("info")
+    assert ran.out.splitlines()[-2].startswith("worker-1  running")
+    assert ran.err == f"worker-2: its answer cannot be read: {{not today\n{TODO}"
+    assert ran.status == 3
+    found = desk.satellite("doctor", "--json").json()["findings"]
+    unread = [one for one in found if one["text"].startswith("its answer cannot be read")]
+    assert [(one["host"], one["mend"]) for one in unread] == [
+        ("worker-2", "satellite ssh worker-2")
+    ]
+
+
 def test_info_as_data(desk: Desk) -> None:
     desk.says("worker-1", status("worker-1", lock="release of abc by ada"))
     desk.says("worker-2", status("worker-2", revision="f" * 40))
