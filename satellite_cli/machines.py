@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
+import time
 
 import click
 
-from satellite_cli import inline, options, screen
+from satellite_cli import inline, options, remote, screen
 from satellite_cli.change import keeping, run, somebody_to_ask, update
-from satellite_cli.problems import consent
+from satellite_cli.problems import FAILED, SatelliteError, consent, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.running import Running
 from satellite_cli.update import summary
+from satellite_infra.agent.layout import AGENT
+
+SECONDS = 120
+"""For the queue to be told of a dead machine."""
 
 
 @click.command()
@@ -49,6 +55,36 @@ def lost(hosts: tuple[str, ...], stack: str, undo: bool, yes: bool, as_json: boo
     verb = "Is" if len(hosts) == 1 else "Are"
     why = f"Take {names} back?" if undo else f"{verb} {names} off for good?"
     keeping(project, change, yes, as_json, why, dead=hosts)
+    if undo:
+        # where nobody else lived, nobody could do it when they were declared lost
+        _give_back({host.name: host.machine for host in fleet.hosts if host.name in hosts}, project)
+
+
+def _give_back(machines: dict[str, str], project: Project) -> None:
+    """Have a host that lives give back what these machines held, if others stand in their places.
+
+    One that is the same as before holds its jobs with reason. What was given back before is held
+    by nobody, so that it is not given back again.
+    """
+    fleet = project.fleet()
+    now = {host.name: host.machine for host in fleet.hosts}
+    gone = {name: machine for name, machine in machines.items() if now.get(name) != machine}
+    alive = fleet.chosen([])
+    if not gone or not alive:
+        return
+    with remote.connected(fleet) as connection:
+        for name, machine in gone.items():
+            words = ("--app", fleet.app, "--host", name, "--machine", machine)
+            command = remote.agent("give-back", *words)
+            answer = connection.ask(alive[0], command, time.monotonic() + SECONDS)
+            if answer.problem or answer.status:
+                raise SatelliteError(
+                    f"{name} is back, but the jobs of its old machine {machine} are not given "
+                    f"back: {answer.problem or remote.last_line(answer.err)}. Do it by: satellite "
+                    f"ssh {alive[0].name} -- sudo {AGENT} give-back {shlex.join(words)}",
+                    FAILED,
+                )
+            note(f"{alive[0].name}: {remote.last_line(answer.out)}")
 
 
 @click.command()

@@ -345,6 +345,33 @@ def test_a_lost_host_is_taken_back(changing: Desk) -> None:
     assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
 
 
+def test_what_a_machine_that_was_replaced_held_is_given_back(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = changing.outputs["hosts"][1]
+    second["lost"] = True
+
+    def replaced(*_: object, **__: object) -> None:
+        second.update(lost=False, machine="i-9")
+        changing.tell()
+
+    changing.says("worker-1", "looking\njobs of worker-2, machine i-2, were given back\n")
+    monkeypatch.setattr("satellite_cli.machines.keeping", replaced)
+    ran = changing.satellite("lost", "worker-2", "--undo", "--yes")
+    assert (ran.status, ran.err) == (
+        0,
+        "worker-1: jobs of worker-2, machine i-2, were given back\n",
+    )
+    asked = changing.seen("worker-1")["command"]
+    assert asked[-1].endswith("give-back --app shop --host worker-2 --machine i-2")
+    # and where it cannot be done it is said how
+    second.update(lost=True, machine="i-2")
+    changing.hosts["worker-1"] = {"status": 1, "err": "no release\n"}
+    ran = changing.satellite("lost", "worker-2", "--undo", "--yes")
+    assert ran.status == 1
+    assert "are not given back: no release. Do it by: satellite ssh worker-1 -- sudo " in ran.err
+
+
 def test_what_failed_stays_out_of_it_and_the_resources_own_error_comes_first(
     changing: Desk,
 ) -> None:

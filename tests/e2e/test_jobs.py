@@ -169,3 +169,29 @@ def test_a_host_rolled_to_a_new_image_while_jobs_run_loses_none(shop: Site) -> N
     )
     done_by = {row[0].split(".")[1] for row in shop.lab.sql("SELECT DISTINCT worker FROM runs")}
     assert done_by == {*old.values(), *new.values()}
+
+
+def test_jobs_of_hosts_that_died_together_are_given_back_by_what_replaces_them(shop: Site) -> None:
+    """Nobody was left to do it when they were declared lost."""
+    empty_queue(shop.lab)
+    enqueue(shop, 8, 6)
+    wait_until("jobs are held", lambda: len(locked(shop)) >= 4)
+    names, machines = zip(*((h.name, h.instance_id) for h in shop.hosts()), strict=True)
+    for host in shop.hosts():
+        host.kill()
+    held = locked(shop)
+    ran = shop.satellite("lost", *names, "--yes")
+    assert ran.returncode == 0, ran
+    assert locked(shop) == held
+    shop.lab.ec2.terminate_instances(InstanceIds=machines)
+    terminated = shop.lab.ec2.get_waiter("instance_terminated")
+    terminated.wait(InstanceIds=machines, WaiterConfig={"Delay": 1})
+    shop.pulumi("refresh", "--yes")
+    ran = shop.satellite("lost", *names, "--undo", "--yes")
+    assert ran.returncode == 0, ran
+    for name, machine in zip(names, machines, strict=True):
+        assert f"jobs of {name}, machine {machine}, were given back" in ran.stderr
+    assert not held & locked(shop)
+    wait_until("all jobs are done", lambda: report(shop).done == 8, 120)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), len(held))
