@@ -32,8 +32,10 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     asked = Running.of(project, fleet)
     said = list(asked.said.values())
     now = {*asked.commits().values()}
-    chosen = _named(said, revision) if revision else before([way_back(told) for told in said])
-    if not revision:
+    if revision:
+        chosen = _named(said, revision)
+    else:
+        chosen = before([way_back(told) for told in said], fleet.revision)
         _refuse_where_nothing_is_to_undo(fleet, said, now, chosen)
     note(f"from {_shown(now)} back to {chosen}")
     leave_heroku(project)

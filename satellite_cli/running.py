@@ -67,11 +67,14 @@ class Running:
         """The one that most of them run, where it must go on; it is said when they differ."""
         found = self.commits()
         ranked = Counter(found.values()).most_common()
-        if len(ranked) > 1:
-            note(f"the hosts run different commits ({_each(found)}): it goes on with the first's")
-            # no count decides between two hosts: then it is the leader's
-            return ranked[0][0] if ranked[0][1] > ranked[1][1] else next(iter(found.values()))
-        return ranked[0][0] if ranked else ""
+        if len(ranked) < 2:
+            return ranked[0][0] if ranked else ""
+        # no count decides between two hosts: then it is the leader's
+        alike = ranked[0][1] == ranked[1][1]
+        chosen = next(iter(found.values())) if alike else ranked[0][0]
+        differ = f"the hosts run different commits ({_each(found)})"
+        note(f"{differ}: it goes on with {screen.short(chosen)}")
+        return chosen
 
 
 def _each(found: Mapping[str, str]) -> str:
@@ -97,13 +100,17 @@ def way_back(told: Told) -> list[str]:
     return found if not runs or runs in found[-1:] else [*found, str(runs)]
 
 
-def before(ways: Sequence[Sequence[str]]) -> str:
+def before(ways: Sequence[Sequence[str]], tried: str) -> str:
     """The commit before the newest that runs, by these ways back; empty where there is none.
 
-    Where a deploy reached some hosts alone, it is what the others run.
+    Where a deploy reached some hosts alone, it is what the others run. `tried`: the last deploy's,
+    which is the newest where the ways do not tell: on a machine that is new.
     """
-    runs = {way[-1] for way in ways if way}
+    ends = [way[-1] for way in ways if way]
     older = {commit for way in ways for commit in way[:-1]}
-    newest = [way for way in ways if way and (way[-1] not in older or runs <= older)]
-    found = Counter(way[-2] for way in newest if len(way) > 1)
+    newest = {*ends} - older or {*ends}
+    if len(newest) > 1 and tried in newest:
+        found = Counter(end for end in ends if end != tried)
+    else:
+        found = Counter(way[-2] for way in ways if len(way) > 1 and way[-1] in newest)
     return found.most_common(1)[0][0] if found else ""

@@ -546,6 +546,11 @@ def test_a_rollback_that_did_not_come_to_its_end_goes_on(changing: Desk) -> None
     ("ways", "back"),
     [
         (["abc", "abc"], "b"),
+        (["T", "ab"], "b"),  # it reached a new machine alone
+        (["T", "aT", "ab"], "b"),
+        (["aT", "ab"], "b"),
+        (["bT", "T"], "b"),
+        (["T"], ""),
         (["ab", "abc"], "b"),  # it reached the second host alone
         (["c", "abc"], "b"),  # the first one is new
         (["a", "abc"], "b"),
@@ -555,8 +560,8 @@ def test_a_rollback_that_did_not_come_to_its_end_goes_on(changing: Desk) -> None
     ],
 )
 def test_back_from_the_newest_that_runs(ways: list[str], back: str) -> None:
-    assert before(ways) == back
-    assert before(ways[::-1]) == back
+    assert before(ways, "T") == back
+    assert before(ways[::-1], "T") == back
 
 
 @pytest.mark.parametrize(
