@@ -83,6 +83,6 @@ restart = _act(
 stop = _act(
     "stop",
     "Have workers finish their job within their grace and stay stopped: over reboots, until"
-    " `satellite start` or the next deploy to that host, which starts all of them.",
+    " `satellite start`, or until another commit is deployed there, which starts all of them.",
 )
 start = _act("start", "Start workers that `satellite stop` has stopped.")

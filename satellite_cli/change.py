@@ -61,7 +61,8 @@ def run(
                 check.end()
             told = {ANSWERED: str(answered)}
             outcome = Update(verb, project.stack, [*words, *program], heard, told).run()
-    if outcome.interrupted and outcome.status:  # it may have been done by then
+    # an update may have been done by then
+    if outcome.interrupted and (outcome.status or verb == "preview"):
         raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
     if check:
         check.end()
@@ -129,7 +130,7 @@ def apply(
             with draft.pinned(commit) as file:
                 words = ["--config-file", str(file), *more]
                 planned = run(project, "preview", words, check=asked)
-            revision = planned.revision if not names else ""
+            revision = planned.revision or commit if not names else ""
             if not planned.idle:
                 click.echo(summary(planned, planned=True))
                 consent(why or "Do this?")

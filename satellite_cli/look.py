@@ -27,10 +27,22 @@ def ask(stack: str, names: Sequence[str], seconds: float, verb: str, *words: str
 
 def ask_hosts(fleet: Fleet, names: Sequence[str], seconds: float, verb: str, *words: str) -> Asked:
     """The same of a fleet that is known."""
+    hosts, answers = answers_of(fleet, names, seconds, verb, *words)
+    return fleet, hosts, *sorted_out(answers)
+
+
+def answers_of(
+    fleet: Fleet, names: Sequence[str], seconds: float, verb: str, *words: str
+) -> tuple[list[Host], dict[Host, remote.Answer]]:
+    """The hosts that were asked, and how each has answered."""
     hosts = fleet.chosen(names)
     with remote.connected(fleet) as connection:
         command = remote.agent(verb, "--app", fleet.app, *words)
-        answers = connection.everywhere(hosts, command, seconds, secret=False)
+        return hosts, connection.everywhere(hosts, command, seconds, secret=False)
+
+
+def sorted_out(answers: Mapping[Host, remote.Answer]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What each has answered, by its name; and who did not, and why."""
     said: dict[str, Any] = {}
     silent: dict[str, str] = {}
     for host, answer in answers.items():
@@ -38,7 +50,7 @@ def ask_hosts(fleet: Fleet, names: Sequence[str], seconds: float, verb: str, *wo
             silent[host.name] = why
         else:
             said[host.name] = answer.json()
-    return fleet, hosts, said, silent
+    return said, silent
 
 
 def finish(silent: Mapping[str, str]) -> None:
@@ -160,7 +172,7 @@ def ps(
     """Each worker on each host: its state, age, revision, memory.
 
     waiting: it ended early again and again, and is started later and later.
-    stopped: by `satellite stop`, until `satellite start` or the next deploy.
+    stopped: by `satellite stop`, until `satellite start` or another commit is deployed.
     """
     fleet, hosts, said, silent = ask(stack, names, seconds, "status")
     _check(fleet, workers)

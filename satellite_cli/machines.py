@@ -10,8 +10,10 @@ import click
 
 from satellite_cli import inline, options, remote, screen
 from satellite_cli.change import keeping, run, somebody_to_ask, update
-from satellite_cli.problems import FAILED, SatelliteError, consent, note
+from satellite_cli.fleet import Fleet
+from satellite_cli.problems import FAILED, REFUSED, SatelliteError, consent, note
 from satellite_cli.project import Draft, Project
+from satellite_cli.reachable import declared_lost
 from satellite_cli.running import Running
 from satellite_cli.update import summary
 from satellite_infra.agent.layout import AGENT
@@ -37,27 +39,45 @@ def lost(hosts: tuple[str, ...], stack: str, undo: bool, yes: bool, as_json: boo
     """
     project = Project.of(stack)
     fleet = project.fleet()
-    gone = {one.name for one in fleet.hosts if one.lost}
+    said = declared_lost(project)
+    # the stack's outputs have what was tried last; only where both agree is nothing left to do
+    tried = {one.name for one in fleet.hosts if one.lost}
     for host in hosts:
-        if not undo or host not in gone:
+        if host not in (said | tried if undo else tried - said):
             fleet.chosen([host])
             if undo:
                 raise click.UsageError(f"{host} is not declared lost")
 
     def change(draft: Draft) -> None:
         for host in hosts:
-            if undo:
-                draft.remove(f"hosts.{host}.lost")
-            else:
+            if not undo:
                 draft.put(f"hosts.{host}.lost", "true")
+            elif host in said:
+                draft.remove(f"hosts.{host}.lost")
 
     names = ", ".join(hosts)
     verb = "Is" if len(hosts) == 1 else "Are"
     why = f"Take {names} back?" if undo else f"{verb} {names} off for good?"
-    keeping(project, change, yes, as_json, why, dead=hosts)
+    before = {host.name: host.machine for host in fleet.hosts if host.name in hosts}
+    try:
+        keeping(project, change, yes, as_json, why, dead=hosts)
+    except SatelliteError as problem:
+        if not undo or problem.status == REFUSED:
+            raise
+        ways = "".join(f"\n  {_by_hand(fleet, name, name, old)}" for name, old in before.items())
+        raise SatelliteError(
+            f"{problem}\nWhat machines that are gone held has to be given back once a host works: "
+            f"the same command again, or where it says that it is not lost any more{ways}",
+            problem.status,
+        ) from None
     if undo:
         # where nobody else lived, nobody could do it when they were declared lost
-        _give_back({host.name: host.machine for host in fleet.hosts if host.name in hosts}, project)
+        _give_back(before, project)
+
+
+def _by_hand(fleet: Fleet, by: str, host: str, machine: str) -> str:
+    words = shlex.join(("--app", fleet.app, "--host", host, "--machine", machine))
+    return f"satellite ssh {by} -- sudo {AGENT} give-back {words}"
 
 
 def _give_back(machines: dict[str, str], project: Project) -> None:
@@ -80,8 +100,8 @@ def _give_back(machines: dict[str, str], project: Project) -> None:
             if answer.problem or answer.status:
                 raise SatelliteError(
                     f"{name} is back, but the jobs of its old machine {machine} are not given "
-                    f"back: {answer.problem or remote.last_line(answer.err)}. Do it by: satellite "
-                    f"ssh {alive[0].name} -- sudo {AGENT} give-back {shlex.join(words)}",
+                    f"back: {answer.problem or remote.last_line(answer.err)}. Do it by: "
+                    f"{_by_hand(fleet, alive[0].name, name, machine)}",
                     FAILED,
                 )
             note(f"{alive[0].name}: {remote.last_line(answer.out)}")
@@ -105,7 +125,8 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
     fleet.chosen([host])
     inline.loading(project.file.parent)  # while the hosts are asked
     running = Running.of(project, fleet, strict=False)
-    commit = running.commit() or fleet.revision
+    # it may be the one that is left behind, and replaced for that
+    commit = running.commit(but=host) or running.commit() or fleet.revision
     with project.draft() as draft:
         named = json.loads(project.known.get("roll") or "[]")
         if host not in named:

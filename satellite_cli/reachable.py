@@ -113,11 +113,14 @@ def _ways(fleet: Fleet, names: Iterable[str]) -> list[str]:
 
 def given_up(project: Project, fleet: Fleet) -> set[str]:
     """The hosts that are lost, or whose machine shall be replaced: nobody waits for them."""
-    known = project.known
-    hosts = json.loads(known.get("hosts") or "{}")
-    lost = {name for name, host in hosts.items() if isinstance(host, dict) and host.get("lost")}
-    rolled = set(json.loads(known.get("roll") or "[]"))
-    return lost | rolled | {host.name for host in fleet.hosts if host.lost}
+    rolled = set(json.loads(project.known.get("roll") or "[]"))
+    return declared_lost(project) | rolled | {host.name for host in fleet.hosts if host.lost}
+
+
+def declared_lost(project: Project) -> set[str]:
+    """The hosts that are lost by the stack's file."""
+    hosts = json.loads(project.known.get("hosts") or "{}")
+    return {name for name, host in hosts.items() if isinstance(host, dict) and host.get("lost")}
 
 
 def refuse(found: Mapping[str, str], nobody: bool = False) -> None:

@@ -43,6 +43,8 @@ REACHED = frozenset({STRANGER, REFUSED, UNPREPARED, OLDER})
 """Reasons of a host that is there all the same."""
 BASTION = "the bastion: "
 """How a reason begins that says nothing of the host."""
+BY_BASTION = ", says the bastion"
+"""How a reason ends that the bastion itself has given, of a host."""
 ENDS = re.compile(r"kex_exchange_identification: |stdio forwarding failed|.* UNKNOWN port \d+")
 """What ssh says when its way to the host, another ssh to the bastion, ends; why is said before."""
 SCRIPT = f"""\
@@ -167,7 +169,7 @@ def judged(status: int, out: str, err: str) -> Answer:
 def _reason(said: Sequence[str]) -> str:
     if why := list(itertools.takewhile(lambda line: not ENDS.match(line), said)):
         if why[-1].startswith("channel "):  # the bastion tells of the host
-            return why[-1].partition("open failed: ")[2] or why[-1]
+            return f"{why[-1].partition('open failed: ')[2] or why[-1]}{BY_BASTION}"
         if len(why) < len(said):
             return BASTION + why[-1].removeprefix("ssh: ")
     text = "\n".join(said)
@@ -179,8 +181,13 @@ def _reason(said: Sequence[str]) -> str:
 
 
 def nobody(fleet: Fleet, answers: Iterable[Answer]) -> bool:
-    """Whether it may be the bastion: there is one, and nothing is known to come from a host."""
-    return fleet.bastion and all(a.status == 255 and a.problem not in REACHED for a in answers)
+    """Whether it may be the bastion: there is one, and neither it nor a host is known to answer."""
+    return fleet.bastion and all(
+        answer.status == 255
+        and answer.problem not in REACHED
+        and not answer.problem.endswith(BY_BASTION)
+        for answer in answers
+    )
 
 
 def agent(verb: str, *words: str) -> str:

@@ -58,8 +58,13 @@ def _refuse_where_nothing_is_to_undo(
     last = [told.get("last_release") or {} for told in said]
     failed = {str(one["revision"]) for one in last if one.get("outcome") == "failed"}
     tried = ({*failed, fleet.revision} if fleet.revision else failed) - now - {chosen}
+    # of the commit that it runs: settings; one that runs nothing was left behind
+    settings = any(
+        one.get("outcome") == "failed" and one.get("revision") == told["revision"]
+        for told, one in zip(said, last, strict=True)
+    )
     further = f" To go further back: satellite rollback {chosen[:12]}" if chosen else ""
-    if now and (tried or (len(now) == 1 and failed == now)):
+    if now and (tried or (len(now) == 1 and settings)):
         what = f"deploy, of {_shown(tried)}," if tried else "change, of settings,"
         raise SatelliteError(
             f"nothing was done: the last {what} has not succeeded, and all hosts run "

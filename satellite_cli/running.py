@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from satellite_cli import look, remote, screen
-from satellite_cli.fleet import Fleet
+from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check, given_up, refuse
@@ -34,17 +34,16 @@ class Running:
         """Ask all hosts `but` these; if `strict`, SatelliteError with those that do not answer."""
         at = time.time()
         names = [host.name for host in fleet.hosts if not host.lost and host.name not in but]
-        said: dict[str, Any] = {}
-        silent: dict[str, str] = {}
+        answers: Mapping[Host, remote.Answer] = {}
         if names:
-            _, _, said, silent = look.ask_hosts(fleet, names, look.SECONDS, "status")
+            _, answers = look.answers_of(fleet, names, look.SECONDS, "status")
+        said, silent = look.sorted_out(answers)
         excused = given_up(project, fleet)
         # one that is new, or was never released to, has let us in
         empty = [name for name, why in silent.items() if why == remote.UNPREPARED]
         if strict:
             gone = {name: why for name, why in silent.items() if name not in {*excused, *empty}}
-            nobody = fleet.bastion and not said and not remote.REACHED & {*silent.values()}
-            refuse(gone, nobody)
+            refuse(gone, remote.nobody(fleet, answers.values()))
         answered = [name for name in (*said, *empty) if name not in excused]
         return cls(said, Check.over(fleet, answered, at))
 
@@ -53,9 +52,12 @@ class Running:
         found = {name: told["revision"] for name, told in self.said.items()}
         return {name: str(commit) for name, commit in found.items() if commit}
 
-    def commit(self) -> str:
-        """The one that all of them run, or empty where none does. SatelliteError if they differ."""
-        found = self.commits()
+    def commit(self, but: str = "") -> str:
+        """The one that all of them run, or empty where none does. SatelliteError if they differ.
+
+        `but`: a host that does not count.
+        """
+        found = {name: commit for name, commit in self.commits().items() if name != but}
         if len({*found.values()}) > 1:
             raise SatelliteError(
                 f"nothing was done: the hosts run different commits ({_each(found)}). Bring them "

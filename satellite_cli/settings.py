@@ -13,7 +13,7 @@ import click
 
 from satellite_cli import options, screen
 from satellite_cli.change import somebody_to_ask, update
-from satellite_cli.problems import FAILED, USAGE, SatelliteError, consent
+from satellite_cli.problems import FAILED, INTERRUPTED, USAGE, SatelliteError, consent
 from satellite_cli.project import Project
 from satellite_cli.running import Running
 from scripts.engine import ConfigError
@@ -198,7 +198,12 @@ def rotate(stack: str, yes: bool, as_json: bool) -> None:
                 if not as_json:
                     click.echo(line)
             with project.draft() as draft, draft.pinned(commit) as file:
-                update(project, file, as_json, check=running.check)
+                done = update(project, file, as_json, check=running.check)
+            if done.interrupted and half is begin:  # it was done by then
+                raise SatelliteError(
+                    "interrupted after the first of two updates: the same command again goes on",
+                    INTERRUPTED,
+                )
     if as_json:
         screen.data({"stack": found.stack, "said": lines})
     else:

@@ -268,7 +268,7 @@ def left_over(outcome: Outcome, stack: str) -> list[str]:
 
 def _locked(said: str, stack: str) -> Iterator[str]:
     """Who is at work; not the engine's advice, by which one would cut off a colleague's update."""
-    yield f"{LOCKED} another command: nothing was changed"
+    yield f"{LOCKED} another command: this update has changed nothing"
     for who, since in HOLDER.findall(said):
         yield f"  {who}, since {since}"
     yield f"  Look who it is: satellite lock status --stack {stack}"

@@ -142,7 +142,9 @@ class Release:
         names, last = request.manifest.inherited, self.ledger.last_good()
         before.check(self.layout, names, request.config, last, self.say)
         target = self._at_hand(request) or self._prepare(request)
-        return target.release, self._switch(target)
+        # other settings for the commit that runs, such as one worker more, are no deploy
+        deploys = last is None or last.manifest.revision != target.manifest.revision
+        return target.release, self._switch(target, starts_all=deploys)
 
     def _rotation(self, request: Request) -> tuple[str, str]:
         last, rotation = self.ledger.last_good(), request.rotation

@@ -67,10 +67,14 @@ def current(layout: Layout) -> Target | None:
 
 
 def _last_release(ledger: Ledger) -> dict[str, Any] | None:
-    """How the newest one ended, `good` or `failed`; None where none is in the history."""
-    for event in reversed(ledger.history()):
-        if event["outcome"] in ("good", "failed"):
-            return {key: event.get(key) for key in ("at", "outcome", "revision")}
+    """How the newest one ended, `good` or `failed`; None where the history has none.
+
+    A rotation is nobody's deploy.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError):  # somebody has changed it
+        for event in reversed(ledger.history()):
+            if event["outcome"] in ("good", "failed") and "changed" not in event:
+                return {key: event.get(key) for key in ("at", "outcome", "revision")}
     return None
 
 

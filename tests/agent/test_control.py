@@ -103,6 +103,18 @@ def test_the_next_release_starts_what_is_stopped(host: Control, origin: Origin) 
     assert running(host) == {ONE, TWO, MAIL}
 
 
+def test_other_settings_for_the_commit_that_runs_start_nothing(
+    host: Control, origin: Origin
+) -> None:
+    host.stop(["mailer"])
+    revision = state.report(host.layout, host.system)["revision"]
+    more = (Process("worker", 3, grace=5), TWO_TYPES[1])
+    scaled = request(origin, revision, processes=more)
+    said = Release(host.layout, host.system, lambda _: None).run(scaled)
+    assert running(host) == {ONE, TWO, host.layout.worker_unit("worker", 3)}
+    assert "3 workers" in said
+
+
 def test_without_waiting_the_grace_goes_on(host: Control) -> None:
     assert isinstance(host.system, FakeSystem)
     host.system.slow = True
@@ -157,11 +169,15 @@ def test_a_host_without_a_release_says_so(layout: Layout, system: FakeSystem) ->
     assert found["last_release"] is None
 
 
-def test_what_an_operator_did_is_no_release(host: Control) -> None:
-    Ledger(host.layout).record("failed", revision="f" * 40, phase="gate", reason="it ended")
+def test_what_an_operator_or_a_rotation_did_is_no_release(host: Control) -> None:
+    ledger = Ledger(host.layout)
+    ledger.record("failed", revision="f" * 40, phase="gate", reason="it ended")
     host.stop([])
+    ledger.record("failed", revision="e" * 40, phase="gate", reason="it ended", changed=["A"])
     last = state.report(host.layout, host.system)["last_release"]
     assert (last["outcome"], last["revision"]) == ("failed", "f" * 40)
+    host.layout.history.write_text("{edited by hand\n")
+    assert state.report(host.layout, host.system)["last_release"] is None
 
 
 def test_a_lock_is_looked_up_and_not_tried(layout: Layout) -> None:
@@ -273,8 +289,8 @@ def test_killed_at_every_step_a_stop_stays_or_the_release_is_good(
             break
     else:
         pytest.fail("it never came to its end")
-    assert (TWO in running) == (what != "rotation")
-    back, there = (True, False), {"another": (False, True), "the same": (True, True)}
+    assert (TWO in running) == (what == "another")
+    back, there = (True, False), {"another": (False, True), "the same": (True, False)}
     assert outcomes == {back, there.get(what, (False, False))}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from satellite_cli import update
+from satellite_cli.problems import SatelliteError
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check
 from satellite_cli.running import Running, before, way_back
@@ -306,7 +307,39 @@ def test_what_is_no_deploy_goes_on_with_the_commit_that_runs(
     assert "Pulumi.staging.yaml says so now: commit it" in ran.out
 
 
-@pytest.mark.parametrize("words", [["scale", "worker=4"], ["roll", "worker-1"], ["keys", "rotate"]])
+def test_the_host_that_was_left_behind_is_rolled_to_what_the_others_run(changing: Desk) -> None:
+    changing.says("worker-1", status("worker-1", revision=NEW))
+    assert changing.satellite("roll", "worker-2", "--yes").status == 0
+    assert settings(changing, "up.settings").endswith(f"# set satellite:revision {NEW}\n")
+
+
+@pytest.mark.parametrize(
+    ("runs", "but", "chosen"),
+    [("aa", "", "a"), ("ab", "2", "a"), ("aab", "3", "a"), ("abb", "2", None), ("a", "1", "")],
+)
+def test_the_others_decide(runs: str, but: str, chosen: str | None) -> None:
+    said = {str(n): {"revision": commit} for n, commit in enumerate(runs, 1)}
+    found = Running(said, Check(Future()))
+    if chosen is None:
+        with pytest.raises(SatelliteError, match="run different commits"):
+            found.commit(but=but)
+    else:
+        assert found.commit(but=but) == chosen
+
+
+def test_what_the_file_says_of_a_lost_host_counts(changing: Desk) -> None:
+    """An update that failed has left the outputs as it wanted them to be."""
+    second = changing.outputs["hosts"][1]
+    second["lost"] = True
+    assert changing.satellite("lost", "worker-1", "worker-2", "--yes").status == 0
+    assert settings(changing).count("lost true") == 2
+    second["lost"] = False
+    changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
+    assert changing.satellite("lost", "worker-2", "--undo", "--yes").status == 0
+    assert "# rm satellite:hosts.worker-2.lost\n" in settings(changing)
+
+
+@pytest.mark.parametrize("words", [["scale", "worker=4"], ["keys", "rotate"]])
 def test_what_is_no_deploy_does_not_choose_between_commits(
     changing: Desk, words: list[str]
 ) -> None:
@@ -340,6 +373,7 @@ def test_a_host_without_a_release_is_no_reason_to_do_nothing(changing: Desk) -> 
 
 def test_a_lost_host_is_taken_back(changing: Desk) -> None:
     changing.outputs["hosts"][1]["lost"] = True
+    changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
     assert "is declared lost" in changing.satellite("lost", "worker-2", "--yes").err
     assert changing.satellite("lost", "worker-2", "--undo", "--yes").status == 0
     assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
@@ -356,6 +390,11 @@ def test_what_a_machine_that_was_replaced_held_is_given_back(
         changing.tell()
 
     changing.says("worker-1", "looking\njobs of worker-2, machine i-2, were given back\n")
+    # where the update fails that makes the new one, which nobody could know later
+    changing.pulumi["up"] = (255, "", "error: no capacity")
+    ran = changing.satellite("lost", "worker-2", "--undo", "--yes")
+    assert ran.status == 1
+    assert "give-back --app shop --host worker-2 --machine i-2\n" in ran.err
     monkeypatch.setattr("satellite_cli.machines.keeping", replaced)
     ran = changing.satellite("lost", "worker-2", "--undo", "--yes")
     assert (ran.status, ran.err) == (
@@ -365,6 +404,7 @@ def test_what_a_machine_that_was_replaced_held_is_given_back(
     asked = changing.seen("worker-1")["command"]
     assert asked[-1].endswith("give-back --app shop --host worker-2 --machine i-2")
     # and where it cannot be done it is said how
+    changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
     second.update(lost=True, machine="i-2")
     changing.hosts["worker-1"] = {"status": 1, "err": "no release\n"}
     ran = changing.satellite("lost", "worker-2", "--undo", "--yes")
@@ -425,7 +465,7 @@ def test_a_locked_stack_says_who_is_at_work_and_cancels_nothing(changing: Desk) 
     ran = changing.satellite("up", "--yes")
     assert (ran.status, ran.err) == (
         1,
-        "error: the stack is currently locked by another command: nothing was changed\n"
+        "error: the stack is currently locked by another command: this update has changed nothing\n"
         "  ada@laptop (pid 7), since 2026-11-25T10:00:00+01:00\n"
         "  Look who it is: satellite lock status --stack staging\n"
         "  Only if it was killed: satellite lock release --stack staging\n",
@@ -532,6 +572,14 @@ def test_after_settings_that_failed_there_is_nothing_to_go_back_from(changing: D
         "error: nothing was done: the last change, of settings, has not succeeded, and all hosts "
         f"run 0123456, as before it. To go further back: satellite rollback {'a' * 12}\n",
     )
+
+
+def test_a_new_host_that_was_left_behind_is_no_reason_to_stay(changing: Desk) -> None:
+    changing.says("worker-1", status("worker-1", good=good("a" * 40, COMMIT)))
+    failed = {"outcome": "failed", "revision": COMMIT}
+    empty = status("worker-2", revision=None, current=None, good=[], last_release=failed)
+    changing.says("worker-2", empty)
+    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:7]} back to {'a' * 40}\n"
 
 
 def test_a_rollback_that_did_not_come_to_its_end_goes_on(changing: Desk) -> None:

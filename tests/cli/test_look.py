@@ -175,7 +175,7 @@ def test_the_same_thing_twice_on_a_host_is_two_lines() -> None:
         ),
         (
             {"status": 255, "err": f"{CHANNEL}\nstdio forwarding failed\n{CLOSED}"},
-            "connect failed: No route to host",
+            "connect failed: No route to host, says the bastion",
         ),
         (
             {"status": 255, "err": f"{CLOSED}Connection reset by 192.0.2.2 port 22\n"},
