@@ -202,10 +202,6 @@ def leave_heroku(project: Project) -> None:
         )
 
 
-def unasked(_: Project) -> None:
-    """No check: the hosts have been asked, or one of them is known to be dead."""
-
-
 def somebody_to_ask(as_json: bool) -> None:
     """SatelliteError where nobody is."""
     if as_json or not sys.stdin.isatty():

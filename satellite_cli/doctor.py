@@ -12,10 +12,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from satellite_cli import doctor_local, options, remote, screen
+from satellite_cli import doctor_local, look, options, remote, screen
 from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
+from satellite_cli.running import taken_back
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
 from satellite_infra.agent_bundle import agent_files
@@ -80,10 +81,8 @@ def _fleet(stack: str) -> tuple[Fleet | None, list[Finding]]:
 
 
 def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, remote.Answer]:
-    command = remote.agent("status", "--app", fleet.app)
     try:
-        with remote.connected(fleet) as connection:
-            return connection.everywhere(hosts, command, seconds, secret=False)
+        return look.answers_of(fleet, hosts, seconds, "status")
     except SatelliteError as problem:  # no key: `doctor_local` has it, too
         return {host: remote.Answer(255, problem=str(problem)) for host in hosts}
 
@@ -93,13 +92,15 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     said: dict[str, Any] = {}
     nobody = remote.nobody(fleet, answers.values())
     for host, answer in answers.items():
-        if problem := remote.unread(answer):
+        told, problem = remote.read(answer)
+        if problem:
             yield _silent(host, problem, nobody)
             continue
-        told = said[host.name] = answer.json()
+        said[host.name] = told
         for one in told.get("findings", ()):
             yield Finding(one["code"], one["text"], host.name, one["about"])
-    failed = {name: one["revision"] for name, one in said.items() if _failed(one, fleet)}
+    # where the last release was the stack's, and was taken back
+    failed = {n: one["revision"] for n, one in said.items() if taken_back(one) == fleet.revision}
     for name, told in said.items():
         for one in _differs(fleet, name, told, said):
             yield _taken_back(one, told, failed, fleet) if one.code in DIFFERS else one
@@ -147,12 +148,6 @@ def _differs(
             yield Finding(code, f"has not the stack's {', '.join(mine)}", name)
     if rest := [key for key in keys if not key.startswith(tuple(kinds))]:
         yield Finding("manifest_differs", f"has not the stack's {', '.join(rest)}", name)
-
-
-def _failed(told: Mapping[str, Any], fleet: Fleet) -> bool:
-    """Whether its last release was the stack's, and was taken back."""
-    last = told.get("last_release") or {}  # an agent that is older does not say it
-    return bool(last.get("outcome") == "failed" and last.get("revision") == fleet.revision)
 
 
 def _taken_back(

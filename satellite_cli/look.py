@@ -22,23 +22,18 @@ Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
 
 def ask(stack: str, names: Sequence[str], seconds: float, verb: str, *words: str) -> Asked:
     """The fleet, the hosts that were asked, what each answered (JSON), and who did not and why."""
-    return ask_hosts(Fleet.of(stack), names, seconds, verb, *words)
-
-
-def ask_hosts(fleet: Fleet, names: Sequence[str], seconds: float, verb: str, *words: str) -> Asked:
-    """The same of a fleet that is known."""
-    hosts, answers = answers_of(fleet, names, seconds, verb, *words)
-    return fleet, hosts, *sorted_out(answers)
+    fleet = Fleet.of(stack)
+    hosts = fleet.chosen(names)
+    return fleet, hosts, *sorted_out(answers_of(fleet, hosts, seconds, verb, *words))
 
 
 def answers_of(
-    fleet: Fleet, names: Sequence[str], seconds: float, verb: str, *words: str
-) -> tuple[list[Host], dict[Host, remote.Answer]]:
-    """The hosts that were asked, and how each has answered."""
-    hosts = fleet.chosen(names)
+    fleet: Fleet, hosts: Sequence[Host], seconds: float, verb: str, *words: str
+) -> dict[Host, remote.Answer]:
+    """How each of these hosts' agents has answered."""
+    command = remote.agent(verb, "--app", fleet.app, *words)
     with remote.connected(fleet) as connection:
-        command = remote.agent(verb, "--app", fleet.app, *words)
-        return hosts, connection.everywhere(hosts, command, seconds, secret=False)
+        return connection.everywhere(hosts, command, seconds, secret=False)
 
 
 def sorted_out(answers: Mapping[Host, remote.Answer]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -46,10 +41,11 @@ def sorted_out(answers: Mapping[Host, remote.Answer]) -> tuple[dict[str, Any], d
     said: dict[str, Any] = {}
     silent: dict[str, str] = {}
     for host, answer in answers.items():
-        if why := remote.unread(answer):
+        told, why = remote.read(answer)
+        if why:
             silent[host.name] = why
         else:
-            said[host.name] = answer.json()
+            said[host.name] = told
     return said, silent
 
 

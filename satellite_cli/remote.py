@@ -226,11 +226,12 @@ Host *
 """For all of them: the agent's keys alone, no questions, no waiting without end."""
 
 
-def unread(answer: Answer) -> str:
-    """Why there is nothing to be read of an answer that should be data; empty where there is."""
+def read(answer: Answer) -> tuple[Any, str]:
+    """What an answer holds that should be data; or None, and why there is nothing."""
     if answer.problem or answer.status:
-        return answer.problem or last_line(answer.err)
-    return "" if answer.json() is not None else f"{UNREAD}: {last_line(answer.out)}"
+        return None, answer.problem or last_line(answer.err)
+    told = answer.json()
+    return told, "" if told is not None else f"{UNREAD}: {last_line(answer.out)}"
 
 
 def last_line(text: str) -> str:

@@ -12,7 +12,7 @@ from satellite_cli.fleet import Fleet
 from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
-from satellite_cli.running import Running, Told, before, way_back
+from satellite_cli.running import Running, Told, before, taken_back, way_back
 
 
 @click.command()
@@ -54,15 +54,11 @@ def _refuse_where_nothing_is_to_undo(
     fleet: Fleet, said: Sequence[Told], now: set[str], chosen: str
 ) -> None:
     """SatelliteError after a deploy that has taken itself back, or where there is no way back."""
-    # a host that is older does not say it, and one that was killed had no time to
-    last = [told.get("last_release") or {} for told in said]
-    failed = {str(one["revision"]) for one in last if one.get("outcome") == "failed"}
+    failed = {commit for told in said if (commit := taken_back(told))}
+    # one that was killed had no time to write it down
     tried = ({*failed, fleet.revision} if fleet.revision else failed) - now - {chosen}
     # of the commit that it runs: settings; one that runs nothing was left behind
-    settings = any(
-        one.get("outcome") == "failed" and one.get("revision") == told["revision"]
-        for told, one in zip(said, last, strict=True)
-    )
+    settings = any(taken_back(told) == told["revision"] for told in said if told["revision"])
     further = f" To go further back: satellite rollback {chosen[:12]}" if chosen else ""
     if now and (tried or (len(now) == 1 and settings)):
         what = f"deploy, of {_shown(tried)}," if tried else "change, of settings,"

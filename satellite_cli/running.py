@@ -33,10 +33,10 @@ class Running:
     ) -> Running:
         """Ask all hosts `but` these; if `strict`, SatelliteError with those that do not answer."""
         at = time.time()
-        names = [host.name for host in fleet.hosts if not host.lost and host.name not in but]
+        hosts = [host for host in fleet.chosen([]) if host.name not in but]
         answers: Mapping[Host, remote.Answer] = {}
-        if names:
-            _, answers = look.answers_of(fleet, names, look.SECONDS, "status")
+        if hosts:
+            answers = look.answers_of(fleet, hosts, look.SECONDS, "status")
         said, silent = look.sorted_out(answers)
         excused = given_up(project, fleet)
         # one that is new, or was never released to, has let us in
@@ -81,6 +81,15 @@ class Running:
 
 def _each(found: Mapping[str, str]) -> str:
     return ", ".join(f"{name}: {screen.short(commit)}" for name, commit in found.items())
+
+
+def taken_back(told: Told) -> str | None:
+    """The commit of a host's last release where that failed; None where it was good, or is unknown.
+
+    An agent that is older than this does not say it.
+    """
+    last = told.get("last_release") or {}
+    return str(last["revision"]) if last.get("outcome") == "failed" else None
 
 
 def way_back(told: Told) -> list[str]:

@@ -199,12 +199,19 @@ class Origin:
         return self.git("rev-parse", "HEAD")
 
 
+def bare(folder: Path) -> Layout:
+    """A host with the folders that a release needs."""
+    found = Layout("shop", folder)
+    for path in (found.releases, found.shared / "log", found.run, found.units):
+        path.mkdir(parents=True)
+    return found
+
+
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """A bootstrapped host."""
-    found = Layout("shop", tmp_path / "host")
-    for path in (found.releases, found.shared / "log", found.state, found.run, found.units):
-        path.mkdir(parents=True)
+    found = bare(tmp_path / "host")
+    found.state.mkdir(parents=True)
     found.run.chmod(0o700)
     identity = {"app": "shop", "environment": "test", "host": "h", "machine": "m"}
     storage.write_json(found.identity, identity)

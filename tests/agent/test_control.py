@@ -18,7 +18,7 @@ from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release, ReleaseError, Request, Rotation, recover
 from satellite_infra.agent.system import UnitState
-from tests.agent.conftest import FakeSystem, Killed, Origin, request
+from tests.agent.conftest import FakeSystem, Killed, Origin, bare, request
 from tests.agent.test_overlap import wants
 from tests.agent.test_release import count_down
 
@@ -266,9 +266,7 @@ def test_killed_at_every_step_a_stop_stays_or_the_release_is_good(
     new = request(origin, origin.commit(a="new"), processes=TWO_TYPES)
     outcomes = set()
     for step in range(1, 100):
-        layout = Layout("shop", tmp_path / f"host{step}")
-        for path in (layout.releases, layout.shared / "log", layout.run, layout.units):
-            path.mkdir(parents=True)
+        layout = bare(tmp_path / f"host{step}")
         system = FakeSystem(layout)
         Release(layout, system, lambda _: None).run(old)
         first = str(Ledger(layout).current())

@@ -10,7 +10,7 @@ import pytest
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
-from tests.agent.conftest import FakeSystem, Killed, Origin, request
+from tests.agent.conftest import FakeSystem, Killed, Origin, bare, request
 from tests.agent.test_release import count_down, deploy, history, no_leftovers
 
 PROCFILE = "release: ./migrate\nworker: ./work\n"
@@ -162,11 +162,8 @@ def test_killed_at_every_step_it_can_be_run_again(
     old = request(origin, origin.commit(a="old"))
     new = migrating(origin, a="new")
     for step in range(1, 200):
-        layout = Layout("shop", tmp_path / f"host{step}")
-        for path in (
-            *(layout.releases, layout.shared / "log", layout.run, layout.units, layout.home),
-        ):
-            path.mkdir(parents=True)
+        layout = bare(tmp_path / f"host{step}")
+        layout.home.mkdir(parents=True)
         system = FakeSystem(layout)
         deploy(layout, system, old)
         with pytest.MonkeyPatch.context() as patch:

@@ -20,7 +20,7 @@ from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
 from satellite_infra.agent.system import UnitState
-from tests.agent.conftest import FakeSystem, Killed, Origin, request
+from tests.agent.conftest import FakeSystem, Killed, Origin, bare, request
 
 PHASES = ["check", "fetch", "check out", "link", "build", "journal", "switch", "gate"]
 PHASES += ["mark good", "close", "prune"]
@@ -485,9 +485,7 @@ def test_killed_at_every_step_the_host_ends_at_old_or_new(
     new = request(origin, origin.commit(a="new", **bad), processes=(three,))
     outcomes = set()
     for step in range(1, 200):
-        layout = Layout("shop", tmp_path / f"host{step}")
-        for path in (layout.releases, layout.shared / "log", layout.run, layout.units):
-            path.mkdir(parents=True)
+        layout = bare(tmp_path / f"host{step}")
         system = FakeSystem(layout)
         deploy(layout, system, old)
         first = Ledger(layout).current()
