@@ -93,8 +93,9 @@ class Control:
         mine = [unit for unit in running if self.layout.slot(unit)[:2] in slots]
         if not mine:
             return [], f"stopped already: {lanes.names(slots)}"
+        began = self.system.now()
         self.system.systemctl("stop", "--no-block", "--", *mine)
-        self._settle(mine)
+        self._settle(mine, began)
         backoff.forget(self.layout, mine)
         done = sorted({self.layout.slot(unit)[:2] for unit in mine})
         ends = "" if self.wait else ", and each ends within its grace"
@@ -117,7 +118,7 @@ class Control:
         down += [units_of[slot] for slot in slots if units_of[slot] in ending]
         if not down:
             return [], f"started already: {lanes.names(slots)}"
-        self._begin("restart", down)
+        self._begin(down)
         done = sorted(self.layout.slot(unit)[:2] for unit in down)
         return done, f"started {lanes.names(done)}"
 
@@ -128,18 +129,22 @@ class Control:
         rest = f"; stopped, and stays so: {lanes.names(still)}" if still else ""
         if not mine:
             return [], f"restarted nothing{rest}"
-        self._begin("restart", mine)
+        self._begin(mine)
         return done, f"restarted {lanes.names(done)}{rest}"
 
-    def _begin(self, verb: str, names: list[str]) -> None:
+    def _begin(self, names: list[str]) -> None:
         backoff.forget(self.layout, names)  # who asks does not wait for what an old one did
         limits.lift(self.layout, names, self.system)
-        self.system.systemctl(verb, "--no-block", "--", *names)
-        self._settle(names)
+        began = self.system.now()
+        if not self.system.restart(names, self._limit() if self.wait else 0):
+            self._settle(names, began)
 
-    def _settle(self, names: list[str]) -> None:
+    def _settle(self, names: list[str], began: float) -> None:
         if self.wait:
-            settle(names, self.system, longest_grace(self.layout, self.target) + MARGIN)
+            settle(names, self.system, self._limit(), began)
+
+    def _limit(self) -> int:
+        return longest_grace(self.layout, self.target) + MARGIN
 
     def _want(self, names: Iterable[str]) -> None:
         """Have the target want exactly these units."""

@@ -50,11 +50,13 @@ def converge(
         say(f"stopped by a person, and stays so: {lanes.names(without)}")
     write_units(layout, target, wanted, system, stale)
     switch(layout, target)
-    touched, left = restart(layout, target, wanted, loaded, system, say, beside)
+    limit, began = longest + MARGIN, system.now()
+    so_long = limit if wait else 0
+    touched, left = restart(layout, target, wanted, loaded, system, say, beside, so_long)
     if wanted and not (there and there.active == "active" and not there.job):
         system.systemctl("start", "--no-block", "--", layout.target)
     if wait:
-        settle(touched, system, longest + MARGIN)
+        settle(touched, system, limit, began)
     remove_stale(layout, target, system)
     return left
 
@@ -96,10 +98,12 @@ def restart(
     system: System,
     say: Say,
     beside: bool,
+    limit: float,
 ) -> tuple[list[str], bool]:
     """Tell systemd to start, restart and stop what differs, side by side.
 
     The units to wait for, and whether old workers are left beside; `loaded`: all units of workers.
+    `limit`: seconds in which those that start are waited for here.
     """
     running = set(lanes.running(loaded))
     live = notes.live(layout)
@@ -121,7 +125,8 @@ def restart(
         )
         backoff.forget(layout, start)  # who deploys does not wait for what an old one did
         limits.lift(layout, start, system)
-        system.systemctl("restart", "--no-block", "--", *start)
+        if system.restart(start, limit):
+            start = []
     draining = {name for name in over if loaded[name].active == "deactivating"}
     return [name for name in (*stop, *start) if name not in draining], beside and bool(over)
 
@@ -158,10 +163,12 @@ def stopped(layout: Layout, target: Target | None) -> list[Slot]:
     return [slot for slot in target.manifest.slots() if slot not in wanted]
 
 
-def settle(names: Iterable[str], system: System, limit: float) -> None:
-    """Wait until systemd has no start or stop of these units left to do."""
-    wanted = list(names)
-    end = system.now() + limit
+def settle(names: Iterable[str], system: System, limit: float, began: float) -> None:
+    """Wait until systemd has no start or stop of these units left to do.
+
+    At most so many seconds since it `began`.
+    """
+    wanted, end = list(names), began + limit
     for pause in pauses():
         waiting = [u for u in system.units(wanted).values() if u.job or u.active == "deactivating"]
         if not waiting:

@@ -12,6 +12,8 @@ from .ledger import Ledger, Target
 from .redact import Redactor, secrets
 from .system import CommandError, Say, System, UnitState
 
+SOON = 1.0  # second in which a worker of this program has mostly written its note
+LOOK = 0.03  # seconds between two looks at the notes
 START_LIMIT = 30  # seconds for a worker to be started at all
 CRASHES = 3  # ends of a worker within that time after which nobody waits for another start
 LINES = 12  # of its journal that say why a worker did not stay
@@ -71,6 +73,7 @@ def _started(
     layout: Layout, target: Target, names: list[str], system: System
 ) -> dict[str, tuple[int, int]]:
     end = system.now() + START_LIMIT
+    _noted(layout, target, names, system)
     before: dict[str, int] = {}
     how: dict[str, str] = {}  # the last end of each; a unit that starts again says success
     for pause in pauses():
@@ -95,6 +98,16 @@ def _started(
             raise UnhealthyError(waiting[0], f"did not start within {START_LIMIT} s: {state}")
         system.sleep(pause)
     raise AssertionError
+
+
+def _noted(layout: Layout, target: Target, names: list[str], system: System) -> None:
+    """Wait for the workers' own notes, for a moment: most come soon, and to read them is cheap."""
+    end = system.now() + SOON
+    while system.now() < end:
+        live = notes.live(layout)
+        if all(name in live and live[name].release == target.release for name in names):
+            return
+        system.sleep(LOOK)
 
 
 def _runs(

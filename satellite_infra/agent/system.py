@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Say = Callable[[str], None]
+REFUSED = "Failed to "
+"""How `systemctl` begins what it says of units that it has not even tried; not of jobs' ends."""
 
 
 class CommandError(Exception):
@@ -120,18 +122,7 @@ class System:
 
     def output(self, argv: Sequence[str]) -> tuple[int, str]:
         """The exit status and the output of a short program that runs as root."""
-        import subprocess
-
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env={"PATH": PATH, "LANG": "C.UTF-8"},
-        )
-        return done.returncode, done.stdout
+        return _output(argv) or (1, "")
 
     def systemctl(self, *argv: str) -> str:
         """The output of `systemctl`; CommandError with its own words."""
@@ -139,6 +130,21 @@ class System:
         if status:
             raise CommandError(f"`systemctl {' '.join(argv)}`: {text.strip()}")
         return text
+
+    def restart(self, names: Sequence[str], seconds: float) -> bool:
+        """Have these units start anew; True once all have, if they do within so many seconds.
+
+        CommandError with systemd's own words where it does not even try. It tells `systemctl` when
+        they are there, which costs far less than to ask again and again.
+        """
+        if not seconds:
+            self.systemctl("restart", "--no-block", "--", *names)
+            return False
+        argv = ["systemctl", "restart", "--", *names]
+        status, text = _output(argv, seconds) or (1, "")
+        if any(line.startswith(REFUSED) for line in text.splitlines()):
+            raise CommandError(f"`{' '.join(argv)}`: {text.strip()}")
+        return not status  # a job that failed or was replaced: the units say more
 
     def reload(self, names: Iterable[str], changed: bool) -> bool:
         """Have systemd read these units' files where they changed; True if it had to.
@@ -174,6 +180,26 @@ class System:
     def time(self) -> float:
         """Seconds since 1970, on the clock that all hosts share."""
         return time.time()
+
+
+def _output(argv: Sequence[str], limit: float | None = None) -> tuple[int, str] | None:
+    """The exit status and the output of a program; None where it had to be killed by then."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={"PATH": PATH, "LANG": "C.UTF-8"},
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.returncode, done.stdout
 
 
 def user_environment(user: str, home: Path) -> dict[str, str]:

@@ -72,6 +72,10 @@ class FakeSystem(System):
                 self._begin(name)
         return ""
 
+    def restart(self, names: Sequence[str], seconds: float) -> bool:
+        self.systemctl("restart", "--no-block", "--", *names)
+        return False
+
     def units(self, names: object) -> dict[str, UnitState]:
         wanted = list(names)  # type: ignore[call-overload]
         if self.layout.worker_units in wanted:
