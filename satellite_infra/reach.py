@@ -1,8 +1,8 @@
-"""Does this host answer on SSH, and as itself? `python3 -m satellite_infra.reach`, by the engine.
+"""Does this host answer on SSH, and as itself? The engine runs `COMMAND`, once for each host.
 
 Runs before anything connects: the command provider's SSH client waits for a banner without end, and
 tries a wrong host key again and again. What to reach comes in the environment, SATELLITE_*; the
-login key, where a bastion asks for it, on standard input. Loads little: one runs for each host.
+login key, where a bastion asks for it, on standard input. Loads little, `collections` is much.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import namedtuple  # typing's own takes longer to load than all else
-from collections.abc import Mapping
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COMMAND = 'python3 -S -c "from satellite_infra import reach; reach.run()"'
+"""It needs no packages, which take longest to load; and -m brings more along than there is here."""
 ANSWERED = "SATELLITE_ANSWERED"
 """Variable that names a file of the hosts that `satellite` has just logged in to, a line each."""
 LATELY = 60
@@ -28,8 +32,15 @@ AROUND = (
 """Variables with all that leads to the host."""
 BEFORE = "PULUMI_COMMAND_STDOUT"
 """Variable with what the visit before has printed."""
+NAMED = ("LOGNAME", "USER", "LNAME", "USERNAME")
+"""Variables with the user's name, as `getpass.getuser` reads them, which takes longer to load."""
 CI_ACTORS = {"GITHUB_ACTOR": "GitHub Actions", "GITLAB_USER_LOGIN": "GitLab CI"}
 """Variable that names who started a job -> the CI."""
+
+
+def run() -> None:
+    """Do it, as the process that the engine started."""
+    sys.exit(main())
 
 
 def main() -> int:
@@ -51,18 +62,28 @@ def main() -> int:
             return 1
     sent = os.environ.get(SENT, "")
     same = before.mark and before.sent == sent
-    deploys, mark = before[:2] if same else (deployer(os.environ), os.urandom(4).hex())
-    print(*Visit(deploys, mark, sent, there), sep="\n")
+    if same:
+        now = Visit(before.deployer, before.mark, sent, there)
+    else:
+        now = Visit(deployer(os.environ), os.urandom(4).hex(), sent, there)
+    print(now.text())
     return 0
 
 
-class Visit(namedtuple("Visit", ("deployer", "mark", "sent", "way"), defaults=("", "", "", ""))):
+class Visit:
     """What is printed of a visit; all of it is text."""
+
+    def __init__(self, deployer: str = "", mark: str = "", sent: str = "", way: str = "") -> None:
+        self.deployer, self.mark, self.sent, self.way = deployer, mark, sent, way
 
     @classmethod
     def read(cls, text: str) -> Visit:
         """It, of what was printed."""
         return cls(*text.split("\n")[:4])
+
+    def text(self) -> str:
+        """What is printed."""
+        return "\n".join((self.deployer, self.mark, self.sent, self.way))
 
 
 def way_there(environment: Mapping[str, str]) -> str:
@@ -97,14 +118,15 @@ def deployer(environment: Mapping[str, str]) -> str:
     for variable, where in CI_ACTORS.items():
         if environment.get(variable):
             return f"{environment[variable]} ({where})"
-    import getpass  # not needed by a CI
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        user = str(os.getuid())
+    named = (environment.get(variable) for variable in NAMED)
+    user = next(filter(None, named), None) or _account(os.getuid())
     return f"{user}@{os.uname().nodename}"
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _account(number: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # without a name
+        return str(number)

@@ -17,6 +17,7 @@ from satellite_infra import keys
 from satellite_infra.agent.layout import AGENT
 from satellite_infra.agent_bundle import AgentBundle
 from satellite_infra.host import Host
+from satellite_infra.reach import COMMAND
 from satellite_infra.settings import Settings
 
 HERE = Path(__file__).parent
@@ -52,7 +53,6 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
     Its output is who deploys and a mark of the visit: the same until there is something new again.
     """
     bastion, key = settings.bastion, settings.private_key
-    check = "python3 -S -m satellite_infra.reach"  # it needs no packages, which take longest
     through = {}
     if bastion:
         through = {
@@ -64,7 +64,7 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
     return local.Command(
         f"{host.name}-reach",
         # the key of the bastion is for an agent that ends with the check
-        create=f"ssh-agent {check}" if bastion and key else check,
+        create=f"ssh-agent {COMMAND}" if bastion and key else COMMAND,
         stdin=pulumi.Output.secret(key) if bastion and key else None,
         environment={
             "SATELLITE_HOST": host.name,

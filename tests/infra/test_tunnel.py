@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from satellite_infra.keys import fingerprint
+from satellite_infra.reach import COMMAND
 from tests.standins.ssh_server import SshServer
 
 from .test_reach import OTHER, OWN, free_port, peer, ssh_server, variables
 
 CHECKOUT = Path(__file__).parents[2]
-LOOK = f"{sys.executable} -S -m satellite_infra.reach"
+LOOK = COMMAND.replace("python3", sys.executable)
 
 
 @pytest.fixture
