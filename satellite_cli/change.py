@@ -23,7 +23,7 @@ from satellite_cli.problems import (
 )
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
-from satellite_cli.reachable import Check
+from satellite_cli.reachable import Check, Gate
 from satellite_cli.running import Running
 from satellite_cli.update import Outcome, Update, left_over, shown, summary
 from satellite_infra.reach import ANSWERED
@@ -51,16 +51,17 @@ def run(
     if verb == "preview" and sys.stderr.isatty():
         note("looking what would change ...")
     with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
-        answered = Path(folder, "answered")
-
-        def may_run() -> bool:
-            return check is None or check.passed(answered)
-
-        with inline.client(project.file.parent, may_run) as program:
-            if check and not program and not may_run():
-                check.end()
-            told = {ANSWERED: str(answered)}
+        gate = Gate(check, Path(folder, "answered"))
+        aws = project.machines > 0
+        with inline.client(project.file.parent, gate, aws) as program:
+            if check and not program:
+                gate.told(project.config)
+                if not gate.passed():
+                    check.end()
+            told = {ANSWERED: str(gate.answered)}
             outcome = Update(verb, project.stack, [*words, *program], heard, told).run()
+            if not outcome.status:
+                gate.told(project.config)  # unless the engine has: then nothing was run
     # an update may have been done by then
     if outcome.interrupted and (outcome.status or verb == "preview"):
         raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
@@ -316,7 +317,7 @@ def deploy(
         if branch:
             draft.put("branch", branch)
 
-    check = functools.partial(Check.begun, names=names)
+    check = functools.partial(Check.waiting, names=names)
     apply(Project.of(stack), change, yes, as_json, "Deploy this?", check, names)
 
 

@@ -28,7 +28,7 @@ class Desk:
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts, and have it follow its branch from then on."""
         project = Project.of(stack)
-        check = Check.begun(project)
+        check = Check.waiting(project)
         try:
             with project.draft() as draft:
                 change.unpin(draft)

@@ -46,16 +46,21 @@ class Fleet:
     """Of every host, as `flat.load` reads it."""
 
     @classmethod
-    def of(cls, stack: str, asked: Callable[[], dict[str, Any]] | None = None) -> Fleet:
+    def of(
+        cls,
+        stack: str,
+        asked: Callable[[], dict[str, Any]] | None = None,
+        told: Callable[[], str] | None = None,
+    ) -> Fleet:
         """That stack's, or the selected one's; SatelliteError where it was never up.
 
-        `asked` gives the stack's settings to who knows them already.
+        `asked` gives the stack's settings to who knows them already; `told` its `outputs`.
         """
         selected = ("--stack", stack) if stack else ()
 
         with ThreadPoolExecutor(3) as together:
             try:
-                outputs = together.submit(pulumi, "stack", "output", "--json", *selected)
+                outputs = together.submit(told or (lambda: cls.outputs(*selected)))
                 settings = together.submit(asked or (lambda: config(*selected)))
                 name = together.submit(pulumi, "stack", "--show-name") if not stack else None
                 found = json.loads(outputs.result())
@@ -66,6 +71,11 @@ class Fleet:
         if "manifest" not in found:
             raise SatelliteError(f"stack {stack} has no hosts yet: satellite up --stack {stack}")
         return cls._of(stack, found, known)
+
+    @staticmethod
+    def outputs(*selected: str) -> str:
+        """What the CLI says of the outputs of a stack; `selected`: its words for which."""
+        return pulumi("stack", "output", "--json", *selected)
 
     @classmethod
     def _of(cls, stack: str, found: dict[str, Any], settings: dict[str, Any]) -> Fleet:

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import yaml
 
 import satellite_infra
 from satellite_cli.problems import note
+from satellite_cli.reachable import Gate
 from satellite_cli.slim import slim
 
 OURS = Path(satellite_infra.__file__).parent
@@ -54,8 +55,10 @@ def _load() -> None:
 
 
 @contextlib.contextmanager
-def client(folder: Path, may_run: Callable[[], bool]) -> Iterator[list[str]]:
-    """More words for the engine, and the program behind them; `may_run` is asked before it runs.
+def client(folder: Path, gate: Gate, aws: bool) -> Iterator[list[str]]:
+    """More words for the engine, and the program behind them, which passes that gate.
+
+    `aws`: it has machines there.
 
     Where it is impossible here, the engine starts the program itself, later.
     """
@@ -67,11 +70,10 @@ def client(folder: Path, may_run: Callable[[], bool]) -> Iterator[list[str]]:
     server.result()
     from satellite_cli.program import served
 
-    def ready() -> bool:
+    def ready() -> None:
         wait([everything])  # its error, if there is one, comes again in the program
-        return may_run()
 
-    with served(ready) as address:
+    with served(gate, ready, aws) as address:
         yield [f"--client={address}", "--exec-kind", "auto.inline"]
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,17 +28,26 @@ from pulumi.runtime.proto import (
     language_pb2,
     language_pb2_grpc,
     plugin_pb2,
+    resource_pb2,
+    resource_pb2_grpc,
 )
 
+from satellite_cli.reachable import Gate
+
+QUESTIONS = ("GetDeploymentInfo", "SupportsFeature", "Invoke")
+STACK = "pulumi:pulumi:Stack"
 STOPPED = ("Resource monitor has terminated", "context canceled")
 """How a program ends that the engine stops, because a resource failed and the user was told."""
 
 
 class Program(LanguageRuntimeServicer):
-    """Answers the engine's calls; `may_run` is asked before the program runs."""
+    """Answers the engine's calls; `ready` returns once the program can run.
 
-    def __init__(self, may_run: Callable[[], bool]) -> None:
-        self._may_run = may_run
+    `aws`: it has machines there.
+    """
+
+    def __init__(self, gate: Gate, ready: Callable[[], None], aws: bool) -> None:
+        self._gate, self._ready, self._aws = gate, ready, aws
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         """No plugin: it has no version."""
@@ -53,12 +63,15 @@ class Program(LanguageRuntimeServicer):
 
     def Run(self, request: Any, context: Any) -> Any:
         """Run the program once; its error has been told by then."""
-        if not self._may_run():
-            return language_pb2.RunResponse(bail=True)
+        self._gate.told(lambda: {key: {"value": value} for key, value in request.config.items()})
+        self._ready()
         # what the SDK keeps of a run is in this copy, and goes with it
         return contextvars.copy_context().run(self._run, request)
 
     def _run(self, request: Any) -> Any:
+        monitor = self._monitor(request.monitor_address)
+        if self._aws:
+            threading.Thread(target=wake, args=(monitor,), daemon=True).start()
         set_all_config(dict(request.config), list(request.configSecretKeys))
         reset_options(
             project=request.project,
@@ -66,7 +79,7 @@ class Program(LanguageRuntimeServicer):
             root_directory=request.info.root_directory,
             parallel=request.parallel,
             engine_address=request.args[0],
-            monitor_address=request.monitor_address,
+            monitor_address=monitor,
             preview=request.dryRun,
             organization=request.organization or "organization",
         )
@@ -76,12 +89,49 @@ class Program(LanguageRuntimeServicer):
             with quick(), as_its_own(program, request.pwd), loop(request.parallel) as runs:
                 runs.run_until_complete(run_in_stack(lambda: execute(program)))
         except BaseException as error:  # noqa: BLE001 - any of the program's errors
-            text = told(error)
             with contextlib.suppress(Exception):  # such as an engine that has ended
-                if text:
+                if self._gate.passed() and (text := told(error)):
                     pulumi.log.error(text)
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse()
+
+    def _monitor(self, address: str) -> Any:
+        """The engine's, behind the gate."""
+        channel = grpc.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS)
+        gated = grpc.intercept_channel(channel, _Gated(self._gate))
+        return resource_pb2_grpc.ResourceMonitorStub(gated)
+
+
+class _Gated(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+    """Calls wait at the gate, but for what makes nothing: questions, and the stack itself."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        """Make the call, or do not return from it."""
+        asks = details.method.rpartition("/")[2] in QUESTIONS
+        if not asks and getattr(request, "type", "") != STACK and not self._gate.passed():
+            raise RefusedError
+        return continuation(details, request)
+
+
+class RefusedError(Exception):
+    """A host does not answer, and nothing may be done."""
+
+
+def wake(monitor: Any) -> None:
+    """Have the engine start the provider for AWS, by a question that it answers by itself.
+
+    Loading it and looking at the credentials take longer than all hosts take to answer.
+    """
+    question = resource_pb2.ResourceInvokeRequest(
+        tok="aws:index/getPartition:getPartition",
+        version=metadata.version("pulumi-aws"),  # as resources say it, or it would be another one
+        acceptResources=True,
+    )
+    with contextlib.suppress(grpc.RpcError):  # the first resource has the same error
+        monitor.Invoke(question)
 
 
 def execute(program: str) -> None:
@@ -170,10 +220,10 @@ def told(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def served(may_run: Callable[[], bool]) -> Iterator[str]:
+def served(gate: Gate, ready: Callable[[], None], aws: bool) -> Iterator[str]:
     """The address where the engine finds the program."""
     server = grpc.server(ThreadPoolExecutor(4), options=_GRPC_CHANNEL_OPTIONS)
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Program(may_run), server)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Program(gate, ready, aws), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from satellite_cli import remote
 from satellite_cli.fleet import Fleet
@@ -20,6 +22,10 @@ from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Project
 from satellite_infra.reach import way
 
+T = TypeVar("T")
+Config = dict[str, Any]
+"""Settings by their full names, as the CLI tells them."""
+Settings = Callable[[], Config]
 SECONDS = 15
 """All hosts together have so long."""
 
@@ -39,16 +45,27 @@ class Found:
 class Check:
     """Whom to ask, under way or over. `strict`: nothing is done while a host does not answer."""
 
-    def __init__(self, found: Future[Found], strict: bool = True) -> None:
-        self._found, self._strict = found, strict
+    def __init__(
+        self,
+        found: Future[Found] | None = None,
+        strict: bool = True,
+        ask: Callable[[Config], Found] | None = None,
+    ) -> None:
+        self._found, self._strict, self._ask = found, strict, ask
 
     @classmethod
     def begun(cls, project: Project, strict: bool = True, names: Sequence[str] = ()) -> Check:
         """One that asks now, in a thread of its own: all hosts, or these."""
-        with_it = ThreadPoolExecutor(1)
-        made = cls(with_it.submit(_ask, project, strict, names), strict)
-        with_it.shutdown(wait=False)
-        return made
+        return cls(_begun(_ask, project, project.config, strict, names), strict)
+
+    @classmethod
+    def waiting(cls, project: Project, names: Sequence[str] = ()) -> Check:
+        """A strict one that asks once it is `told` the settings, by an engine that has them anyway.
+
+        To have them decrypted for it alone takes longer than all that it does.
+        """
+        outputs = _begun(Fleet.outputs, "--stack", project.stack).result
+        return cls(ask=lambda known: hosts_found(project, lambda: known, names, outputs))
 
     @classmethod
     def over(cls, fleet: Fleet, answered: Iterable[str], at: float) -> Check:
@@ -57,36 +74,88 @@ class Check:
         made.set_result(Found({}, _ways(fleet, answered), at))
         return cls(made)
 
-    def passed(self, answered: Path) -> bool:
-        """Whether the program may run; one that is not strict does not have it wait.
+    def told(self, settings: Settings) -> None:
+        """Have it ask by these, if that is what it waits for."""
+        if not self._found and self._ask:
+            self._found = _begun(self._ask, settings())
 
-        Writes to that file, for the program, who is known to answer.
-        """
+    def found(self) -> Found | None:
+        """What it has found, once it has; None where nothing waits for it, or it never began."""
+        if not self._found:
+            return None
         if not self._strict and not (self._found.done() and not self._found.exception()):
-            return True
-        found = self._found.result()
-        answered.write_text("".join(f"{line}\n" for line in found.answered), encoding="utf-8")
-        os.utime(answered, (found.at, found.at))
-        return not (self._strict and found.silent)
+            return None
+        return self._found.result()
+
+    def forbids(self, found: Found) -> bool:
+        """Whether nothing may be done."""
+        return self._strict and bool(found.silent)
 
     def end(self) -> None:
         """Wait for it: SatelliteError with every host that does not answer, if it is strict."""
-        found = self._found.result()
+        found = self._found.result() if self._found else Found()
         if self._strict:
             refuse(found.silent, found.nobody)
 
 
-def _ask(project: Project, strict: bool, names: Sequence[str]) -> Found:
-    found = hosts_found(project, names)
+class Gate:
+    """What a run of the program passes with each resource: the check, if there is one.
+
+    Who is known to answer is written to `answered`, for the program.
+    """
+
+    def __init__(self, check: Check | None, answered: Path) -> None:
+        self.answered = answered
+        self._check, self._first = check, threading.Lock()
+        self._found: Found | None = None
+
+    def told(self, settings: Settings) -> None:
+        """The run has these settings."""
+        if self._check:
+            self._check.told(settings)
+
+    def passed(self) -> bool:
+        """Whether anything may be done, once that is known; from any thread."""
+        if not self._check:
+            return True
+        with self._first:
+            if self._found is None:
+                self._found = self._check.found()
+                if self._found is None:
+                    return True
+                self._write(self._found)
+            return not self._check.forbids(self._found)
+
+    def _write(self, found: Found) -> None:
+        text = "".join(f"{line}\n" for line in found.answered)
+        self.answered.write_text(text, encoding="utf-8")
+        os.utime(self.answered, (found.at, found.at))
+
+
+def _begun(work: Callable[..., T], *arguments: Any) -> Future[T]:
+    """It, under way in a thread of its own."""
+    with_it = ThreadPoolExecutor(1)
+    found = with_it.submit(work, *arguments)
+    with_it.shutdown(wait=False)
+    return found
+
+
+def _ask(project: Project, settings: Settings, strict: bool, names: Sequence[str]) -> Found:
+    found = hosts_found(project, settings, names)
     for name, problem in () if strict else found.silent.items():
         note(f"warning: {name} does not answer now: {problem}")
     return found
 
 
-def hosts_found(project: Project, names: Sequence[str] = ()) -> Found:
+def hosts_found(
+    project: Project,
+    settings: Settings,
+    names: Sequence[str] = (),
+    outputs: Callable[[], str] | None = None,
+) -> Found:
     """Who answers, and who does not; nobody of a stack that was never up."""
     try:
-        fleet = project.fleet()
+        fleet = Fleet.of(project.stack, settings, outputs)
         wanted = {*(names or (host.name for host in fleet.hosts))} - given_up(project, fleet)
         hosts = [host for host in fleet.hosts if host.name in wanted]
         with remote.connected(fleet) as connection:

@@ -10,7 +10,7 @@ import pytest
 
 from satellite_cli import reachable
 from satellite_cli.project import Project
-from satellite_cli.reachable import Check, hosts_found
+from satellite_cli.reachable import Check, Gate, hosts_found
 from tests.cli.conftest import COMMIT, Desk, status
 from tests.cli.test_change import changing as changing
 from tests.cli.test_change import good
@@ -108,12 +108,13 @@ def test_who_answers_is_told_to_the_program(changing: Desk, words: list[str]) ->
 def test_who_does_not_answer_is_not_told(changing: Desk, tmp_path: Path) -> None:
     changing.hosts["worker-2"] = {"status": 255, "err": "Connection refused\n"}
     assert changing.satellite("preview").status == 0  # the fakes know what they say
-    found = hosts_found(Project.of("staging"))
+    project = Project.of("staging")
+    found = hosts_found(project, project.config)
     assert found.silent == {"worker-2": "Connection refused"}
     assert found.answered == ["192.0.2.1 22 ssh-ed25519 AAAAone"]
-    check = Check.begun(Project.of("staging"), strict=False)
+    check = Check.begun(project, strict=False)
     check.end()
-    assert check.passed(tmp_path / "file")
+    assert Gate(check, tmp_path / "file").passed()
     assert (tmp_path / "file").read_text() == "192.0.2.1 22 ssh-ed25519 AAAAone\n"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lab.standins.aws.functions import get_partition
 from tests.standins.project import Made, Project, ref
 
 pytestmark = pytest.mark.engine
@@ -623,12 +625,14 @@ def test_functions_look_things_up(project: Project, aws: Aws) -> None:
         made("ec2.get_subnet", "subnet", availability_zone="us-east-1b", vpc_id=vpc["VpcId"]),
         made("ssm.get_parameter_output", "parameter", name="/canary"),
         made("get_caller_identity", "me"),
+        made("get_partition", "partition"),
         ami=ref("ami", "id"),
         vpc=ref("vpc", "cidr_block"),
         subnets=ref("subnets", "ids"),
         subnet=ref("subnet", "id"),
         parameter=ref("parameter", "value"),
         me=ref("me", "account_id"),
+        domain=ref("partition", "dns_suffix"),
     )
     assert project.up().errors == []
     (b,) = [s["SubnetId"] for s in subnets if s["AvailabilityZone"] == "us-east-1b"]
@@ -639,8 +643,23 @@ def test_functions_look_things_up(project: Project, aws: Aws) -> None:
         "subnet": b,
         "parameter": "canary-1",
         "me": "123456789012",
+        "domain": "amazonaws.com",
     }
     assert "canary-1" not in project.state_text()
 
     project.declare(made("ec2.get_vpc", "vpc", id="vpc-none"))
     assert project.preview().status == 1
+
+
+@pytest.mark.parametrize(
+    ("region", "found"),
+    [
+        ("eu-west-1", ["aws", "amazonaws.com", "com.amazonaws"]),
+        ("cn-north-1", ["aws-cn", "amazonaws.com.cn", "cn.com.amazonaws"]),
+        ("us-gov-west-1", ["aws-us-gov", "amazonaws.com", "com.amazonaws"]),
+    ],
+)
+def test_the_partition_is_the_regions(region: str, found: list[str]) -> None:
+    names = ("partition", "dnsSuffix", "reverseDnsPrefix")
+    told = get_partition(SimpleNamespace(region=region), {})
+    assert [told[name] for name in names] == found

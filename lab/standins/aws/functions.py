@@ -10,6 +10,12 @@ from botocore.exceptions import ClientError
 from lab.standins.aws.wire import arguments, filters, tag_map
 from lab.standins.values import Properties, secret
 
+PARTITIONS = {
+    "cn-": ("aws-cn", "amazonaws.com.cn"),
+    "us-gov-": ("aws-us-gov", "amazonaws.com"),
+}
+"""How a region's name begins -> its partition and the domain of that, but for the ordinary one."""
+
 
 def get_ami(provider: Any, inputs: Properties) -> Properties:
     """The one image that matches, or the newest if `mostRecent`."""
@@ -136,6 +142,19 @@ def get_caller_identity(provider: Any, inputs: Properties) -> Properties:
         "accountId": found["Account"],
         "arn": found["Arn"],
         "userId": found["UserId"],
+    }
+
+
+def get_partition(provider: Any, inputs: Properties) -> Properties:
+    """Which of AWS's partitions the region belongs to; nobody is asked for it."""
+    begins = next((begin for begin in PARTITIONS if provider.region.startswith(begin)), "")
+    partition, suffix = PARTITIONS.get(begins, ("aws", "amazonaws.com"))
+    return {
+        **inputs,
+        "id": partition,
+        "partition": partition,
+        "dnsSuffix": suffix,
+        "reverseDnsPrefix": ".".join(reversed(suffix.split("."))),
     }
 
 

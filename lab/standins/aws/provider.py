@@ -52,6 +52,7 @@ class AwsProvider(Provider):
         "aws:ec2/getSubnets:getSubnets": functions.get_subnets,
         "aws:ec2/getVpc:getVpc": functions.get_vpc,
         "aws:index/getCallerIdentity:getCallerIdentity": functions.get_caller_identity,
+        "aws:index/getPartition:getPartition": functions.get_partition,
         "aws:ssm/getParameter:getParameter": functions.get_parameter,
     }
 

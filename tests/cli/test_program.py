@@ -1,0 +1,186 @@
+"""What a program that runs in this process asks of the engine, and when."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2, struct_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    language_pb2,
+    language_pb2_grpc,
+    resource_pb2,
+    resource_pb2_grpc,
+)
+from pulumi_aws import _utilities
+
+from satellite_cli.program import STACK, served
+from satellite_cli.reachable import Check, Found, Gate
+
+ONE, OTHER = "test:index:One", "test:index:Other"
+PROGRAM = f"""\
+import pulumi, pulumi_aws
+
+pulumi.export("account", pulumi_aws.get_caller_identity().account_id)
+pulumi.ComponentResource("{ONE}", "one")
+pulumi.ComponentResource("{OTHER}", "other")
+"""
+LOOKS = "aws:index/getCallerIdentity:getCallerIdentity"
+WAKES = "aws:index/getPartition:getPartition"
+BROKEN = "import pulumi\nraise pulumi.RunError('it is not right')\n"
+
+
+class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorServicer):
+    """Makes nothing, and notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.asked: dict[str, Any] = {}
+        self.said: list[str] = []
+        self.under_way = threading.Semaphore(0)
+
+    def Log(self, request: Any, context: Any) -> Any:
+        self.said.append(request.message)
+        return empty_pb2.Empty()
+
+    def SetRootResource(self, request: Any, context: Any) -> Any:
+        return engine_pb2.SetRootResourceResponse()
+
+    def GetDeploymentInfo(self, request: Any, context: Any) -> Any:
+        return resource_pb2.DeploymentInfo()
+
+    def RegisterResource(self, request: Any, context: Any) -> Any:
+        self.made.append(request.type)
+        self.under_way.release()
+        return resource_pb2.RegisterResourceResponse(
+            urn=f"urn:pulumi:staging::shop::{request.type}::{request.name}"
+        )
+
+    def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:
+        self.made.append("outputs")
+        return empty_pb2.Empty()
+
+    def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:
+        return empty_pb2.Empty()
+
+    def Invoke(self, request: Any, context: Any) -> Any:
+        self.asked[request.tok] = request
+        self.under_way.release()
+        answer = struct_pb2.Struct()
+        answer.update(dict.fromkeys(("accountId", "arn", "id", "userId"), "1"))
+        return resource_pb2.ResourceInvokeResponse(**{"return": answer})
+
+    @contextmanager
+    def runs(self, folder: Path, gate: Gate, aws: bool = False) -> Iterator[Any]:
+        """Run the program of that folder; the answer."""
+        server = grpc.server(ThreadPoolExecutor(16))
+        engine_pb2_grpc.add_EngineServicer_to_server(self, server)
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self, server)
+        own = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        place = str(folder)
+        asks = language_pb2.RunRequest(
+            project="shop",
+            stack="staging",
+            pwd=place,
+            info=language_pb2.ProgramInfo(
+                root_directory=place, program_directory=place, entry_point="."
+            ),
+            args=[own],
+            config={"satellite:private_key": "canary"},
+            configSecretKeys=["satellite:private_key"],
+            monitor_address=own,
+            parallel=8,
+        )
+        with served(gate, lambda: None, aws) as address, grpc.insecure_channel(address) as channel:
+            call = language_pb2_grpc.LanguageRuntimeStub(channel).Run
+            yield call.future(asks)
+        server.stop(None)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "__main__.py").write_text(PROGRAM)
+    return folder
+
+
+@contextmanager
+def closing(hosts: Future[Found]) -> Iterator[None]:
+    """Nothing waits for them for ever, should the test fail."""
+    try:
+        yield
+    finally:
+        hosts.cancel()
+
+
+def under_way(engine: Engine, calls: int) -> None:
+    """Wait until the engine was asked so often."""
+    for _ in range(calls):
+        assert engine.under_way.acquire(timeout=60), (engine.made, {*engine.asked}, engine.said)
+
+
+@pytest.mark.parametrize("silent", [{}, {"worker-1": "Connection refused"}])
+def test_nothing_is_made_before_the_hosts_have_answered(
+    project: Path, tmp_path: Path, silent: dict[str, str]
+) -> None:
+    engine, told, hosts = Engine(), Future[Any](), Future[Found]()
+
+    def ask(settings: dict[str, Any]) -> Found:
+        told.set_result(settings)
+        return hosts.result()
+
+    gate = Gate(Check(ask=ask), tmp_path / "answered")
+    with closing(hosts), engine.runs(project, gate, aws=True) as ended:
+        # by then the program waits with all that it has
+        under_way(engine, 3)
+        assert told.result(60) == {"satellite:private_key": {"value": "canary"}}
+        assert engine.made == [STACK]
+        assert {*engine.asked} == {LOOKS, WAKES}
+        assert not (tmp_path / "answered").exists()
+        hosts.set_result(Found(silent, ["192.0.2.1 22 key"], at=1000))
+        answer = ended.result(60)
+    assert engine.said == []
+    if silent:
+        assert (answer.bail, engine.made) == (True, [STACK])
+    else:
+        assert not answer.bail
+        assert (engine.made[0], {*engine.made}) == (STACK, {STACK, ONE, OTHER, "outputs"})
+        assert (tmp_path / "answered").read_text() == "192.0.2.1 22 key\n"
+        assert (tmp_path / "answered").stat().st_mtime == 1000
+
+
+def test_the_provider_that_is_woken_is_the_one_that_resources_use(
+    project: Path, tmp_path: Path
+) -> None:
+    engine = Engine()
+    with engine.runs(project, Gate(None, tmp_path / "answered"), aws=True) as ended:
+        assert not ended.result(60).bail, engine.said
+        under_way(engine, 5)
+    woken, used = engine.asked[WAKES], engine.asked[LOOKS]
+    assert woken.version == used.version == _utilities.get_version()  # type: ignore[no-untyped-call]
+    assert woken.pluginDownloadURL == used.pluginDownloadURL
+    assert woken.packageRef == used.packageRef
+    engine = Engine()
+    with engine.runs(project, Gate(None, tmp_path / "answered")) as ended:
+        assert not ended.result(60).bail, engine.said
+    assert {*engine.asked} == {LOOKS}
+
+
+def test_what_is_wrong_with_the_program_is_told_by_it(project: Path, tmp_path: Path) -> None:
+    (project / "__main__.py").write_text(BROKEN)
+    engine, found = Engine(), Found({}, (), at=1)
+    gate = Gate(Check(ask=lambda _: found), tmp_path / "answered")
+    with engine.runs(project, gate) as ended:
+        assert ended.result(60).bail
+    assert engine.said == ["it is not right"]
+    assert not {ONE, OTHER} & {*engine.made}
