@@ -90,11 +90,11 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
 def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:
     """What the hosts say of themselves, and what differs between them and the stack."""
     said: dict[str, Any] = {}
-    nobody = remote.nobody(fleet, answers.values())
+    away = remote.away(fleet, answers)
     for host, answer in answers.items():
         told, problem = remote.read(answer)
         if problem:
-            yield _silent(host, problem, nobody)
+            yield _silent(host, problem, away)
             continue
         said[host.name] = told
         for one in told.get("findings", ()):
@@ -107,10 +107,10 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
 
 
-def _silent(host: Host, problem: str, nobody: bool) -> Finding:
-    """Why it gives no answer; where that may be the bastion no host shall be lost for it."""
-    if nobody:
-        text = f"{problem}. No host answers: it may be the bastion, or this machine's network"
+def _silent(host: Host, problem: str, away: str) -> Finding:
+    """Why it gives no answer; where it may be something else no host shall be lost for that."""
+    if away:
+        text = f"{problem}. No host answers: it may be {away}"
         return Finding(SILENT, text, host.name, command=RUNBOOK)
     if problem.startswith(remote.BASTION):
         text = f"{problem}. Other hosts answer through it"

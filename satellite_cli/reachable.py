@@ -38,8 +38,8 @@ class Found:
     answered: Sequence[str] = ()
     at: float = 0
     """When they were asked, in seconds since 1970."""
-    nobody: bool = False
-    """Whether it may be the bastion that does not answer."""
+    away: str = ""
+    """What it may be rather than that all hosts are dead."""
 
 
 class Check:
@@ -95,7 +95,7 @@ class Check:
         """Wait for it: SatelliteError with every host that does not answer, if it is strict."""
         found = self._found.result() if self._found else Found()
         if self._strict:
-            refuse(found.silent, found.nobody)
+            refuse(found.silent, found.away)
 
 
 class Gate:
@@ -165,7 +165,7 @@ def hosts_found(
         return Found()
     silent = {host.name: why for host, answer in answers.items() if (why := _unfit(answer))}
     ways = _ways(fleet, (h.name for h in hosts if h.name not in silent))
-    return Found(silent, ways, at, remote.nobody(fleet, answers.values()))
+    return Found(silent, ways, at, remote.away(fleet, answers))
 
 
 def _unfit(answer: remote.Answer) -> str:
@@ -192,23 +192,21 @@ def declared_lost(project: Project) -> set[str]:
     return {name for name, host in hosts.items() if isinstance(host, dict) and host.get("lost")}
 
 
-def refuse(found: Mapping[str, str], nobody: bool = False) -> None:
+def refuse(found: Mapping[str, str], away: str = "") -> None:
     """SatelliteError that names all of these hosts, if there are any.
 
-    `nobody`: it may be the bastion, so that no host shall be declared lost for it.
+    `away`: what it may be instead, so that no host shall be declared lost for it.
     """
-    if found and nobody:
-        raise SatelliteError(
-            "nothing was changed: no host answers through the bastion\n"
-            + "".join(f"  {name}: {problem}\n" for name, problem in found.items())
-            + "  It may be the bastion, or this machine's network: look there first\n"
-            "  To ask all hosts again: satellite doctor"
-        )
+    told = "".join(f"  {name}: {problem}\n" for name, problem in found.items())
+    if found and away:
+        hint = f"  It may be {away}: look there first\n  To ask all hosts again: satellite doctor"
+        if away == remote.NETWORK:
+            hint += "\n  Only where they are dead all the same: satellite lost HOST..."
+        raise SatelliteError(f"nothing was changed: no host answers\n{told}{hint}")
     if found:
         raise SatelliteError(
-            "nothing was changed: these hosts do not answer as themselves\n"
-            + "".join(f"  {name}: {problem}\n" for name, problem in found.items())
-            + f"  Look at one: satellite doctor --host {next(iter(found))}\n"
+            f"nothing was changed: these hosts do not answer as themselves\n{told}"
+            f"  Look at one: satellite doctor --host {next(iter(found))}\n"
             "  Is one, or are several, dead for good: satellite lost HOST...\n"
             "  satellite up waits for them, and does what the stack's file says"
         )

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ OLDER = "its agent is older than this command: satellite up"
 UNREAD = "its answer cannot be read"
 REACHED = frozenset({STRANGER, REFUSED, UNPREPARED, OLDER})
 """Reasons of a host that is there all the same."""
+NETWORK = "this machine's network"
 BASTION = "the bastion: "
 """How a reason begins that says nothing of the host."""
 BY_BASTION = ", says the bastion"
@@ -180,14 +181,21 @@ def _reason(said: Sequence[str]) -> str:
     return said[-1].removeprefix("ssh: ") if said else "the connection was closed"
 
 
-def nobody(fleet: Fleet, answers: Iterable[Answer]) -> bool:
-    """Whether it may be the bastion: there is one, and neither it nor a host is known to answer."""
-    return fleet.bastion and all(
+def away(fleet: Fleet, answers: Mapping[Host, Answer]) -> str:
+    """What it may be where nobody is known to answer, rather than that all hosts are dead.
+
+    Empty where somebody is, or where there is no bastion and not every host was asked.
+    """
+    silent = all(
         answer.status == 255
         and answer.problem not in REACHED
         and not answer.problem.endswith(BY_BASTION)
-        for answer in answers
+        for answer in answers.values()
     )
+    if silent and fleet.bastion:
+        return f"the bastion, or {NETWORK}"
+    everyone = {host for host in fleet.hosts if not host.lost}
+    return NETWORK if silent and everyone <= {*answers} else ""
 
 
 def agent(verb: str, *words: str) -> str:

@@ -43,7 +43,7 @@ class Running:
         empty = [name for name, why in silent.items() if why == remote.UNPREPARED]
         if strict:
             gone = {name: why for name, why in silent.items() if name not in {*excused, *empty}}
-            refuse(gone, remote.nobody(fleet, answers.values()))
+            refuse(gone, remote.away(fleet, answers))
         answered = [name for name in (*said, *empty) if name not in excused]
         return cls(said, Check.over(fleet, answered, at))
 

@@ -244,6 +244,19 @@ def test_where_the_bastion_is_away_no_host_is_called_dead(clinic: Desk) -> None:
     assert found == [("worker-1", "no_answer", "satellite lost worker-1")]
 
 
+def test_where_no_host_answers_none_is_called_dead(clinic: Desk) -> None:
+    gone = {"status": 255, "err": "no route"}
+    clinic.hosts = {"worker-1": gone, "worker-2": gone}
+    ran = clinic.satellite("doctor", "--json")
+    look = "docs/runbook.md says what to look at"
+    assert told(ran) == [(f"worker-{n}", "no_answer", look) for n in (1, 2)]
+    said = "no route. No host answers: it may be this machine's network"
+    assert {one["text"] for one in ran.json()["findings"]} == {said}
+    # of one that was asked alone it is not known
+    found = told(clinic.satellite("doctor", "--host", "worker-1", "--json"))
+    assert found == [("worker-1", "no_answer", "satellite lost worker-1")]
+
+
 def test_an_agent_that_is_older_than_the_command(clinic: Desk) -> None:
     old = status("worker-2")
     for key in ("findings", "clock", "agent", "manifest", "queue"):

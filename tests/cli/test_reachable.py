@@ -30,11 +30,21 @@ AWAY = (
     "kex_exchange_identification: Connection closed by remote host\n"
 )
 NOBODY = """\
-error: nothing was changed: no host answers through the bastion
+error: nothing was changed: no host answers
   worker-1: the bastion: connect to host 192.0.2.9 port 22: Connection refused
   worker-2: no answer from beyond
   It may be the bastion, or this machine's network: look there first
   To ask all hosts again: satellite doctor
+"""
+
+
+OFFLINE = """\
+error: nothing was changed: no host answers
+  worker-1: connect to host 192.0.2.2 port 22: Network is unreachable
+  worker-2: connect to host 192.0.2.2 port 22: Network is unreachable
+  It may be this machine's network: look there first
+  To ask all hosts again: satellite doctor
+  Only where they are dead all the same: satellite lost HOST...
 """
 
 
@@ -64,6 +74,19 @@ def test_every_host_that_does_not_answer_is_named(
     assert ran.status == 1
     assert ran.err.endswith(REFUSAL)
     assert (down.place / "Pulumi.staging.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("words", [["deploy"], ["rollback"]])
+def test_where_no_host_answers_it_may_be_this_machines_network(
+    changing: Desk, words: list[str]
+) -> None:
+    gone = {"status": 255, "err": "connect to host 192.0.2.2 port 22: Network is unreachable\n"}
+    changing.hosts = {"worker-1": gone, "worker-2": gone}
+    ran = changing.satellite(*words, "--yes")
+    assert (ran.status, ran.err) == (1, OFFLINE)
+    # a host that shows a key, be it the wrong one, was reached
+    changing.hosts["worker-1"] = {"status": 255, "err": "Host key verification failed.\n"}
+    assert "Is one, or are several, dead for good" in changing.satellite(*words, "--yes").err
 
 
 @pytest.mark.parametrize("words", [["deploy"], ["rollback"]])
