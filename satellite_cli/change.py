@@ -107,7 +107,7 @@ def apply(
     yes: bool,
     as_json: bool,
     why: str = "",
-    check: Callable[[Project], Check | None] = Check.begun,
+    check: Callable[[Project], Check | None] = Check.of,
     names: Sequence[str] = (),
     more: Sequence[str] = (),
     commit: str = "",
@@ -228,9 +228,7 @@ def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
     visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
     # it may be about to replace the very machine that does not answer
-    apply(
-        project, None, yes, as_json, check=functools.partial(Check.begun, strict=False), more=visits
-    )
+    apply(project, None, yes, as_json, check=functools.partial(Check.of, strict=False), more=visits)
 
 
 @click.command()
@@ -317,7 +315,7 @@ def deploy(
         if branch:
             draft.put("branch", branch)
 
-    check = functools.partial(Check.waiting, names=names)
+    check = functools.partial(Check.of, names=names)
     apply(Project.of(stack), change, yes, as_json, "Deploy this?", check, names)
 
 

@@ -23,12 +23,15 @@ class Desk:
 
     def ready(self, stack: str) -> None:
         """SatelliteError where hosts of that stack do not answer."""
-        Check.begun(Project.of(stack)).end()
+        project = Project.of(stack)
+        check = Check.of(project)
+        check.told(project.config)
+        check.end()
 
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts, and have it follow its branch from then on."""
         project = Project.of(stack)
-        check = Check.waiting(project)
+        check = Check.of(project)
         try:
             with project.draft() as draft:
                 change.unpin(draft)

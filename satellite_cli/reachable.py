@@ -54,18 +54,21 @@ class Check:
         self._found, self._strict, self._ask = found, strict, ask
 
     @classmethod
-    def begun(cls, project: Project, strict: bool = True, names: Sequence[str] = ()) -> Check:
-        """One that asks now, in a thread of its own: all hosts, or these."""
-        return cls(_begun(_ask, project, project.config, strict, names), strict)
+    def of(cls, project: Project, strict: bool = True, names: Sequence[str] = ()) -> Check:
+        """One of all hosts, or these, that asks once it is `told` the settings.
 
-    @classmethod
-    def waiting(cls, project: Project, names: Sequence[str] = ()) -> Check:
-        """A strict one that asks once it is `told` the settings, by an engine that has them anyway.
-
-        To have them decrypted for it alone takes longer than all that it does.
+        By an engine that has them anyway: to have them decrypted for it alone takes longer than all
+        that it does.
         """
         outputs = _begun(Fleet.outputs, "--stack", project.stack).result
-        return cls(ask=lambda known: hosts_found(project, lambda: known, names, outputs))
+
+        def ask(known: Config) -> Found:
+            found = hosts_found(project, known, outputs, names)
+            for name, problem in () if strict else found.silent.items():
+                note(f"warning: {name} does not answer now: {problem}")
+            return found
+
+        return cls(None, strict, ask)
 
     @classmethod
     def over(cls, fleet: Fleet, answered: Iterable[str], at: float) -> Check:
@@ -80,9 +83,8 @@ class Check:
             self._found = _begun(self._ask, settings())
 
     def found(self) -> Found | None:
-        """What it has found, once it has; None where nothing waits for it, or it never began."""
-        if not self._found:
-            return None
+        """What it has found; None while one goes on that is not strict: nothing waits for that."""
+        assert self._found, "a run tells the settings before it makes anything"
         if not self._strict and not (self._found.done() and not self._found.exception()):
             return None
         return self._found.result()
@@ -140,22 +142,12 @@ def _begun(work: Callable[..., T], *arguments: Any) -> Future[T]:
     return found
 
 
-def _ask(project: Project, settings: Settings, strict: bool, names: Sequence[str]) -> Found:
-    found = hosts_found(project, settings, names)
-    for name, problem in () if strict else found.silent.items():
-        note(f"warning: {name} does not answer now: {problem}")
-    return found
-
-
 def hosts_found(
-    project: Project,
-    settings: Settings,
-    names: Sequence[str] = (),
-    outputs: Callable[[], str] | None = None,
+    project: Project, known: Config, outputs: Callable[[], str], names: Sequence[str] = ()
 ) -> Found:
     """Who answers, and who does not; nobody of a stack that was never up."""
     try:
-        fleet = Fleet.of(project.stack, settings, outputs)
+        fleet = Fleet.of(project.stack, lambda: known, outputs)
         wanted = {*(names or (host.name for host in fleet.hosts))} - given_up(project, fleet)
         hosts = [host for host in fleet.hosts if host.name in wanted]
         with remote.connected(fleet) as connection:

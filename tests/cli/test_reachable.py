@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from satellite_cli import reachable
+from satellite_cli.fleet import Fleet
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check, Gate, hosts_found
 from tests.cli.conftest import COMMIT, Desk, status
@@ -132,10 +134,12 @@ def test_who_does_not_answer_is_not_told(changing: Desk, tmp_path: Path) -> None
     changing.hosts["worker-2"] = {"status": 255, "err": "Connection refused\n"}
     assert changing.satellite("preview").status == 0  # the fakes know what they say
     project = Project.of("staging")
-    found = hosts_found(project, project.config)
+    outputs = functools.partial(Fleet.outputs, "--stack", "staging")
+    found = hosts_found(project, project.config(), outputs)
     assert found.silent == {"worker-2": "Connection refused"}
     assert found.answered == ["192.0.2.1 22 ssh-ed25519 AAAAone"]
-    check = Check.begun(project, strict=False)
+    check = Check.of(project, strict=False)
+    check.told(project.config)
     check.end()
     assert Gate(check, tmp_path / "file").passed()
     assert (tmp_path / "file").read_text() == "192.0.2.1 22 ssh-ed25519 AAAAone\n"
