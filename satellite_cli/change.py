@@ -52,16 +52,13 @@ def run(
         note("looking what would change ...")
     with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
         gate = Gate(check, Path(folder, "answered"))
-        aws = project.machines > 0
-        with inline.client(project.file.parent, gate, aws) as program:
+        with inline.client(project.file.parent, gate) as program:
             if check and not program:
                 gate.told(project.config)
                 if not gate.passed():
                     check.end()
             told = {ANSWERED: str(gate.answered)}
             outcome = Update(verb, project.stack, [*words, *program], heard, told).run()
-            if not outcome.status:
-                gate.told(project.config)  # unless the engine has: then nothing was run
     # an update may have been done by then
     if outcome.interrupted and (outcome.status or verb == "preview"):
         raise SatelliteError(_stopped(project, outcome), INTERRUPTED)

@@ -50,17 +50,17 @@ class Fleet:
         cls,
         stack: str,
         asked: Callable[[], dict[str, Any]] | None = None,
-        told: Callable[[], str] | None = None,
+        answered: Callable[[], str] | None = None,
     ) -> Fleet:
         """That stack's, or the selected one's; SatelliteError where it was never up.
 
-        `asked` gives the stack's settings to who knows them already; `told` its `outputs`.
+        `asked` gives the stack's settings to who knows them already; `answered` its `outputs`.
         """
         selected = ("--stack", stack) if stack else ()
 
         with ThreadPoolExecutor(3) as together:
             try:
-                outputs = together.submit(told or (lambda: cls.outputs(*selected)))
+                outputs = together.submit(answered or (lambda: cls.outputs(*selected)))
                 settings = together.submit(asked or (lambda: config(*selected)))
                 name = together.submit(pulumi, "stack", "--show-name") if not stack else None
                 found = json.loads(outputs.result())

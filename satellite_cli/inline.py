@@ -55,10 +55,8 @@ def _load() -> None:
 
 
 @contextlib.contextmanager
-def client(folder: Path, gate: Gate, aws: bool) -> Iterator[list[str]]:
+def client(folder: Path, gate: Gate) -> Iterator[list[str]]:
     """More words for the engine, and the program behind them, which passes that gate.
-
-    `aws`: it has machines there.
 
     Where it is impossible here, the engine starts the program itself, later.
     """
@@ -73,7 +71,7 @@ def client(folder: Path, gate: Gate, aws: bool) -> Iterator[list[str]]:
     def ready() -> None:
         wait([everything])  # its error, if there is one, comes again in the program
 
-    with served(gate, ready, aws) as address:
+    with served(gate, ready) as address:
         yield [f"--client={address}", "--exec-kind", "auto.inline"]
 
 

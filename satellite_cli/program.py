@@ -14,14 +14,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pulumi
-from pulumi.runtime import reset_options, run_in_stack, set_all_config, stack
+from pulumi.runtime import (
+    register_stack_transformation,
+    reset_options,
+    run_in_stack,
+    set_all_config,
+    stack,
+)
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import (
     LanguageRuntimeServicer,
@@ -41,13 +46,10 @@ STOPPED = ("Resource monitor has terminated", "context canceled")
 
 
 class Program(LanguageRuntimeServicer):
-    """Answers the engine's calls; `ready` returns once the program can run.
+    """Answers the engine's calls; `ready` returns once the program can run."""
 
-    `aws`: it has machines there.
-    """
-
-    def __init__(self, gate: Gate, ready: Callable[[], None], aws: bool) -> None:
-        self._gate, self._ready, self._aws = gate, ready, aws
+    def __init__(self, gate: Gate, ready: Callable[[], None]) -> None:
+        self._gate, self._ready = gate, ready
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         """No plugin: it has no version."""
@@ -70,8 +72,6 @@ class Program(LanguageRuntimeServicer):
 
     def _run(self, request: Any) -> Any:
         monitor = self._monitor(request.monitor_address)
-        if self._aws:
-            threading.Thread(target=wake, args=(monitor,), daemon=True).start()
         set_all_config(dict(request.config), list(request.configSecretKeys))
         reset_options(
             project=request.project,
@@ -85,12 +85,17 @@ class Program(LanguageRuntimeServicer):
         )
         folder = request.info.program_directory or request.pwd
         program = str(Path(folder, request.info.entry_point or "."))
+
+        def start() -> None:
+            register_stack_transformation(Waker(monitor))
+            execute(program)
+
         try:
             with quick(), as_its_own(program, request.pwd), loop(request.parallel) as runs:
-                runs.run_until_complete(run_in_stack(lambda: execute(program)))
+                runs.run_until_complete(run_in_stack(start))
         except BaseException as error:  # noqa: BLE001 - any of the program's errors
             with contextlib.suppress(Exception):  # such as an engine that has ended
-                if self._gate.passed() and (text := told(error)):
+                if text := told(error):
                     pulumi.log.error(text)
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse()
@@ -120,18 +125,31 @@ class RefusedError(Exception):
     """A host does not answer, and nothing may be done."""
 
 
-def wake(monitor: Any) -> None:
-    """Have the engine start the provider for AWS, by a question that it answers by itself.
+class Waker:
+    """Has the engine start the provider for AWS, which takes longer than all hosts to answer.
 
-    Loading it and looking at the credentials take longer than all hosts take to answer.
+    By a question that the provider answers by itself, as soon as the program makes something there:
+    what can be wrong with the settings has been found by then.
     """
-    question = resource_pb2.ResourceInvokeRequest(
-        tok="aws:index/getPartition:getPartition",
-        version=metadata.version("pulumi-aws"),  # as resources say it, or it would be another one
-        acceptResources=True,
-    )
-    with contextlib.suppress(grpc.RpcError):  # the first resource has the same error
-        monitor.Invoke(question)
+
+    def __init__(self, monitor: Any) -> None:
+        self._monitor, self._woken = monitor, False
+
+    def __call__(self, made: pulumi.ResourceTransformationArgs) -> None:
+        """See a resource that is about to be made."""
+        if made.type_.startswith("aws:") and not self._woken:
+            self._woken = True
+            threading.Thread(target=self._wake, args=(made.opts,), daemon=True).start()
+
+    def _wake(self, like: pulumi.ResourceOptions) -> None:
+        question = resource_pb2.ResourceInvokeRequest(
+            tok="aws:index/getPartition:getPartition",
+            version=like.version or "",  # with another one it would be another provider
+            pluginDownloadURL=like.plugin_download_url or "",
+            acceptResources=True,
+        )
+        with contextlib.suppress(grpc.RpcError):  # the resource has the same error
+            self._monitor.Invoke(question)
 
 
 def execute(program: str) -> None:
@@ -211,6 +229,8 @@ def loop(parallel: int) -> Iterator[asyncio.AbstractEventLoop]:
 def told(error: BaseException) -> str:
     """What the user is told of the program's error; nothing where a resource said it already."""
     text = str(error)
+    if isinstance(error, RefusedError):
+        return ""  # the check says it
     gone = isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.UNAVAILABLE
     if gone or any(words in text for words in STOPPED):
         return ""
@@ -220,10 +240,10 @@ def told(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def served(gate: Gate, ready: Callable[[], None], aws: bool) -> Iterator[str]:
+def served(gate: Gate, ready: Callable[[], None]) -> Iterator[str]:
     """The address where the engine finds the program."""
     server = grpc.server(ThreadPoolExecutor(4), options=_GRPC_CHANNEL_OPTIONS)
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Program(gate, ready, aws), server)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Program(gate, ready), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -67,15 +67,11 @@ class Project:
     @functools.cached_property
     def hosts(self) -> int:
         """How many hosts the settings have; asked for once, as no command changes it."""
-        hosts = json.loads(self.known.get("hosts") or "{}").values()
-        existing = [host for host in hosts if isinstance(host, dict) and "address" in host]
-        return self.machines + len(existing)
-
-    @functools.cached_property
-    def machines(self) -> int:
-        """How many of them are machines in AWS that the stack makes."""
-        names = json.loads(self.known.get("names") or "[]")
-        return len(names) or int(self.known.get("count") or 0)
+        known = self.known
+        names, hosts = (json.loads(known.get(key) or "null") for key in ("names", "hosts"))
+        existing = [host for host in (hosts or {}).values() if isinstance(host, dict)]
+        own = len(names or []) or int(known.get("count") or 0)
+        return own + sum("address" in host for host in existing)
 
     def settings(self, file: Path | None = None) -> Settings:
         """All settings, or those of another file; SatelliteError with every problem of them."""

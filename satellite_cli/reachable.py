@@ -1,4 +1,4 @@
-"""Whether all hosts answer as themselves, asked while the engine is made ready.
+"""Whether all hosts answer as themselves, asked before the engine makes anything.
 
 Without it the engine would wait for each as long as `satellite:reach_seconds` says. Who answers is
 noted, and the program does not ask again.
@@ -6,6 +6,7 @@ noted, and the program does not ask again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -125,7 +126,8 @@ class Gate:
                 self._found = self._check.found()
                 if self._found is None:
                     return True
-                self._write(self._found)
+                with contextlib.suppress(OSError):  # it saves a question, and is no condition
+                    self._write(self._found)
             return not self._check.forbids(self._found)
 
     def _write(self, found: Found) -> None:
@@ -174,13 +176,13 @@ def _ways(fleet: Fleet, names: Iterable[str]) -> list[str]:
 
 def given_up(project: Project, fleet: Fleet) -> set[str]:
     """The hosts that are lost, or whose machine shall be replaced: nobody waits for them."""
-    rolled = set(json.loads(project.known.get("roll") or "[]"))
+    rolled = set(json.loads(project.known.get("roll") or "[]") or [])
     return declared_lost(project) | rolled | {host.name for host in fleet.hosts if host.lost}
 
 
 def declared_lost(project: Project) -> set[str]:
     """The hosts that are lost by the stack's file."""
-    hosts = json.loads(project.known.get("hosts") or "{}")
+    hosts = json.loads(project.known.get("hosts") or "{}") or {}
     return {name for name, host in hosts.items() if isinstance(host, dict) and host.get("lost")}
 
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-COMMAND = 'python3 -S -c "from satellite_infra import reach; reach.run()"'
+COMMAND = "python3 -Sc 'from satellite_infra.reach import run; run()'"
 """It needs no packages, which take longest to load; and -m brings more along than there is here."""
 ANSWERED = "SATELLITE_ANSWERED"
 """Variable that names a file of the hosts that `satellite` has just logged in to, a line each."""

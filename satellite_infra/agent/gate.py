@@ -12,7 +12,7 @@ from .ledger import Ledger, Target
 from .redact import Redactor, secrets
 from .system import CommandError, Say, System, UnitState
 
-SOON = 1.0  # second in which a worker of this program has mostly written its note
+NOTED = 1.0  # second in which a worker of this program has mostly written its note
 LOOK = 0.03  # seconds between two looks at the notes
 START_LIMIT = 30  # seconds for a worker to be started at all
 CRASHES = 3  # ends of a worker within that time after which nobody waits for another start
@@ -102,7 +102,7 @@ def _started(
 
 def _noted(layout: Layout, target: Target, names: list[str], system: System) -> None:
     """Wait for the workers' own notes, for a moment: most come soon, and to read them is cheap."""
-    end = system.now() + SOON
+    end = system.now() + NOTED
     while system.now() < end:
         live = notes.live(layout)
         if all(name in live and live[name].release == target.release for name in names):

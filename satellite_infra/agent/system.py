@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Say = Callable[[str], None]
-REFUSED = "Failed to "
-"""How `systemctl` begins what it says of units that it has not even tried; not of jobs' ends."""
+REFUSED = "Failed to restart "
+"""How `systemctl` begins what it says of a unit that it has not even tried to start anew. Jobs that
+have failed, and a connection that was lost (systemd executed itself anew), it words otherwise."""
+LATE = 124
+"""Status of a program that had to be killed; as coreutils' `timeout` says it."""
 
 
 class CommandError(Exception):
@@ -122,7 +125,7 @@ class System:
 
     def output(self, argv: Sequence[str]) -> tuple[int, str]:
         """The exit status and the output of a short program that runs as root."""
-        return _output(argv) or (1, "")
+        return _output(argv)
 
     def systemctl(self, *argv: str) -> str:
         """The output of `systemctl`; CommandError with its own words."""
@@ -141,7 +144,7 @@ class System:
             self.systemctl("restart", "--no-block", "--", *names)
             return False
         argv = ["systemctl", "restart", "--", *names]
-        status, text = _output(argv, seconds) or (1, "")
+        status, text = _output(argv, seconds)
         if any(line.startswith(REFUSED) for line in text.splitlines()):
             raise CommandError(f"`{' '.join(argv)}`: {text.strip()}")
         return not status  # a job that failed or was replaced: the units say more
@@ -182,8 +185,8 @@ class System:
         return time.time()
 
 
-def _output(argv: Sequence[str], limit: float | None = None) -> tuple[int, str] | None:
-    """The exit status and the output of a program; None where it had to be killed by then."""
+def _output(argv: Sequence[str], limit: float | None = None) -> tuple[int, str]:
+    """The exit status and the output of a program, which is killed after so many seconds."""
     import subprocess
 
     try:
@@ -198,7 +201,7 @@ def _output(argv: Sequence[str], limit: float | None = None) -> tuple[int, str] 
             timeout=limit,
         )
     except subprocess.TimeoutExpired:
-        return None
+        return LATE, ""
     return done.returncode, done.stdout
 
 

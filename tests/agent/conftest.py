@@ -36,6 +36,7 @@ class FakeSystem(System):
     clock: float = 0.0
     starts: int = 0
     slow: bool = False  # workers that are told to end finish a job first
+    waits: list[float] = field(default_factory=list)  # seconds that each restart may take
 
     def run(
         self,
@@ -73,8 +74,9 @@ class FakeSystem(System):
         return ""
 
     def restart(self, names: Sequence[str], seconds: float) -> bool:
+        self.waits.append(seconds)
         self.systemctl("restart", "--no-block", "--", *names)
-        return False
+        return bool(seconds) and not self.slow
 
     def units(self, names: object) -> dict[str, UnitState]:
         wanted = list(names)  # type: ignore[call-overload]

@@ -13,6 +13,7 @@ import pytest
 
 from satellite_infra.agent import backoff, control, state, storage
 from satellite_infra.agent.control import Control
+from satellite_infra.agent.converge import MARGIN
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.manifest import Process
@@ -123,6 +124,14 @@ def test_without_waiting_the_grace_goes_on(host: Control) -> None:
         "stopped mailer.1, until `start` or the next release, and each ends within its grace"
     )
     assert states(host)["mailer.1"] == "ending"
+    host.restart(["worker"])
+    assert host.system.waits[-1] == 0
+
+
+def test_a_restart_is_waited_for_as_long_as_the_grace_allows(host: Control) -> None:
+    assert isinstance(host.system, FakeSystem)
+    host.restart(["worker"])
+    assert host.system.waits[-1] == 5 + MARGIN
 
 
 def test_every_wrong_name_is_told(host: Control) -> None:
@@ -346,6 +355,7 @@ def test_a_boot_starts_nothing_that_was_stopped_before_the_power_cut(
     waits = UnitState("", "inactive", "dead", 0, 0, "", True)
     host.system.loaded = {name: waits._replace(name=name) for name in (ONE, TWO, MAIL)}
     recover(host.layout, host.system, lambda _: None, wait=False)
+    assert host.system.waits[-1] == 0  # systemd starts them once the recovery has ended
     assert running(host) == {ONE, MAIL}
     assert TWO not in host.system.loaded
 

@@ -7,14 +7,14 @@ import errno
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from satellite_infra.agent import backoff, gate, ledger, storage
-from satellite_infra.agent.converge import converge
+from satellite_infra.agent.converge import MARGIN, converge
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.manifest import Process
@@ -125,6 +125,94 @@ def test_a_type_that_is_gone_keeps_its_unit_until_its_workers_ended(
     system.slow = False
     converge(layout, alone, system, lambda _: None)
     assert not template.exists()
+
+
+class Leaving(FakeSystem):
+    """Workers that are stopped finish a job first; those that start anew have none."""
+
+    def systemctl(self, *argv: str) -> str:
+        self.slow = argv[0] == "stop"
+        text = super().systemctl(*argv)
+        self.slow = False
+        return text
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        for name, unit in [*self.loaded.items()]:
+            if unit.active == "deactivating":
+                self._end(name)
+
+
+def test_those_that_stop_are_waited_for_beside_those_that_start(
+    layout: Layout, origin: Origin
+) -> None:
+    system = Leaving(layout)
+    both = (Process("worker", 1, grace=5), Process("mailer", 1, grace=7))
+    deploy(layout, system, request(origin, origin.commit(a="1"), processes=both))
+    deploy(layout, system, request(origin, origin.commit(a="2"), processes=both[:1]))
+    assert system.waits == [7 + MARGIN, 7 + MARGIN]
+    assert [*system.loaded] == [layout.worker_unit("worker", 1)]
+    assert not (layout.units / layout.template_unit("mailer")).exists()
+
+
+class Starting(FakeSystem):
+    """The connection to systemd is lost while workers start, or the time is over."""
+
+    def restart(self, names: Sequence[str], seconds: float) -> bool:
+        super().restart(names, seconds)
+        for name in names:
+            self.loaded[name] = self.loaded[name]._replace(job=True)
+        return False
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.loaded = {name: unit._replace(job=False) for name, unit in self.loaded.items()}
+
+
+def test_those_that_still_start_are_looked_at(layout: Layout, origin: Origin) -> None:
+    system = Starting(layout)
+    deploy(layout, system, request(origin, origin.commit(a="1"), gate_seconds=0))
+    last = Ledger(layout).last_good()
+    assert last is not None
+    (layout.current).unlink()
+    for path in layout.notes.glob("*.json"):  # as after a crash: nobody runs what shall run
+        path.unlink()
+    converge(layout, last, system, lambda _: None)
+    assert len(system.waits) == 2
+    assert not any(unit.job for unit in system.loaded.values())
+
+
+class Asked(FakeSystem):
+    """A worker needs a moment for its note; looks at units are counted."""
+
+    late = 0
+    looks = 0
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.late -= 1
+        for path in self.layout.notes.glob("*.late") if self.late == 0 else ():
+            path.rename(path.with_suffix(".json"))
+
+    def units(self, names: object) -> dict[str, UnitState]:
+        self.looks += 1
+        return super().units(names)
+
+
+def test_the_gate_asks_systemd_once_the_workers_have_their_notes(
+    layout: Layout, origin: Origin
+) -> None:
+    system = Asked(layout)
+    deploy(layout, system, request(origin, origin.commit()))
+    target = Ledger(layout).last_good()
+    assert target is not None
+    at_once = Target(target.release, target.manifest._replace(gate_seconds=0))
+    for sleeps, often in ((1, False), (20, False), (60, True)):  # a slow one may be a failed one
+        for path in layout.notes.glob("*.json"):
+            path.rename(path.with_suffix(".late"))
+        system.late, system.looks = sleeps, 0
+        gate.watch(layout, at_once, system, lambda _: None)
+        assert (system.looks > 1) == often, sleeps
 
 
 def test_new_command_restarts_only_its_type(

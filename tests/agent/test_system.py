@@ -16,6 +16,12 @@ echo 'Job for satellite-shop.worker@1.service failed because the control process
 exit 1
 """
 REPLACED = "echo 'Job for satellite-shop.worker@1.service canceled.'\nexit 1\n"
+LOST = """\
+echo 'Warning! D-Bus connection terminated.'
+echo 'Failed to wait for response: Connection reset by peer'
+exit 1
+"""
+"""Systemd has executed itself anew, as its upgrade has it do; its jobs go on."""
 REFUSED = "echo 'Failed to restart satellite-shop.worker@1.service: Unit not found.'\nexit 5\n"
 
 
@@ -44,7 +50,7 @@ def test_or_it_does_not_wait(place: Path) -> None:
     assert (place / "words").read_text() == f"restart --no-block -- {' '.join(UNITS)}\n"
 
 
-@pytest.mark.parametrize("says", [FAILED, REPLACED])
+@pytest.mark.parametrize("says", [FAILED, REPLACED, LOST])
 def test_a_start_that_failed_is_looked_at_by_others(place: Path, says: str) -> None:
     systemctl(place, says)
     assert not System().restart(UNITS, 60)

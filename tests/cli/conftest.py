@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 
 from satellite_cli import main, remote
+from satellite_cli.reachable import Gate
 from satellite_infra import keys
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
@@ -30,7 +34,7 @@ processes.worker.grace: 20
 """
 PULUMI = """\
 #!{python}
-import json, os, sys
+import json, os, socket, sys
 from pathlib import Path
 place = Path({place!r})
 with (place / "pulumi.seen").open("a") as seen:
@@ -38,6 +42,12 @@ with (place / "pulumi.seen").open("a") as seen:
 said = json.loads((place / "pulumi.json").read_text())
 ours = sys.argv[1 : sys.argv.index("--non-interactive")]
 words = [word for word in ours if not word.startswith("-")]
+for word in sys.argv:
+    if word.startswith("--client="):
+        address, port = word.partition("=")[2].split(":")
+        with socket.create_connection((address, int(port))) as program:
+            if program.recv(1) != b"1":
+                sys.exit("error: the program ended early")
 def option(name):
     return Path(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else None
 file = option("--config-file")
@@ -171,6 +181,29 @@ class Desk:
         return [json.loads(line) for line in lines]
 
 
+def served(desk: Desk) -> Any:
+    """What serves the program, for that `pulumi`: what a run tells the gate, and asks it."""
+
+    @contextlib.contextmanager
+    def serve(gate: Gate, ready: Callable[[], None]) -> Iterator[str]:
+        def run() -> None:
+            with contextlib.suppress(OSError):  # nobody has come
+                engine, _ = server.accept()
+                with engine:
+                    gate.told(lambda: desk.config)
+                    ready()
+                    engine.send(b"1" if gate.passed() else b"0")
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            thread = threading.Thread(target=run)
+            thread.start()
+            yield "{}:{}".format(*server.getsockname())
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+    return serve
+
+
 @pytest.fixture
 def desk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -198,6 +231,7 @@ def desk(
         "satellite:private_key": {"value": key.strip(), "secret": True},
         "satellite:config": {"value": json.dumps({"TOKEN": CANARY}), "secret": True},
     }
+    monkeypatch.setattr("satellite_cli.program.served", served(found))
     yield found
     # whatever was asked: neither the key nor a value of a secret in a command line
     shown = (tmp_path / "pulumi.seen").read_text() if (tmp_path / "pulumi.seen").exists() else ""

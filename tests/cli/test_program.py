@@ -25,13 +25,14 @@ from pulumi_aws import _utilities
 from satellite_cli.program import STACK, served
 from satellite_cli.reachable import Check, Found, Gate
 
-ONE, OTHER = "test:index:One", "test:index:Other"
+ONE, TOPIC = "test:index:One", "aws:sns/topic:Topic"
 PROGRAM = f"""\
 import pulumi, pulumi_aws
 
 pulumi.export("account", pulumi_aws.get_caller_identity().account_id)
 pulumi.ComponentResource("{ONE}", "one")
-pulumi.ComponentResource("{OTHER}", "other")
+for name in ("topic", "other"):
+    pulumi_aws.sns.Topic(name)
 """
 LOOKS = "aws:index/getCallerIdentity:getCallerIdentity"
 WAKES = "aws:index/getPartition:getPartition"
@@ -43,7 +44,8 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
 
     def __init__(self) -> None:
         self.made: list[str] = []
-        self.asked: dict[str, Any] = {}
+        self.topics: list[Any] = []
+        self.asked: list[Any] = []
         self.said: list[str] = []
         self.under_way = threading.Semaphore(0)
 
@@ -59,6 +61,7 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
 
     def RegisterResource(self, request: Any, context: Any) -> Any:
         self.made.append(request.type)
+        self.topics += [request] if request.type == TOPIC else []
         self.under_way.release()
         return resource_pb2.RegisterResourceResponse(
             urn=f"urn:pulumi:staging::shop::{request.type}::{request.name}"
@@ -72,14 +75,18 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        self.asked[request.tok] = request
+        self.asked.append(request)
         self.under_way.release()
         answer = struct_pb2.Struct()
         answer.update(dict.fromkeys(("accountId", "arn", "id", "userId"), "1"))
         return resource_pb2.ResourceInvokeResponse(**{"return": answer})
 
+    def questions(self) -> list[str]:
+        """What it was asked, without making anything."""
+        return sorted(request.tok for request in self.asked)
+
     @contextmanager
-    def runs(self, folder: Path, gate: Gate, aws: bool = False) -> Iterator[Any]:
+    def runs(self, folder: Path, gate: Gate) -> Iterator[Any]:
         """Run the program of that folder; the answer."""
         server = grpc.server(ThreadPoolExecutor(16))
         engine_pb2_grpc.add_EngineServicer_to_server(self, server)
@@ -100,7 +107,7 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
             monitor_address=own,
             parallel=8,
         )
-        with served(gate, lambda: None, aws) as address, grpc.insecure_channel(address) as channel:
+        with served(gate, lambda: None) as address, grpc.insecure_channel(address) as channel:
             call = language_pb2_grpc.LanguageRuntimeStub(channel).Run
             yield call.future(asks)
         server.stop(None)
@@ -126,7 +133,7 @@ def closing(hosts: Future[Found]) -> Iterator[None]:
 def under_way(engine: Engine, calls: int) -> None:
     """Wait until the engine was asked so often."""
     for _ in range(calls):
-        assert engine.under_way.acquire(timeout=60), (engine.made, {*engine.asked}, engine.said)
+        assert engine.under_way.acquire(timeout=60), (engine.made, engine.questions(), engine.said)
 
 
 @pytest.mark.parametrize("silent", [{}, {"worker-1": "Connection refused"}])
@@ -140,12 +147,12 @@ def test_nothing_is_made_before_the_hosts_have_answered(
         return hosts.result()
 
     gate = Gate(Check(ask=ask), tmp_path / "answered")
-    with closing(hosts), engine.runs(project, gate, aws=True) as ended:
+    with closing(hosts), engine.runs(project, gate) as ended:
         # by then the program waits with all that it has
         under_way(engine, 3)
         assert told.result(60) == {"satellite:private_key": {"value": "canary"}}
         assert engine.made == [STACK]
-        assert {*engine.asked} == {LOOKS, WAKES}
+        assert engine.questions() == [LOOKS, WAKES]
         assert not (tmp_path / "answered").exists()
         hosts.set_result(Found(silent, ["192.0.2.1 22 key"], at=1000))
         answer = ended.result(60)
@@ -154,7 +161,7 @@ def test_nothing_is_made_before_the_hosts_have_answered(
         assert (answer.bail, engine.made) == (True, [STACK])
     else:
         assert not answer.bail
-        assert (engine.made[0], {*engine.made}) == (STACK, {STACK, ONE, OTHER, "outputs"})
+        assert (engine.made[0], {*engine.made}) == (STACK, {STACK, ONE, TOPIC, "outputs"})
         assert (tmp_path / "answered").read_text() == "192.0.2.1 22 key\n"
         assert (tmp_path / "answered").stat().st_mtime == 1000
 
@@ -163,24 +170,33 @@ def test_the_provider_that_is_woken_is_the_one_that_resources_use(
     project: Path, tmp_path: Path
 ) -> None:
     engine = Engine()
-    with engine.runs(project, Gate(None, tmp_path / "answered"), aws=True) as ended:
+    with engine.runs(project, Gate(None, tmp_path / "answered")) as ended:
         assert not ended.result(60).bail, engine.said
-        under_way(engine, 5)
-    woken, used = engine.asked[WAKES], engine.asked[LOOKS]
-    assert woken.version == used.version == _utilities.get_version()  # type: ignore[no-untyped-call]
-    assert woken.pluginDownloadURL == used.pluginDownloadURL
-    assert woken.packageRef == used.packageRef
+        under_way(engine, 6)
+    assert engine.questions() == [LOOKS, WAKES]
+    (woken,) = (request for request in engine.asked if request.tok == WAKES)
+    for used in engine.topics:
+        assert woken.version == used.version == _utilities.get_version()  # type: ignore[no-untyped-call]
+        assert woken.pluginDownloadURL == used.pluginDownloadURL
+        assert woken.packageRef == used.packageRef
+
+
+def test_without_a_resource_there_nobody_is_woken(project: Path, tmp_path: Path) -> None:
+    (project / "__main__.py").write_text(f"import pulumi\npulumi.ComponentResource('{ONE}', 'x')\n")
     engine = Engine()
     with engine.runs(project, Gate(None, tmp_path / "answered")) as ended:
         assert not ended.result(60).bail, engine.said
-    assert {*engine.asked} == {LOOKS}
+    assert (engine.asked, engine.made.count(ONE)) == ([], 1)
 
 
-def test_what_is_wrong_with_the_program_is_told_by_it(project: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_with_the_settings_is_told_and_nobody_is_woken_for_it(
+    project: Path, tmp_path: Path
+) -> None:
+    """An error of the provider, such as a wrong credential, would take its place."""
     (project / "__main__.py").write_text(BROKEN)
     engine, found = Engine(), Found({}, (), at=1)
     gate = Gate(Check(ask=lambda _: found), tmp_path / "answered")
     with engine.runs(project, gate) as ended:
         assert ended.result(60).bail
-    assert engine.said == ["it is not right"]
-    assert not {ONE, OTHER} & {*engine.made}
+    assert (engine.said, engine.asked) == (["it is not right"], [])
+    assert not {ONE, TOPIC} & {*engine.made}

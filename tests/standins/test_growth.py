@@ -11,7 +11,7 @@ from benchmarks.hosts import CONFIG, made, packed, project, simulated, size
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
-EACH = 22_000
+EACH = 22_100
 """Bytes for each host beside its config vars; half of them are what the providers say again."""
 STORED = 15_000
 """The same for a state that is packed, as docs/state.md and the workflows have it."""
