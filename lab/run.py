@@ -78,11 +78,14 @@ def _start_init(
 
 
 def _supervise(init: int) -> int:
-    """Wait for PID 1; hand on the signals that we are sent, but not those of the terminal."""
+    """Wait for PID 1; hand on the signals that we are sent, but not those of the terminal.
+
+    That it is gone, however, a kernel tells the first process of a session alone.
+    """
     while True:
         info = signal.sigwaitinfo((*FORWARDED, signal.SIGCHLD))
         if info.si_signo != signal.SIGCHLD:
-            if info.si_code <= 0:
+            if info.si_code <= 0 or info.si_signo == signal.SIGHUP:
                 os.kill(init, info.si_signo)
             continue
         pid, status = os.waitpid(init, os.WNOHANG)

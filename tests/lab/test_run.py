@@ -194,6 +194,13 @@ def test_ctrl_c_ends_a_plain_command_and_one_that_has_not_begun() -> None:
     os.close(terminal)
 
 
+def test_a_terminal_that_is_closed_ends_the_command() -> None:
+    pid, terminal = at_a_terminal(*lab("sh", "-c", "echo on; exec sleep 1000"))
+    read_until(terminal, b"on")
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGHUP
+
+
 def test_shell() -> None:
     pid, terminal = at_a_terminal(*lab(action="shell"))
     os.write(terminal, b"echo $LAB_AMI; tty; exit 6\n")
