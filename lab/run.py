@@ -80,7 +80,7 @@ def _start_init(
 def _supervise(init: int) -> int:
     """Wait for PID 1; hand on the signals that we are sent, but not those of the terminal.
 
-    That it is gone, however, a kernel tells the first process of a session alone.
+    That a terminal is gone, however, the kernel tells the first process of a session alone.
     """
     while True:
         info = signal.sigwaitinfo((*FORWARDED, signal.SIGCHLD))

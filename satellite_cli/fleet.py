@@ -46,31 +46,23 @@ class Fleet:
     """Of every host, as `flat.load` reads it."""
 
     @classmethod
-    def of(
-        cls,
-        stack: str,
-        asked: Callable[[], dict[str, Any]] | None = None,
-        answered: Callable[[], str] | None = None,
-    ) -> Fleet:
+    def of(cls, stack: str, asked: Callable[[], dict[str, Any]] | None = None) -> Fleet:
         """That stack's, or the selected one's; SatelliteError where it was never up.
 
-        `asked` gives the stack's settings to who knows them already; `answered` its `outputs`.
+        `asked` gives the stack's settings to who knows them already.
         """
         selected = ("--stack", stack) if stack else ()
 
         with ThreadPoolExecutor(3) as together:
             try:
-                outputs = together.submit(answered or (lambda: cls.outputs(*selected)))
+                outputs = together.submit(cls.outputs, *selected)
                 settings = together.submit(asked or (lambda: config(*selected)))
                 name = together.submit(pulumi, "stack", "--show-name") if not stack else None
-                found = json.loads(outputs.result())
-                known = settings.result()
+                found, known = outputs.result(), settings.result()
                 stack = name.result().strip() if name else stack
             except ConfigError as problem:
                 raise SatelliteError(str(problem)) from None
-        if "manifest" not in found:
-            raise SatelliteError(f"stack {stack} has no hosts yet: satellite up --stack {stack}")
-        return cls._of(stack, found, known)
+        return cls.read(stack, found, known)
 
     @staticmethod
     def outputs(*selected: str) -> str:
@@ -78,7 +70,12 @@ class Fleet:
         return pulumi("stack", "output", "--json", *selected)
 
     @classmethod
-    def _of(cls, stack: str, found: dict[str, Any], settings: dict[str, Any]) -> Fleet:
+    def read(cls, stack: str, outputs: str, settings: dict[str, Any]) -> Fleet:
+        """A stack's, of its `outputs` and settings; SatelliteError where it was never up."""
+        found = json.loads(outputs)
+        if "manifest" not in found:
+            raise SatelliteError(f"stack {stack} has no hosts yet: satellite up --stack {stack}")
+
         def setting(key: str) -> str:
             return str(settings.get(f"satellite:{key}", {}).get("value") or "")
 

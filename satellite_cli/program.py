@@ -38,9 +38,9 @@ from pulumi.runtime.proto import (
 )
 
 from satellite_cli.reachable import Gate
+from satellite_cli.update import ROOT
 
 QUESTIONS = ("GetDeploymentInfo", "SupportsFeature", "Invoke")
-STACK = "pulumi:pulumi:Stack"
 STOPPED = ("Resource monitor has terminated", "context canceled")
 """How a program ends that the engine stops, because a resource failed and the user was told."""
 
@@ -116,7 +116,7 @@ class _Gated(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Make the call, or do not return from it."""
         asks = details.method.rpartition("/")[2] in QUESTIONS
-        if not asks and getattr(request, "type", "") != STACK and not self._gate.passed():
+        if not asks and getattr(request, "type", "") != ROOT and not self._gate.passed():
             raise RefusedError
         return continuation(details, request)
 

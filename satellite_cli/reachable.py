@@ -22,6 +22,7 @@ from satellite_cli.fleet import Fleet
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Project
 from satellite_infra.reach import way
+from scripts.engine import ConfigError
 
 T = TypeVar("T")
 Config = dict[str, Any]
@@ -110,7 +111,6 @@ class Gate:
     def __init__(self, check: Check | None, answered: Path) -> None:
         self.answered = answered
         self._check, self._first = check, threading.Lock()
-        self._found: Found | None = None
 
     def told(self, settings: Settings) -> None:
         """The run has these settings."""
@@ -119,16 +119,13 @@ class Gate:
 
     def passed(self) -> bool:
         """Whether anything may be done, once that is known; from any thread."""
-        if not self._check:
+        if not self._check or not (found := self._check.found()):
             return True
-        with self._first:
-            if self._found is None:
-                self._found = self._check.found()
-                if self._found is None:
-                    return True
-                with contextlib.suppress(OSError):  # it saves a question, and is no condition
-                    self._write(self._found)
-            return not self._check.forbids(self._found)
+        # it saves a question, and is no condition
+        with self._first, contextlib.suppress(OSError):
+            if not self.answered.exists():
+                self._write(found)
+        return not self._check.forbids(found)
 
     def _write(self, found: Found) -> None:
         text = "".join(f"{line}\n" for line in found.answered)
@@ -149,13 +146,13 @@ def hosts_found(
 ) -> Found:
     """Who answers, and who does not; nobody of a stack that was never up."""
     try:
-        fleet = Fleet.of(project.stack, lambda: known, outputs)
+        fleet = Fleet.read(project.stack, outputs(), known)
         wanted = {*(names or (host.name for host in fleet.hosts))} - given_up(project, fleet)
         hosts = [host for host in fleet.hosts if host.name in wanted]
         with remote.connected(fleet) as connection:
             at = time.time()
             answers = connection.everywhere(hosts, "true", SECONDS, secret=False)
-    except SatelliteError:  # never up; and what else there is the engine says, with its own words
+    except (SatelliteError, ConfigError):  # never up; what else there is the engine says itself
         return Found()
     silent = {host.name: why for host, answer in answers.items() if (why := _unfit(answer))}
     ways = _ways(fleet, (h.name for h in hosts if h.name not in silent))

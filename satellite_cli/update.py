@@ -29,8 +29,8 @@ DOING = {"create": "makes", "update": "changes", "replace": "replaces", "delete"
 DONE = {"create": "made", "update": "changed", "replace": "replaced", "delete": "removed"}
 ASKS = ("create", "create-replacement", "update")
 """What is done with a host's `reach`, which makes nothing: it asks whether the host answers."""
-QUIET = ("pulumi:pulumi:Stack", "pulumi:providers:")
 ROOT = "pulumi:pulumi:Stack"
+QUIET = (ROOT, "pulumi:providers:")
 MARKUP = re.compile(r"<\{%.*?%\}>")
 QUOTED = re.compile(r'running "(?:[^"\\]|\\.)*"(?:\.\.\.)?:?\s*')
 """The text of a command, which stands in its error before what it said."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Callable
 
-from . import backoff, drain, lanes, limits, state, storage, units
-from .converge import MARGIN, longest_grace, settle, wanted_units
+from . import backoff, drain, lanes, state, storage, units
+from .converge import begin, patience, settle, wanted_units
 from .deadlines import LOCK_LIMIT
 from .layout import Layout
 from .ledger import Ledger, Target
@@ -133,18 +133,15 @@ class Control:
         return done, f"restarted {lanes.names(done)}{rest}"
 
     def _begin(self, names: list[str]) -> None:
-        backoff.forget(self.layout, names)  # who asks does not wait for what an old one did
-        limits.lift(self.layout, names, self.system)
-        began = self.system.now()
-        if not self.system.restart(names, self._limit() if self.wait else 0):
-            self._settle(names, began)
+        began, limit = self.system.now(), self._limit() if self.wait else 0
+        self._settle(begin(self.layout, names, self.system, limit), began)
 
     def _settle(self, names: list[str], began: float) -> None:
         if self.wait:
             settle(names, self.system, self._limit(), began)
 
     def _limit(self) -> int:
-        return longest_grace(self.layout, self.target) + MARGIN
+        return patience(self.layout, self.target)
 
     def _want(self, names: Iterable[str]) -> None:
         """Have the target want exactly these units."""

@@ -40,7 +40,7 @@ def converge(
     """
     if target is not None and not (layout.releases / target.release).is_dir():
         raise MissingReleaseError(f"{layout.releases / target.release} is not there")
-    longest = longest_grace(layout, target)
+    limit = patience(layout, target)
     loaded = system.units([layout.worker_units, layout.target])
     # whoever mended a worker's file by hand may have left systemd with the other one
     stale = any(unit.stale for unit in loaded.values())
@@ -50,8 +50,7 @@ def converge(
         say(f"stopped by a person, and stays so: {lanes.names(without)}")
     write_units(layout, target, wanted, system, stale)
     switch(layout, target)
-    limit, began = longest + MARGIN, system.now()
-    so_long = limit if wait else 0
+    began, so_long = system.now(), limit if wait else 0
     touched, left = restart(layout, target, wanted, loaded, system, say, beside, so_long)
     if wanted and not (there and there.active == "active" and not there.job):
         system.systemctl("start", "--no-block", "--", layout.target)
@@ -123,12 +122,19 @@ def restart(
             f"starting {_count(start)}"
             + (f", {again} of them after the old one's end" if again else "")
         )
-        backoff.forget(layout, start)  # who deploys does not wait for what an old one did
-        limits.lift(layout, start, system)
-        if system.restart(start, limit):
-            start = []
+        start = begin(layout, start, system, limit)
     draining = {name for name in over if loaded[name].active == "deactivating"}
     return [name for name in (*stop, *start) if name not in draining], beside and bool(over)
+
+
+def begin(layout: Layout, names: list[str], system: System, limit: float) -> list[str]:
+    """Have these start anew, and wait so many seconds for them; those that are still not there.
+
+    Who asks for it does not wait for what an old one did.
+    """
+    backoff.forget(layout, names)
+    limits.lift(layout, names, system)
+    return [] if system.restart(names, limit) else names
 
 
 def _overlapping(layout: Layout, target: Target | None, beside: bool) -> set[str]:
@@ -204,14 +210,14 @@ def remove_stale(layout: Layout, target: Target | None, system: System) -> None:
         system.systemctl("daemon-reload")
 
 
-def longest_grace(layout: Layout, target: Target | None = None) -> int:
-    """Seconds that the slowest worker may take to end, old formation and new."""
+def patience(layout: Layout, target: Target | None = None) -> int:
+    """Seconds in which the slowest worker has ended, of the old formation and the new."""
     graces = [p.grace for p in target.manifest.processes] if target else []
     texts = (path.read_text("utf-8") for path in _templates(layout))
     found = (
         line.partition("=")[2] for text in texts for line in text.split("\n") if "StopSec" in line
     )
-    return max([*graces, *(int(value) for value in found), 0])
+    return max([*graces, *(int(value) for value in found), 0]) + MARGIN
 
 
 def _templates(layout: Layout) -> list[Path]:

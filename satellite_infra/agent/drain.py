@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import jobs, storage
-from .converge import MARGIN, POLL, longest_grace
+from .converge import POLL, patience
 from .layout import Layout
 from .ledger import Ledger
 from .system import Say, System
@@ -76,7 +76,7 @@ def end_release(layout: Layout, system: System, say: Say) -> bool:
 
 def _wait(layout: Layout, units: list[str], system: System) -> None:
     """Until all have ended; systemd sees to each one's grace, so this limit is for its hanging."""
-    limit = longest_grace(layout) + MARGIN
+    limit = patience(layout)
     end = system.now() + limit
     while any(unit.active not in ("inactive", "failed") for unit in system.units(units).values()):
         if system.now() > end:

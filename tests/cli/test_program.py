@@ -22,8 +22,9 @@ from pulumi.runtime.proto import (
 )
 from pulumi_aws import _utilities
 
-from satellite_cli.program import STACK, served
+from satellite_cli.program import served
 from satellite_cli.reachable import Check, Found, Gate
+from satellite_cli.update import ROOT
 
 ONE, TOPIC = "test:index:One", "aws:sns/topic:Topic"
 PROGRAM = f"""\
@@ -151,17 +152,17 @@ def test_nothing_is_made_before_the_hosts_have_answered(
         # by then the program waits with all that it has
         under_way(engine, 3)
         assert told.result(60) == {"satellite:private_key": {"value": "canary"}}
-        assert engine.made == [STACK]
+        assert engine.made == [ROOT]
         assert engine.questions() == [LOOKS, WAKES]
         assert not (tmp_path / "answered").exists()
         hosts.set_result(Found(silent, ["192.0.2.1 22 key"], at=1000))
         answer = ended.result(60)
     assert engine.said == []
     if silent:
-        assert (answer.bail, engine.made) == (True, [STACK])
+        assert (answer.bail, engine.made) == (True, [ROOT])
     else:
         assert not answer.bail
-        assert (engine.made[0], {*engine.made}) == (STACK, {STACK, ONE, TOPIC, "outputs"})
+        assert (engine.made[0], {*engine.made}) == (ROOT, {ROOT, ONE, TOPIC, "outputs"})
         assert (tmp_path / "answered").read_text() == "192.0.2.1 22 key\n"
         assert (tmp_path / "answered").stat().st_mtime == 1000
 
