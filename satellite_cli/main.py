@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import click
 
-from satellite_cli.problems import INTERRUPTED, SatelliteError, note
+from satellite_cli.problems import INTERRUPTED, SatelliteError, deafen, note
 
 FAULT = 70
 """A fault of this program itself."""
@@ -113,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
         note("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # such as `| head`; nothing is to be said, and nothing flushed again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        deafen(sys.stdout)
         return 1
     except Exception as fault:
         if os.environ.get("SATELLITE_DEBUG"):
@@ -126,8 +129,24 @@ def main(arguments: Sequence[str]) -> int:
     return done if isinstance(done, int) else 0
 
 
+def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """What a Ctrl-C would do now, which leaves a clean state and says which."""
+    now = signal.getsignal(signal.SIGINT)
+    (now if callable(now) else signal.default_int_handler)(number, frame)
+
+
+def outside() -> None:
+    """Have what ends a program from outside, and a closed terminal, be a Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # and not ignored, as by nohup
+            signal.signal(number, _as_ctrl_c)
+
+
 def run() -> None:
     """The console script."""
+    outside()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does it
     # most of what a command makes is modules and classes: nothing that a collection would free
     gc.set_threshold(50_000)
     # what is loaded in one thread shall not keep waiting another one that only starts a process

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
+from typing import TextIO
 
 import click
 
@@ -18,7 +20,7 @@ UNANSWERED = 3
 REFUSED = 4
 """Nobody confirmed it; nothing was done."""
 INTERRUPTED = 130
-"""Ctrl-C; the message says in which state things are."""
+"""Ctrl-C, SIGTERM, or a closed terminal; the message says in which state things are."""
 
 
 class SatelliteError(Exception):
@@ -39,7 +41,22 @@ def note(text: str) -> None:
     """A remark on standard error: standard output is the command's own."""
     if sys.stderr.isatty():
         text = fitted(text, shutil.get_terminal_size().columns)
-    click.echo(text, err=True)
+    say(text, err=True)
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print it, if anybody still reads that: what is at work goes on to its end without."""
+    try:
+        click.echo(text, err=err)
+    except OSError:
+        deafen(sys.stderr if err else sys.stdout)
+
+
+def deafen(stream: TextIO) -> None:
+    """Nobody reads it any more, such as after `| head`: what it still holds goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def fitted(text: str, width: int) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from satellite_cli.promote_git import (
     COMMIT,
+    OVERTAKEN,
     Checkout,
     Commit,
     GitError,
@@ -35,6 +36,8 @@ SERVER, HEROKU = "satellite-repository", "satellite-heroku"
 BUILD = 7200  # seconds for Heroku's build, and for the release phase behind it
 APPEAR = 120  # seconds for Heroku to show the release of a push
 POLL = 5
+SKIPPED = "skipping build"
+"""What Heroku says of a push to another branch than the one that it builds."""
 INTERRUPTED = "interrupted"
 """The problem of a promotion that somebody stopped."""
 
@@ -102,6 +105,8 @@ class Plan:
     tag: str
     untracked: tuple[str, ...]
     """What lies in the checkout and is in no commit."""
+    elsewhere: str = ""
+    """Where hosts fetch from, if that looks like another repository than the server's."""
 
     def places(self) -> tuple[Place, ...]:
         """Each branch that moves, in this order."""
@@ -155,6 +160,9 @@ class Options:
     confirm: Callable[[], bool]
     """Asked once the plan was shown; False: nothing shall be done."""
     show: Callable[[Plan], None]
+    """Given the plan once it is made; what it raises ends the promotion before it begins."""
+    again: str = ""
+    """The command line that does all this once more; the shortest one where it is empty."""
     checkout: Path = Path()
     source: str = ""
     """A branch of the repository; what is checked out where it is empty."""
@@ -217,6 +225,8 @@ class Planning:
 
     checkout: Checkout
     scratch: Scratch
+    name: str
+    """What the checkout calls the server; empty where it has no such remote."""
 
     def __init__(self, options: Options, directory: Path):
         self.options, self.directory = options, directory
@@ -238,16 +248,14 @@ class Planning:
         revision, source = self._source(server, head, branch)
         server = self._found(server, revision)
         heroku = self._found(heroku, revision) if heroku else None
-        if not server.before and not self.options.create:
-            self.problems.append(
-                f"{server.name} has no branch {self.options.branch} (satellite:branch): where it "
-                "shall be made, --create"
-            )
+        self.problems += self._missing(server, heroku)
         for place in filter(None, (server, heroku)):
             if place.lost and not self.options.force:
                 self.problems.append(_would_lose(place, revision))
         tag = self._tag(revision) if self.options.tag else ""
         runs = self._runs() if heroku else ""
+        if heroku and heroku.before == revision:
+            self.problems += self._hopeless(revision)
         if not self.problems:
             self.problems += self._refusals(revision, server, heroku)
         if self.problems:
@@ -263,6 +271,7 @@ class Planning:
             runs=runs,
             tag=tag,
             untracked=tuple(unknown),
+            elsewhere=self._elsewhere(),
         )
 
     def _check(self, head: str) -> None:
@@ -288,6 +297,7 @@ class Planning:
         """The branches that shall move; nothing is known of them yet."""
         options = self.options
         name, url = self._remote()
+        self.name = name
         remotes = {SERVER: url}
         if options.heroku_remote:
             remotes[HEROKU] = self.checkout.url(options.heroku_remote)
@@ -298,6 +308,42 @@ class Planning:
         ref = f"refs/heads/{options.heroku_branch}"
         heroku = Place(HEROKU, "heroku", shown[HEROKU], ref) if HEROKU in shown else None
         return server, heroku
+
+    def _missing(self, server: Place, heroku: Place | None) -> Iterator[str]:
+        """Branches that are not there, and that nobody has said to make."""
+        if self.options.create:
+            return
+        if not server.before:
+            yield (
+                f"{server.name} has no branch {self.options.branch} (satellite:branch): where it "
+                "shall be made, --create"
+            )
+        # an app that is new has none, and builds the first one
+        if heroku and not heroku.before and (there := self.scratch.branches(HEROKU)):
+            yield (
+                f"heroku has no branch {self.options.heroku_branch} "
+                f"(satellite:promote.heroku_branch; it has {harmless(', '.join(there))}), and "
+                "builds one branch alone: where it shall be made, --create"
+            )
+
+    def _hopeless(self, revision: str) -> Iterator[str]:
+        """Why to promote again what Heroku has already would only move the branch to and fro."""
+        api = self.options.heroku_api
+        if api and api.standing(revision) == "failed":
+            yield (
+                f"Heroku has {revision[:12]}, and its release has failed there. Promote a new "
+                f"commit, or have Heroku try again: heroku releases:retry --app {api.app}"
+            )
+
+    def _elsewhere(self) -> str:
+        """The repository that hosts fetch from, where the remote is not known to be the same."""
+        wanted = self.options.remote
+        if not wanted or wanted in self._fitting(there := self.checkout.remotes()):
+            return ""
+        ours = self.checkout.url(self.options.repository)
+        if wanted not in there and same_repository(self.checkout.url(wanted), ours):
+            return ""
+        return shown_url(self.options.repository)
 
     def _remote(self) -> tuple[str, str]:
         """Name and URL of the repository's remote; no name where the checkout has none."""
@@ -313,7 +359,8 @@ class Planning:
             raise GitError(
                 harmless(
                     f"no remote of {self.checkout.path} is {self.options.repository} "
-                    f"(satellite:repository){_listed(there)}: say which one is, --remote NAME"
+                    f"(satellite:repository){_listed(there)}. Where this is not the app's "
+                    "checkout: --checkout PATH; where it is, say which remote: --remote NAME"
                 )
             )
         if len(there[fit[0]]) > 1:
@@ -322,7 +369,12 @@ class Planning:
 
     def _fitting(self, there: dict[str, list[str]]) -> list[str]:
         ours = self.checkout.url(self.options.repository)
-        fit = [name for name, urls in there.items() if any(same_repository(u, ours) for u in urls)]
+        fit = [
+            name
+            for name, urls in there.items()
+            # what is pushed to may go by another name, such as one that ssh knows
+            if any(same_repository(url, ours) for url in (*urls, self.checkout.fetched(name)))
+        ]
         return sorted(fit, key=lambda name: (name != "origin", name))
 
     def _source(self, server: Place, head: str, branch: str) -> tuple[str, str]:
@@ -330,13 +382,23 @@ class Planning:
         name = self.options.source
         if not name:
             return head, f"{branch or 'no branch'}, as checked out"
-        ref = "" if self._unfit(name) else f"refs/heads/{name}"  # such as HEAD~1
-        if ref and (found := self.scratch.fetch(SERVER, ref)):
-            return found, harmless(f"{name} of {server.name}")
+        for branch in self._meant(name):
+            if found := self.scratch.fetch(SERVER, f"refs/heads/{branch}"):
+                return found, harmless(f"{branch} of {server.name}")
         if self.options.source_here and (found := self.checkout.commit(name)):
             return found, harmless(f"{name}, as this checkout has it")
         here = ", and this checkout no such commit" if self.options.source_here else ""
         raise GitError(harmless(f"{server.name} has no branch {name}{here}"))
+
+    def _meant(self, name: str) -> Iterator[str]:
+        """The branches of the server that a name may mean; none for such as HEAD~1.
+
+        What the checkout last saw of one, such as origin/main, may be old by now.
+        """
+        short = name.removeprefix("refs/heads/").removeprefix("refs/remotes/")
+        for branch in dict.fromkeys((short, short.removeprefix(f"{self.name}/"))):
+            if not self._unfit(branch):
+                yield branch
 
     def _found(self, place: Place, revision: str) -> Place:
         """With what it is now."""
@@ -374,7 +436,7 @@ class Promotion:
 
     def __init__(self, options: Options, scratch: Scratch, plan: Plan):
         self.options, self.scratch, self.plan = options, scratch, plan
-        self.step, self.sure = "", False
+        self.step, self.sure, self.interrupted = "", False, False
         self.moved: list[Place] = []
         self.notes: dict[Place, str] = {}
 
@@ -387,16 +449,24 @@ class Promotion:
         except StepError as error:
             return self._failed(str(error), error.sure, error.interrupted)
         except KeyboardInterrupt:
-            server, first = self.plan.server, self.step == "branch"
-            # git may have been stopped when its server had agreed already
-            if first and server not in self.moved and self._now(server) == self.plan.revision:
-                self.moved.append(server)
-            return self._failed(INTERRUPTED, first, interrupted=True)
+            return self._stopped()
         except BaseException:
             for where in self._where():
-                self.options.say(f"{where.label}: before {where.before}, now {where.now}")
+                before, now = where.before or "not there", where.now or "not known"
+                self.options.say(f"{where.label}: before {before}, now {now}")
             raise
         return Outcome("promoted", self.plan, self._where())
+
+    def _stopped(self) -> Outcome:
+        """Somebody has; git may have been stopped when its server had agreed already."""
+        server, sure = self.plan.server, self.step == "branch"
+        if sure and server not in self.moved and server.before != self.plan.revision:
+            if self._now(server) == self.plan.revision:
+                self.moved.append(server)
+            else:  # a server may go on without whoever asked it
+                sure = False
+                self.notes[server] = "whether it moves yet is not known"
+        return self._failed(INTERRUPTED, sure, interrupted=True)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "branch", lambda: self._push(self.plan.server)
@@ -428,7 +498,19 @@ class Promotion:
         """Have Heroku build it, and wait until the app runs it."""
         place = self.plan.heroku
         assert place
-        self._push(place, BUILD, lambda line: self.options.say(f"  {line}"))
+        heard: list[str] = []
+
+        def say(line: str) -> None:
+            heard.append(line)
+            self.options.say(f"  {line}")
+
+        self._push(place, BUILD, say)
+        if any(SKIPPED in line for line in heard):
+            raise StepError(
+                f"Heroku took {self.options.heroku_branch} and built nothing: it builds another "
+                "branch (satellite:promote.heroku_branch)",
+                sure=True,
+            )
         api = self.options.heroku_api
         if not api:
             return
@@ -454,9 +536,15 @@ class Promotion:
 
     def _standing(self, api: Api, pushed: bool) -> str:
         """How the release stands when it does not change any more, or time is over."""
-        waited = 0
+        waited, standing = 0, ""
+        self.options.say(f"waiting until {api.app} on Heroku runs it")
         while True:
-            standing = api.standing(self.plan.revision)
+            try:
+                standing = api.standing(self.plan.revision)
+            except HerokuError as error:
+                if not error.passing or waited >= APPEAR:
+                    raise
+                self.options.say(f"  {error}")
             limit = BUILD if standing else APPEAR if pushed else 0
             if standing in ("current", "failed") or waited >= limit:
                 return standing
@@ -481,10 +569,10 @@ class Promotion:
 
     def _failed(self, problem: str, sure: bool, interrupted: bool = False) -> Outcome:
         """Undo what can be undone without harm, and say what is where."""
-        server, self.sure = self.plan.server, sure
+        server, self.sure, self.interrupted = self.plan.server, sure, interrupted
         if sure and server in self.moved:
             self._push_back(server)
-        where, advice = self._where(), tuple(self._advice())
+        where, advice = self._where(), tuple(self._advice(problem))
         return Outcome("failed", self.plan, where, self.step, problem, advice, interrupted)
 
     def _push_back(self, place: Place) -> None:
@@ -496,22 +584,27 @@ class Promotion:
         self.notes[place] = failed or "pushed back"
 
     def _where(self) -> tuple[Where, ...]:
-        return tuple(
-            Where(p.label(), p.url, p.before, self._now(p), self.notes.get(p, ""))
-            for p in self.plan.places()
-        )
+        return tuple(map(self._there, self.plan.places()))
+
+    def _there(self, place: Place) -> Where:
+        now, note = self._now(place), self.notes.get(place, "")
+        if now is None and place in self.moved:
+            note = note or "moved, as far as is known"
+        return Where(place.label(), place.url, place.before, now, note)
 
     def _now(self, place: Place) -> str | None:
         try:
             return self.scratch.head(place.remote, place.ref)
-        except GitError:
+        except (GitError, KeyboardInterrupt):  # who is in a hurry is told what is known
             return None
 
-    def _advice(self) -> Iterator[str]:
+    def _advice(self, problem: str) -> Iterator[str]:
         """What to do next."""
-        again = f"satellite promote {self.plan.environment}"
+        again = self.options.again or f"satellite promote {self.plan.stack}"
+        tag, revision = self.plan.tag, self.plan.revision[:12]
         if self.step == "tag":
-            yield "the commit is deployed; only its tag is missing"
+            yield "the commit is deployed; only its tag is missing. By hand, where it is wanted:"
+            yield f"git tag -a {tag} {revision} && git push {self.plan.server.name} {tag}"
         elif self.step == "deploy":
             yield f"mend the cause, then: {again}; what is there already is not done twice"
         elif self.step == "heroku" and self.plan.heroku in self.moved:
@@ -519,6 +612,10 @@ class Promotion:
             yield f"mend the cause in a new commit and promote that, or {again} once Heroku runs it"
         elif self.step == "heroku" and not self.sure:
             yield f"Heroku may go on with its build: look at it there, then: {again}"
+        elif self.interrupted:
+            yield f"to go on: {again}"
+        elif OVERTAKEN in problem:
+            yield f"look at what came, then: {again}"
         else:
             yield f"mend the cause, then: {again}"
 
@@ -527,13 +624,13 @@ def _would_lose(place: Place, revision: str) -> str:
     lost = [f"{c.hash[:12]} {c.subject} ({c.author})" for c in place.lost]
     return (
         f"{place.label()} has commits that {revision[:12]} does not have. Merge them; or, where "
-        "they shall be lost, --force:\n" + _indented(lost)
+        "they shall be lost, --force:\n" + _indented(lost, len(lost))
     )
 
 
-def _indented(lines: list[str]) -> str:
-    some = [f"  {line}" for line in lines[:20]]
-    return "\n".join([*some, *([f"  and {len(lines) - 20} more"] if len(lines) > 20 else [])])
+def _indented(lines: list[str], most: int = 20) -> str:
+    some = [f"  {line}" for line in lines[:most]]
+    return "\n".join([*some, *([f"  and {len(lines) - most} more"] if len(lines) > most else [])])
 
 
 def _listed(there: dict[str, list[str]]) -> str:

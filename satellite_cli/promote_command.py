@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+from click.core import ParameterSource
 
-from satellite_cli.problems import INTERRUPTED
+from satellite_cli.problems import INTERRUPTED, REFUSED, SatelliteError
+from satellite_cli.problems import say as printed
 from satellite_cli.promote import Options, Outcome, Plan, Refused, promote
 from satellite_cli.promote_text import outcome_lines, plan_lines
 
@@ -32,7 +35,7 @@ class Desk(Protocol):
 
 @click.command("promote")
 @click.argument("environment")
-@click.option("--from", "source", default="", help="A branch of the repository, or a commit here.")
+@click.option("--from", "source", help="A branch of the repository, or a commit here.")
 @click.option("--remote", default="", help="Name or URL of the repository's remote.")
 @click.option(
     "--checkout", default=".", type=click.Path(path_type=Path), help="The app's checkout."
@@ -47,7 +50,7 @@ class Desk(Protocol):
 def command(
     desk: Desk | None,
     environment: str,
-    source: str,
+    source: str | None,
     remote: str,
     checkout: Path,
     create: bool,
@@ -65,47 +68,70 @@ def command(
 
     desk = desk or Ours()
     interactive = is_there()
+    if source == "":  # such as an empty variable in a script
+        raise click.UsageError("--from is empty: it should be a branch, or a commit")
     if not (interactive or yes or dry_run):
-        raise click.UsageError("nobody is there to be asked: --yes, or --dry-run")
+        raise SatelliteError("nobody is there to be asked: say --yes, or --dry-run", REFUSED)
 
     def say(text: str) -> None:
-        click.echo(text, err=as_json)
+        printed(text, err=as_json)
 
     def show(plan: Plan) -> None:
         for line in plan_lines(plan):
             say(line)
+        desk.ready(environment)  # before anything moves
 
     def confirm() -> bool:
-        desk.ready(environment)  # before anything moves
         return yes or click.confirm(f"Promote to {environment}?", err=as_json)
 
-    given = {"source": source, "source_here": True} if source else {}
+    given: dict[str, Any] = {"source": source, "source_here": True} if source else {}
     if tag is not None:
         given["tag"] = tag
-    options = Options.of(
-        desk.settings(environment),
-        environment,
-        deploy=desk.deploy,
-        confirm=confirm,
-        show=show,
-        say=say,
-        checkout=checkout,
-        remote=remote,
-        create=create,
-        force=force,
-        dry_run=dry_run,
-        interactive=interactive,
-        **given,
-    )
     try:
+        options = Options.of(
+            desk.settings(environment),
+            environment,
+            deploy=desk.deploy,
+            confirm=confirm,
+            show=show,
+            say=say,
+            again=_typed(environment),
+            checkout=checkout,
+            remote=remote,
+            create=create,
+            force=force,
+            dry_run=dry_run,
+            interactive=interactive,
+            **given,
+        )
         outcome = promote(options)
-    except Refused as refused:
+    except (Refused, SatelliteError) as refused:
+        if as_json:
+            problems = refused.problems if isinstance(refused, Refused) else [str(refused)]
+            printed(json.dumps({"status": "refused", "problems": problems}, indent=2))
+        if isinstance(refused, SatelliteError):
+            raise
         raise click.ClickException(f"nothing was changed. {refused}") from None
     for line in outcome_lines(outcome):
-        click.echo(line, err=as_json or outcome.status == "failed")
+        printed(line, err=as_json or outcome.status == "failed")
     if as_json:
-        click.echo(json.dumps(outcome.document(), indent=2))
+        printed(json.dumps(outcome.document(), indent=2))
     sys.exit(_status(outcome))
+
+
+def _typed(environment: str) -> str:
+    """The command line as it was typed, but for what is said anew each time."""
+    context = click.get_current_context()
+    words = ["satellite", "promote", environment]
+    for option in context.command.params:
+        name = option.name or ""
+        value = context.params[name]
+        if not isinstance(option, click.Option) or name in ("yes", "dry_run", "as_json"):
+            continue
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            on, off = option.opts[0], option.secondary_opts
+            words += [on, str(value)] if not option.is_flag else [on if value else off[0]]
+    return shlex.join(words)
 
 
 def is_there() -> bool:

@@ -28,6 +28,10 @@ OF_ANOTHER_REPOSITORY = (
     *("GIT_QUARANTINE_PATH", "GIT_SHALLOW_FILE", "GIT_WORK_TREE"),
 )
 """What a git hook or alias that starts us has in its environment."""
+LINES = 8
+"""Of what git said at the end, that are shown; less, and the cause may not be among them."""
+TRACES = "GIT_TRACE"
+"""How the variables begin that have git tell what it does where its errors are read."""
 CARRIED = re.compile(
     r"(credential|gpg|http|protocol|ssh|user|author|committer)\..+"
     r"|core\.(sshcommand|gitproxy|askpass)|tag\.(gpgsign|forcesignannotated)"
@@ -35,6 +39,9 @@ CARRIED = re.compile(
     re.DOTALL,
 )
 """Configuration that says who somebody is and how a server is reached, wherever it is set."""
+OVERTAKEN = "somebody else moved it meanwhile"
+EVERYWHERE = "safe.directory"
+"""What git heeds only where it is set for all repositories."""
 OF_A_REMOTE = ("proxy", "proxyauthmethod", "receivepack", "uploadpack")
 MOVED, THERE = " +-*", "="
 REFUSED = ("[rejected]", "[remote rejected]")
@@ -58,7 +65,7 @@ class Done:
     def said(self) -> str:
         """The end of what it said, on one line of a message."""
         lines = [harmless(line.strip()) for line in self.err.splitlines() if line.strip()]
-        return "; ".join(lines[-5:]) or f"nothing, but exit status {self.status}"
+        return "; ".join(lines[-LINES:]) or f"nothing, but exit status {self.status}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,11 @@ class Git:
         return done.out
 
     def _environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if k not in OF_ANOTHER_REPOSITORY}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in OF_ANOTHER_REPOSITORY and not name.startswith(TRACES)
+        }
         # without locks: `status` would write the index anew
         kept |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **self.environment}
         return kept if self.interactive else {**kept, "GIT_TERMINAL_PROMPT": "0"}
@@ -162,7 +173,8 @@ class Checkout:
         """The commit that is checked out, and its branch; GitError where there is none yet."""
         if not (commit := self.commit("HEAD")):
             raise GitError(f"{self.path} has no commit yet")
-        return commit, harmless(self.git.run("symbolic-ref", "-q", "--short", "HEAD").out.strip())
+        branch = self.git.run("symbolic-ref", "-q", "HEAD").out.strip()
+        return commit, harmless(branch.removeprefix("refs/heads/"))
 
     def commit(self, name: str) -> str:
         """The commit that a branch, a tag or a hash names here; empty where it names none."""
@@ -191,6 +203,10 @@ class Checkout:
         names = self.git.output("remote").splitlines()
         urls = ("remote", "get-url", "--push", "--all", "--")
         return {name: self.git.output(*urls, name).splitlines() for name in names}
+
+    def fetched(self, name: str) -> str:
+        """The URL that a remote is fetched from, as git rewrites it; empty where it has none."""
+        return self.git.run("remote", "get-url", "--", name).out.removesuffix("\n")
 
     def url(self, text: str) -> str:
         """A URL as git rewrites it here."""
@@ -222,11 +238,16 @@ class Scratch:
     def __init__(self, directory: Path, checkout: Checkout, remotes: Mapping[str, str], like: str):
         """`like`: the checkout's remote whose own ways of being reached the first one has, too."""
         self.shallow = checkout.shallow()
-        alone = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+        everywhere = directory.with_name("everywhere")
+        alone = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": str(everywhere)}
+        trusted = [(k, v) for k, v in checkout.configuration() if k == EVERYWHERE]
+        everywhere.write_bytes(configuration_text(trusted).encode("utf-8", "surrogateescape"))
         git = Git(checkout.path, (), alone, checkout.git.interactive)
-        git.output("init", "--quiet", "--bare", "--template=", "-b", "none", "--", str(directory))
-        # relative URLs are relative to where the checkout is
-        self.git = Git(git.cwd, (f"--git-dir={directory}",), alone, git.interactive)
+        how = ("--quiet", "--bare", "--template=", "-b", "none", "--object-format=sha1")
+        git.output("init", *how, "--", str(directory))
+        # relative URLs are relative to where the checkout is; a hook may be named by a variable
+        words = ("-c", f"core.hooksPath={os.devnull}", f"--git-dir={directory}")
+        self.git = Git(git.cwd, words, alone, git.interactive)
         objects = quoted(str(checkout.objects()))
         info = directory / "objects" / "info" / "alternates"
         info.parent.mkdir(exist_ok=True)
@@ -246,9 +267,15 @@ class Scratch:
         match = re.search(rf"^([0-9a-f]+)\t{re.escape(ref)}$", found, re.MULTILINE)
         return match[1] if match else ""
 
+    def branches(self, remote: str) -> list[str]:
+        """The branches that a remote has, by their names."""
+        found = self.git.output("ls-remote", "--heads", "--", remote)
+        return re.findall(r"\trefs/heads/(.*)$", found, re.MULTILINE)
+
     def fetch(self, remote: str, ref: str) -> str:
         """Have what a ref of a remote is, and all before it; empty where there is none."""
-        if not self.head(remote, ref):
+        there = self.head(remote, ref)
+        if not there and not self.shallow:
             return ""
         here = f"refs/satellite/{remote}/"
         # what was cut off may be before any branch
@@ -257,6 +284,8 @@ class Scratch:
         how += ["--unshallow"] if self.shallow else []
         self.git.output("fetch", *how, "--", remote, refspec, seconds=MOVE)
         self.shallow = b""
+        if not there:
+            return ""
         return self.git.output("rev-parse", "--verify", f"{here}{ref[5:]}").strip()
 
     def commits(self, of: str, beyond: str = "", most: int = -1) -> tuple[Commit, ...]:
@@ -291,7 +320,7 @@ class Scratch:
         if line and flag in MOVED + THERE:
             return Pushed(moved=flag in MOVED, there=flag in THERE)
         if "(stale info)" in summary:
-            return Pushed(refused=True, why="somebody else moved it meanwhile")
+            return Pushed(refused=True, why=OVERTAKEN)
         said = [text for text in done.err.splitlines() if text.startswith("remote:")][-5:]
         if summary.startswith(REFUSED):
             why = "; ".join([summary, *(text[7:].strip() for text in said)])

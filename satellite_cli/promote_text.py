@@ -8,11 +8,12 @@ from satellite_cli.promote import Outcome, Place, Plan, Where
 from satellite_cli.promote_git import Commit
 
 MOST = 40
-"""Commits of one list that are shown."""
+"""Commits that go, and are shown; of those that are lost all are."""
 SUBJECT, AUTHOR = 46, 15
 """Characters of a commit's subject and author that are shown."""
 SHORT = 12
 NOT_THERE = "not there"
+LOST = "is LOST"
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -24,6 +25,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.runs and plan.runs != plan.revision:
         yield f"  the app on Heroku runs {plan.runs[:SHORT]}"
     yield f"  then it is deployed to stack {plan.stack}"
+    if plan.elsewhere:
+        yield f"  WARNING: hosts fetch from {plan.elsewhere} (satellite:repository)"
     if plan.tag:
         yield f"  tag {plan.tag} on {plan.server.name}"
     if plan.untracked:
@@ -42,7 +45,7 @@ def _place_lines(place: Place, plan: Plan) -> Iterator[str]:
     else:
         yield "    the same commits go"
     if place is plan.server or place.lost != plan.server.lost:
-        yield from _commit_lines("is LOST", "are LOST", place.lost)
+        yield from _commit_lines(LOST, "are LOST", place.lost)
     elif place.lost:
         yield "    the same commits are LOST"
 
@@ -51,11 +54,12 @@ def _commit_lines(one: str, many: str, commits: Sequence[Commit]) -> Iterator[st
     if commits:
         number = len(commits)
         yield f"    1 commit {one}:" if number == 1 else f"    {number} commits {many}:"
-    for commit in commits[:MOST]:
+    shown = commits if one == LOST else commits[:MOST]
+    for commit in shown:
         subject, author = cut(commit.subject, SUBJECT), cut(commit.author, AUTHOR)
         yield f"      {commit.hash[:SHORT]} {subject} ({author})"
-    if len(commits) > MOST:
-        yield f"      and {len(commits) - MOST} more"
+    if len(commits) > len(shown):
+        yield f"      and {len(commits) - len(shown)} more"
 
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:

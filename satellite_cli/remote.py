@@ -109,7 +109,7 @@ class Connection:
     def here(self, host: Host, command: str = "", terminal: bool = False) -> int:
         """A command on a host with this program's own input, output and terminal; its status."""
         # of no use to this program while the other has the terminal; exec puts it back for that
-        before = signal.signal(signal.SIGINT, lambda *_: None)
+        before = signal.signal(signal.SIGINT, _not_ctrl_c)
         try:
             return subprocess.run(
                 self.argv(host, command, terminal), env=self.environment, check=False
@@ -143,6 +143,12 @@ class Connection:
         with ThreadPoolExecutor(self.at_once) as together:
             answers = together.map(lambda host: self.ask(host, command, end, secret), hosts)
             return dict(zip(hosts, answers, strict=True))
+
+
+def _not_ctrl_c(number: int, _: object) -> None:
+    """What ends this program, and comes here instead of a Ctrl-C, does so."""
+    if number != signal.SIGINT:
+        raise KeyboardInterrupt
 
 
 @functools.cache

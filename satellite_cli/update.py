@@ -17,10 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
 from satellite_cli import screen
-from satellite_cli.problems import note
+from satellite_cli.problems import note, say
 from scripts.engine import cli, environment
 
 PHASES = ("reach", "agent", "bootstrap", "drain", "release", "jobs")
@@ -238,7 +236,7 @@ def shown(text: str) -> None:
     if screen.terminal():
         marks = {"    + ": "green", "    - ": "red"}
         colour = "red" if ": FAILED" in text else marks.get(text[:6])
-    click.echo(screen.coloured(text, colour) if colour else text)
+    say(screen.coloured(text, colour) if colour else text)
 
 
 def summary(outcome: Outcome, planned: bool) -> str:

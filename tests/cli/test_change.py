@@ -704,13 +704,16 @@ sys.exit(1)
 """
 
 
-def test_ctrl_c_reaches_the_engine_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_reaches_the_engine_once(tmp_path: Path, number: signal.Signals) -> None:
     program = tmp_path / "bin/pulumi"
     program.parent.mkdir()
     program.write_text(SLOW.format(python=sys.executable, place=str(tmp_path)))
     program.chmod(0o755)
     code = (
+        "from satellite_cli.main import outside\n"
         "from satellite_cli.update import Update\n"
+        "outside()\n"
         "done = Update('up', 's', [], print).run()\n"
         "print(done.interrupted, done.status)\n"
     )
@@ -725,9 +728,9 @@ def test_ctrl_c_reaches_the_engine_once(tmp_path: Path) -> None:
         start_new_session=True,
     ) as process:
         _until(tmp_path / "began")
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
+        os.killpg(process.pid, number)  # as a terminal does: the whole group
         _until(tmp_path / "signals")
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         time.sleep(0.5)
         (tmp_path / "go").touch()
         out, err = process.communicate()

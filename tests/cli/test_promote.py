@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from satellite_cli.promote import DeployError, Options, Refused
+from satellite_cli.promote import DeployError, Options, Refused, promote
 from satellite_cli.promote_git import Checkout, Scratch, same_repository
-from satellite_infra.agent.heroku import Api
+from satellite_cli.promote_text import outcome_lines
+from satellite_infra.agent.heroku import Api, HerokuError
 from satellite_infra.settings import validated
 from tests.fakes.heroku import TOKEN, Heroku, HerokuApp, serving
 from tests.infra.conftest import SECRET, stack_values
@@ -506,6 +507,60 @@ def test_heroku_has_it_and_was_rolled_back(world: World, platform: Heroku, api: 
     assert waited == []  # nothing will come
 
 
+def test_what_heroku_has_failed_to_release_is_not_promoted_again(
+    world: World, platform: Heroku, api: Api
+) -> None:
+    git(world.work, "push", "--quiet", str(world.heroku), "main")
+    platform.apps["shop"].release(world.second, "failed")
+    said = refused(world, heroku_api=api)
+    assert f"Heroku has {world.second[:12]}, and its release has failed there" in said
+    assert "heroku releases:retry --app shop" in said
+
+
+def test_a_while_without_an_answer_of_heroku_is_waited_for(
+    world: World, platform: Heroku, api: Api
+) -> None:
+    platform.apps["shop"].release(world.second)
+    passing = [HerokuError("Heroku does not tell: 503", passing=True)] * 2
+
+    class Weather(Api):
+        def standing(self, commit: str) -> str:
+            if passing:
+                raise passing.pop()
+            return super().standing(commit)
+
+    weather = Weather("shop", TOKEN, api.url)
+    assert world.promote(heroku_api=weather).status == "promoted"
+    assert passing == []
+    assert world.said.count("  Heroku does not tell: 503") == 2
+
+
+@pytest.mark.parametrize("passing", [True, False])
+def test_heroku_that_does_not_answer_any_more_ends_it(
+    world: World, api: Api, passing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def standing(*_: Any) -> str:
+        raise HerokuError("no", passing=passing)
+
+    waited: list[float] = []
+    monkeypatch.setattr(Api, "standing", standing)
+    outcome = world.promote(heroku_api=api, sleep=waited.append)
+    assert outcome.problem == "whether the app runs it is not known: no"
+    assert sum(waited) == (120 if passing else 0)
+    assert (world.staging(), world.deployed) == (world.second, [])
+
+
+def test_a_branch_that_heroku_does_not_build(world: World) -> None:
+    said = refused(world, heroku_branch="mian")
+    assert "heroku has no branch mian (satellite:promote.heroku_branch; it has main)" in said
+    skips = "echo 'Pushed to non-main branch refs/heads/mian, skipping build.'"
+    hook(world.heroku, "post-receive", skips)
+    with pytest.raises(AssertionError):  # World looks at Heroku's main
+        world.promote(heroku_branch="mian", create=True)
+    assert (world.staging(), world.deployed) == (world.first, [])  # pushed back
+    assert any("remote: Pushed to non-main" in line for line in world.said)
+
+
 def test_heroku_is_asked_before_anything_moves(world: World, platform: Heroku, api: Api) -> None:
     said = refused(world, heroku_api=replace(api, token="HRKU-canary-wrong"))
     assert "Heroku does not accept it (401)" in said
@@ -570,7 +625,9 @@ def test_interrupted_while_the_branch_is_pushed(world: World, moment: str) -> No
     finally:
         signal.signal(signal.SIGINT, before)
     assert (outcome.status, outcome.problem) == ("failed", "interrupted")
-    assert outcome.places[0].note == ("pushed back" if moment == "post-receive" else "")
+    notes = {"pre-receive": "whether it moves yet is not known", "post-receive": "pushed back"}
+    assert outcome.places[0].note == notes[moment]
+    assert world.said[-1] == "Next: to go on: satellite promote staging"
     assert (world.staging(), world.built(), world.deployed) == (world.first, world.first, [])
 
 
@@ -588,6 +645,24 @@ def test_interrupted_a_second_time(world: World) -> None:
         signal.signal(signal.SIGINT, before)
     assert outcome.places[0].note == "interrupted while it was pushed back"
     assert world.staging() == world.second
+
+
+def test_interrupted_while_it_is_asked_what_is_where(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def deploy(revision: str, stack: str) -> None:
+        monkeypatch.setattr(Scratch, "head", interrupted)
+        interrupted()
+
+    lines = [*outcome_lines(promote(world.options(deploy=deploy)))]
+    assert lines[0] == "promotion to staging FAILED in step `deploy`: interrupted"
+    for place, before in ((2, world.first), (5, world.first)):
+        assert lines[place].endswith(" (moved, as far as is known)")
+        assert lines[place + 1] == f"    before {before}"
+        assert lines[place + 2] == "    now    not known: nobody answers"
 
 
 def test_interrupted_while_heroku_builds(world: World) -> None:
@@ -627,7 +702,10 @@ def test_a_tag_that_is_refused(world: World) -> None:
         f"error: hook declined to update refs/tags/{TAG}"
     )
     assert world.deployed == [(world.second, "staging")]
-    assert world.said[-1] == "Next: the commit is deployed; only its tag is missing"
+    assert world.said[-2:] == [
+        "Next: the commit is deployed; only its tag is missing. By hand, where it is wanted:",
+        f"Next: git tag -a {TAG} {world.second[:12]} && git push origin {TAG}",
+    ]
 
 
 def test_a_tag_of_this_name_stays(world: World) -> None:
@@ -702,7 +780,8 @@ def test_where_a_commit_is_from(world: World) -> None:
         (
             {"repository": "git@git.example.com:shop.git"},
             "no remote of WORK is git@git.example.com:shop.git (satellite:repository) (it has "
-            "origin SERVER): say which one is, --remote NAME",
+            "origin SERVER). Where this is not the app's checkout: --checkout PATH; where it is, "
+            "say which remote: --remote NAME",
         ),
         ({"checkout": Path("/")}, "git rev-parse: fatal: not a git repository"),
         ({"checkout": Path("/nowhere")}, "/nowhere is no directory"),
@@ -872,3 +951,93 @@ def test_a_document_for_programs(world: World) -> None:
     assert document["plan"]["server"]["going"] == (
         {"hash": world.second, "author": "Ada", "subject": "Look twice"},
     )
+
+
+# what its surroundings bring along
+
+
+def test_all_that_would_be_lost_is_shown(world: World) -> None:
+    for number in range(45):
+        commit(world.work, f"Lost {number}")
+    git(world.work, "push", "--quiet", "origin", "main:staging")
+    git(world.work, "reset", "--quiet", "--hard", world.second)
+    said = refused(world)
+    assert said.count("Lost ") == 45
+    assert world.promote(force=True).status == "promoted"
+    assert "    45 commits are LOST:" in world.said
+    assert sum(" Lost " in line for line in world.said) == 45
+
+
+@pytest.mark.parametrize("name", ["origin/main", "refs/heads/main", "refs/remotes/origin/main"])
+def test_a_branch_is_the_servers_not_what_was_last_seen_of_it(world: World, name: str) -> None:
+    git(world.work, "push", "--quiet", "origin", "main")
+    newer = world.another(on="main")
+    assert git(world.work, "rev-parse", "origin/main") == world.second
+    plan = world.promote(source=name, source_here=True).plan
+    assert (plan.revision, plan.source) == (newer, "main of origin")
+    assert world.staging() == newer
+
+
+def test_a_shallow_clone_makes_a_branch_for_an_app_that_is_new(world: World) -> None:
+    git(world.heroku, "update-ref", "-d", "refs/heads/main")
+    git(world.server, "update-ref", "-d", "refs/heads/staging")
+    _shallow(world)
+    plan = world.promote(create=True).plan
+    assert plan.server.going[0].hash == world.second
+    assert len(plan.server.going) == 3
+    assert (world.staging(), world.built()) == (world.second, world.second)
+
+
+def test_hosts_that_fetch_from_elsewhere(world: World) -> None:
+    elsewhere = {"repository": "git@git.example.com:shop.git"}
+    world.promote(remote="origin", **elsewhere)
+    warning = "  WARNING: hosts fetch from git@git.example.com:shop.git (satellite:repository)"
+    assert warning in world.said
+    world.said.clear()
+    world.promote(remote=str(world.server))
+    world.promote(remote="origin")
+    assert not [line for line in world.said if "WARNING" in line]
+
+
+def test_a_remote_that_is_pushed_to_by_another_name(world: World) -> None:
+    git(world.work, "remote", "set-url", "--push", "origin", f"file://{world.root}/link")
+    (world.root / "link").symlink_to(world.server)
+    assert world.promote().status == "promoted"
+    assert f"  staging of origin (file://{world.root}/link)" in world.said
+
+
+def test_a_tag_with_the_branchs_name(world: World) -> None:
+    git(world.work, "tag", "main", world.first)
+    assert world.promote().plan.source == "main, as checked out"
+    assert world.staging() == world.second
+
+
+def test_what_the_environment_says_to_git(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (world.root / "hooks").mkdir()
+    for name in ("reference-transaction", "pre-push"):
+        path = world.root / "hooks" / name
+        path.write_text("#!/bin/sh\nexit 1\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.hooksPath")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(world.root / "hooks"))
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    monkeypatch.setenv("GIT_TRACE", "1")
+    hook(world.heroku, "pre-receive", DECLINE)
+    outcome = world.promote()
+    assert "trace" not in outcome.problem
+    assert outcome.step == "heroku"  # and everything before went well
+    assert world.staging() == world.first
+
+
+def test_repositories_of_somebody_else_that_are_trusted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust = ("config", "--file", os.environ["GIT_CONFIG_GLOBAL"], "--add", "safe.directory")
+    git(world.root, *trust, str(world.work))
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(Refused, match="detected dubious ownership in repository at"):
+        promote(world.options())
+    for repository in (world.server, world.heroku):
+        git(world.root, *trust, str(repository))
+    assert world.promote().status == "promoted"

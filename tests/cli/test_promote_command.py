@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from satellite_cli.problems import SatelliteError
 from satellite_cli.promote import DeployError
 from satellite_cli.promote_command import command
 from satellite_infra.settings import Settings, validated
 from tests.infra.conftest import SECRET, stack_values
 
-from .promotion import World, hook, isolate
+from .promotion import World, commit, hook, isolate
 
 
 @pytest.fixture
@@ -29,6 +33,7 @@ class Desk:
     def __init__(self, world: World):
         self.world = world
         self.broken = ""
+        self.dead = ""
 
     def settings(self, stack: str) -> Settings:
         values = {**stack_values(), "environment": stack, "branch": stack}
@@ -37,7 +42,8 @@ class Desk:
         return settings
 
     def ready(self, stack: str) -> None:
-        pass
+        if self.dead:
+            raise SatelliteError(self.dead)
 
     def deploy(self, revision: str, stack: str) -> None:
         if self.broken:
@@ -66,8 +72,9 @@ def test_it_promotes_and_says_so(world: World) -> None:
 
 def test_without_a_terminal_nobody_is_asked(world: World) -> None:
     done = run(world, stdin="y\n")
-    assert (done.exit_code, world.staging()) == (2, world.first)
-    assert "nobody is there to be asked: --yes, or --dry-run" in done.output
+    assert isinstance(done.exception, SatelliteError)
+    assert (done.exception.status, world.staging()) == (4, world.first)
+    assert str(done.exception) == "nobody is there to be asked: say --yes, or --dry-run"
 
 
 @pytest.mark.parametrize(("said", "status"), [("y\n", 0), ("n\n", 4), ("\n", 4)])
@@ -128,3 +135,106 @@ def test_force_create_and_from(world: World) -> None:
     hook(world.server, "update", "exit 0")
     assert run(world, "--yes", "--create", "--no-tag").exit_code == 0
     assert world.staging() == world.second
+
+
+def test_nothing_is_promoted_where_a_variable_was_empty(world: World) -> None:
+    done = run(world, "--yes", "--from", "")
+    assert (done.exit_code, world.staging()) == (2, world.first)
+    assert "--from is empty" in done.output
+
+
+@pytest.mark.parametrize("how", ["--dry-run", "--yes"])
+def test_hosts_that_do_not_answer_are_known_before_anything_moves(world: World, how: str) -> None:
+    done = run(world, how, "--json", dead="worker-1 does not answer")
+    assert isinstance(done.exception, SatelliteError)
+    assert world.staging() == world.first
+    assert json.loads(done.stdout) == {
+        "status": "refused",
+        "problems": ["worker-1 does not answer"],
+    }
+
+
+def test_a_program_is_told_what_is_in_the_way(world: World) -> None:
+    (world.work / "app").write_text("changed")
+    done = run(world, "--yes", "--json")
+    assert done.exit_code == 1
+    document = json.loads(done.stdout)
+    assert document["status"] == "refused"
+    assert document["problems"][0].endswith("is not clean. Commit these, or stash them:\n  app")
+    assert "nothing was changed" in done.stderr
+
+
+def test_what_is_next_is_what_was_typed(world: World) -> None:
+    words = ("--create", "--no-tag", "--from", "main~0")
+    done = run(world, "--yes", *words, broken="worker-1: FAILED")
+    where = f"--remote origin --checkout {world.work}"
+    again = f"satellite promote staging --from 'main~0' {where} --create --no-tag"
+    assert f"Next: mend the cause, then: {again}; what is there" in done.stderr
+
+
+REAL = """
+import sys
+from pathlib import Path
+
+from satellite_cli import desk, main
+from tests.cli.promotion import World
+from tests.cli.test_promote_command import Desk
+
+root = Path(sys.argv.pop(1))
+(root / "pid").write_text(str(__import__("os").getpid()))
+
+
+class Hosts(Desk):
+    def deploy(self, revision: str, stack: str) -> None:
+        (root / "deployed").write_text(revision)
+
+
+desk.Desk = lambda: Hosts(World(root))
+main.run()
+"""
+
+
+def real(world: World, monkeypatch: pytest.MonkeyPatch, **how: Any) -> tuple[int, str]:
+    """The command in a process of its own; its status, and what it said on standard error."""
+    monkeypatch.setenv("TMPDIR", str(world.root / "tmp"))
+    where = ["--checkout", str(world.work), "--remote", "origin"]
+    argv = [sys.executable, "-c", REAL, str(world.root), "promote", "staging", *where, "--yes"]
+    done = subprocess.run(argv, stderr=subprocess.PIPE, text=True, check=False, **how)
+    assert "Traceback" not in done.stderr
+    assert list((world.root / "tmp").iterdir()) == []
+    return done.returncode, done.stderr
+
+
+def test_nobody_who_listens_stops_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody, writer = os.pipe()
+    os.close(nobody)
+    try:
+        assert real(world, monkeypatch, stdout=writer) == (0, "")
+    finally:
+        os.close(writer)
+    assert world.staging() == (world.root / "deployed").read_text() == world.second
+
+
+def test_a_terminal_of_another_language(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(world.work, "Tick \N{CHECK MARK}")
+    hook(world.server, "pre-receive", "echo '\N{CHECK MARK} checked'")
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    out = world.root / "tmp.out"
+    with out.open("wb") as file:
+        assert real(world, monkeypatch, stdout=file) == (0, "")
+    assert rb"Tick \u2713 (Ada)" in out.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP"])
+@pytest.mark.parametrize("moment", ["pre-receive", "post-receive"])
+def test_an_end_from_outside_says_what_is_where(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, moment: str
+) -> None:
+    once = f"[ -e {world.root}/other ] || {{ mkdir {world.root}/other;"
+    hook(world.server, moment, f"{once} kill -{name} $(cat {world.root}/pid); sleep 60; }}")
+    status, said = real(world, monkeypatch, stdout=subprocess.DEVNULL)
+    assert status == 130
+    assert "promotion to staging FAILED in step `branch`: interrupted" in said
+    assert f"    now    {world.first}\n" in said
+    assert world.staging() == world.first
+    assert not (world.root / "deployed").exists()
