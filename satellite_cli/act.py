@@ -34,7 +34,8 @@ def done_on(
             continue
         failed = failed or bool(answer.status)
         if answer.status:
-            note(f"{host.name}: FAILED: {answer.err.strip()}")
+            said = answer.err.strip() or f"it ended with status {answer.status}, and said nothing"
+            note(f"{host.name}: FAILED: {said}")
         elif not as_json:
             click.echo(f"{host.name}: {texts[host]}")
     silent = remote.unanswered(answers)

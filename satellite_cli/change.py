@@ -6,6 +6,7 @@ import functools
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -59,6 +60,9 @@ def run(
                     check.end()
             told = {ANSWERED: str(gate.answered)}
             outcome = Update(verb, project.stack, [*words, *program], heard, told).run()
+    outcome.revision = gate.revision or outcome.revision
+    if not COMMIT.fullmatch(outcome.revision):  # a part of it is like a secret's value
+        outcome.revision = ""
     # an update may have been done by then
     if outcome.interrupted and (outcome.status or verb == "preview"):
         raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
@@ -174,7 +178,7 @@ def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
     if not pinned or (pinned == HEROKU and not branch):
         return
     if not quiet:
-        note(f"{project.stack} was pinned to {pinned[:12]}, and is no longer")
+        note(f"{project.stack} is pinned to {pinned[:12]}, and no longer once this has succeeded")
     draft.remove("revision")
 
 
@@ -259,7 +263,8 @@ def destroy(stack: str, yes: bool, confirm: str, as_json: bool) -> None:
     """
     project = Project.of(stack)
     typed = project.environment() == "production"
-    question = f"Drain and remove all of {project.stack}?"
+    many = f"{project.hosts} host{'' if project.hosts == 1 else 's'}"
+    question = f"Drain {many} and remove all of {project.stack}?"
     if typed and not confirm and sys.stdin.isatty():
         confirm = click.prompt(f"{question} Type its name", default="", err=True)
     elif not typed and not yes and not confirm and sys.stdin.isatty():
@@ -275,8 +280,18 @@ def destroy(stack: str, yes: bool, confirm: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--branch", metavar="NAME", help="Deploy the head of this branch from now on.")
-@click.option("--revision", metavar="COMMIT", help="Deploy this commit, and stay there.")
+@click.option(
+    "--branch",
+    metavar="NAME",
+    callback=options.said,
+    help="Deploy the head of this branch from now on.",
+)
+@click.option(
+    "--revision",
+    metavar="COMMIT",
+    callback=options.said,
+    help="Deploy this commit, and stay there.",
+)
 @options.stack
 @options.hosts
 @options.yes
@@ -317,7 +332,13 @@ def deploy(
 
 
 @click.command()
-@click.argument("workers", nargs=-1, required=True, metavar="TYPE=N...")
+@click.argument(
+    "workers",
+    nargs=-1,
+    required=True,
+    metavar="TYPE=N...",
+    shell_complete=options.complete_size,
+)
 @options.stack
 @options.yes
 @options.as_json
@@ -326,6 +347,9 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
 
     No deploy: the hosts go on with the commit that they run.
     """
+    types = Counter(word.partition("=")[0] for word in workers)
+    if twice := [type_ for type_, many in types.items() if many > 1]:
+        raise click.UsageError(f"each process type once, got {', '.join(twice)} again")
     wrong = [word for word in workers if not re.fullmatch(r"[A-Za-z][\w-]*=[1-9]\d{0,3}", word)]
     if wrong:
         raise click.UsageError(

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from satellite_cli import doctor_local, look, options, remote, screen
 from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
-from satellite_cli.fleet import Fleet, Host
+from satellite_cli.fleet import NO_HOSTS, Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
 from satellite_cli.running import taken_back
 from satellite_infra.agent import flat
@@ -77,7 +77,9 @@ def _fleet(stack: str) -> tuple[Fleet | None, list[Finding]]:
     try:
         return Fleet.of(stack), []
     except SatelliteError as problem:
-        return None, [Finding("stack", str(problem), command="docs/runbook.md has its entry")]
+        text = str(problem)
+        up = "satellite up" if NO_HOSTS in text else "docs/runbook.md has its entry"
+        return None, [Finding("stack", text, command=up)]
 
 
 def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, remote.Answer]:
@@ -207,13 +209,19 @@ def _show(place: str, found: Sequence[Finding], app: str, stack: str) -> None:
     click.echo(f"{place or 'this machine'}: {len(found) or 'nothing'} found")
     for one in found:
         text = f"{one.code}: {one.text}"
-        lines = textwrap.wrap(
-            text,
+        lines = list(_folded(text))
+        commands = [*([named(one.why, stack)] if one.why else []), one.mend(app, stack)]
+        click.echo("\n".join([*lines, *(f"    > {command}" for command in commands)]))
+
+
+def _folded(text: str) -> Iterator[str]:
+    """Each line of it folded for itself, the first one less far in."""
+    for number, line in enumerate(text.split("\n")):
+        yield from textwrap.wrap(
+            line.strip(),
             79,
-            initial_indent="  ",
-            subsequent_indent="    ",
+            initial_indent="    " if number else "  ",
+            subsequent_indent="      " if number else "    ",
             break_long_words=False,
             break_on_hyphens=False,
         )
-        commands = [*([named(one.why, stack)] if one.why else []), one.mend(app, stack)]
-        click.echo("\n".join([*lines, *(f"    > {command}" for command in commands)]))

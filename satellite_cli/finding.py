@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 SILENT = "no_answer"
+GROUPS = ("config", "keys", "lock")
+"""Commands that have commands of their own, whose option the stack is."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Finding:
 def named(line: str, stack: str) -> str:
     """One of our commands with the stack's name, where that is needed."""
     if stack and line.startswith("satellite "):
-        program, verb, rest = [*line.split(" ", 2), ""][:3]
-        line = f"{program} {verb} --stack {stack} {rest}".rstrip()
+        words = line.split(" ")
+        verb = 3 if words[1] in GROUPS else 2
+        line = " ".join([*words[:verb], "--stack", shlex.quote(stack), *words[verb:]])
     return line
 
 

@@ -11,9 +11,19 @@ from typing import Any
 
 import click
 
-from satellite_cli.problems import SatelliteError
+from satellite_cli.problems import FAILED, USAGE, SatelliteError
 from satellite_infra.agent import flat
 from scripts.engine import ConfigError, config, pulumi
+
+NO_HOSTS = "has no hosts yet"
+NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml")
+"""Of the CLI's errors those that are about what was typed, and where."""
+
+
+def ours(problem: ConfigError) -> SatelliteError:
+    """The CLI's own error as ours."""
+    text = str(problem)
+    return SatelliteError(text, USAGE if any(part in text for part in NAMED) else FAILED)
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class Fleet:
                 found, known = outputs.result(), settings.result()
                 stack = name.result().strip() if name else stack
             except ConfigError as problem:
-                raise SatelliteError(str(problem)) from None
+                raise ours(problem) from None
         return cls.read(stack, found, known)
 
     @staticmethod
@@ -74,7 +84,7 @@ class Fleet:
         """A stack's, of its `outputs` and settings; SatelliteError where it was never up."""
         found = json.loads(outputs)
         if "manifest" not in found:
-            raise SatelliteError(f"stack {stack} has no hosts yet: satellite up --stack {stack}")
+            raise SatelliteError(f"stack {stack} {NO_HOSTS}: satellite up --stack {stack}")
 
         def setting(key: str) -> str:
             return str(settings.get(f"satellite:{key}", {}).get("value") or "")

@@ -17,7 +17,7 @@ from satellite_cli import look, options, remote, screen
 from satellite_cli.act import done_on
 from satellite_cli.fleet import Fleet
 from satellite_cli.problems import REFUSED, SatelliteError, consent
-from scripts.engine import ConfigError, pulumi
+from satellite_cli.project import Project, engine
 
 UNKNOWN = "not known with this backend; an update that finds it locked says so"
 
@@ -45,12 +45,18 @@ def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
 
     A host's lock ends with the program that holds it: none is ever left behind.
     """
-    fleet, hosts, said, silent = look.ask(stack, names, seconds, "status")
-    held = engine_locks(fleet.stack)
+    stack = Project.of(stack).stack
+    held = engine_locks(stack)
+    try:
+        _, hosts, said, silent = look.ask(stack, names, seconds, "status")
+    except SatelliteError:  # a first update that was killed has left a lock, and no hosts
+        if names or not held:
+            raise
+        hosts, said, silent = [], {}, {}
     if as_json:
         locks = {name: told["lock"] for name, told in said.items()}
-        engine = None if held is None else [one.who for one in held]
-        data = {"stack": fleet.stack, "engine": engine, "hosts": locks, "unanswered": silent}
+        holders = None if held is None else [one.who for one in held]
+        data = {"stack": stack, "engine": holders, "hosts": locks, "unanswered": silent}
         screen.data(data)
     else:
         rows = [("the stack", _told(held) or "free")]
@@ -76,25 +82,22 @@ def release(stack: str, name: str, yes: bool, as_json: bool) -> None:
     if name:
         _end(stack, name, yes, as_json)
         return
-    fleet = Fleet.of(stack)
-    held = engine_locks(fleet.stack)
+    stack = Project.of(stack).stack
+    held = engine_locks(stack)
     if held == []:
-        _say(as_json, fleet.stack, "free already")
+        _say(as_json, stack, "free already")
         return
     for one in held or ():
         if one.pid:
             raise SatelliteError(
                 f"nothing was done: {one.who}, is still at work on this machine. To end it: "
                 f"kill -INT {one.pid}. Where that is another program by now (ps {one.pid}): "
-                f"pulumi cancel --stack {fleet.stack}",
+                f"pulumi cancel --stack {stack}",
                 REFUSED,
             )
-    _confirm(f"Release the lock of {fleet.stack} ({_told(held)})?", yes)
-    try:
-        pulumi("cancel", "--yes", "--stack", fleet.stack)
-    except ConfigError as problem:
-        raise SatelliteError(str(problem)) from None
-    _say(as_json, fleet.stack, "released; the next: satellite up")
+    _confirm(f"Release the lock of {stack} ({_told(held)})?", yes)
+    engine("cancel", "--yes", "--stack", stack)
+    _say(as_json, stack, "released; the next: satellite up")
 
 
 def _end(stack: str, name: str, yes: bool, as_json: bool) -> None:
@@ -128,11 +131,8 @@ def _told(held: list[Holder] | None) -> str:
 
 def engine_locks(stack: str) -> list[Holder] | None:
     """Who holds the stack's lock; None where the backend does not tell."""
-    try:
-        backend = json.loads(pulumi("whoami", "--json")).get("url", "")
-        known = json.loads(pulumi("stack", "ls", "--json"))
-    except ConfigError as problem:
-        raise SatelliteError(str(problem)) from None
+    backend = json.loads(engine("whoami", "--json")).get("url", "")
+    known = json.loads(engine("stack", "ls", "--json"))
     where = urlparse(backend)
     if where.scheme == "file":
         return [_holder(path) for path in files(Path(unquote(where.path)), stack)]

@@ -20,10 +20,21 @@ FEW = ("host", "state", "id", "address", "up", "revision", "workers", "drift")
 Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
 
 
-def ask(stack: str, names: Sequence[str], seconds: float, verb: str, *words: str) -> Asked:
-    """The fleet, the hosts that were asked, what each answered (JSON), and who did not and why."""
+def ask(
+    stack: str,
+    names: Sequence[str],
+    seconds: float,
+    verb: str,
+    *words: str,
+    workers: Sequence[str] = (),
+) -> Asked:
+    """The fleet, the hosts that were asked, what each answered (JSON), and who did not and why.
+
+    UsageError before that, where one of the `workers` is none of the stack's.
+    """
     fleet = Fleet.of(stack)
     hosts = fleet.chosen(names)
+    fleet.check_workers(workers)
     return fleet, hosts, *sorted_out(answers_of(fleet, hosts, seconds, verb, *words))
 
 
@@ -69,7 +80,15 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
     The age is since the machine booted last. A revision with a * is another one than the stack's.
     Drift is how many things there are not as they should be: `satellite doctor` says which.
     """
-    fleet, hosts, said, silent = ask(stack, names, seconds, "status")
+    from satellite_cli.doctor import judged
+
+    fleet = Fleet.of(stack)
+    hosts = fleet.chosen(names)
+    answers = answers_of(fleet, hosts, seconds, "status")
+    said, silent = sorted_out(answers)
+    # as `satellite doctor` counts
+    found = [one for one in judged(fleet, answers) if one.host in said]
+    drift = {name: [one.code for one in found if one.host == name] for name in said}
     shown = [h for h in fleet.hosts if h in hosts or (h.lost and not names)]
     if as_json:
         screen.data(
@@ -79,7 +98,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
                 "environment": fleet.environment,
                 "revision": fleet.revision,
                 "queue": _queue(said.values()),
-                "hosts": [_facts(host, said, silent) for host in shown],
+                "hosts": [_facts(host, said, silent, drift) for host in shown],
                 "unanswered": silent,
             }
         )
@@ -90,7 +109,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
                 f"queue {queue['name']}: {queue['depth']:g} jobs could run, the oldest for "
                 f"{queue['age']:.0f} s; measured {queue['seconds_ago']:.0f} s ago"
             )
-        rows = [_row(fleet, host, said.get(host.name)) for host in shown]
+        rows = [_row(fleet, host, said.get(host.name), drift.get(host.name)) for host in shown]
         columns = COLUMNS
         if screen.terminal():  # 80 columns; the environment is the one of the line above
             columns, rows = FEW, [_without(3, row) for row in rows]
@@ -118,7 +137,12 @@ def _state(host: Host, told: Mapping[str, Any] | None) -> str:
     return "running" if told["current"] else "empty"
 
 
-def _facts(host: Host, said: Mapping[str, Any], silent: Mapping[str, str]) -> dict[str, Any]:
+def _facts(
+    host: Host,
+    said: Mapping[str, Any],
+    silent: Mapping[str, str],
+    drift: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
     told = said.get(host.name)
     return {
         "name": host.name,
@@ -130,18 +154,19 @@ def _facts(host: Host, said: Mapping[str, Any], silent: Mapping[str, str]) -> di
             key: told[key] if told else None
             for key in ("booted", "revision", "current", "lock", "unfinished", "disk", "workers")
         },
-        "drift": [finding["code"] for finding in told.get("findings", ())] if told else None,
+        "drift": drift.get(host.name),
     }
 
 
-def _row(fleet: Fleet, host: Host, told: Mapping[str, Any] | None) -> tuple[str, ...]:
-    revision, workers, drift = "-", "-", "-"
+def _row(
+    fleet: Fleet, host: Host, told: Mapping[str, Any] | None, drift: Sequence[str] | None
+) -> tuple[str, ...]:
+    revision, workers = "-", "-"
     if told:
         other = told["revision"] and told["revision"] != fleet.revision
         revision = screen.short(told["revision"]) + ("*" if other else "")
         states = [worker["state"] for worker in told["workers"]]
         workers = f"{states.count('running')} of {sum(fleet.formation.values())}"
-        drift = str(len(told["findings"])) if "findings" in told else "-"
     booted = screen.when(told["booted"]) if told else "-"
     return (
         host.name,
@@ -152,7 +177,7 @@ def _row(fleet: Fleet, host: Host, told: Mapping[str, Any] | None) -> tuple[str,
         booted,
         revision,
         workers,
-        drift,
+        "-" if drift is None else str(len(drift)),
     )
 
 
@@ -170,8 +195,7 @@ def ps(
     waiting: it ended early again and again, and is started later and later.
     stopped: by `satellite stop`, until `satellite start` or another commit is deployed.
     """
-    fleet, hosts, said, silent = ask(stack, names, seconds, "status")
-    _check(fleet, workers)
+    fleet, hosts, said, silent = ask(stack, names, seconds, "status", workers=workers)
     found = [
         {"host": host.name, **worker}
         for host in hosts
@@ -184,13 +208,6 @@ def ps(
         columns = ("host", "worker", "state", "since", "revision", "memory", "pid")
         screen.table(columns, [_worker(worker) for worker in found])
     finish(silent)
-
-
-def _check(fleet: Fleet, workers: Sequence[str]) -> None:
-    wrong = [w for w in workers if w.partition(".")[0] not in fleet.formation]
-    if wrong:
-        known = ", ".join(fleet.formation)
-        raise click.UsageError(f"no process type of this stack ({known}): {', '.join(wrong)}")
 
 
 def _worker(worker: Mapping[str, Any]) -> tuple[str, ...]:

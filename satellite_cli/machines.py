@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 
@@ -128,7 +127,7 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
     # it may be the one that is left behind, and replaced for that
     commit = running.commit(but=host) or running.commit() or fleet.revision
     with project.draft() as draft:
-        named = json.loads(project.known.get("roll") or "[]")
+        named = project.known_as("roll", list)
         if host not in named:
             draft.put(f"roll[{len(named)}]", host)
         with draft.pinned(commit) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import io
@@ -13,8 +14,10 @@ from types import FrameType
 
 import click
 
-from satellite_cli.problems import INTERRUPTED, SatelliteError, deafen, note
+from satellite_cli.problems import FAILED, INTERRUPTED, SatelliteError, deafen, note
 
+FULL = (errno.ENOSPC, errno.EIO)
+"""Why what is said cannot be written: no room, or a terminal that is gone."""
 FAULT = 70
 """A fault of this program itself."""
 WHOLE = 500
@@ -119,6 +122,10 @@ def main(arguments: Sequence[str]) -> int:
         deafen(sys.stdout)
         return 1
     except Exception as fault:
+        if isinstance(fault, OSError) and fault.errno in FULL and not fault.filename:
+            deafen(sys.stdout)
+            note(f"error: not all could be written: {fault.strerror}")
+            return FAILED
         if os.environ.get("SATELLITE_DEBUG"):
             raise
         kind = type(fault).__name__
@@ -142,11 +149,20 @@ def outside() -> None:
             signal.signal(number, _as_ctrl_c)
 
 
+def _streams() -> None:
+    """Have the standard ones: also where one was closed (as by <&-), or writes another language."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # which gets the lowest number that is free
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does it
+
+
 def run() -> None:
     """The console script."""
     outside()
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does it
+    _streams()
     # most of what a command makes is modules and classes: nothing that a collection would free
     gc.set_threshold(50_000)
     # what is loaded in one thread shall not keep waiting another one that only starts a process

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from satellite_cli.problems import SatelliteError
@@ -38,6 +41,51 @@ def complete_type(context: click.Context, _: click.Parameter, begun: str) -> lis
     return [CompletionItem(word) for word in [*formation, *workers] if word.startswith(begun)]
 
 
+def complete_stack(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The project's stacks that have settings."""
+    here = Path.cwd()
+    folder = next((one for one in (here, *here.parents) if (one / "Pulumi.yaml").is_file()), here)
+    names = [file.name.split(".")[1] for file in sorted(folder.glob("Pulumi.*.yaml"))]
+    return [CompletionItem(name) for name in names if name.startswith(begun)]
+
+
+def complete_size(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The formation's process types, each with what it has now."""
+    try:
+        formation = _fleet(context).formation
+    except (SatelliteError, click.ClickException):
+        return []
+    sizes = [f"{type_}={many}" for type_, many in formation.items()]
+    return [CompletionItem(size) for size in sizes if size.startswith(begun)]
+
+
+def complete_config(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The names of the stack's config vars."""
+    from satellite_cli.project import Project
+
+    try:
+        names = Project.of(context.params.get("stack") or "").config_names()
+    except (SatelliteError, click.ClickException):
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(begun)]
+
+
+def said(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """What was typed here, or before the command of a group; UsageError where it is empty.
+
+    That is what an unset variable of a script leaves, and another thing than no option at all.
+    """
+    name, above = option.name or "", context.parent
+    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if "" in (value if isinstance(value, tuple) else (value,)):
+            hint = option.opts[0] if isinstance(option, click.Option) else name.upper()
+            raise click.UsageError(f"{hint} is empty")
+        return value
+    if above and above.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        return above.params[name]
+    return value
+
+
 def stack(function: Function) -> Function:
     """Which stack."""
     return click.option(
@@ -46,13 +94,17 @@ def stack(function: Function) -> Function:
         envvar="SATELLITE_STACK",
         default="",
         metavar="NAME",
+        callback=said,
+        shell_complete=complete_stack,
         help="The stack; SATELLITE_STACK, or the selected one, where it is not given.",
     )(function)
 
 
 def as_json(function: Function) -> Function:
     """JSON instead of a table."""
-    return click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")(function)
+    return click.option(
+        "--json", "as_json", is_flag=True, callback=said, help="As JSON, for programs."
+    )(function)
 
 
 def yes(function: Function) -> Function:
@@ -68,6 +120,7 @@ def hosts(function: Function) -> Function:
         "names",
         multiple=True,
         metavar="HOST",
+        callback=said,
         shell_complete=complete_host,
         help="Only this host; may be given again. All of them where it is not.",
     )(function)
@@ -80,9 +133,23 @@ def one_host(about: str) -> Callable[[Function], Function]:
         "name",
         default="",
         metavar="HOST",
+        callback=said,
         shell_complete=complete_host,
         help=about,
     )
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds: what is no number is none, either."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number."""
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
 
 
 def seconds(default: int) -> Callable[[Function], Function]:
@@ -90,7 +157,7 @@ def seconds(default: int) -> Callable[[Function], Function]:
     return click.option(
         "--timeout",
         "seconds",
-        type=click.FloatRange(min=1),
+        type=Seconds(min=1, max=86_400),
         default=default,
         show_default=True,
         metavar="SECONDS",

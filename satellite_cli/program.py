@@ -115,7 +115,11 @@ class _Gated(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Make the call, or do not return from it."""
-        asks = details.method.rpartition("/")[2] in QUESTIONS
+        verb = details.method.rpartition("/")[2]
+        asks = verb in QUESTIONS
+        if verb == "RegisterResourceOutputs" and f"::{ROOT}::" in request.urn:
+            said = request.outputs.fields
+            self._gate.revision = said["revision"].string_value if "revision" in said else ""
         if not asks and getattr(request, "type", "") != ROOT and not self._gate.passed():
             raise RefusedError
         return continuation(details, request)

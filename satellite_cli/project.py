@@ -11,14 +11,18 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from satellite_cli.fleet import Fleet
+import yaml
+
+from satellite_cli.fleet import Fleet, ours
 from satellite_cli.problems import USAGE, SatelliteError
 from scripts.engine import ConfigError, config, pulumi
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
+
+Structure = TypeVar("Structure", list[Any], dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,24 @@ class Project:
     @functools.cached_property
     def hosts(self) -> int:
         """How many hosts the settings have; asked for once, as no command changes it."""
-        known = self.known
-        names, hosts = (json.loads(known.get(key) or "null") for key in ("names", "hosts"))
-        existing = [host for host in (hosts or {}).values() if isinstance(host, dict)]
-        own = len(names or []) or int(known.get("count") or 0)
-        return own + sum("address" in host for host in existing)
+        count = str(self.known.get("count") or "")
+        own = len(self.known_as("names", list)) or int(count if count.isdigit() else 0)
+        hosts = self.known_as("hosts", dict).values()
+        return own + sum("address" in host for host in hosts if isinstance(host, dict))
+
+    def known_as(self, key: str, kind: type[Structure]) -> Structure:
+        """A structured setting, empty where it is not of that kind: the program says so."""
+        try:
+            found = json.loads(self.known.get(key) or "null")
+        except ValueError:
+            found = None
+        return found if isinstance(found, kind) else kind()
+
+    def config_names(self) -> list[str]:
+        """Of the app's config vars, as they are in the stack's file: nothing is decrypted."""
+        found = yaml.safe_load(self.file.read_text("utf-8")) or {}
+        known = (found.get("config") or {}).get("satellite:config")
+        return sorted(map(str, known)) if isinstance(known, dict) else []
 
     def settings(self, file: Path | None = None) -> Settings:
         """All settings, or those of another file; SatelliteError with every problem of them."""
@@ -169,4 +186,4 @@ def _ours() -> Iterator[None]:
     try:
         yield
     except ConfigError as problem:
-        raise SatelliteError(str(problem)) from None
+        raise ours(problem) from None

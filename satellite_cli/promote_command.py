@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 from click.core import ParameterSource
 
+from satellite_cli import options
 from satellite_cli.problems import INTERRUPTED, REFUSED, SatelliteError
 from satellite_cli.problems import say as printed
 from satellite_cli.promote import Options, Outcome, Plan, Refused, promote
@@ -34,9 +35,19 @@ class Desk(Protocol):
 
 
 @click.command("promote")
-@click.argument("environment")
-@click.option("--from", "source", help="A branch of the repository, or a commit here.")
-@click.option("--remote", default="", help="Name or URL of the repository's remote.")
+@click.argument("environment", callback=options.said, shell_complete=options.complete_stack)
+@click.option(
+    "--from",
+    "source",
+    callback=options.said,
+    help="A branch of the repository, or a commit here.",
+)
+@click.option(
+    "--remote",
+    default="",
+    callback=options.said,
+    help="Name or URL of the repository's remote.",
+)
 @click.option(
     "--checkout", default=".", type=click.Path(path_type=Path), help="The app's checkout."
 )
@@ -44,7 +55,7 @@ class Desk(Protocol):
 @click.option("--force", is_flag=True, help="Lose the commits that are shown as lost.")
 @click.option("--tag/--no-tag", default=None, help="Tag the commit at the end.")
 @click.option("--dry-run", is_flag=True, help="Show everything, change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, on standard output.")
 @click.pass_obj
 def command(
@@ -68,8 +79,6 @@ def command(
 
     desk = desk or Ours()
     interactive = is_there()
-    if source == "":  # such as an empty variable in a script
-        raise click.UsageError("--from is empty: it should be a branch, or a commit")
     if not (interactive or yes or dry_run):
         raise SatelliteError("nobody is there to be asked: say --yes, or --dry-run", REFUSED)
 
@@ -88,7 +97,7 @@ def command(
     if tag is not None:
         given["tag"] = tag
     try:
-        options = Options.of(
+        chosen = Options.of(
             desk.settings(environment),
             environment,
             deploy=desk.deploy,
@@ -104,7 +113,7 @@ def command(
             interactive=interactive,
             **given,
         )
-        outcome = promote(options)
+        outcome = promote(chosen)
     except (Refused, SatelliteError) as refused:
         if as_json:
             problems = refused.problems if isinstance(refused, Refused) else [str(refused)]

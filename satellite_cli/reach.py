@@ -13,8 +13,8 @@ from satellite_cli.problems import USAGE, SatelliteError
 
 FEW = 100
 """Lines that are shown where nobody says how many."""
-WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-"""What follows the command's own options belongs to the other command."""
+WORDS = {"allow_interspersed_args": False}
+"""What follows the first word that is no option belongs to the other command."""
 
 
 def shell_line(words: tuple[str, ...]) -> str:
@@ -31,12 +31,24 @@ def ssh(stack: str, host: str, command: tuple[str, ...]) -> None:
 
     Ends with the status of the command; 255: the host could not be reached.
     """
+    words = _words(command)
     fleet = Fleet.of(stack)
     (chosen,) = fleet.chosen([host])
-    words = command[1:] if command[:1] == ("--",) else command
     line = shell_line(words) if words else ""
     with remote.connected(fleet) as connection:
         sys.exit(connection.here(chosen, line, terminal=not line and _terminal()))
+
+
+def _words(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The other command; UsageError where it looks like an option of ours in a wrong place."""
+    if command[:1] == ("--",):
+        return command[1:]
+    if command and command[0].startswith("-"):
+        raise click.UsageError(
+            f"{command[0]} stands where the command should: options come first; say -- before a "
+            "command that begins so"
+        )
+    return command
 
 
 def _terminal() -> bool:
@@ -53,11 +65,11 @@ def run(stack: str, name: str, command: tuple[str, ...]) -> None:
     On a terminal it has one. Several words are a program and its arguments; one word in quotes is
     a line for the shell. Ends with the status of the command; 255: the host could not be reached.
     """
+    words = _words(command)
     fleet = Fleet.of(stack)
     hosts = fleet.chosen([name] if name else [])
     if not hosts:
         raise SatelliteError("every host of the stack is lost", USAGE)
-    words = command[1:] if command[:1] == ("--",) else command
     line = remote.agent("run", "--app", fleet.app, "--", shell_line(words))
     with remote.connected(fleet) as connection:
         status = connection.here(hosts[0], line, terminal=_terminal())

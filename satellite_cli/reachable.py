@@ -7,7 +7,6 @@ noted, and the program does not ask again.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
@@ -105,8 +104,11 @@ class Check:
 class Gate:
     """What a run of the program passes with each resource: the check, if there is one.
 
-    Who is known to answer is written to `answered`, for the program.
+    Who is known to answer is written to `answered`, for the program. `revision`: the commit that
+    the program is about, once it has said so; the engine's own log hides what is like a secret.
     """
+
+    revision = ""
 
     def __init__(self, check: Check | None, answered: Path) -> None:
         self.answered = answered
@@ -173,13 +175,13 @@ def _ways(fleet: Fleet, names: Iterable[str]) -> list[str]:
 
 def given_up(project: Project, fleet: Fleet) -> set[str]:
     """The hosts that are lost, or whose machine shall be replaced: nobody waits for them."""
-    rolled = set(json.loads(project.known.get("roll") or "[]") or [])
+    rolled = set(map(str, project.known_as("roll", list)))
     return declared_lost(project) | rolled | {host.name for host in fleet.hosts if host.lost}
 
 
 def declared_lost(project: Project) -> set[str]:
     """The hosts that are lost by the stack's file."""
-    hosts = json.loads(project.known.get("hosts") or "{}") or {}
+    hosts = project.known_as("hosts", dict)
     return {name for name, host in hosts.items() if isinstance(host, dict) and host.get("lost")}
 
 

@@ -16,7 +16,7 @@ from satellite_cli.running import Running, Told, before, taken_back, way_back
 
 
 @click.command()
-@click.argument("revision", required=False, metavar="[REVISION]")
+@click.argument("revision", required=False, metavar="[REVISION]", callback=options.said)
 @options.stack
 @options.yes
 @options.as_json

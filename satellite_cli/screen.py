@@ -34,8 +34,12 @@ def terminal() -> bool:
 
 
 def coloured(text: str, colour: str | None) -> str:
-    """A text for a terminal, plain where NO_COLOR is set; elsewhere click takes the colour away."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, fg=colour)
+    """A text for a terminal; plain where it has no colours, or NO_COLOR is set.
+
+    Where there is no terminal click takes the colour away.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else click.style(text, fg=colour)
 
 
 def data(value: Any) -> None:

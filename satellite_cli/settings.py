@@ -7,13 +7,14 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from satellite_cli import options, screen
 from satellite_cli.change import somebody_to_ask, update
-from satellite_cli.problems import FAILED, INTERRUPTED, USAGE, SatelliteError, consent
+from satellite_cli.fleet import ours
+from satellite_cli.problems import INTERRUPTED, USAGE, SatelliteError, consent
 from satellite_cli.project import Project
 from satellite_cli.running import Running
 from scripts.engine import ConfigError
@@ -30,7 +31,7 @@ def settings(stack: str) -> Iterator[Config]:
     try:
         yield Config.of(stack)
     except ConfigError as problem:
-        raise SatelliteError(str(problem)) from None
+        raise ours(problem) from None
 
 
 @click.group(invoke_without_command=True)
@@ -50,7 +51,7 @@ def config(context: click.Context, stack: str, as_json: bool) -> None:
 
 
 @config.command()
-@click.argument("name")
+@click.argument("name", shell_complete=options.complete_config)
 @options.stack
 @options.as_json
 def get(name: str, stack: str, as_json: bool) -> None:
@@ -58,7 +59,7 @@ def get(name: str, stack: str, as_json: bool) -> None:
     with settings(stack) as found:
         known = found.config_vars()
     if name not in known:
-        raise SatelliteError(f"{found.stack} has no config var {name}", FAILED)
+        raise SatelliteError(f"{found.stack} has no config var {name}", USAGE)
     if as_json:
         screen.data({"name": name, "value": known[name]})
     else:
@@ -84,9 +85,15 @@ def set_(name: str, stack: str, as_json: bool) -> None:
     if problem := unfit(name, ""):
         raise click.UsageError(f"{name}: {problem}")
     if sys.stdin.isatty():
-        value = str(click.prompt(f"Value of {name}", hide_input=True, err=True))
+        # an empty line is an empty value, and not asked for again
+        how: dict[str, Any] = {"default": "", "show_default": False, "hide_input": True}
+        value = str(click.prompt(f"Value of {name}", err=True, **how))
     else:
-        value = sys.stdin.read()
+        try:
+            value = sys.stdin.read()
+            value.encode()  # what is none may have been read all the same
+        except UnicodeError:
+            raise click.UsageError(f"the value of {name}: should be a text in UTF-8") from None
         if not value:  # such as a file that was not written, or a command before it that failed
             raise click.UsageError(
                 f"nothing came on standard input, {name} stays as it is. Where an empty value is "
@@ -101,7 +108,13 @@ def set_(name: str, stack: str, as_json: bool) -> None:
 
 
 @config.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument(
+    "names",
+    nargs=-1,
+    required=True,
+    metavar="NAME...",
+    shell_complete=options.complete_config,
+)
 @options.stack
 @options.as_json
 def unset(names: tuple[str, ...], stack: str, as_json: bool) -> None:

@@ -33,16 +33,16 @@ def since(text: str) -> str:
     """The time as journalctl takes it; UsageError says what is taken."""
     if not text:
         return ""
-    if match := re.fullmatch(r"(\d+)\s*([smhd])", text):
-        ago = timedelta(**{UNITS[match[2]]: int(match[1])})
-        return f"{datetime.now(UTC) - ago:%Y-%m-%d %H:%M:%S} UTC"
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        if match := re.fullmatch(r"(\d+)\s*([smhd])", text):
+            moment = datetime.now(UTC) - timedelta(**{UNITS[match[2]]: int(match[1])})
+        else:
+            moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         raise click.UsageError(
             f"--since: should be such as 10m, 2h, 1d, or 2026-11-25 10:00 (UTC), got {text}"
         ) from None
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 

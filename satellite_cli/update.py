@@ -19,6 +19,7 @@ from typing import Any
 
 from satellite_cli import screen
 from satellite_cli.problems import note, say
+from satellite_infra.agent.progress import MARK, WAITS
 from scripts.engine import cli, environment
 
 PHASES = ("reach", "agent", "bootstrap", "drain", "release", "jobs")
@@ -172,6 +173,8 @@ class Update:
     def _diagnosed(self, found: Event) -> None:
         text = own_error(found.get("message", ""))
         urn = found.get("urn", "")
+        if found.get("severity") == "info" and text.startswith((MARK, WAITS)):
+            self.tell(f"{named(urn)}: {text.removeprefix(MARK)}")
         if found.get("severity") == "warning":
             note(f"warning: {text}")
         elif found.get("severity") == "error" and text:

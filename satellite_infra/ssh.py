@@ -159,7 +159,7 @@ def _command(
         stdin=stdin,
         triggers=[host.machine],
         add_previous_output_in_env=False,
-        logging=remote.Logging.NONE,
+        logging=remote.Logging.STDOUT,  # what it is at; nothing of the app's own
         opts=pulumi.ResourceOptions.merge(
             _options(after), pulumi.ResourceOptions(ignore_changes=list(ignored) or None)
         ),

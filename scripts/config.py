@@ -42,7 +42,13 @@ class Config:
         """The config vars that are set, secret ones decrypted; numbers and the like as text."""
         found = config("--stack", self.stack)
         text = found.get(f"{NAMESPACE}:config", {}).get("value") or "{}"
-        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in json.loads(text).items()}
+        try:
+            known = json.loads(text)
+        except ValueError:
+            known = None
+        if not isinstance(known, dict):  # no value in it: it may be secret
+            raise ConfigError(f"{NAMESPACE}:config: should be names with values, and is a text")
+        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in known.items()}
 
     def put_config_var(self, name: str, value: str) -> None:
         """Set one config var, encrypted."""

@@ -138,7 +138,7 @@ def chosen(found: Mapping[str, Source], environment: str, stack: str, name: str)
         return found[wanted]
     if len(found) == 1 and (not environment or "" in found):
         return next(iter(found.values()))
-    raise ConfigError(f"{name} has no environment {wanted}: ENVIRONMENT={'|'.join(found)}")
+    raise ConfigError(f"{name} has no environment {wanted}, but {', '.join(found)}")
 
 
 @dataclass
@@ -176,7 +176,10 @@ class Import:
             return "is there already"
         if name in there and not self.overwrite:
             self.conflicts += 1
-            return "CONFLICT, the stack has another value, which stays; OVERWRITE=1 takes this one"
+            return (
+                "CONFLICT, the stack has another value, which stays; --overwrite (OVERWRITE=1 for "
+                "make) takes this one"
+            )
         if not self.dry_run:
             self.config.put_config_var(name, value)
         how = "would be" if self.dry_run else "is"

@@ -6,6 +6,7 @@ None restarts or stops a worker. Each can be the last thing that happens: the ne
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Callable
 
 from . import (
     accounts,
@@ -56,11 +57,15 @@ STEPS: tuple[tuple[str, Step], ...] = (
 )
 
 
-def bootstrap(host: Preparation) -> str:
-    """Do what is not done yet; a line for each step, and a last one that sums up."""
+def bootstrap(host: Preparation, begin: Callable[[str], None] = lambda _: None) -> str:
+    """Do what is not done yet; a line for each step, and a last one that sums up.
+
+    `begin` hears each step's name before it.
+    """
     done: list[tuple[str, bool]] = []
     with storage.locked(host.layout.run.parent / "bootstrap"):  # apps share the agent, and apt
         for name, step in STEPS:
+            begin(name)
             try:
                 done.append((name, step(host)))
             except (CommandError, OSError, ValueError, LookupError) as problem:

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
 
 
 def _bootstrap(arguments: Any) -> int:
-    from . import bootstrap, frontend
+    from . import bootstrap, frontend, progress
     from .manifest import BootstrapManifest
     from .preparation import Preparation
     from .system import System
@@ -56,11 +56,13 @@ def _bootstrap(arguments: Any) -> int:
     head, bundle = frontend.split(arguments.text)
     manifest = BootstrapManifest.parse(head)
     lines: list[str] = []
+    steps = [""]
     archive = Path(sys.argv[0])
     try:
         layout = Layout(manifest.app)
         host = Preparation(manifest, bundle, archive, layout, System(), lines.append)
-        done = bootstrap.bootstrap(host)
+        with progress.told(lambda: steps[-1], _say):
+            done = bootstrap.bootstrap(host, steps.append)
     except Exception:
         print("\n".join(f"  | {line}" for line in lines[-frontend.TAIL :]), file=sys.stderr)
         raise

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import storage, webhook
+from . import progress, storage, webhook
 from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT
 from .layout import AGENT, Layout
 from .ledger import Ledger
@@ -60,7 +60,7 @@ def submit(
 ) -> tuple[int, str]:
     """Run that request as a unit of its own; the exit status and what to tell at the end.
 
-    `tell` hears at once for whom it waits.
+    `tell` hears at once for whom it waits, and the phase of what takes long.
     """
     manifest = ReleaseManifest.parse(split(text)[0])
     number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(2).hex()}"
@@ -70,7 +70,7 @@ def submit(
     log = layout.logs / f"release-{number}.log"
     storage.write(log, "")
     try:
-        with _passed(text) as request:
+        with _passed(text) as request, progress.told(progress.Phases(log), tell):
             argv = _systemd_run(layout, manifest, job, request, result, log)
             said = _run_unit(layout, argv, result, system, tell)
         none = {"ok": False, "phase": "start", "reason": said or "it left no result"}
@@ -104,7 +104,7 @@ def _run_unit(layout: Layout, argv: list[str], result: Path, system: System, tel
             system.systemctl("reset-failed", layout.release_unit)
         holder = storage.holder(layout.lock)
         if holder != before:
-            tell(f"waiting for {holder}")
+            tell(f"{progress.WAITS}{holder}")
             before = holder
         if system.now() > end:
             raise TimeoutError(f"waited {BUSY_LIMIT} s for {holder} ({layout.release_unit})")

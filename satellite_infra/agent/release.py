@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
-from . import before, config_files, gate, phase, prune, seal, source, storage, workers
+from . import before, config_files, gate, phase, progress, prune, seal, source, storage, workers
 from .converge import converge, retire, stopped
 from .layout import Layout
 from .ledger import Ledger, Target
@@ -102,7 +102,7 @@ class Release:
         """Enter a phase: written down for whoever asks after a kill."""
         self._phase = phase
         storage.write(self.layout.phase, phase)
-        self.say(f"== {phase}")
+        self.say(f"{progress.MARK}{phase}")
         self._checkpoint(phase)
 
     def run(self, request: Request) -> str:
@@ -136,7 +136,7 @@ class Release:
             return f"{release}: {done}"
 
     def _wait(self, holder: str) -> None:
-        self.say(f"waiting for {holder}")
+        self.say(f"{progress.WAITS}{holder}")
 
     def _release(self, request: Request) -> tuple[str, str]:
         names, last = request.manifest.inherited, self.ledger.last_good()

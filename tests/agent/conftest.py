@@ -165,7 +165,7 @@ class Submitting(FakeSystem):
         sent = Path(named["StandardInput"].removeprefix("file:")).read_text()
         result = Path(argv[-1])
         log = Path(named["StandardOutput"].removeprefix("append:"))
-        with log.open("a") as file:
+        with log.open("a", buffering=1) as file:
             if self.kill:
                 storage.write(self.layout.phase, "build")
                 state = "runs no release: it never had a good one"

@@ -59,6 +59,12 @@ def test_each_step_says_what_it_did_and_the_last_line_sums_up(machine: Machine) 
     assert lines[-1] == f"changed: {changed}; already right: cloud-init, ruby"
 
 
+def test_each_step_is_named_as_it_begins(machine: Machine) -> None:
+    began: list[str] = []
+    bootstrap(whole(machine), began.append)
+    assert began == list(NAMES)
+
+
 def test_a_second_run_changes_nothing_and_asks_no_network(machine: Machine) -> None:
     bootstrap(whole(machine))
     before, machine.calls = files(machine.root), []

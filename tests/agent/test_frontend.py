@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from satellite_infra.agent import frontend, gate, webhook
+from satellite_infra.agent import frontend, gate, progress, webhook
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
@@ -34,6 +34,18 @@ def test_a_good_release_is_one_line(layout: Layout, submitting: Submitting, orig
     short = wanted.manifest.revision[:12]
     assert (status, told) == (0, f"h: {current}: {short} is live, 2 workers")
     assert leftovers(layout) == []
+
+
+def test_what_takes_long_is_told_while_it_lasts(
+    layout: Layout, submitting: Submitting, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LOOK", 0.05)
+    heard: list[str] = []
+    wanted = request(origin, origin.commit(), build=("sleep 1",))
+    assert frontend.submit(layout, text(wanted), submitting, tell=heard.append)[0] == 0
+    assert "== build" in heard
+    assert len(heard) == len({*heard})  # each once
+    assert {line[:3] for line in heard} == {"== "}
 
 
 def test_a_failure_names_host_phase_reason_log_and_next_step(

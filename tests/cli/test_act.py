@@ -164,6 +164,14 @@ def test_a_shell_completes_hosts_and_workers(desk: Desk) -> None:
     assert words("info", "--host") == ["worker-1", "worker-2"]
     assert words("stop", begun="worker.") == ["worker.1", "worker.2"]
     assert "releases" in words()
+    assert words("scale", begun="w") == ["worker=2"]
+    (desk.place / "Pulumi.production.yaml").write_text("config:\n")
+    assert words("info", "--stack") == ["production", "staging"]
+    assert words("promote", begun="st") == ["staging"]
+    vars_ = "config:\n  satellite:config:\n    TOKEN:\n      secure: v1:x\n    PORT: 1\n"
+    (desk.place / "Pulumi.staging.yaml").write_text(vars_)
+    assert words("config", "get") == ["PORT", "TOKEN"]
+    assert words("config", "unset", begun="T") == ["TOKEN"]
     desk.outputs = {}
     desk.satellite("--version")
     assert words("ssh") == []

@@ -48,6 +48,11 @@ def error(name: str, message: str, kind: str = "command:remote:Command") -> Any:
     return {"diagnosticEvent": {"urn": urn(name, kind), "severity": "error", "message": message}}
 
 
+def said(name: str, message: str) -> Any:
+    line = {"urn": urn(name), "severity": "info", "message": message, "ephemeral": True}
+    return {"diagnosticEvent": line}
+
+
 def counts(**changes: int) -> Any:
     return {"summaryEvent": {"resourceChanges": changes}}
 
@@ -809,3 +814,81 @@ def test_a_deploy_that_succeeded_is_none_that_failed_for_what_is_not_known_of_th
     }
     assert unknown[broken] in ran.err
     assert ran.err.endswith("The stack's file stays as it is, too. All hosts: satellite deploy\n")
+
+
+def test_each_phase_of_what_takes_long_is_shown(changing: Desk) -> None:
+    changing.events["up"][1:1] = [
+        said("worker-1-release", "waiting for release of 0123 by ada@laptop"),
+        said("worker-1-release", "== build"),
+        said("worker-1-release", "worker-1: 20261125-0123: 0123 is live"),
+    ]
+    lines = changing.satellite("up", "--yes").out.splitlines()
+    assert lines[:3] == [
+        "worker-1 release: changes",
+        "worker-1 release: waiting for release of 0123 by ada@laptop",
+        "worker-1 release: build",
+    ]
+    assert lines[3].startswith("worker-1 release: changed in ")
+    assert changing.satellite("up", "--yes", "--json").json()["changes"] == {"same": 9, "update": 1}
+
+
+def test_a_commit_that_the_engine_hides_in_part_is_not_pinned(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changing.events["preview"][-2] = changing.events["up"][-2] = root(f"{NEW[:8]}[secret]")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: True)
+    assert changing.satellite("up").status == 0
+    assert "revision" not in (changing.place / "up.settings").read_text()
+    assert changing.satellite("up", "--yes", "--json").json()["revision"] == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("names", "worker-1"),
+        ("count", "two"),
+        ("hosts", "x"),
+        ("hosts", "[1]"),
+        ("roll", "worker-1"),
+        ("roll", "{}"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_the_programs_to_tell(
+    changing: Desk, key: str, value: str
+) -> None:
+    changing.config[f"satellite:{key}"] = {"value": value}
+    for verb in ("up", "preview"):
+        changing.pulumi[verb] = (1, "", "")
+        changing.events[verb] = [
+            error("satellite-staging", f"satellite:{key}: should be", "pulumi:pulumi:Stack")
+        ]
+    for words in (["preview"], ["up", "--yes"], ["deploy", "--yes"]):
+        ran = changing.satellite(*words)
+        assert (ran.status, ran.err) == (1, f"error: satellite:{key}: should be\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["deploy", "--revision", "", "--yes"], "--revision is empty"),
+        (["deploy", "--branch", "", "--yes"], "--branch is empty"),
+        (["deploy", "--host", "", "--yes"], "--host is empty"),
+        (["up", "--stack", "", "--yes"], "--stack is empty"),
+        (["run", "--host", "", "ls"], "--host is empty"),
+        (["rollback", "", "--yes"], "REVISION is empty"),
+        (["scale", "worker=2", "worker=3", "--yes"], "each process type once, got worker again"),
+        (["run", "--hots", "worker-1", "ls"], "No such option '--hots'"),
+        (["ssh", "worker-1", "-s", "other"], "-s stands where the command should"),
+        (["info", "--timeout", "nan"], "nan"),
+        (["info", "--timeout", "inf"], "inf"),
+        (["logs", "--since", "99999999999d"], "--since: should be such as"),
+        (["logs", "--since", "0001-01-01T00:00+14:00"], "--since: should be such as"),
+    ],
+)
+def test_what_is_no_use_is_refused_before_anything(
+    changing: Desk, words: list[str], said: str
+) -> None:
+    ran = changing.satellite(*words)
+    assert (ran.status, said in ran.err) == (2, True), ran
+    assert not (changing.place / "pulumi.seen").exists()

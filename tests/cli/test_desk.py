@@ -48,7 +48,7 @@ def test_a_promotion_moves_the_branch_and_updates_the_hosts_to_the_same_commit(
         f"# set satellite:revision {world.second}"
     )
     assert (desk.place / "Pulumi.staging.yaml").read_text().endswith("# rm satellite:revision\n")
-    assert f"staging was pinned to {REVISION[:12]}, and is no longer" in said
+    assert f"staging is pinned to {REVISION[:12]}, and no longer once this has succeeded" in said
 
 
 def test_nothing_moves_where_a_host_does_not_answer(desk: Desk, world: World) -> None:

@@ -86,3 +86,29 @@ def test_what_nobody_reads_goes_nowhere(monkeypatch: pytest.MonkeyPatch, err: bo
         if err:
             problems.note("three")
     monkeypatch.undo()
+
+
+def ran(*words: str, redirected: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command as a shell runs it, its standard input, output or error redirected."""
+    line = f'exec "$0" -m satellite_cli "$@" {redirected}'
+    argv = ["bash", "-c", line, sys.executable, *words]
+    env = {**os.environ, **variables}
+    return subprocess.run(argv, cwd=CHECKOUT, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", [["up"], ["scale", "worker=2"], ["keys", "rotate"]])
+def test_without_standard_input_nobody_is_there_to_ask(words: list[str]) -> None:
+    done = ran(*words, "--stack", "staging", redirected="<&-")
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: no")
+
+
+def test_without_standard_output_a_command_does_its_work() -> None:
+    done = ran("--help", redirected=">&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_said_to_be_full() -> None:
+    done = ran("--help", redirected=">/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "error: not all could be written: No space left on device\n"

@@ -78,11 +78,17 @@ def test_what_drifted_and_the_queue_are_shown(desk: Desk) -> None:
     found = desk.satellite("info", "--json").json()
     assert found["queue"] == queue
     assert [host["drift"] for host in found["hosts"]] == [["unit_edited"], []]
-    # an agent that is older than this command
+    # what `satellite doctor` finds by itself; and one for an agent that is older than this command
+    desk.says("worker-1", status("worker-1", queue=older, findings=drift, agent="0" * 16))
     old = status("worker-2")
     del old["findings"]
     desk.says("worker-2", old)
-    assert desk.satellite("info").out.splitlines()[-1].endswith(" -")
+    lines = desk.satellite("info").out.splitlines()
+    assert [line.split()[-1] for line in lines[3:]] == ["2", "1"]
+    found = desk.satellite("info", "--json").json()["hosts"]
+    assert [host["drift"] for host in found] == [["unit_edited", "agent_differs"], ["agent_older"]]
+    counted = [one["host"] for one in desk.satellite("doctor", "--json").json()["findings"]]
+    assert [counted.count(name) for name in ("worker-1", "worker-2")] == [2, 1]
 
 
 def test_the_stack_may_come_from_the_environment(
@@ -118,7 +124,9 @@ def test_ps_shows_the_workers_that_are_asked_for(desk: Desk) -> None:
     ]
     ran = desk.satellite("ps", "web")
     assert ran.status == 2
-    assert "no process type of this stack (worker): web" in ran.err
+    assert "web: should be a process type (worker), or TYPE.N" in ran.err
+    ran = desk.satellite("ps", "worker.9")
+    assert (ran.status, "worker.9: its number should be from 1 to 2" in ran.err) == (2, True)
 
 
 def event(at: str, outcome: str = "good", **more: object) -> dict[str, object]:
@@ -225,7 +233,7 @@ def test_a_stack_that_was_never_up(desk: Desk) -> None:
 def test_the_engines_own_error_is_the_message(desk: Desk) -> None:
     desk.pulumi["stack output"] = (255, "", "error: no stack named 'nope' found")
     ran = desk.satellite("info", "--stack", "nope")
-    assert ran.status == 1
+    assert ran.status == 2
     assert ran.err.startswith("error: no stack named 'nope' found\n  make it: pulumi stack init")
 
 

@@ -26,6 +26,8 @@ from satellite_cli.program import served
 from satellite_cli.reachable import Check, Found, Gate
 from satellite_cli.update import ROOT
 
+from .conftest import COMMIT
+
 ONE, TOPIC = "test:index:One", "aws:sns/topic:Topic"
 PROGRAM = f"""\
 import pulumi, pulumi_aws
@@ -48,6 +50,7 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
         self.topics: list[Any] = []
         self.asked: list[Any] = []
         self.said: list[str] = []
+        self.outputs: dict[str, Any] = {}
         self.under_way = threading.Semaphore(0)
 
     def Log(self, request: Any, context: Any) -> Any:
@@ -70,6 +73,7 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:
         self.made.append("outputs")
+        self.outputs = dict(request.outputs.fields)
         return empty_pb2.Empty()
 
     def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:
@@ -165,6 +169,18 @@ def test_nothing_is_made_before_the_hosts_have_answered(
         assert (engine.made[0], {*engine.made}) == (ROOT, {ROOT, ONE, TOPIC, "outputs"})
         assert (tmp_path / "answered").read_text() == "192.0.2.1 22 key\n"
         assert (tmp_path / "answered").stat().st_mtime == 1000
+
+
+def test_the_commit_is_the_programs_own_word(project: Path, tmp_path: Path) -> None:
+    """The engine's log would hide a part of it that is like a secret."""
+    gate, engine = Gate(None, tmp_path / "answered"), Engine()
+    for revision in (COMMIT, ""):
+        export = f"pulumi.export('revision', '{revision}')" if revision else ""
+        (project / "__main__.py").write_text(f"import pulumi\n{export}\n")
+        with engine.runs(project, gate) as ended:
+            assert not ended.result(60).bail, engine.said
+        assert gate.revision == revision
+        assert list(engine.outputs) == (["revision"] if revision else [])
 
 
 def test_the_provider_that_is_woken_is_the_one_that_resources_use(

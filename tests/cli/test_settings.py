@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,11 @@ class Place(scripts.Place):
         super().__init__(folder)
         self.environment["SATELLITE_STACK"] = "staging"
         self.pulumi("stack", "init")
+
+    def pulumi_in(self, *arguments: str) -> None:
+        """One that names its stack itself."""
+        argv = ["pulumi", *arguments, "--non-interactive"]
+        subprocess.run(argv, cwd=self.folder, env=self.environment, capture_output=True, check=True)
 
     def satellite(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -57,7 +63,7 @@ def test_the_life_of_a_config_var(place: Place) -> None:
     said = place.good("config", "unset", "TOKEN", "--json")
     assert json.loads(said) == {"stack": "staging", "said": ["removed: TOKEN"]}
     done = place.satellite("config", "get", "TOKEN")
-    assert (done.returncode, done.stderr) == (1, "error: staging has no config var TOKEN\n")
+    assert (done.returncode, done.stderr) == (2, "error: staging has no config var TOKEN\n")
     done = place.satellite("config", "unset", "TOKEN", "OTHER")
     assert done.stderr == "error: staging has no config var TOKEN, OTHER\n"
 
@@ -85,6 +91,33 @@ def test_an_empty_value_is_an_empty_line(place: Place) -> None:
     assert place.good("config", "get", "TOKEN") == "\n"
 
 
+def test_the_stack_before_a_commands_command_is_the_stack(place: Place) -> None:
+    place.pulumi_in("stack", "init", "--stack", "other")
+    place.good("config", "set", "TOKEN", stdin="staging's\n")
+    said = place.good("config", "-s", "other", "--json", "set", "TOKEN", stdin="other's\n")
+    assert json.loads(said)["stack"] == "other"
+    assert place.good("config", "get", "TOKEN") == "staging's\n"
+    assert place.good("config", "--stack", "other", "get", "TOKEN") == "other's\n"
+    assert place.good("config", "--stack", "staging", "get", "-s", "other", "TOKEN") == "other's\n"
+
+
+def test_config_vars_that_are_none_are_said_to_be(place: Place) -> None:
+    place.pulumi("config", "set", "--secret", "satellite:config", CANARY)
+    for words in (("config",), ("config", "get", "TOKEN")):
+        done = place.satellite(*words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "satellite:config: should be names with values, and is a text" in done.stderr
+        assert CANARY not in done.stderr
+
+
+def test_a_value_is_a_text(place: Place) -> None:
+    argv = [sys.executable, "-m", "satellite_cli", "config", "set", "TOKEN"]
+    how: dict[str, Any] = {"cwd": place.folder, "env": place.environment}
+    done = subprocess.run(argv, input=b"\xff\n", capture_output=True, check=False, **how)
+    assert done.returncode == 2
+    assert b"the value of TOKEN: should be a text in UTF-8" in done.stderr
+
+
 def test_an_import_says_what_it_took_and_no_value(place: Place) -> None:
     file = place.folder / "heroku.json"
     file.write_text(f'{{"TOKEN": "{CANARY}", "A-B": "x"}}')
@@ -110,7 +143,7 @@ def test_a_rotation_wants_a_yes(place: Place) -> None:
 
 def test_an_unknown_stack_is_the_engines_own_error(place: Place) -> None:
     done = place.satellite("config", "--stack", "nope")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert "nope" in done.stderr
     assert "Traceback" not in done.stderr

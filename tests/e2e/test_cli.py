@@ -541,9 +541,10 @@ def test_an_interrupted_deploy_says_what_is_where(desk: Desk) -> None:
         first = desk.site.host(1)
         wait_until("it switches", lambda: desk.site.revision(first) == new, 180)
         wait_until("the gate", lambda: desk.site.phase(first) == "gate")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
+        process.send_signal(signal.SIGTERM)  # which is the same as Ctrl-C
+        out, err = process.communicate()
     assert process.returncode == 130
+    assert "desk-1 release: gate\n" in out  # what takes long is shown while it lasts
     assert f"  desk-1: {new[:7]}\n  desk-2: {old[:7]}\n" in err
     assert "Nothing has to be cleaned. To go on: the same command again" in err
     desk.site.put("gate_seconds", "2")

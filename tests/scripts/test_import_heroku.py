@@ -116,8 +116,8 @@ def test_an_environment_of_an_old_file(place: Place) -> None:
     other = imported(place, "heroku.yml", "--environment", "production", status=1)
     assert other[1:3] == [
         "  BUNDLE_WITHOUT: is there already",
-        "  DATABASE_URL: CONFLICT, the stack has another value, which stays; OVERWRITE=1 takes "
-        "this one",
+        "  DATABASE_URL: CONFLICT, the stack has another value, which stays; --overwrite "
+        "(OVERWRITE=1 for make) takes this one",
     ]
     assert other[-1].startswith("error: 1 of them the stack has with another value, and 0 ")
     assert "canary-staging" in config(place)["DATABASE_URL"]
@@ -175,7 +175,7 @@ def test_which_environment() -> None:
     assert chosen(found, "demo", "staging", "x").environment == "demo"
     with pytest.raises(ConfigError) as caught:
         chosen(found, "", "qa", "x")
-    assert str(caught.value) == "x has no environment qa: ENVIRONMENT=production|staging|demo"
+    assert str(caught.value) == "x has no environment qa, but production, staging, demo"
 
 
 def test_a_value_that_no_host_can_have_is_left_out() -> None:
