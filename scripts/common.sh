@@ -26,7 +26,7 @@ find_python() {
     return 1
 }
 
-# Print the folder of the environment for this interpreter ($1) and lock file ($2).
+# Print the folder of the shared environment for this interpreter ($1) and lock file ($2).
 venv_path() {
     local key
     key=$({ cat "$2" && "$1" -c 'import sys; print(sys.version, sys.base_prefix)'; } |

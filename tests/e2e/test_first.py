@@ -1,4 +1,4 @@
-"""A first update that fails on its hosts: what people look at then works, and the next one mends it."""
+"""A first update that fails: what people look at then works, and the next one mends it."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_another_source_is_another_program(machine: dict[str, str], tmp_path: Pa
     shutil.copytree(COMMAND.folder, folder)
     tool = dataclasses.replace(COMMAND, folder=folder)
     assert tool.target(machine) == COMMAND.target(machine)
-    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__").mkdir(exist_ok=True)
     (folder / "main.go~").touch()
     assert tool.target(machine) == COMMAND.target(machine)
     with (folder / "quiet.go").open("a") as file:

@@ -1,0 +1,52 @@
+"""Each checkout has a `satellite` of its own, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+WHERE = "import pulumi, satellite_cli; print(satellite_cli.__file__)"
+
+
+def checkout(folder: Path) -> Path:
+    """A copy that was made ready; what checkouts share is there already."""
+    named = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in named.split("\0")[:-1]:
+        if (CHECKOUT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / name, folder / name)
+    ready(folder)
+    return folder
+
+
+def ready(folder: Path) -> None:
+    argv = ["scripts/setup", "--no-base"]
+    subprocess.run(argv, cwd=folder, capture_output=True, check=True)
+
+
+def said(argv: list[str], folder: Path) -> str:
+    """What it prints, without the tests' own way to find modules."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        argv, cwd=folder, env=env, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_checkouts_share_packages_and_not_the_command(tmp_path: Path) -> None:
+    one, other = (checkout(tmp_path / name) for name in ("one", "other"))
+    for each in (one, other):
+        assert said([f"{each}/.venv/bin/python", "-Pc", WHERE], tmp_path).startswith(f"{each}/")
+        assert said([f"{each}/.venv/bin/satellite", "--version"], tmp_path).startswith("satellite ")
+    shutil.rmtree(other)
+    made = (one / ".venv/.complete").stat().st_mtime_ns
+    ready(one)
+    assert (one / ".venv/.complete").stat().st_mtime_ns == made  # nothing was made again
+    assert said([f"{one}/.venv/bin/satellite", "--version"], tmp_path).startswith("satellite ")
+    moved = one.rename(tmp_path / "moved")
+    ready(moved)
+    assert said([f"{moved}/.venv/bin/python", "-Pc", WHERE], tmp_path).startswith(f"{moved}/")
