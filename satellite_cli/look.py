@@ -14,9 +14,10 @@ from satellite_cli.problems import UNANSWERED, note
 
 SECONDS = 20
 COLUMNS: tuple[str, ...] = (
-    *("host", "state", "id", "environment", "address", "booted", "revision", "workers", "drift"),
+    *("host", "state", "id", "environment", "address", "launched", "booted", "revision", "workers"),
+    "drift",
 )
-FEW = ("host", "state", "id", "address", "up", "revision", "workers", "drift")
+FEW = ("host", "state", "id", "address", "age", "revision", "workers", "drift")
 Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
 
 
@@ -77,7 +78,7 @@ def finish(silent: Mapping[str, str]) -> None:
 def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
     """Each host: state, id, address, age, revision, workers, drift.
 
-    The age is since the machine booted last. A revision with a * is another one than the stack's.
+    The age is since its launch, or since its last boot where no launch is known. A revision with a * is another one than the stack's.
     Drift is how many things there are not as they should be: `satellite doctor` says which.
     """
     from satellite_cli.doctor import judged
@@ -112,7 +113,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
         rows = [_row(fleet, host, said.get(host.name), drift.get(host.name)) for host in shown]
         columns = COLUMNS
         if screen.terminal():  # 80 columns; the environment is the one of the line above
-            columns, rows = FEW, [_without(3, row) for row in rows]
+            columns, rows = FEW, [_short(row) for row in rows]
         screen.table(columns, rows, may_go="id")  # ssh takes names
     finish(silent)
 
@@ -123,8 +124,11 @@ def _queue(told: Iterable[Mapping[str, Any]]) -> Any:
     return min(found, key=lambda queue: queue["seconds_ago"], default=None)
 
 
-def _without(number: int, cells: tuple[str, ...]) -> tuple[str, ...]:
-    return (*cells[:number], *cells[number + 1 :])
+def _short(row: tuple[str, ...]) -> tuple[str, ...]:
+    """Of COLUMNS, as FEW has them."""
+    cells = dict(zip(COLUMNS, row, strict=True))
+    cells["age"] = cells["booted"] if cells["launched"] == "-" else cells["launched"]
+    return tuple(cells[name] for name in FEW)
 
 
 def _state(host: Host, told: Mapping[str, Any] | None) -> str:
@@ -149,6 +153,7 @@ def _facts(
         "state": _state(host, told),
         "id": host.machine,
         "address": host.address,
+        "launched": told.get("launched") if told else None,
         "problem": silent.get(host.name),
         **{
             key: told[key] if told else None
@@ -161,12 +166,13 @@ def _facts(
 def _row(
     fleet: Fleet, host: Host, told: Mapping[str, Any] | None, drift: Sequence[str] | None
 ) -> tuple[str, ...]:
-    revision, workers = "-", "-"
+    revision, workers, launched = "-", "-", "-"
     if told:
         other = told["revision"] and told["revision"] != fleet.revision
         revision = screen.short(told["revision"]) + ("*" if other else "")
         states = [worker["state"] for worker in told["workers"]]
         workers = f"{states.count('running')} of {sum(fleet.formation.values())}"
+        launched = screen.when(told.get("launched"))  # an agent that is older does not know
     booted = screen.when(told["booted"]) if told else "-"
     return (
         host.name,
@@ -174,6 +180,7 @@ def _row(
         host.machine,
         fleet.environment,
         host.address or "-",
+        launched,
         booted,
         revision,
         workers,

@@ -72,7 +72,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], may_go: str = "
     gap = 2 if fits else 1  # rather close than folded
     drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for name, width in zip(columns, widths, strict=True):
-        drawn.add_column(name, overflow="fold", no_wrap=width <= SHORT)
+        short = width <= SHORT
+        drawn.add_column(name, overflow="ellipsis" if short else "fold", no_wrap=short)
     for row in rows:
         drawn.add_row(*(_styled(escape(cell)) for cell in row))
     console.print(drawn)

@@ -55,6 +55,11 @@ class Layout:
         """The symbolic link to the release that workers start from."""
         return self.base / "current"
 
+    @property
+    def first_boot(self) -> Path:
+        """What cloud-init has marked as done once for this instance."""
+        return self.root / "var/lib/cloud/instance/sem"
+
     # what root alone may read
 
     @property

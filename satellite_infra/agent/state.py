@@ -34,6 +34,7 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
         "now": stamp(clock),
         "clock": clock,
         "agent": installed.installed(layout),
+        "launched": _launched(layout.first_boot),
         "booted": stamp(_booted()),
         "current": target.release if target else None,
         "revision": target.manifest.revision if target else None,
@@ -98,6 +99,18 @@ def lock(layout: Layout, locks: Path = LOCKS) -> str | None:
 def stamp(seconds: float) -> str:
     """The time, as ISO 8601 has it, in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _launched(marks: Path) -> str | None:
+    """When the machine booted first, some seconds after its launch; None where nothing knows.
+
+    cloud-init marks what it does once for an instance, by its id, at that moment:
+    https://docs.cloud-init.io/en/latest/explanation/boot.html#first-boot-determination
+    """
+    try:
+        return stamp(min(mark.stat().st_mtime for mark in marks.iterdir()))
+    except (OSError, ValueError):
+        return None
 
 
 def _booted() -> float:

@@ -172,6 +172,18 @@ def test_a_host_says_what_it_is(host: Control) -> None:
     assert worker["revision"] == found["revision"]
 
 
+def test_when_a_machine_was_launched_is_what_its_first_boot_has_marked(
+    layout: Layout, system: FakeSystem
+) -> None:
+    assert state.report(layout, system)["launched"] is None  # without cloud-init
+    layout.first_boot.mkdir(parents=True)
+    assert state.report(layout, system)["launched"] is None
+    for name, at in (("config_ssh", 1_700_000_000), ("config_runcmd", 1_700_000_009)):
+        (layout.first_boot / name).touch()
+        os.utime(layout.first_boot / name, (at, at))
+    assert state.report(layout, system)["launched"] == "2023-11-14T22:13:20Z"
+
+
 def test_a_host_without_a_release_says_so(layout: Layout, system: FakeSystem) -> None:
     found = state.report(layout, system)
     assert (found["current"], found["revision"], found["workers"]) == (None, None, [])

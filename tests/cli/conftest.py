@@ -260,6 +260,7 @@ def status(host: str, states: tuple[str, ...] = ("running", "running"), **more: 
     ]
     found = {
         "host": host,
+        "launched": "2026-11-18T07:00:00Z",
         "booted": "2026-11-20T08:00:00Z",
         "current": "20261125100000-0123456",
         "revision": COMMIT,

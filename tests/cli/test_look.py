@@ -14,11 +14,11 @@ from tests.cli.conftest import COMMIT, Desk, host, status
 
 INFO = """\
 shop, staging: 0123456789ab (stack staging)
-HOST      STATE      ID   ENVIRONMENT  ADDRESS    BOOTED                REVISION  WORKERS  DRIFT
-worker-1  running    i-1  staging      192.0.2.1  2026-11-20T08:00:00Z  0123456   2 of 2   0
-worker-2  no answer  i-2  staging      192.0.2.2  -                     -         -        -
-worker-3  lost       i-3  staging      -          -                     -         -        -
-"""
+HOST      STATE      ID   ENVIRONMENT  ADDRESS    LAUNCHED              BOOTED                REVISION  WORKERS  DRIFT
+worker-1  running    i-1  staging      192.0.2.1  2026-11-18T07:00:00Z  2026-11-20T08:00:00Z  0123456   2 of 2   0
+worker-2  no answer  i-2  staging      192.0.2.2  -                     -                     -         -        -
+worker-3  lost       i-3  staging      -          -                     -                     -         -        -
+"""  # noqa: E501
 
 
 CLOSED = "kex_exchange_identification: Connection closed by remote host\n"

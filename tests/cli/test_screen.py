@@ -37,7 +37,7 @@ def test_what_info_shows_fits_into_80_columns(capsys: pytest.CaptureFixture[str]
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert max(map(len, lines)) <= 80
     assert lines == [
-        "host      state   id                  address       up  revision workers  drift",
+        "host      state   id                  address       age revision workers  drift",
         "worker-12 running i-0123456789abcdef0 172.31.255.12 3 h 0123456* 12 of 12 0",
     ]
 
@@ -47,7 +47,7 @@ def test_a_column_that_others_can_do_without_goes_first(capsys: pytest.CaptureFi
     long = ("worker-12.eu", "no answer", ROW[2], "192.168.100.200", *ROW[4:])
     screen.table(FEW, [long, ROW], may_go="id")
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
-        "host          state      address          up   revision  workers   drift",
+        "host          state      address          age  revision  workers   drift",
         "worker-12.eu  no answer  192.168.100.200  3 h  0123456*  12 of 12  0",
         "worker-12     running    172.31.255.12    3 h  0123456*  12 of 12  0",
     ]

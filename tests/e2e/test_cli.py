@@ -627,6 +627,9 @@ def test_a_host_that_lives_after_all_is_taken_back(desk: Desk) -> None:
     assert ran.returncode == 0, ran
     assert desk.runs() == [{new}] * 2
     assert "lost" not in desk.settings()
+    found = json.loads(desk.good("satellite info --json"))["hosts"]
+    booted_again = [host["launched"] < host["booted"] for host in found]
+    assert booted_again == [False, True]
 
 
 def test_the_row_that_ends_it_all(desk: Desk) -> None:
