@@ -252,6 +252,7 @@ def preview(stack: str, as_json: bool) -> None:
 @click.option(
     "--confirm",
     default="",
+    callback=options.said,
     metavar="NAME",
     help="The stack's name, typed: what production asks for instead of --yes.",
 )

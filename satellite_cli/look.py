@@ -78,7 +78,8 @@ def finish(silent: Mapping[str, str]) -> None:
 def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
     """Each host: state, id, address, age, revision, workers, drift.
 
-    The age is since its launch, or since its last boot where no launch is known. A revision with a * is another one than the stack's.
+    The age is since its launch, or since its last boot where no launch is known. A revision with a
+    * is another one than the stack's.
     Drift is how many things there are not as they should be: `satellite doctor` says which.
     """
     from satellite_cli.doctor import judged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -48,8 +49,10 @@ def say(text: str, err: bool = False) -> None:
     """Print it, if anybody still reads that: what is at work goes on to its end without."""
     try:
         click.echo(text, err=err)
-    except OSError:
+    except OSError as problem:
         deafen(sys.stderr if err else sys.stdout)
+        if problem.errno not in (errno.EPIPE, errno.EIO) and not err:
+            say(f"warning: not all could be written: {problem.strerror}", err=True)
 
 
 def deafen(stream: TextIO) -> None:

@@ -36,7 +36,7 @@ SERVER, HEROKU = "satellite-repository", "satellite-heroku"
 BUILD = 7200  # seconds for Heroku's build, and for the release phase behind it
 APPEAR = 120  # seconds for Heroku to show the release of a push
 POLL = 5
-SKIPPED = "skipping build"
+SKIPPED = re.compile(r"Pushed to non-\S+ branch .*skipping build")
 """What Heroku says of a push to another branch than the one that it builds."""
 INTERRUPTED = "interrupted"
 """The problem of a promotion that somebody stopped."""
@@ -227,6 +227,8 @@ class Planning:
     scratch: Scratch
     name: str
     """What the checkout calls the server; empty where it has no such remote."""
+    url: str
+    """Where the branch is pushed to."""
 
     def __init__(self, options: Options, directory: Path):
         self.options, self.directory = options, directory
@@ -296,8 +298,7 @@ class Planning:
     def _places(self) -> tuple[Place, Place | None]:
         """The branches that shall move; nothing is known of them yet."""
         options = self.options
-        name, url = self._remote()
-        self.name = name
+        name, url = self.name, self.url = self._remote()
         remotes = {SERVER: url}
         if options.heroku_remote:
             remotes[HEROKU] = self.checkout.url(options.heroku_remote)
@@ -337,13 +338,9 @@ class Planning:
 
     def _elsewhere(self) -> str:
         """The repository that hosts fetch from, where the remote is not known to be the same."""
-        wanted = self.options.remote
-        if not wanted or wanted in self._fitting(there := self.checkout.remotes()):
-            return ""
         ours = self.checkout.url(self.options.repository)
-        if wanted not in there and same_repository(self.checkout.url(wanted), ours):
-            return ""
-        return shown_url(self.options.repository)
+        same = same_repository(self.url, ours)
+        return "" if same else shown_url(self.options.repository)
 
     def _remote(self) -> tuple[str, str]:
         """Name and URL of the repository's remote; no name where the checkout has none."""
@@ -369,12 +366,9 @@ class Planning:
 
     def _fitting(self, there: dict[str, list[str]]) -> list[str]:
         ours = self.checkout.url(self.options.repository)
-        fit = [
-            name
-            for name, urls in there.items()
-            # what is pushed to may go by another name, such as one that ssh knows
-            if any(same_repository(url, ours) for url in (*urls, self.checkout.fetched(name)))
-        ]
+        fit = [name for name, urls in there.items() if any(same_repository(u, ours) for u in urls)]
+        # what is pushed to may go by another name, such as one that ssh knows
+        fit = fit or [name for name in there if same_repository(self.checkout.fetched(name), ours)]
         return sorted(fit, key=lambda name: (name != "origin", name))
 
     def _source(self, server: Place, head: str, branch: str) -> tuple[str, str]:
@@ -385,10 +379,12 @@ class Planning:
         for branch in self._meant(name):
             if found := self.scratch.fetch(SERVER, f"refs/heads/{branch}"):
                 return found, harmless(f"{branch} of {server.name}")
-        if self.options.source_here and (found := self.checkout.commit(name)):
+        ours = name.startswith((f"{self.name}/", f"refs/remotes/{self.name}/"))  # gone by now
+        here = self.options.source_here and not (self.name and ours)
+        if here and (found := self.checkout.commit(name)):
             return found, harmless(f"{name}, as this checkout has it")
-        here = ", and this checkout no such commit" if self.options.source_here else ""
-        raise GitError(harmless(f"{server.name} has no branch {name}{here}"))
+        neither = ", and this checkout no such commit" if here else ""
+        raise GitError(harmless(f"{server.name} has no branch {name}{neither}"))
 
     def _meant(self, name: str) -> Iterator[str]:
         """The branches of the server that a name may mean; none for such as HEAD~1.
@@ -505,7 +501,10 @@ class Promotion:
             self.options.say(f"  {line}")
 
         self._push(place, BUILD, say)
-        if any(SKIPPED in line for line in heard):
+        if any(map(SKIPPED.search, heard)) and place in self.moved:
+            # it would be taken for built the next time; and to undo it builds nothing, either
+            self._push_back(place)
+            self.moved.remove(place)
             raise StepError(
                 f"Heroku took {self.options.heroku_branch} and built nothing: it builds another "
                 "branch (satellite:promote.heroku_branch)",
@@ -536,18 +535,20 @@ class Promotion:
 
     def _standing(self, api: Api, pushed: bool) -> str:
         """How the release stands when it does not change any more, or time is over."""
-        waited, standing = 0, ""
+        waited = silent = 0
         self.options.say(f"waiting until {api.app} on Heroku runs it")
         while True:
             try:
                 standing = api.standing(self.plan.revision)
             except HerokuError as error:
-                if not error.passing or waited >= APPEAR:
+                silent += POLL
+                if not error.passing or silent > APPEAR:
                     raise
                 self.options.say(f"  {error}")
-            limit = BUILD if standing else APPEAR if pushed else 0
-            if standing in ("current", "failed") or waited >= limit:
-                return standing
+            else:
+                silent, limit = 0, BUILD if standing else APPEAR if pushed else 0
+                if standing in ("current", "failed") or waited >= limit:
+                    return standing
             self.options.sleep(POLL)
             waited += POLL
 
@@ -569,18 +570,19 @@ class Promotion:
 
     def _failed(self, problem: str, sure: bool, interrupted: bool = False) -> Outcome:
         """Undo what can be undone without harm, and say what is where."""
-        server, self.sure, self.interrupted = self.plan.server, sure, interrupted
+        server, self.sure = self.plan.server, sure
+        self.interrupted |= interrupted
         if sure and server in self.moved:
             self._push_back(server)
         where, advice = self._where(), tuple(self._advice(problem))
-        return Outcome("failed", self.plan, where, self.step, problem, advice, interrupted)
+        return Outcome("failed", self.plan, where, self.step, problem, advice, self.interrupted)
 
     def _push_back(self, place: Place) -> None:
         try:
             back = self.scratch.push(place.remote, place.ref, self.plan.revision, place.before)
             failed = "" if back.moved else f"could not be pushed back: {back.why}"
         except KeyboardInterrupt:  # what is where is to be told all the same
-            failed = "interrupted while it was pushed back"
+            failed, self.interrupted = "interrupted while it was pushed back", True
         self.notes[place] = failed or "pushed back"
 
     def _where(self) -> tuple[Where, ...]:
@@ -595,7 +597,10 @@ class Promotion:
     def _now(self, place: Place) -> str | None:
         try:
             return self.scratch.head(place.remote, place.ref)
-        except (GitError, KeyboardInterrupt):  # who is in a hurry is told what is known
+        except GitError:
+            return None
+        except KeyboardInterrupt:  # who is in a hurry is told what is known
+            self.interrupted = True
             return None
 
     def _advice(self, problem: str) -> Iterator[str]:

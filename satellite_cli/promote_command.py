@@ -15,6 +15,7 @@ from satellite_cli import options
 from satellite_cli.problems import INTERRUPTED, REFUSED, SatelliteError
 from satellite_cli.problems import say as printed
 from satellite_cli.promote import Options, Outcome, Plan, Refused, promote
+from satellite_cli.promote_git import without_users
 from satellite_cli.promote_text import outcome_lines, plan_lines
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Desk(Protocol):
     help="Name or URL of the repository's remote.",
 )
 @click.option(
-    "--checkout", default=".", type=click.Path(path_type=Path), help="The app's checkout."
+    "--checkout", default=".", type=click.Path(), callback=options.said, help="The app's checkout."
 )
 @click.option("--create", is_flag=True, help="Make the branch where there is none.")
 @click.option("--force", is_flag=True, help="Lose the commits that are shown as lost.")
@@ -63,7 +64,7 @@ def command(
     environment: str,
     source: str | None,
     remote: str,
-    checkout: Path,
+    checkout: str,
     create: bool,
     force: bool,
     tag: bool | None,
@@ -79,8 +80,6 @@ def command(
 
     desk = desk or Ours()
     interactive = is_there()
-    if not (interactive or yes or dry_run):
-        raise SatelliteError("nobody is there to be asked: say --yes, or --dry-run", REFUSED)
 
     def say(text: str) -> None:
         printed(text, err=as_json)
@@ -97,6 +96,8 @@ def command(
     if tag is not None:
         given["tag"] = tag
     try:
+        if not (interactive or yes or dry_run):
+            raise SatelliteError("nobody is there to be asked: say --yes, or --dry-run", REFUSED)
         chosen = Options.of(
             desk.settings(environment),
             environment,
@@ -105,7 +106,7 @@ def command(
             show=show,
             say=say,
             again=_typed(environment),
-            checkout=checkout,
+            checkout=Path(checkout),
             remote=remote,
             create=create,
             force=force,
@@ -117,14 +118,14 @@ def command(
     except (Refused, SatelliteError) as refused:
         if as_json:
             problems = refused.problems if isinstance(refused, Refused) else [str(refused)]
-            printed(json.dumps({"status": "refused", "problems": problems}, indent=2))
+            click.echo(json.dumps({"status": "refused", "problems": problems}, indent=2))
         if isinstance(refused, SatelliteError):
             raise
         raise click.ClickException(f"nothing was changed. {refused}") from None
     for line in outcome_lines(outcome):
         printed(line, err=as_json or outcome.status == "failed")
     if as_json:
-        printed(json.dumps(outcome.document(), indent=2))
+        click.echo(json.dumps(outcome.document(), indent=2))
     sys.exit(_status(outcome))
 
 
@@ -139,7 +140,10 @@ def _typed(environment: str) -> str:
             continue
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             on, off = option.opts[0], option.secondary_opts
-            words += [on, str(value)] if not option.is_flag else [on if value else off[0]]
+            if option.is_flag:
+                words.append(on if value else off[0])
+            else:
+                words += [on, without_users(str(value))]
     return shlex.join(words)
 
 

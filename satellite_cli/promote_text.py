@@ -26,7 +26,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield f"  the app on Heroku runs {plan.runs[:SHORT]}"
     yield f"  then it is deployed to stack {plan.stack}"
     if plan.elsewhere:
-        yield f"  WARNING: hosts fetch from {plan.elsewhere} (satellite:repository)"
+        yield "  WARNING: that is not known to be what the hosts fetch from, satellite:repository:"
+        yield f"    {plan.elsewhere}"
     if plan.tag:
         yield f"  tag {plan.tag} on {plan.server.name}"
     if plan.untracked:

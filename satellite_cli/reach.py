@@ -45,8 +45,8 @@ def _words(command: tuple[str, ...]) -> tuple[str, ...]:
         return command[1:]
     if command and command[0].startswith("-"):
         raise click.UsageError(
-            f"{command[0]} stands where the command should: options come first; say -- before a "
-            "command that begins so"
+            f"{command[0]} stands where the command should: options come before HOST; say -- "
+            "before a command that begins so"
         )
     return command
 
@@ -65,7 +65,7 @@ def run(stack: str, name: str, command: tuple[str, ...]) -> None:
     On a terminal it has one. Several words are a program and its arguments; one word in quotes is
     a line for the shell. Ends with the status of the command; 255: the host could not be reached.
     """
-    words = _words(command)
+    words = command[1:] if command[:1] == ("--",) else command
     fleet = Fleet.of(stack)
     hosts = fleet.chosen([name] if name else [])
     if not hosts:
@@ -92,6 +92,7 @@ def run(stack: str, name: str, command: tuple[str, ...]) -> None:
 @click.option(
     "--since",
     default="",
+    callback=options.said,
     metavar="TIME",
     help="Such as 10m, 2h, 1d, or 2026-11-25 10:00 (UTC).",
 )

@@ -63,7 +63,18 @@ def get(name: str, stack: str, as_json: bool) -> None:
     if as_json:
         screen.data({"name": name, "value": known[name]})
     else:
-        click.echo(known[name])
+        _shown(known[name])
+
+
+def _shown(value: str) -> None:
+    """A value as it is, or not at all."""
+    try:
+        value.encode(sys.stdout.encoding)
+    except UnicodeError:
+        raise SatelliteError(
+            f"the value has what {sys.stdout.encoding} cannot show: satellite config get --json"
+        ) from None
+    click.echo(value)
 
 
 @config.command("set")
@@ -130,7 +141,12 @@ def unset(names: tuple[str, ...], stack: str, as_json: bool) -> None:
 
 @config.command("import")
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False))
-@click.option("--environment", default="", help="Which of the file; the stack's where not given.")
+@click.option(
+    "--environment",
+    default="",
+    callback=options.said,
+    help="Which of the file; the stack's where not given.",
+)
 @click.option("--overwrite", is_flag=True, help="Its values win over the stack's.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @options.stack

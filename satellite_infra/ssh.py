@@ -134,7 +134,7 @@ def run_once(
 
     The state remembers it, whatever becomes of the host: no change of any input is one.
     """
-    ignored = ["connection", "create", "stdin", "triggers"]
+    ignored = ["connection", "create", "stdin", "triggers", "logging"]
     return _command(name, settings, host, task, after, known, ignored)
 
 
@@ -159,7 +159,7 @@ def _command(
         stdin=stdin,
         triggers=[host.machine],
         add_previous_output_in_env=False,
-        logging=remote.Logging.STDOUT,  # what it is at; nothing of the app's own
+        logging=remote.Logging.STDOUT,  # the agent's own words: what it is at
         opts=pulumi.ResourceOptions.merge(
             _options(after), pulumi.ResourceOptions(ignore_changes=list(ignored) or None)
         ),

@@ -70,7 +70,7 @@ def submit(
     log = layout.logs / f"release-{number}.log"
     storage.write(log, "")
     try:
-        with _passed(text) as request, progress.told(progress.Phases(log), tell):
+        with _passed(text) as request, progress.told(progress.noted(layout.phase), tell):
             argv = _systemd_run(layout, manifest, job, request, result, log)
             said = _run_unit(layout, argv, result, system, tell)
         none = {"ok": False, "phase": "start", "reason": said or "it left no result"}

@@ -29,7 +29,7 @@ def told(now: Callable[[], str], tell: Say) -> Iterator[None]:
         before = ""
         while not ended.wait(LOOK):
             at = now()
-            if at != before:
+            if at and at != before:
                 tell(f"{MARK}{at}")
                 before = at
 
@@ -42,20 +42,27 @@ def told(now: Callable[[], str], tell: Say) -> Iterator[None]:
         watcher.join()
 
 
-class Phases:
-    """The phase that a log has come to, by its own marks; empty before the first."""
+def noted(file: Path) -> Callable[[], str]:
+    """What that file says once it is written anew; empty as long as it is the one that was there.
 
-    def __init__(self, log: Path):
-        self._log, self._place, self._at = log, 0, ""
+    Not a log: what a build prints may look like anything.
+    """
+    before = _mark(file)
 
-    def __call__(self) -> str:
-        """Read on, as far as whole lines are there."""
-        with self._log.open("rb") as file:
-            file.seek(self._place)
-            new = file.read()
-        whole, newline, _ = new.rpartition(b"\n")
-        self._place += len(whole) + len(newline)
-        for line in whole.decode("utf-8", "replace").splitlines():
-            if line.startswith(MARK):
-                self._at = line[len(MARK) :]
-        return self._at
+    def now() -> str:
+        if _mark(file) == before:
+            return ""
+        with contextlib.suppress(OSError):
+            return file.read_text(encoding="utf-8")
+        return ""
+
+    return now
+
+
+def _mark(file: Path) -> tuple[int, int] | None:
+    """What is another with each file that takes the place of one before."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import progress
+from satellite_infra.agent import progress, storage
 
 
 @pytest.fixture(autouse=True)
@@ -51,19 +51,15 @@ def test_what_is_over_before_the_first_look_is_not_told(monkeypatch: pytest.Monk
     assert {*threading.enumerate()} <= before
 
 
-def test_the_phase_that_a_log_has_come_to(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.touch()
-    phases = progress.Phases(log)
-    assert phases() == ""
-    with log.open("ab") as file:
-
-        def said(text: bytes) -> str:
-            file.write(text)
-            file.flush()
-            return phases()
-
-        assert said(b"== check\n== fetch\n") == "fetch"
-        assert said(b"Receiving \xff objects\n  == no phase\n== bu") == "fetch"
-        assert said(b"ild\ncompiling") == "build"
-        assert said(b" words\n") == "build"
+def test_what_is_noted_counts_from_when_it_is_written_anew(tmp_path: Path) -> None:
+    file = tmp_path / "phase"
+    now = progress.noted(file)
+    assert now() == ""
+    storage.write(file, "build")
+    assert now() == "build"
+    now = progress.noted(file)  # of the next one, which has not begun
+    assert now() == ""
+    storage.write(file, "check")
+    assert now() == "check"
+    file.unlink()
+    assert now() == ""

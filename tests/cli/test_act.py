@@ -46,6 +46,9 @@ def test_one_that_fails_and_one_that_is_silent(desk: Desk) -> None:
     ]
     desk.says("worker-1", "started worker.1\n")
     assert desk.satellite("start").status == 3
+    desk.says("worker-1", "", status=137)
+    said = "worker-1: FAILED: it ended with status 137, and said nothing\n"
+    assert desk.satellite("start").err == f"{said}worker-2: refused\n"
 
 
 def test_a_host_that_is_held_is_told_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

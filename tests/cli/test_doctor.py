@@ -460,3 +460,48 @@ def test_git_aws_and_plugins_are_asked_for_what_the_settings_say(
 
 def host_key() -> str:
     return host_identity("another seed of at least thirty-two", "a").public
+
+
+def test_each_line_of_a_finding_is_a_line(clinic: Desk) -> None:
+    text = (
+        "the file is not right:\n  satellite:app: is missing\n  satellite:count: should be "
+        + "x " * 40
+    )
+    clinic.says("worker-2", status("worker-2", findings=[{"code": "c", "text": text, "about": ""}]))
+    lines = clinic.satellite("doctor").out.splitlines()[3:]
+    assert lines[:2] == ["  c: the file is not right:", "    satellite:app: is missing"]
+    assert [line[:6].strip() != "" for line in lines[2:4]] == [True, False]
+    assert all(len(line) < 80 for line in lines)
+
+
+def test_a_stack_that_was_never_up_is_mended_by_up(clinic: Desk) -> None:
+    clinic.outputs = {}
+    ran = clinic.satellite("doctor", "--json", "-s", "staging")
+    assert told(ran) == [(None, "stack", "satellite up --stack staging")]
+
+
+def test_a_lock_that_a_killed_first_update_has_left(clinic: Desk) -> None:
+    clinic.outputs = {}
+    held = clinic.place / "state/.pulumi/locks/organization/satellite/staging/a.json"
+    held.parent.mkdir(parents=True)
+    held.write_text(json.dumps({"pid": 1, "username": "ada", "hostname": "elsewhere"}))
+    clinic.pulumi |= {
+        "whoami": (0, json.dumps({"url": f"file://{clinic.place}/state"}), ""),
+        "stack ls": (0, "[]", ""),
+        "cancel": (0, "", ""),
+    }
+    ran = clinic.satellite("lock", "status")
+    assert (ran.status, "ada@elsewhere (pid 1)" in ran.out) == (0, True)
+    ran = clinic.satellite("lock", "release", "--yes")
+    assert (ran.status, ran.out) == (0, "staging: released; the next: satellite up\n")
+    clinic.pulumi["stack output"] = (255, "", "error: incorrect passphrase")
+    ran = clinic.satellite("lock", "status")
+    assert (ran.status, "incorrect passphrase" in ran.err) == (1, True)
+
+
+def test_the_stack_stands_where_the_command_takes_it(clinic: Desk) -> None:
+    findings = [{"code": code, "text": "", "about": ""} for code in ("lock_long", "disk_low")]
+    clinic.says("worker-2", status("worker-2", findings=findings))
+    mends = [mend for _, _, mend in told(clinic.satellite("doctor", "--json", "-s", "staging"))]
+    assert mends[0] == "satellite lock release --stack staging --host worker-2"
+    assert mends[1].startswith("satellite ssh --stack staging worker-2 -- ")

@@ -382,6 +382,11 @@ def test_lost_commits_come_back_when_the_build_fails(world: World) -> None:
     assert world.staging() == other
 
 
+def test_who_was_overtaken_is_told_to_look(world: World) -> None:
+    world.promote(confirm=meanwhile(world.another))
+    assert world.said[-1] == "Next: look at what came, then: satellite promote staging"
+
+
 def test_what_came_on_top_meanwhile_is_not_pushed_back(world: World) -> None:
     top = git(world.work, "commit-tree", "-p", world.second, "-m", "x", "HEAD^{tree}")
     git(world.work, "push", "--quiet", "origin", f"{top}:refs/heads/later")
@@ -535,6 +540,25 @@ def test_a_while_without_an_answer_of_heroku_is_waited_for(
     assert world.said.count("  Heroku does not tell: 503") == 2
 
 
+def test_a_passing_error_of_heroku_says_nothing_of_the_release(
+    world: World, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(world.work, "push", "--quiet", str(world.heroku), "main")  # nothing is pushed there
+    passing = HerokuError("503", passing=True)
+    # known before anything moves; then an error; long under way, an error, and there
+    answers: list[Any] = ["pending", passing, *["pending"] * 40, passing, "current"]
+
+    def standing(*_: Any) -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, HerokuError):
+            raise answer
+        return str(answer)
+
+    monkeypatch.setattr(Api, "standing", standing)
+    assert world.promote(heroku_api=api).status == "promoted"
+    assert answers == []
+
+
 @pytest.mark.parametrize("passing", [True, False])
 def test_heroku_that_does_not_answer_any_more_ends_it(
     world: World, api: Api, passing: bool, monkeypatch: pytest.MonkeyPatch
@@ -555,10 +579,23 @@ def test_a_branch_that_heroku_does_not_build(world: World) -> None:
     assert "heroku has no branch mian (satellite:promote.heroku_branch; it has main)" in said
     skips = "echo 'Pushed to non-main branch refs/heads/mian, skipping build.'"
     hook(world.heroku, "post-receive", skips)
-    with pytest.raises(AssertionError):  # World looks at Heroku's main
-        world.promote(heroku_branch="mian", create=True)
-    assert (world.staging(), world.deployed) == (world.first, [])  # pushed back
+    for _ in range(2):  # what it has not built is not taken for built the next time
+        outcome = promote(world.options(heroku_branch="mian", create=True))
+        assert (outcome.step, outcome.problem) == (
+            "heroku",
+            "Heroku took mian and built nothing: it builds another branch "
+            "(satellite:promote.heroku_branch)",
+        )
+        assert [where.note for where in outcome.places] == ["pushed back"] * 2
+        assert outcome.advice == ("mend the cause, then: satellite promote staging",)
+        assert (world.staging(), world.deployed) == (world.first, [])
+        assert "refs/heads/mian" not in refs(world.heroku)
     assert any("remote: Pushed to non-main" in line for line in world.said)
+
+
+def test_a_build_that_skips_something_is_a_build(world: World) -> None:
+    hook(world.heroku, "pre-receive", "echo 'assets are warm, skipping build of webpack'")
+    assert world.promote().status == "promoted"
 
 
 def test_heroku_is_asked_before_anything_moves(world: World, platform: Heroku, api: Api) -> None:
@@ -989,10 +1026,9 @@ def test_a_shallow_clone_makes_a_branch_for_an_app_that_is_new(world: World) -> 
 
 
 def test_hosts_that_fetch_from_elsewhere(world: World) -> None:
-    elsewhere = {"repository": "git@git.example.com:shop.git"}
-    world.promote(remote="origin", **elsewhere)
-    warning = "  WARNING: hosts fetch from git@git.example.com:shop.git (satellite:repository)"
-    assert warning in world.said
+    world.promote(remote="origin", repository="git@git.example.com:shop.git")
+    assert "    git@git.example.com:shop.git" in world.said
+    assert any("WARNING: that is not known to be what the hosts fetch" in s for s in world.said)
     world.said.clear()
     world.promote(remote=str(world.server))
     world.promote(remote="origin")
@@ -1004,6 +1040,40 @@ def test_a_remote_that_is_pushed_to_by_another_name(world: World) -> None:
     (world.root / "link").symlink_to(world.server)
     assert world.promote().status == "promoted"
     assert f"  staging of origin (file://{world.root}/link)" in world.said
+    assert f"    {world.server}" in world.said  # with a warning: it may be a fork
+
+
+def test_a_fork_that_is_fetched_from_upstream_is_not_upstream(world: World) -> None:
+    fork = world.root / "other"
+    git(world.root, "clone", "--quiet", "--bare", str(world.server), str(fork))
+    git(world.work, "remote", "set-url", "--push", "origin", str(fork))
+    git(world.work, "remote", "add", "upstream", str(world.server))
+    assert world.promote().places[0].label == "staging of upstream"
+    assert refs(fork)["refs/heads/staging"] == world.first
+
+
+def test_a_branch_that_is_gone_is_not_what_was_last_seen_of_it(world: World) -> None:
+    git(world.work, "push", "--quiet", "origin", "main:refs/heads/old")
+    git(world.work, "fetch", "--quiet", "origin")
+    git(world.server, "update-ref", "-d", "refs/heads/old")
+    for name in ("origin/old", "refs/remotes/origin/old"):
+        said = refused(world, source=name, source_here=True)
+        assert said == f"origin has no branch {name}"
+
+
+def test_interrupted_while_it_is_asked_whether_a_branch_has_moved(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook(world.server, "pre-receive", "exit 1")
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def confirm() -> bool:
+        monkeypatch.setattr(Scratch, "head", interrupted)
+        return True
+
+    assert promote(world.options(confirm=confirm)).interrupted
 
 
 def test_a_tag_with_the_branchs_name(world: World) -> None:

@@ -18,7 +18,7 @@ from satellite_cli.promote_command import command
 from satellite_infra.settings import Settings, validated
 from tests.infra.conftest import SECRET, stack_values
 
-from .promotion import World, commit, hook, isolate
+from .promotion import World, commit, git, hook, isolate
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ def test_without_a_terminal_nobody_is_asked(world: World) -> None:
     assert isinstance(done.exception, SatelliteError)
     assert (done.exception.status, world.staging()) == (4, world.first)
     assert str(done.exception) == "nobody is there to be asked: say --yes, or --dry-run"
+    assert json.loads(run(world, "--json").stdout)["status"] == "refused"
 
 
 @pytest.mark.parametrize(("said", "status"), [("y\n", 0), ("n\n", 4), ("\n", 4)])
@@ -138,9 +139,10 @@ def test_force_create_and_from(world: World) -> None:
 
 
 def test_nothing_is_promoted_where_a_variable_was_empty(world: World) -> None:
-    done = run(world, "--yes", "--from", "")
-    assert (done.exit_code, world.staging()) == (2, world.first)
-    assert "--from is empty" in done.output
+    for option in ("--from", "--checkout", "--remote"):
+        done = run(world, "--yes", option, "")
+        assert (done.exit_code, world.staging()) == (2, world.first)
+        assert f"{option} is empty" in done.output
 
 
 @pytest.mark.parametrize("how", ["--dry-run", "--yes"])
@@ -170,6 +172,15 @@ def test_what_is_next_is_what_was_typed(world: World) -> None:
     where = f"--remote origin --checkout {world.work}"
     again = f"satellite promote staging --from 'main~0' {where} --create --no-tag"
     assert f"Next: mend the cause, then: {again}; what is there" in done.stderr
+
+
+def test_no_token_of_a_url_is_told(world: World) -> None:
+    git(world.work, "config", f"url.{world.server}.insteadOf", "https://u:canary@git.example.com/x")
+    url = "https://u:canary@git.example.com/x"
+    done = run(world, "--yes", "--json", "--remote", url, broken="worker-1: FAILED")
+    assert done.exit_code == 1
+    assert "--remote https://git.example.com/x" in done.stderr
+    assert "canary" not in done.output + done.stdout
 
 
 REAL = """

@@ -110,6 +110,15 @@ def test_config_vars_that_are_none_are_said_to_be(place: Place) -> None:
         assert CANARY not in done.stderr
 
 
+def test_a_value_is_shown_as_it_is_or_not_at_all(place: Place) -> None:
+    place.good("config", "set", "TOKEN", stdin="\N{CHECK MARK}\n")
+    place.environment["PYTHONIOENCODING"] = "latin-1"
+    done = place.satellite("config", "get", "TOKEN")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the value has what iso8859-1 cannot show" in done.stderr
+    assert json.loads(place.good("config", "get", "TOKEN", "--json"))["value"] == "\N{CHECK MARK}"
+
+
 def test_a_value_is_a_text(place: Place) -> None:
     argv = [sys.executable, "-m", "satellite_cli", "config", "set", "TOKEN"]
     how: dict[str, Any] = {"cwd": place.folder, "env": place.environment}

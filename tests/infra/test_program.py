@@ -401,7 +401,7 @@ def test_the_release_phase_is_before_every_release_and_after_the_leaders_bootstr
         assert name not in after(ran, f"worker-{n}-bootstrap")
     # what it would be sent, and where, may change: it is never sent again
     phase = ran.resources[f"command:remote:Command::{name}"]
-    inputs = phase["inputs"].keys() - {"addPreviousOutputInEnv", "logging"}
+    inputs = phase["inputs"].keys() - {"addPreviousOutputInEnv"}
     assert set(phase["ignore_changes"]) == inputs
 
 

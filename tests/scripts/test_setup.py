@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
+SHARED = "import pulumi, pathlib; print(pathlib.Path(pulumi.__file__).parents[1])"
 WHERE = "import pulumi, satellite_cli; print(satellite_cli.__file__)"
 
 
@@ -24,9 +25,16 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def ready(folder: Path) -> None:
-    argv = ["scripts/setup", "--no-base"]
-    subprocess.run(argv, cwd=folder, capture_output=True, check=True)
+def ready(folder: Path, **variables: str) -> None:
+    done = subprocess.run(
+        ["scripts/setup", "--no-base"],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def said(argv: list[str], folder: Path) -> str:
@@ -35,6 +43,23 @@ def said(argv: list[str], folder: Path) -> str:
     return subprocess.run(
         argv, cwd=folder, env=env, capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+def test_an_environment_that_is_in_use_is_made_anew(tmp_path: Path) -> None:
+    """As somebody has it who was here before: a link, and on PATH."""
+    folder = checkout(tmp_path / "a checkout")
+    shared = Path(said([f"{folder}/.venv/bin/python", "-c", SHARED], tmp_path)).parents[3]
+    for old in ("a link", "its own"):
+        if old == "a link":
+            shutil.rmtree(folder / ".venv")
+            (folder / ".venv").symlink_to(shared)
+        else:
+            (folder / ".venv/.complete").write_text("of another time")
+        ready(folder, PATH=f"{folder}/.venv/bin:{os.environ['PATH']}")
+        version = said([f"{folder}/.venv/bin/satellite", "--version"], tmp_path)
+        assert version.startswith("satellite ")
+        assert not (folder / ".venv").is_symlink()
+    assert shared.is_dir()
 
 
 def test_checkouts_share_packages_and_not_the_command(tmp_path: Path) -> None:
