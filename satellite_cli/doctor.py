@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from satellite_cli import doctor_local, look, options, remote, screen
+from satellite_cli import look, options, remote, screen
 from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
 from satellite_cli.fleet import NO_HOSTS, Fleet, Host
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
@@ -53,6 +53,8 @@ def doctor(
 
     It changes nothing. 0: nothing was found; 1: something; 3: hosts did not answer, no more.
     """
+    from satellite_cli import doctor_local  # `info`, which judges hosts, too, does without
+
     with ThreadPoolExecutor(1) as beside:
         local = beside.submit(doctor_local.examine, stack, seconds)
         fleet, problem = _fleet(stack)

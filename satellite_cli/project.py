@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-
 from satellite_cli.fleet import Fleet, ours
 from satellite_cli.problems import USAGE, SatelliteError
 from scripts.engine import ConfigError, config, pulumi
@@ -86,6 +84,8 @@ class Project:
 
     def config_names(self) -> list[str]:
         """Of the app's config vars, as they are in the stack's file: nothing is decrypted."""
+        import yaml  # most commands do without
+
         found = yaml.safe_load(self.file.read_text("utf-8")) or {}
         known = (found.get("config") or {}).get("satellite:config")
         return sorted(map(str, known)) if isinstance(known, dict) else []
