@@ -45,7 +45,8 @@ def complete_stack(_: click.Context, __: click.Parameter, begun: str) -> list[Co
     """The project's stacks that have settings."""
     here = Path.cwd()
     folder = next((one for one in (here, *here.parents) if (one / "Pulumi.yaml").is_file()), here)
-    names = [file.name.split(".")[1] for file in sorted(folder.glob("Pulumi.*.yaml"))]
+    files = sorted(folder.glob("Pulumi.*.yaml"))
+    names = [file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files]
     return [CompletionItem(name) for name in names if name.startswith(begun)]
 
 

@@ -168,8 +168,8 @@ def test_a_shell_completes_hosts_and_workers(desk: Desk) -> None:
     assert words("stop", begun="worker.") == ["worker.1", "worker.2"]
     assert "releases" in words()
     assert words("scale", begun="w") == ["worker=2"]
-    (desk.place / "Pulumi.production.yaml").write_text("config:\n")
-    assert words("info", "--stack") == ["production", "staging"]
+    (desk.place / "Pulumi.eu.west.yaml").write_text("config:\n")
+    assert words("info", "--stack") == ["eu.west", "staging"]
     assert words("promote", begun="st") == ["staging"]
     vars_ = "config:\n  satellite:config:\n    TOKEN:\n      secure: v1:x\n    PORT: 1\n"
     (desk.place / "Pulumi.staging.yaml").write_text(vars_)
