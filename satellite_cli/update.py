@@ -33,6 +33,8 @@ QUIET = (ROOT, "pulumi:providers:")
 MARKUP = re.compile(r"<\{%.*?%\}>")
 QUOTED = re.compile(r'running "(?:[^"\\]|\\.)*"(?:\.\.\.)?:?\s*')
 """The text of a command, which stands in its error before what it said."""
+ON_THE_WAY = re.compile(rf"^{re.escape(MARK)}.*\n", re.MULTILINE)
+"""A phase that was shown while it lasted, in what an error quotes."""
 LOCKED = "the stack is currently locked by"
 HOLDER = re.compile(r"^ .*: created by (.+) at (\S+)$", re.MULTILINE)
 """A line of that error: the lock's file, and who has made it."""
@@ -171,10 +173,11 @@ class Update:
         return f" in {time.monotonic() - self._began[urn]:.1f} s" if urn in self._began else ""
 
     def _diagnosed(self, found: Event) -> None:
-        text = own_error(found.get("message", ""))
         urn = found.get("urn", "")
-        if found.get("severity") == "info" and text.startswith((MARK, WAITS)):
-            self.tell(f"{named(urn)}: {text.removeprefix(MARK)}")
+        line = MARKUP.sub("", found.get("message", "")).strip()
+        if found.get("severity") == "info" and line.startswith((MARK, WAITS)):
+            self.tell(f"{named(urn)}: {line.removeprefix(MARK)}")
+        text = own_error(line)
         if found.get("severity") == "warning":
             note(f"warning: {text}")
         elif found.get("severity") == "error" and text:
@@ -225,8 +228,8 @@ def changed_lines(metadata: Event) -> list[str]:
 
 
 def own_error(text: str) -> str:
-    """A message without colours, the text of its command, and tracebacks."""
-    text = QUOTED.sub("", MARKUP.sub("", text)).strip()
+    """A message without colours, the text of its command, what was shown before, and tracebacks."""
+    text = QUOTED.sub("", ON_THE_WAY.sub("", MARKUP.sub("", f"{text}\n"))).strip()
     before, mark, after = text.partition("Traceback (most recent call last)")
     if mark:
         text = before.strip() or next(iter(reversed(after.strip().splitlines())), "").strip()

@@ -759,6 +759,10 @@ def _until(path: Path) -> None:
     [
         ("<{%fg 1%}>no<{%reset%}>", "no"),
         ('status 3: running "a\\"b\\n...":\nout', "status 3: out"),
+        (
+            'status 3: running "a":\n== build\nout\n  | == it said\n== gate',
+            "status 3: out\n  | == it said",
+        ),
         ("boom\nTraceback (most recent call last):\n  x\nE: y", "boom"),
         ("Traceback (most recent call last):\n  x\nValueError: y\n", "ValueError: y"),
     ],
@@ -819,7 +823,7 @@ def test_a_deploy_that_succeeded_is_none_that_failed_for_what_is_not_known_of_th
 def test_each_phase_of_what_takes_long_is_shown(changing: Desk) -> None:
     changing.events["up"][1:1] = [
         said("worker-1-release", "waiting for release of 0123 by ada@laptop"),
-        said("worker-1-release", "== build"),
+        said("worker-1-release", "== build\n"),
         said("worker-1-release", "worker-1: 20261125-0123: 0123 is live"),
     ]
     lines = changing.satellite("up", "--yes").out.splitlines()

@@ -9,6 +9,7 @@ import pytest
 
 from lab.client import LabHost
 from satellite_infra.agent.bootstrap import STEPS
+from satellite_infra.agent.progress import MARK
 from tests.e2e.archive import package_archive, served
 from tests.e2e.conftest import CANARY, Site, demolished, new_site, wait_until
 
@@ -63,7 +64,8 @@ def report(site: Site) -> list[str]:
         if resource["urn"].endswith(f"::{site.app}-1-bootstrap"):
             said = resource["outputs"]["stdout"]
             text = json.loads(said["plaintext"]) if isinstance(said, dict) else said
-            return [line.removeprefix(f"{site.app}-1: ") for line in text.splitlines()]
+            lines = [line for line in text.splitlines() if not line.startswith(MARK)]  # on the way
+            return [line.removeprefix(f"{site.app}-1: ") for line in lines]
     raise AssertionError("no bootstrap in the state")
 
 

@@ -27,6 +27,7 @@ def test_a_first_update_that_fails_is_no_dead_end(desk: Desk) -> None:
     assert "new-1 release: build\n" in failed.stdout
     assert "FAILED in phase `build`" in failed.stderr
     assert "  | no such gem" in failed.stderr
+    assert "\n== " not in failed.stderr  # was shown before
     assert desk.good("satellite ssh new-1 -- echo here") == "here\n"
     shown = json.loads(desk.run("satellite info --json").stdout)
     assert [host["name"] for host in shown["hosts"]] == ["new-1", "new-2"]
