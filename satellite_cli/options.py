@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -22,53 +22,57 @@ def _fleet(context: click.Context) -> Any:
     return Fleet.of(context.params.get("stack") or "")
 
 
-def complete_host(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def completed(words: Callable[[click.Context], Iterable[str]]) -> Complete:
+    """What a shell is told: those of the words that begin so. It shows no errors."""
+
+    @functools.wraps(words)
+    def complete(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+        try:
+            return [CompletionItem(word) for word in words(context) if word.startswith(begun)]
+        except (SatelliteError, click.ClickException):
+            return []
+
+    return complete
+
+
+@completed
+def complete_host(context: click.Context) -> Iterable[str]:
     """The stack's hosts."""
-    try:
-        names = [host.name for host in _fleet(context).hosts]
-    except (SatelliteError, click.ClickException):  # a shell that completes shows no errors
-        return []
-    return [CompletionItem(name) for name in names if name.startswith(begun)]
+    return (host.name for host in _fleet(context).hosts)
 
 
-def complete_type(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+@completed
+def complete_type(context: click.Context) -> Iterable[str]:
     """The formation's process types and workers."""
-    try:
-        formation = _fleet(context).formation
-    except (SatelliteError, click.ClickException):
-        return []
-    workers = [f"{type_}.{n}" for type_, many in formation.items() for n in range(1, many + 1)]
-    return [CompletionItem(word) for word in [*formation, *workers] if word.startswith(begun)]
+    formation = _fleet(context).formation
+    workers = (f"{type_}.{n}" for type_, many in formation.items() for n in range(1, many + 1))
+    return [*formation, *workers]
 
 
-def complete_stack(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The project's stacks that have settings."""
-    here = Path.cwd()
-    folder = next((one for one in (here, *here.parents) if (one / "Pulumi.yaml").is_file()), here)
-    files = sorted(folder.glob("Pulumi.*.yaml"))
-    names = [file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files]
-    return [CompletionItem(name) for name in names if name.startswith(begun)]
-
-
-def complete_size(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+@completed
+def complete_size(context: click.Context) -> Iterable[str]:
     """The formation's process types, each with what it has now."""
-    try:
-        formation = _fleet(context).formation
-    except (SatelliteError, click.ClickException):
-        return []
-    sizes = [f"{type_}={many}" for type_, many in formation.items()]
-    return [CompletionItem(size) for size in sizes if size.startswith(begun)]
+    return (f"{type_}={many}" for type_, many in _fleet(context).formation.items())
 
 
-def complete_config(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+@completed
+def complete_stack(_: click.Context) -> Iterable[str]:
+    """The project's stacks that have settings."""
+    from satellite_cli.project import project_folder
+
+    files = sorted(project_folder().glob("Pulumi.*.yaml"))
+    return (file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files)
+
+
+@completed
+def complete_config(context: click.Context) -> Iterable[str]:
     """The names of the stack's config vars."""
     from satellite_cli.project import Project
 
-    try:
-        names = Project.of(context.params.get("stack") or "").config_names()
-    except (SatelliteError, click.ClickException):
-        return []
-    return [CompletionItem(name) for name in names if name.startswith(begun)]
+    return Project.of(context.params.get("stack") or "").config_names()
 
 
 def said(context: click.Context, option: click.Parameter, value: Any) -> Any:

@@ -36,12 +36,9 @@ class Project:
     @classmethod
     def of(cls, stack: str) -> Project:
         """That stack's, or the selected one's; SatelliteError where there is none."""
-        here = Path.cwd()
-        folders = [folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").is_file()]
-        if not folders:
-            raise SatelliteError("no Pulumi.yaml here or above: run this in its folder", USAGE)
+        folder = project_folder()
         name = stack or engine("stack", "--show-name").strip()
-        file = folders[0] / f"Pulumi.{name.rpartition('/')[2]}.yaml"
+        file = folder / f"Pulumi.{name.rpartition('/')[2]}.yaml"
         if not file.is_file():
             raise SatelliteError(f"{file.name} is not there: pulumi stack init {name}", USAGE)
         return cls(name, file)
@@ -167,6 +164,15 @@ class Draft:
         new.write_bytes(after)
         new.replace(file)
         return True
+
+
+def project_folder() -> Path:
+    """The one that the current folder belongs to; SatelliteError where it belongs to none."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "Pulumi.yaml").is_file():
+            return folder
+    raise SatelliteError("no Pulumi.yaml here or above: run this in its folder", USAGE)
 
 
 def engine(*words: str, stdin: str = "") -> str:
