@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from satellite_cli import inline, look, options, partial, screen
+from satellite_cli.fleet import counted
 from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
@@ -264,8 +265,7 @@ def destroy(stack: str, yes: bool, confirm: str, as_json: bool) -> None:
     """
     project = Project.of(stack)
     typed = project.environment() == "production"
-    many = f"{project.hosts} host{'' if project.hosts == 1 else 's'}"
-    question = f"Drain {many} and remove all of {project.stack}?"
+    question = f"Drain {counted(project.hosts)} and remove all of {project.stack}?"
     if typed and not confirm and sys.stdin.isatty():
         confirm = click.prompt(f"{question} Type its name", default="", err=True)
     elif not typed and not yes and not confirm and sys.stdin.isatty():

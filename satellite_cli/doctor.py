@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from satellite_cli import look, options, remote, screen
 from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
-from satellite_cli.fleet import NO_HOSTS, Fleet, Host
+from satellite_cli.fleet import Fleet, Host, NeverUpError
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
 from satellite_cli.running import taken_back
 from satellite_infra.agent import flat
@@ -78,10 +78,10 @@ def doctor(
 def _fleet(stack: str) -> tuple[Fleet | None, list[Finding]]:
     try:
         return Fleet.of(stack), []
+    except NeverUpError as problem:
+        return None, [Finding("stack", str(problem), command="satellite up")]
     except SatelliteError as problem:
-        text = str(problem)
-        up = "satellite up" if NO_HOSTS in text else "docs/runbook.md has its entry"
-        return None, [Finding("stack", text, command=up)]
+        return None, [Finding("stack", str(problem), command="docs/runbook.md has its entry")]
 
 
 def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, remote.Answer]:

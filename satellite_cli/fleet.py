@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -15,15 +16,28 @@ from satellite_cli.problems import FAILED, USAGE, SatelliteError
 from satellite_infra.agent import flat
 from scripts.engine import ConfigError, config, pulumi
 
-NO_HOSTS = "has no hosts yet"
 NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml")
 """Of the CLI's errors those that are about what was typed, and where."""
 
 
-def ours(problem: ConfigError) -> SatelliteError:
+class NeverUpError(SatelliteError):
+    """The stack has no hosts yet."""
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[None]:
     """The CLI's own error as ours."""
-    text = str(problem)
-    return SatelliteError(text, USAGE if any(part in text for part in NAMED) else FAILED)
+    try:
+        yield
+    except ConfigError as problem:
+        text = str(problem)
+        status = USAGE if any(part in text for part in NAMED) else FAILED
+        raise SatelliteError(text, status) from None
+
+
+def counted(hosts: int) -> str:
+    """So many hosts, in words."""
+    return f"{hosts} host{'' if hosts == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -63,15 +77,12 @@ class Fleet:
         """
         selected = ("--stack", stack) if stack else ()
 
-        with ThreadPoolExecutor(3) as together:
-            try:
-                outputs = together.submit(cls.outputs, *selected)
-                settings = together.submit(asked or (lambda: config(*selected)))
-                name = together.submit(pulumi, "stack", "--show-name") if not stack else None
-                found, known = outputs.result(), settings.result()
-                stack = name.result().strip() if name else stack
-            except ConfigError as problem:
-                raise ours(problem) from None
+        with ours(), ThreadPoolExecutor(3) as together:
+            outputs = together.submit(cls.outputs, *selected)
+            settings = together.submit(asked or (lambda: config(*selected)))
+            name = together.submit(pulumi, "stack", "--show-name") if not stack else None
+            found, known = outputs.result(), settings.result()
+            stack = name.result().strip() if name else stack
         return cls.read(stack, found, known)
 
     @staticmethod
@@ -84,7 +95,7 @@ class Fleet:
         """A stack's, of its `outputs` and settings; SatelliteError where it was never up."""
         found = json.loads(outputs)
         if "manifest" not in found:
-            raise SatelliteError(f"stack {stack} {NO_HOSTS}: satellite up --stack {stack}")
+            raise NeverUpError(f"stack {stack} has no hosts yet: satellite up --stack {stack}")
 
         def setting(key: str) -> str:
             return str(settings.get(f"satellite:{key}", {}).get("value") or "")

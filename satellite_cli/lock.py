@@ -15,7 +15,7 @@ import click
 
 from satellite_cli import look, options, remote, screen
 from satellite_cli.act import done_on
-from satellite_cli.fleet import NO_HOSTS, Fleet
+from satellite_cli.fleet import Fleet, NeverUpError
 from satellite_cli.problems import REFUSED, SatelliteError, consent
 from satellite_cli.project import Project, engine
 
@@ -49,9 +49,8 @@ def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
     held = engine_locks(stack)
     try:
         _, hosts, said, silent = look.ask(stack, names, seconds, "status")
-    except SatelliteError as problem:
-        # a first update that was killed has left a lock, and no hosts
-        if names or not held or NO_HOSTS not in str(problem):
+    except NeverUpError:  # a first update that was killed has left a lock, and no hosts
+        if names or not held:
             raise
         hosts, said, silent = [], {}, {}
     if as_json:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from satellite_cli.fleet import Fleet, ours
 from satellite_cli.problems import USAGE, SatelliteError
-from scripts.engine import ConfigError, config, pulumi
+from scripts.engine import config, pulumi
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -177,19 +177,11 @@ def project_folder() -> Path:
 
 def engine(*words: str, stdin: str = "") -> str:
     """What the CLI prints; its own error as ours."""
-    with _ours():
+    with ours():
         return pulumi(*words, stdin=stdin)
 
 
 def config_at(*place: str, secrets: bool = True) -> dict[str, Any]:
     """All settings there, by their full names; the CLI's own error as ours."""
-    with _ours():
+    with ours():
         return config(*place, secrets=secrets)
-
-
-@contextlib.contextmanager
-def _ours() -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as problem:
-        raise ours(problem) from None

@@ -41,14 +41,16 @@ def ssh(stack: str, host: str, command: tuple[str, ...]) -> None:
 
 def _words(command: tuple[str, ...]) -> tuple[str, ...]:
     """The other command; UsageError where it looks like an option of ours in a wrong place."""
-    if command[:1] == ("--",):
-        return command[1:]
-    if command and command[0].startswith("-"):
+    if command and command[0].startswith("-") and command[0] != "--":
         raise click.UsageError(
             f"{command[0]} stands where the command should: options come before HOST; say -- "
             "before a command that begins so"
         )
-    return command
+    return _bare(command)
+
+
+def _bare(command: tuple[str, ...]) -> tuple[str, ...]:
+    return command[1:] if command[:1] == ("--",) else command
 
 
 def _terminal() -> bool:
@@ -65,7 +67,7 @@ def run(stack: str, name: str, command: tuple[str, ...]) -> None:
     On a terminal it has one. Several words are a program and its arguments; one word in quotes is
     a line for the shell. Ends with the status of the command; 255: the host could not be reached.
     """
-    words = command[1:] if command[:1] == ("--",) else command
+    words = _bare(command)
     fleet = Fleet.of(stack)
     hosts = fleet.chosen([name] if name else [])
     if not hosts:

@@ -17,7 +17,6 @@ from satellite_cli.fleet import ours
 from satellite_cli.problems import INTERRUPTED, USAGE, SatelliteError, consent
 from satellite_cli.project import Project
 from satellite_cli.running import Running
-from scripts.engine import ConfigError
 
 if TYPE_CHECKING:  # it brings Pulumi's SDK along, which most commands do without
     from scripts.config import Config
@@ -28,10 +27,8 @@ def settings(stack: str) -> Iterator[Config]:
     """The stack's settings; what is wrong with them as ours."""
     from scripts.config import Config
 
-    try:
+    with ours():
         yield Config.of(stack)
-    except ConfigError as problem:
-        raise ours(problem) from None
 
 
 @click.group(invoke_without_command=True)

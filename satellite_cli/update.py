@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from satellite_cli import screen
+from satellite_cli.fleet import counted
 from satellite_cli.problems import note, say
 from satellite_infra.agent.progress import MARK, WAITS
 from scripts.engine import cli, environment
@@ -255,8 +256,7 @@ def summary(outcome: Outcome, planned: bool) -> str:
         if many
     ]
     if asked := outcome.asked.total():
-        hosts = f"{asked} host{'' if asked == 1 else 's'}"
-        counts.insert(0, f"{hosts} to ask" if planned else f"{hosts} asked")
+        counts.insert(0, f"{counted(asked)} to ask" if planned else f"{counted(asked)} asked")
     return ", ".join(counts) or "nothing to do"
 
 

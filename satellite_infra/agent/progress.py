@@ -50,10 +50,9 @@ def noted(file: Path) -> Callable[[], str]:
     before = _mark(file)
 
     def now() -> str:
-        if _mark(file) == before:
-            return ""
         with contextlib.suppress(OSError):
-            return file.read_text(encoding="utf-8")
+            if _mark(file) != before:
+                return file.read_text(encoding="utf-8")
         return ""
 
     return now
