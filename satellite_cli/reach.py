@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
+from typing import NoReturn
 
 import click
 
-from satellite_cli import options, remote, stream
+from satellite_cli import options, remote, screen, stream
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import USAGE, SatelliteError
 
@@ -26,17 +27,37 @@ def shell_line(words: tuple[str, ...]) -> str:
 @options.stack
 @click.argument("host", metavar="HOST", shell_complete=options.complete_host)
 @click.argument("command", nargs=-1, metavar="[-- CMD...]", type=click.UNPROCESSED)
-def ssh(stack: str, host: str, command: tuple[str, ...]) -> None:
+@options.as_json
+def ssh(stack: str, host: str, command: tuple[str, ...], as_json: bool) -> None:
     """A shell on a host, or one command there, as the login user.
 
-    Ends with the status of the command; 255: the host could not be reached.
+    Ends with the status of the command; 255: the host could not be reached. --json, before HOST,
+    tells the status and what the command said once it has ended.
     """
     words = _words(command)
+    if as_json and not words:
+        raise click.UsageError("--json: a shell is no data; say a command")
     fleet = Fleet.of(stack)
     (chosen,) = fleet.chosen([host])
     line = shell_line(words) if words else ""
+    answer = _done(fleet, chosen, line, terminal=not line and _terminal(), quietly=as_json)
+    _end(chosen, answer, as_json)
+
+
+def _done(fleet: Fleet, host: Host, line: str, terminal: bool, quietly: bool) -> remote.Answer:
+    """How a command on a host ended; it had this program's input and, unless `quietly`, output."""
     with remote.connected(fleet) as connection:
-        sys.exit(connection.here(chosen, line, terminal=not line and _terminal()))
+        if quietly:
+            return connection.heard(host, line)
+        return remote.Answer(connection.here(host, line, terminal))
+
+
+def _end(host: Host, answer: remote.Answer, as_json: bool) -> NoReturn:
+    """End as that command did."""
+    if as_json:
+        said = {"status": answer.status, "out": answer.out, "err": answer.err}
+        screen.data({"host": host.name, **said})
+    sys.exit(answer.status)
 
 
 def _words(command: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,11 +82,13 @@ def _terminal() -> bool:
 @options.stack
 @options.one_host("Where; the first host that is not lost where it is not given.")
 @click.argument("command", nargs=-1, required=True, metavar="CMD...", type=click.UNPROCESSED)
-def run(stack: str, name: str, command: tuple[str, ...]) -> None:
+@options.as_json
+def run(stack: str, name: str, command: tuple[str, ...], as_json: bool) -> None:
     """A one-off command in the current release, with its config vars, as the app's user.
 
     On a terminal it has one. Several words are a program and its arguments; one word in quotes is
     a line for the shell. Ends with the status of the command; 255: the host could not be reached.
+    --json, before CMD, tells the status and what the command said once it has ended.
     """
     words = _bare(command)
     fleet = Fleet.of(stack)
@@ -73,11 +96,10 @@ def run(stack: str, name: str, command: tuple[str, ...]) -> None:
     if not hosts:
         raise SatelliteError("every host of the stack is lost", USAGE)
     line = remote.agent("run", "--app", fleet.app, "--", shell_line(words))
-    with remote.connected(fleet) as connection:
-        status = connection.here(hosts[0], line, terminal=_terminal())
-    if status == remote.NOT_PREPARED:
+    answer = _done(fleet, hosts[0], line, terminal=_terminal(), quietly=as_json)
+    if answer.status == remote.NOT_PREPARED:
         raise SatelliteError(f"{hosts[0].name}: not prepared yet: satellite up")
-    sys.exit(status)
+    _end(hosts[0], answer, as_json)
 
 
 @click.command()

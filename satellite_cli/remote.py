@@ -106,6 +106,19 @@ class Connection:
             start_new_session=True,
         )
 
+    def heard(self, host: Host, command: str) -> Answer:
+        """A command on a host with this program's own input: its status and what it said."""
+        argv = self.argv(host, command)
+        done = subprocess.run(
+            argv,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
     def here(self, host: Host, command: str = "", terminal: bool = False) -> int:
         """A command on a host with this program's own input, output and terminal; its status."""
         # of no use to this program while the other has the terminal; exec puts it back for that

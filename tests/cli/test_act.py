@@ -105,6 +105,24 @@ def test_a_command_on_a_host(desk: Desk) -> None:
     assert desk.seen("worker-2")["command"] == []
 
 
+@pytest.mark.parametrize("words", [["run", "--json", "uptime"], ["ssh", "--json", "worker-1", "x"]])
+def test_a_command_as_data(desk: Desk, words: list[str]) -> None:
+    desk.says("worker-1", "up\n", status=3, err="and loaded\n")
+    ran = desk.satellite(*words)
+    assert (ran.status, ran.err) == (3, "")
+    assert ran.json() == {"host": "worker-1", "status": 3, "out": "up\n", "err": "and loaded\n"}
+    assert desk.seen("worker-1")["options"] == ["-T"]
+    desk.hosts["worker-1"] = {"status": 113}
+    ran = desk.satellite(*words)
+    unprepared = words[0] == "run"  # which goes by the agent
+    assert (ran.status, bool(ran.out)) == ((1, False) if unprepared else (113, True))
+
+
+def test_a_shell_is_no_data(desk: Desk) -> None:
+    ran = desk.satellite("ssh", "--json", "worker-1")
+    assert (ran.status, "--json: a shell is no data" in ran.err) == (2, True)
+
+
 def test_logs_are_in_the_order_of_time(desk: Desk) -> None:
     desk.says("worker-1", "\n".join([entry(1_000_000, "one"), entry(3_000_000, "three\nmore")]))
     desk.says("worker-2", entry(2_000_000, [116, 119, 111, 255], "systemd") + "\nno JSON\n")
