@@ -114,7 +114,8 @@ def _repository(value: str) -> str:
     if url and (":" in user or (user and url["scheme"] == "https") or token):
         raise broken("should hold no password or token: use satellite:deploy_key", hide=True)
     if not url and not _SCP_LIKE.fullmatch(value):
-        raise broken("should be ssh://..., https://... or git@HOST:PATH", hide="@" in value)
+        rule = "should be ssh://..., https://... or git@HOST:PATH"
+        raise broken(rule, hide="@" in value or token)
     return value
 
 
@@ -174,6 +175,11 @@ def _env_name(value: str) -> str:
     return value
 
 
+LONGEST_VALUE = 130_000
+"""Bytes of a config var. One of a process's variables is at most 131072, with its name, a `=` and a
+NUL (execve(2), MAX_ARG_STRLEN)."""
+
+
 def _env_value(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)  # `pulumi config set --path` writes digits as a number
@@ -181,8 +187,8 @@ def _env_value(value: Any) -> Any:
         raise broken("should be text: write it in quotes")
     if "\0" in value:
         raise broken("should hold no NUL byte")
-    if len(value.encode(errors="replace")) >= 128 * 1024:
-        raise broken("should be under 128 KB, as Linux wants it")
+    if len(value.encode(errors="replace")) > LONGEST_VALUE:
+        raise broken(f"should be {LONGEST_VALUE} bytes or less: with its name Linux takes 128 KB")
     return value
 
 
@@ -218,8 +224,10 @@ MODES = ("0600", "0640", "0400", "0440")
 def _file_mode(value: Any) -> Any:
     # YAML reads 0640 as an octal number, and `pulumi config set --path` writes 640
     numbers = {number: mode for mode in MODES for number in (int(mode), int(mode, 8))}
-    text = f"{value:0>4}" if isinstance(value, str) else numbers.get(value, "")
-    if isinstance(value, bool) or text not in MODES:
+    text = f"{value:0>4}" if isinstance(value, str) else ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        text = numbers.get(value, "")
+    if text not in MODES:
         raise broken(f"should be one of {', '.join(MODES)}")
     return text
 
@@ -259,7 +267,7 @@ def _known_host(value: str) -> str:
 
 
 def _source_uri(value: str) -> str:
-    if re.match(r"https?://[^/]*@", value) or "?" in value or "#" in value:
+    if "@" in value.partition("://")[2].partition("/")[0] or "?" in value or "#" in value:
         raise broken("should hold no user, password or query: previews show it", hide=True)
     if not re.fullmatch(r"https?://[^/\s]+(/[^\s]*)?", value):
         raise broken("should be https://... or http://...")

@@ -325,6 +325,11 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             "got [secret]",
         ),
         (
+            {"apt_sources": {"pgdg": {**SOURCE, "uri": "ftp://me:token@apt.example.com"}}},
+            "apt_sources/pgdg/uri: should hold no user, password or query: previews show it, "
+            "got [secret]",
+        ),
+        (
             {"apt_sources": {"pgdg": {**SOURCE, "uri": "deb"}}},
             "apt_sources/pgdg/uri: should be https://... or http://..., got deb",
         ),
@@ -616,7 +621,8 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ({"config": {"A": "canary\0"}}, "config/A: should hold no NUL byte, got [secret]"),
         (
             {"config": {"A": "canary" * 30_000}},
-            "config/A: should be under 128 KB, as Linux wants it, got [secret]",
+            "config/A: should be 130000 bytes or less: with its name Linux takes 128 KB, "
+            "got [secret]",
         ),
         (
             {"next_public_key": OTHER.public, "next_private_key": LOGIN},
@@ -664,6 +670,7 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             )
             for part, rule in (
                 ({"mode": "0777"}, "mode: should be one of 0600, 0640, 0400, 0440, got [secret]"),
+                ({"mode": ["0640"]}, "mode: should be one of 0600, 0640, 0400, 0440, got [secret]"),
                 ({"owner": "ada"}, "owner: should be app or root, got [secret]"),
                 (
                     {"owner": "root", "mode": "0600"},
@@ -696,6 +703,10 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         (
             {"repository": "https://canary@h/p"},
             "repository: should hold no password or token: use satellite:deploy_key, got [secret]",
+        ),
+        (
+            {"repository": "http://git.example.com/a.git?token=canary"},
+            "repository: should be ssh://..., https://... or git@HOST:PATH, got [secret]",
         ),
         (
             {"repository": "ext::sh -c x"},
