@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from satellite_cli.problems import FAILED, USAGE, SatelliteError
 from satellite_infra.agent import flat
 from scripts.engine import ConfigError, config, pulumi
 
-NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml")
+NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml", "is not there: pulumi stack init")
 """Of the CLI's errors those that are about what was typed, and where."""
 
 
@@ -33,6 +34,11 @@ def ours() -> Iterator[None]:
         text = str(problem)
         status = USAGE if any(part in text for part in NAMED) else FAILED
         raise SatelliteError(text, status) from None
+
+
+def whole(text: str) -> int:
+    """A number as people type it; 0 for what is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
 
 
 def counted(hosts: int) -> str:
@@ -149,7 +155,7 @@ class Fleet:
             most = self.formation.get(type_)
             if most is None:
                 yield f"{word}: should be a process type ({', '.join(self.formation)}), or TYPE.N"
-            elif dot and not (number.isdigit() and 1 <= int(number) <= most):
+            elif dot and not 1 <= whole(number) <= most:
                 yield f"{word}: its number should be from 1 to {most}"
 
     def _wrong(self, names: Sequence[str], known: dict[str, Host]) -> Iterator[str]:

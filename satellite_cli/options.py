@@ -11,8 +11,6 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from satellite_cli.problems import SatelliteError
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -26,13 +24,17 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def completed(words: Callable[[click.Context], Iterable[str]]) -> Complete:
-    """What a shell is told: those of the words that begin so. It shows no errors."""
+    """What a shell is told: those of the words that begin so. It shows no errors.
+
+    Of whatever kind: in the middle of a line that is typed nobody wants to read them, and a file
+    that is wrong would be quoted there.
+    """
 
     @functools.wraps(words)
     def complete(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
         try:
             return [CompletionItem(word) for word in words(context) if word.startswith(begun)]
-        except (SatelliteError, click.ClickException):
+        except Exception:  # noqa: BLE001
             return []
 
     return complete
@@ -61,7 +63,7 @@ def complete_size(context: click.Context) -> Iterable[str]:
 @completed
 def complete_stack(_: click.Context) -> Iterable[str]:
     """The project's stacks that have settings."""
-    from satellite_cli.project import project_folder
+    from scripts.stack_file import project_folder
 
     files = sorted(project_folder().glob("Pulumi.*.yaml"))
     return (file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files)

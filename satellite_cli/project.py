@@ -6,15 +6,15 @@ import contextlib
 import functools
 import json
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from satellite_cli.fleet import Fleet, ours
+from satellite_cli.fleet import Fleet, ours, whole
 from satellite_cli.problems import USAGE, SatelliteError
+from scripts import stack_file
 from scripts.engine import config, pulumi
 
 if TYPE_CHECKING:
@@ -36,12 +36,10 @@ class Project:
     @classmethod
     def of(cls, stack: str) -> Project:
         """That stack's, or the selected one's; SatelliteError where there is none."""
-        folder = project_folder()
-        name = stack or engine("stack", "--show-name").strip()
-        file = folder / f"Pulumi.{name.rpartition('/')[2]}.yaml"
-        if not file.is_file():
-            raise SatelliteError(f"{file.name} is not there: pulumi stack init {name}", USAGE)
-        return cls(name, file)
+        with ours():
+            stack_file.project_folder()
+            name = stack or pulumi("stack", "--show-name").strip()
+            return cls(name, stack_file.of(name))
 
     def config(self) -> dict[str, Any]:
         """All settings when the command began, by their full names, secrets too; asked for once."""
@@ -67,7 +65,7 @@ class Project:
     def hosts(self) -> int:
         """How many hosts the settings have; asked for once, as no command changes it."""
         count = str(self.known.get("count") or "")
-        own = len(self.known_as("names", list)) or int(count if count.isdigit() else 0)
+        own = len(self.known_as("names", list)) or whole(count)
         hosts = self.known_as("hosts", dict).values()
         return own + sum("address" in host for host in hosts if isinstance(host, dict))
 
@@ -112,10 +110,8 @@ class Project:
     @contextlib.contextmanager
     def draft(self) -> Iterator[Draft]:
         """A copy of the settings, to be changed and used; it is kept only where it is asked for."""
-        with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
-            copy = Path(folder, self.file.name)
-            shutil.copyfile(self.file, copy)
-            yield Draft(self, copy, self.file.read_bytes())
+        with stack_file.copied(self.file) as copy:
+            yield Draft(self, copy, copy.read_bytes())
 
 
 @dataclass(frozen=True)
@@ -151,28 +147,9 @@ class Draft:
 
     def keep(self) -> bool:
         """Make it the stack's settings; True where they were others before."""
-        after, file = self.file.read_bytes(), self.project.file
-        if after == self.before:
-            return False
-        if file.read_bytes() != self.before:
-            raise SatelliteError(
-                f"{file.name} was changed meanwhile and stays as it is; what was done is not in it"
-            )
-        new = file.with_name(f".{file.name}.new")
-        shutil.copyfile(file, new)
-        shutil.copymode(file, new)
-        new.write_bytes(after)
-        new.replace(file)
-        return True
-
-
-def project_folder() -> Path:
-    """The one that the current folder belongs to; SatelliteError where it belongs to none."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "Pulumi.yaml").is_file():
-            return folder
-    raise SatelliteError("no Pulumi.yaml here or above: run this in its folder", USAGE)
+        file = self.project.file
+        with ours(), stack_file.alone(file):
+            return stack_file.put(file, self.before, self.file.read_bytes())
 
 
 def engine(*words: str, stdin: str = "") -> str:

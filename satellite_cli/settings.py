@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import select
 import sys
+import termios
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from satellite_cli import options, screen
+from satellite_cli import options, remote, screen
 from satellite_cli.change import somebody_to_ask, update
 from satellite_cli.fleet import ours
 from satellite_cli.problems import INTERRUPTED, USAGE, SatelliteError, consent
 from satellite_cli.project import Project
+from satellite_cli.reachable import SECONDS
 from satellite_cli.running import Running
 
 if TYPE_CHECKING:  # it brings Pulumi's SDK along, which most commands do without
     from scripts.config import Config
+
+
+LINE = 4095
+"""Bytes of a line after which a terminal throws away what comes (Linux, N_TTY_BUF_SIZE)."""
+PASTED = 0.1
+"""Seconds in which the next line of what was pasted has come."""
 
 
 @contextlib.contextmanager
@@ -93,9 +103,7 @@ def set_(name: str, stack: str, as_json: bool) -> None:
     if problem := unfit(name, ""):
         raise click.UsageError(f"{name}: {problem}")
     if sys.stdin.isatty():
-        # an empty line is an empty value, and not asked for again
-        how: dict[str, Any] = {"default": "", "show_default": False, "hide_input": True}
-        value = str(click.prompt(f"Value of {name}", err=True, **how))
+        value = _typed(name)
     else:
         try:
             value = sys.stdin.read()
@@ -111,8 +119,36 @@ def set_(name: str, stack: str, as_json: bool) -> None:
     if problem := unfit(name, value):
         raise click.UsageError(f"the value of {name}: {problem}")
     with settings(stack) as found:
-        found.put_config_var(name, value)
+        found.change_config_vars({name: value})
     _said([f"{name} is set, encrypted"], found.stack, as_json)
+
+
+def _typed(name: str) -> str:
+    """A line that somebody types or pastes, unseen; UsageError where that was not all of it.
+
+    `getpass` throws away what comes after it, and says nothing.
+    """
+    click.echo(f"Value of {name}: ", err=True, nl=False)
+    before = termios.tcgetattr(sys.stdin)
+    unseen = [*before]
+    unseen[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, unseen)
+    try:
+        line = sys.stdin.readline()
+        more = bool(select.select([sys.stdin], [], [], PASTED)[0])
+    finally:
+        # what is left the shell would take for commands
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
+        click.echo(err=True)
+    if not line:
+        raise click.Abort
+    value = line.removesuffix("\n")
+    if more or len(line.encode(errors="replace")) >= LINE:
+        raise click.UsageError(
+            f"a terminal takes one line of {LINE} bytes at most, {name} stays as it is: satellite "
+            f"config set {name} < FILE"
+        )
+    return value
 
 
 @config.command()
@@ -131,9 +167,8 @@ def unset(names: tuple[str, ...], stack: str, as_json: bool) -> None:
         known = found.config_vars()
         if missing := [name for name in names if name not in known]:
             raise SatelliteError(f"{found.stack} has no config var {', '.join(missing)}", USAGE)
-        for name in names:
-            found.remove_config_var(name)
-    _said([f"removed: {', '.join(names)}"], found.stack, as_json)
+        found.change_config_vars({}, names)
+    _said([f"removed: {', '.join(dict.fromkeys(names))}"], found.stack, as_json)
 
 
 @config.command("import")
@@ -152,6 +187,7 @@ def import_(
     file: str, environment: str, overwrite: bool, dry_run: bool, stack: str, as_json: bool
 ) -> None:
     """Take over an old heroku.yml, or what `heroku config --json` prints (- for standard input)."""
+    from scripts.config import ConfigError
     from scripts.import_heroku import Import, chosen, sources
 
     name = Path(file).name
@@ -160,10 +196,13 @@ def import_(
     except (OSError, UnicodeDecodeError):
         raise SatelliteError(f"{file} cannot be read as a text", USAGE) from None
     with settings(stack) as found:
-        source = chosen(sources(text, name), environment, found.stack, name)
+        try:
+            source = chosen(sources(text, name), environment, found.stack, name)
+        except ConfigError as problem:
+            raise SatelliteError(str(problem), USAGE) from None
         work = Import(source, found, overwrite, dry_run)
-        lines = list(work.run())
-    _said(lines, found.stack, as_json)
+        lines = work.run()
+    _said(lines, found.stack, as_json, done=not dry_run)
     if work.conflicts or work.left_out:
         raise SatelliteError(
             f"{work.conflicts} of them the stack has with another value, and {work.left_out} "
@@ -171,14 +210,15 @@ def import_(
         )
 
 
-def _said(lines: list[str], stack: str, as_json: bool) -> None:
-    """What was done, and what brings it to the hosts."""
+def _said(lines: list[str], stack: str, as_json: bool, done: bool = True) -> None:
+    """What was done, if it was, and what brings it to the hosts."""
     if as_json:
         screen.data({"stack": stack, "said": lines})
         return
     for line in lines:
         click.echo(line)
-    click.echo(f"Next: satellite up --stack {stack}")
+    if done:
+        click.echo(f"Next: satellite up --stack {stack}")
 
 
 @click.group()
@@ -194,8 +234,8 @@ def init(deploy_key: bool, stack: str, as_json: bool) -> None:
     """Make the keys that the stack lacks; what is there is never overwritten."""
     from scripts.keys import make
 
-    with settings(stack) as found:
-        lines = list(_done(make(found, deploy_key)))
+    with settings(stack) as found, found.change() as draft:
+        lines = list(_done(make(draft, deploy_key)))
     _said(lines, found.stack, as_json)
 
 
@@ -219,7 +259,11 @@ def rotate(stack: str, yes: bool, as_json: bool) -> None:
     with settings(project.stack) as found:
         lines = []
         for half in (begin, end):
-            for line in _done(half(found)):
+            if half is end:
+                _opens(project, found)
+            with found.change() as changed:
+                said = list(_done(half(changed)))
+            for line in said:
                 lines.append(line)
                 if not as_json:
                     click.echo(line)
@@ -234,6 +278,28 @@ def rotate(stack: str, yes: bool, as_json: bool) -> None:
         screen.data({"stack": found.stack, "said": lines})
     else:
         click.echo(f"rotated; {project.file.name} says so now: commit it")
+
+
+def _opens(project: Project, found: Config) -> None:
+    """SatelliteError where the next key does not open all hosts: then today's has to stay.
+
+    The way through a bastion is its owner's: no update lets a key in there.
+    """
+    fleet, public = project.fleet(), found.known()["next_public_key"]
+    if fleet.private_key:
+        fleet = replace(fleet, private_key=found.get("next_private_key"))
+    else:
+        fleet = replace(fleet, public_key=public)
+    with remote.connected(fleet) as connection:
+        answers = connection.everywhere(fleet.chosen([]), "true", SECONDS, secret=False)
+    lines = [f"  {host.name}: {a.problem}" for host, a in answers.items() if a.problem]
+    if not lines:
+        return
+    if fleet.bastion:
+        lines += ["  Is this line in the bastion's own authorized_keys, which no update changes?"]
+        lines += [f"    {public}"]
+    said = "\n".join([*lines, "  The same command again goes on"])
+    raise SatelliteError(f"today's key stays: the next one does not open all hosts yet\n{said}")
 
 
 def _done(lines: Iterable[str]) -> Iterator[str]:

@@ -60,8 +60,6 @@ class Source:
 
 def sources(text: str, name: str) -> dict[str, Source]:
     """Each environment of a file; one without a name for the output of `heroku config --json`."""
-    if "<%" in text:
-        raise ConfigError(f"{name} holds ERB: erb {name} > plain.yml, and import that")
     plain, typed = _loaded(text, name)
     if not isinstance(plain, dict) or not plain:
         raise ConfigError(f"{name} should be a map of environments, or of config vars")
@@ -91,13 +89,17 @@ def _loaded(text: str, name: str) -> tuple[Any, Any]:
         return found, found
     except ValueError:
         pass
+    except RecursionError:
+        raise ConfigError(f"{name} is too deep to be config vars") from None
+    if "<%" in text:
+        raise ConfigError(f"{name} holds ERB: erb {name} > plain.yml, and import that")
     try:
         plain = yaml.load(text, Plain)
     except yaml.MarkedYAMLError as error:
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         # not its own text, which quotes the file
         raise ConfigError(f"{name} is neither JSON nor YAML{where}") from None
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"{name} is neither JSON nor YAML") from None
     try:
         return plain, yaml.safe_load(text)
@@ -151,10 +153,16 @@ class Import:
     dry_run: bool = False
     conflicts: int = 0
     left_out: int = 0
+    _taken: dict[str, str] = field(default_factory=dict, repr=False)
 
-    def run(self) -> Iterator[str]:
-        """Set what is missing; yields what becomes of each thing in the file."""
-        there = self.config.config_vars()
+    def run(self) -> list[str]:
+        """Set what is missing, all in one step; what became of each thing in the file."""
+        lines = list(self._read(self.config.config_vars()))
+        if self._taken and not self.dry_run:
+            self.config.change_config_vars(self._taken)
+        return lines
+
+    def _read(self, there: Mapping[str, str]) -> Iterator[str]:
         for name, value in self.source.config.items():
             yield f"{name}: {self._one(name, value, there)}"
         for name in self.source.doubtful:
@@ -180,8 +188,7 @@ class Import:
                 "CONFLICT, the stack has another value, which stays; --overwrite (OVERWRITE=1 for "
                 "make) takes this one"
             )
-        if not self.dry_run:
-            self.config.put_config_var(name, value)
+        self._taken[name] = value
         how = "would be" if self.dry_run else "is"
         instead = ", instead of another value" if name in there else ""
         return f"{how} satellite:config.{name}, encrypted{instead}"
@@ -224,7 +231,8 @@ def main(argv: list[str]) -> int:
             print(f"  {line}", flush=True)
         if rest := [stage for stage in found if stage != source.environment]:
             print(f"Not taken: {', '.join(rest)}")
-        print(f"Next: pulumi preview --stack {config.stack}")
+        if not options.dry_run:
+            print(f"Next: pulumi preview --stack {config.stack}")
         if work.conflicts or work.left_out:
             raise ConfigError(
                 f"{work.conflicts} of them the stack has with another value, and "

@@ -85,10 +85,7 @@ def begin(config: Config) -> Iterator[str]:
 
 
 def end(config: Config) -> Iterator[str]:
-    """The second half: the next key becomes today's, once every host knows it.
-
-    Each step may be the last of a run that is killed; the next run goes on.
-    """
+    """The second half: the next key becomes today's, once every host knows it."""
     known = config.known()
     if "next_public_key" not in known:
         raise ConfigError(f"no rotation has begun: make keys STACK={config.stack} ROTATE=begin")
@@ -153,11 +150,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--deploy-key", action="store_true")
     options = parser.parse_args(argv)
     try:
-        config = Config.of(options.stack)
-        if options.rotate:
-            said = {"begin": begin, "end": end}[options.rotate](config)
-        else:
-            said = make(config, options.deploy_key)
+        with Config.of(options.stack).change() as config:
+            if options.rotate:
+                said = list({"begin": begin, "end": end}[options.rotate](config))
+            else:
+                said = list(make(config, options.deploy_key))
         for line in said:
             print(line, flush=True)
     except ConfigError as error:

@@ -112,6 +112,7 @@ seen = dict(host=host, options=options, command=command, config=Path(config).rea
             held=subprocess.run(["ssh-add", "-L"], capture_output=True, text=True).stdout)
 (place / f"ssh.{{host}}.seen").write_text(json.dumps(seen))
 answer = json.loads((place / "ssh.json").read_text()).get(host, {{}})
+answer = answer.get(" ".join(command), answer)
 sys.stdout.write(answer.get("out", ""))
 sys.stdout.flush()
 time.sleep(answer.get("sleep", 0))

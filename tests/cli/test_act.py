@@ -13,7 +13,7 @@ from satellite_cli.main import satellite
 from satellite_infra.agent import converge
 from satellite_infra.agent.deadlines import LOCK_LIMIT
 from satellite_infra.agent.layout import AGENT
-from tests.cli.conftest import Desk
+from tests.cli.conftest import CANARY, Desk
 
 
 def entry(at: int, text: object, who: str = "shop.worker.1") -> str:
@@ -76,6 +76,8 @@ def test_every_wrong_worker_is_told_and_nobody_is_asked(desk: Desk) -> None:
     assert ran.status == 2
     assert "web: should be a process type (worker), or TYPE.N" in ran.err
     assert "worker.3: its number should be from 1 to 2" in ran.err
+    ran = desk.satellite("stop", "worker.\N{SUPERSCRIPT TWO}")
+    assert (ran.status, "its number should be from 1 to 2" in ran.err) == (2, True)
     assert not list(desk.place.glob("ssh.*.seen"))
 
 
@@ -193,6 +195,9 @@ def test_a_shell_completes_hosts_and_workers(desk: Desk) -> None:
     (desk.place / "Pulumi.staging.yaml").write_text(vars_)
     assert words("config", "get") == ["PORT", "TOKEN"]
     assert words("config", "unset", begun="T") == ["TOKEN"]
+    for wrong in (f'config: "{CANARY}', "config: [1, 2]", "- a"):
+        (desk.place / "Pulumi.staging.yaml").write_text(wrong)
+        assert words("config", "get") == []
     desk.outputs = {}
     desk.satellite("--version")
     assert words("ssh") == []

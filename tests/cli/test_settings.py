@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +158,132 @@ def test_an_unknown_stack_is_the_engines_own_error(place: Place) -> None:
     assert done.stderr.startswith("error: ")
     assert "nope" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def names(place: Place) -> list[str]:
+    return place.good("config").split()
+
+
+@pytest.mark.parametrize("kind", ["--secret", "--plaintext"])
+def test_config_vars_that_are_one_text_become_several(place: Place, kind: str) -> None:
+    """The engine's own CLI has them give way to the first that is set within."""
+    place.pulumi("config", "set", kind, "satellite:config", '{"A": "one", "B": 2}')
+    place.good("config", "set", "C", stdin="three\n")
+    assert names(place) == ["A", "B", "C"]
+    assert [place.good("config", "get", name) for name in "ABC"] == ["one\n", "2\n", "three\n"]
+    place.pulumi("config", "set", kind, "satellite:config", '{"A": "one", "B": "two"}')
+    place.good("config", "unset", "A")
+    assert names(place) == ["B"]
+    place.pulumi("config", "set", kind, "satellite:config", '{"A": "one", "B": "two"}')
+    place.good("config", "import", "-", stdin='{"Z": "<% 1 %>"}')
+    assert names(place) == ["A", "B", "Z"]
+    place.pulumi("config", "set", kind, "satellite:config", '{"A": "one", "B": [true]}')
+    done = place.satellite("config", "set", "C", stdin="three\n")
+    assert (done.returncode, done.stderr) == (1, "error: satellite:config: should be texts: B\n")
+
+
+def test_an_odd_name_is_removed_and_nothing_else(place: Place) -> None:
+    odd = ["A.B", "X[0]", 'say "hi"', "back\\slash"]
+    for name in odd:
+        quoted = name.replace('"', '\\"')
+        place.pulumi("config", "set", "--path", f'satellite:config["{quoted}"]', "x")
+    place.pulumi("config", "set", "--path", "satellite:config.A.B", "other")
+    assert place.good("config", "unset", *odd, odd[0]).startswith(f"removed: {', '.join(odd)}\n")
+    assert names(place) == ["A"]
+
+
+@pytest.mark.parametrize("written", ["0123", "12345678901234567890123", "1.50", "2026-01-01"])
+def test_what_the_next_change_would_make_a_number_of_stays(place: Place, written: str) -> None:
+    file = place.folder / "Pulumi.staging.yaml"
+    place.pulumi("config", "rm", "satellite:config")
+    place.pulumi("config", "set", "--path", "satellite:config.GOOD", "12")
+    before = file.read_text().replace("    GOOD: 12\n", f"    GOOD: 12\n    ODD: {written}\n")
+    file.write_text(before)
+    for words in (["config", "set", "NEW"], ["config", "unset", "GOOD"]):
+        done = place.satellite(*words, stdin="x\n")
+        assert done.returncode == 1
+        assert "satellite:config: should be in quotes" in done.stderr
+        assert done.stderr.endswith(": ODD\n")
+        assert file.read_text() == before
+    file.write_text(before.replace(written, f"'{written}'"))
+    place.good("config", "set", "NEW", stdin="x\n")
+    assert place.good("config", "get", "ODD") == f"{written}\n"
+
+
+def test_nothing_is_lost_where_several_change_it_at_once(place: Place) -> None:
+    argv = [sys.executable, "-m", "satellite_cli", "config", "set"]
+    how: dict[str, Any] = {"cwd": place.folder, "env": place.environment, "text": True}
+    how |= {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    many = [subprocess.Popen([*argv, f"V{n}"], **how) for n in range(4)]
+    for n, process in enumerate(many):
+        process.communicate(f"{n}\n")
+        assert process.returncode == 0
+    assert names(place) == ["V0", "V1", "V2", "V3"]
+
+
+def test_an_import_that_fails_on_its_way_has_taken_nothing(place: Place) -> None:
+    wrapper = place.folder.parent / "wrapper/pulumi"
+    broken = 'case "$*" in *V2*) echo error: no room >&2; exit 1;; esac\nexec'
+    wrapper.write_text(wrapper.read_text().replace("exec", broken))
+    done = place.satellite("config", "import", "-", stdin=json.dumps({f"V{n}": "" for n in "123"}))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: no room\n")
+    assert names(place) == ["staging", "has", "no", "config", "vars"]
+
+
+@pytest.mark.parametrize("words", [["config", "set", "A"], ["keys", "init"]])
+def test_a_file_behind_a_link_is_changed_there(place: Place, words: list[str]) -> None:
+    file, real = place.folder / "Pulumi.staging.yaml", place.folder / "kept/staging.yaml"
+    real.parent.mkdir()
+    file.rename(real)
+    file.symlink_to(real)
+    place.good(*words, stdin="x\n")
+    assert file.is_symlink()
+    assert "secure" in real.read_text()
+
+
+def test_a_stack_without_its_file_is_said_to_be(place: Place) -> None:
+    (place.folder / "Pulumi.staging.yaml").unlink()
+    for words in (["config"], ["config", "set", "A"], ["keys", "init"], ["deploy", "--yes"]):
+        done = place.satellite(*words, stdin="x\n")
+        assert done.returncode == 2, done
+        assert "Pulumi.staging.yaml is not there: pulumi stack init staging" in done.stderr
+    assert not (place.folder / "Pulumi.staging.yaml").exists()
+
+
+def test_a_machine_that_writes_another_language_changes_no_value(place: Place) -> None:
+    place.good("config", "import", "-", stdin='{"A": "\N{CHECK MARK}"}')
+    place.environment |= {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    assert json.loads(place.good("config", "get", "A", "--json"))["value"] == "\N{CHECK MARK}"
+
+
+def test_what_is_too_deep_is_no_config(place: Place) -> None:
+    done = place.satellite("config", "import", "-", stdin='{"a":' * 5000)
+    assert (done.returncode, done.stderr) == (2, "error: - is too deep to be config vars\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken"),
+    [("one line\n", True), ("-----BEGIN-----\nMORE\n", False), (f"{'x' * 4095}\n", False)],
+)
+def test_what_is_pasted_at_the_prompt_is_taken_whole_or_not(
+    place: Place, typed: str, taken: bool
+) -> None:
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-m", "satellite_cli", "config", "set", "A"]
+    how: dict[str, Any] = {"cwd": place.folder, "env": place.environment, "text": True}
+    with subprocess.Popen(argv, stdin=theirs, stderr=subprocess.PIPE, **how) as process:
+        assert process.stderr
+        asked = ""
+        while "Value of A" not in asked:
+            asked += process.stderr.read(1)
+        os.write(ours, typed.encode())
+        said = process.stderr.read()
+    os.close(ours)
+    os.close(theirs)
+    if taken:
+        assert process.returncode == 0, said
+        assert place.good("config", "get", "A") == typed
+    else:
+        assert process.returncode == 2
+        assert "a terminal takes one line of 4095 bytes at most, A stays as it is" in said
+        assert "A" not in names(place)

@@ -179,6 +179,29 @@ def test_the_key_of_an_agent_opens_both(behind: Behind, monkeypatch: pytest.Monk
     behind.site.up()
 
 
+def test_a_rotation_waits_until_the_bastion_lets_the_next_key_in(behind: Behind) -> None:
+    """No update does that there, and without it nobody would get to any host."""
+    old = known(behind)
+    done = behind.site.satellite("keys", "rotate", "--yes")
+    assert done.returncode == 1
+    assert "today's key stays: the next one does not open all hosts yet" in done.stderr
+    assert known(behind) == {**old, "next_public_key": known(behind)["next_public_key"]}
+    (line,) = (text.strip() for text in done.stderr.splitlines() if " ssh-ed25519 " in f" {text}")
+    behind.bastion.run(f"echo '{line}' >>/home/admin/.ssh/authorized_keys")
+    done = behind.site.satellite("keys", "rotate", "--yes")
+    assert done.returncode == 0, done
+    assert known(behind)["public_key"] == line
+    assert behind.site.satellite("run", "true").returncode == 0
+
+
+def known(behind: Behind) -> dict[str, str]:
+    """The public keys of the stack."""
+    shown = json.loads(behind.site.pulumi("config", "--json"))
+    names = ("public_key", "next_public_key")
+    found = {name: shown.get(f"satellite:{name}", {}).get("value") for name in names}
+    return {name: value for name, value in found.items() if value}
+
+
 def test_a_removed_host_and_all_the_rest_are_drained_through_it(behind: Behind) -> None:
     logins = behind.bastion.ssh_logins()
     behind.site.unset("names[1]")

@@ -221,7 +221,26 @@ def test_rotation_begins_and_ends_and_each_step_may_be_the_last(place: Place) ->
     place.hidden()
 
 
+@pytest.mark.parametrize("breaks_at", ["public_key --", "rm satellite:next_public_key"])
+def test_what_does_not_come_to_its_end_has_changed_nothing(place: Place, breaks_at: str) -> None:
+    """A half of it would be a key and another one's public half, which no update takes."""
+    place.made()
+    place.made("--rotate", "begin")
+    before = (place.folder / "Pulumi.staging.yaml").read_text()
+    wrapper = place.folder.parent / "wrapper/pulumi"
+    works = wrapper.read_text()
+    broken = f'case "$*" in *"{breaks_at}"*) echo error: no room >&2; exit 1;; esac\n'
+    wrapper.write_text(works.replace("exec", f"{broken}exec"))
+    assert place.refused("--rotate", "end") == "error: no room\n"
+    assert (place.folder / "Pulumi.staging.yaml").read_text() == before
+    wrapper.write_text(works)
+    place.made("--rotate", "end")
+
+
 def test_errors_say_what_to_do(place: Place, tmp_path: Path) -> None:
+    none = place.refused("--stack", "nowhere")
+    assert none == "error: Pulumi.nowhere.yaml is not there: pulumi stack init nowhere\n"
+    (place.folder / "Pulumi.nowhere.yaml").touch()
     none = place.refused("--stack", "nowhere")
     assert none == "error: no stack named 'nowhere' found\n  make it: pulumi stack init NAME\n"
     place.environment["PULUMI_HOME"] = str(tmp_path / "another")
