@@ -13,9 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
 from satellite_cli import lock
 from satellite_cli.desk import Desk
@@ -105,14 +103,14 @@ def _lock(stack: str, seconds: float) -> Found:
         said = (err.strip().splitlines() or ["it said nothing"])[0]
         yield Finding("backend", f"the state cannot be reached: {said}", command="pulumi login")
         return
-    where = urlparse(json.loads(out).get("url", ""))
-    if where.scheme != "file":
+    backend = json.loads(out).get("url", "")
+    if not backend.startswith("file:"):
         return
     try:
         name = Project.of(stack).stack
     except SatelliteError:  # the stack's own finding
         return
-    for path in lock.files(Path(unquote(where.path)), name):
+    for path in lock.files(backend, name) or ():
         try:
             held = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError):  # it has just ended

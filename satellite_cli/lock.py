@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import socket
 import sys
 from collections.abc import Mapping
@@ -15,9 +17,10 @@ import click
 
 from satellite_cli import look, options, remote, screen
 from satellite_cli.act import done_on
-from satellite_cli.fleet import Fleet, NeverUpError
+from satellite_cli.fleet import Fleet, NeverUpError, ours
 from satellite_cli.problems import REFUSED, SatelliteError, consent
 from satellite_cli.project import Project, engine
+from scripts import stack_file
 
 UNKNOWN = "not known with this backend; an update that finds it locked says so"
 
@@ -135,17 +138,35 @@ def engine_locks(stack: str) -> list[Holder] | None:
     known = json.loads(engine("stack", "ls", "--json"))
     where = urlparse(backend)
     if where.scheme == "file":
-        return [_holder(path) for path in files(Path(unquote(where.path)), stack)]
+        found = files(backend, stack)
+        return None if found is None else [_holder(path) for path in found]
     if where.scheme in ("http", "https"):
         mine = [one for one in known if one["name"].rpartition("/")[2] == stack.rpartition("/")[2]]
         return [Holder("an update")] if any(one.get("updateInProgress") for one in mine) else []
     return None
 
 
-def files(state: Path, stack: str) -> list[Path]:
-    """The stack's locks in a folder of states."""
+def files(backend: str, stack: str) -> list[Path] | None:
+    """The stack's locks in a folder of states, by its URL; None where there is no such folder.
+
+    Other projects have theirs in the same one. The engine's own way to read that URL, and its
+    folders: massageBlobPath and lockDir in pkg/backend/diy.
+    """
+    where = Path(unquote(backend.removeprefix("file://").partition("?")[0]))
+    if where.parts[:1] == ("~",):
+        where = Path(pwd.getpwuid(os.getuid()).pw_dir, *where.parts[1:])
+    state = where.absolute() / ".pulumi"
+    if not state.is_dir():
+        return None
     name = stack.rpartition("/")[2]
-    return sorted(p for p in state.glob(".pulumi/locks/**/*.json") if p.parent.name == name)
+    with ours():
+        project = stack_file.project_name()
+
+    def its(lock: Path) -> bool:
+        above = lock.relative_to(state / "locks").parts[:-1]
+        return above[-2:] == (project, name) or above == (name,)  # as before it knew projects
+
+    return sorted(filter(its, state.glob("locks/**/*.json")))
 
 
 def lives(held: Mapping[str, Any]) -> bool | None:

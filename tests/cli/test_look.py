@@ -6,9 +6,11 @@ import json
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from satellite_cli.lock import files as lock_files
 from satellite_cli.look import together
 from tests.cli.conftest import COMMIT, Desk, host, status
 
@@ -276,6 +278,27 @@ def test_the_lock_of_an_update_that_was_killed_here_is_released(desk: Desk) -> N
     locked(desk, socket.gethostname(), 1 << 22)  # past the largest number of a process
     assert desk.satellite("lock", "release", "--yes").status == 0
     assert desk.engine()[-1][:2] == ["cancel", "--yes"]
+
+
+@pytest.mark.parametrize("url", ["file://~", "file://~/", "file://.", "file://{}", "file://{}?x=y"])
+def test_the_locks_are_where_the_engine_keeps_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    lock = locked(desk, "laptop", 1)
+    state = desk.place / "state"
+    home = SimpleNamespace(pw_dir=str(state))
+    monkeypatch.setattr("pwd.getpwuid", lambda _: home)
+    (state / "Pulumi.yaml").write_text("name: satellite\n")
+    monkeypatch.chdir(state)
+    assert lock_files(url.format(state), "organization/satellite/staging") == [lock]
+    # another project's of the same name is nobody's here
+    other = lock.parents[2] / "other/staging/1.json"
+    other.parent.mkdir(parents=True)
+    lock.rename(other)
+    assert lock_files(url.format(state), "staging") == []
+    assert lock_files(url.format(state), "other") == []
+    (state / ".pulumi").rename(state / "gone")
+    assert lock_files(url.format(state), "staging") is None
 
 
 def test_locks(desk: Desk) -> None:
