@@ -11,7 +11,7 @@ import click
 
 from satellite_cli import options, remote, screen
 from satellite_cli.fleet import Fleet, Host
-from satellite_cli.problems import FAILED, UNANSWERED, note
+from satellite_cli.problems import FAILED, INTERRUPTED, UNANSWERED, SatelliteError, note
 from satellite_infra.agent.deadlines import LOCK_LIMIT
 from satellite_infra.reach import deployer
 
@@ -52,6 +52,15 @@ def _told(host: Host, answer: remote.Answer) -> dict[str, Any]:
     }
 
 
+def _so_far(hosts: Sequence[Host], answers: Mapping[Host, remote.Answer]) -> str:
+    """What is known where nobody waited to the end."""
+    lines = ["interrupted: what a host was told before, it goes on with. To see: satellite ps"]
+    for host in hosts:
+        answer = answers.get(host, remote.Answer(problem="was asked, and had not answered"))
+        lines.append(f"  {host.name}: {answer.problem or (answer.err or answer.out).strip()}")
+    return "\n".join(lines)
+
+
 def _act(verb: str, about: str) -> click.Command:
     @click.command(verb, help=about)
     @options.workers
@@ -67,10 +76,12 @@ def _act(verb: str, about: str) -> click.Command:
         fleet.check_workers(workers)
         words = ["--app", fleet.app, "--by", deployer(os.environ)]
         words += ["--no-wait"] if no_wait else []
-        with remote.connected(fleet) as connection:
-            answers = connection.everywhere(
-                hosts, remote.agent(verb, *words, *workers), fleet.grace + MARGIN
-            )
+        line = remote.agent(verb, *words, *workers)
+        try:
+            with remote.connected(fleet) as connection:
+                answers = connection.everywhere(hosts, line, fleet.grace + MARGIN)
+        except remote.InterruptedRoundError as interrupted:
+            raise SatelliteError(_so_far(hosts, interrupted.answers), INTERRUPTED) from None
         done_on(fleet, hosts, answers, as_json)
 
     return command

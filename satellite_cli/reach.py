@@ -10,8 +10,10 @@ import click
 
 from satellite_cli import options, remote, screen, stream
 from satellite_cli.fleet import Fleet, Host
-from satellite_cli.problems import USAGE, SatelliteError
+from satellite_cli.problems import USAGE, SatelliteError, note
 
+CLOSED = 255
+"""Status of an ssh that did not get there, or not to the end."""
 FEW = 100
 """Lines that are shown where nobody says how many."""
 WORDS = {"allow_interspersed_args": False}
@@ -31,8 +33,9 @@ def shell_line(words: tuple[str, ...]) -> str:
 def ssh(stack: str, host: str, command: tuple[str, ...], as_json: bool) -> None:
     """A shell on a host, or one command there, as the login user.
 
-    Ends with the status of the command; 255: the host could not be reached. --json, before HOST,
-    tells the status and what the command said once it has ended.
+    On a terminal it has one. Ends with the status of the command; 255: the host could not be
+    reached, or a signal has ended the command. --json, before HOST, tells the status and what the
+    command said once it has ended.
     """
     words = _words(command)
     if as_json and not words:
@@ -40,16 +43,17 @@ def ssh(stack: str, host: str, command: tuple[str, ...], as_json: bool) -> None:
     fleet = Fleet.of(stack)
     (chosen,) = fleet.chosen([host])
     line = shell_line(words) if words else ""
-    answer = _done(fleet, chosen, line, terminal=not line and _terminal(), quietly=as_json)
-    _end(chosen, answer, as_json)
+    _end(chosen, _done(fleet, chosen, line, as_json), as_json)
 
 
-def _done(fleet: Fleet, host: Host, line: str, terminal: bool, quietly: bool) -> remote.Answer:
+def _done(fleet: Fleet, host: Host, line: str, quietly: bool) -> remote.Answer:
     """How a command on a host ended; it had this program's input and, unless `quietly`, output."""
     with remote.connected(fleet) as connection:
         if quietly:
             return connection.heard(host, line)
-        return remote.Answer(connection.here(host, line, terminal))
+        terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        # without a command ssh decides by itself
+        return remote.Answer(connection.here(host, line, terminal=bool(line) and terminal))
 
 
 def _end(host: Host, answer: remote.Answer, as_json: bool) -> NoReturn:
@@ -57,6 +61,8 @@ def _end(host: Host, answer: remote.Answer, as_json: bool) -> NoReturn:
     if as_json:
         said = {"status": answer.status, "out": answer.out, "err": answer.err}
         screen.data({"host": host.name, **said})
+    if answer.status == CLOSED:
+        note(f"{host.name}: its connection ended. What to do: satellite doctor --host {host.name}")
     sys.exit(answer.status)
 
 
@@ -74,10 +80,6 @@ def _bare(command: tuple[str, ...]) -> tuple[str, ...]:
     return command[1:] if command[:1] == ("--",) else command
 
 
-def _terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
 @click.command(context_settings=WORDS)
 @options.stack
 @options.one_host("Where; the first host that is not lost where it is not given.")
@@ -87,19 +89,17 @@ def run(stack: str, name: str, command: tuple[str, ...], as_json: bool) -> None:
     """A one-off command in the current release, with its config vars, as the app's user.
 
     On a terminal it has one. Several words are a program and its arguments; one word in quotes is
-    a line for the shell. Ends with the status of the command; 255: the host could not be reached.
-    --json, before CMD, tells the status and what the command said once it has ended.
+    a line for the shell. Ends with the status of the command, 128 and the number of the signal
+    that has ended it; 255: the host could not be reached. Where the connection ends, so does the
+    command. --json, before CMD, tells the status and what the command said once it has ended.
     """
     words = _bare(command)
     fleet = Fleet.of(stack)
     hosts = fleet.chosen([name] if name else [])
     if not hosts:
         raise SatelliteError("every host of the stack is lost", USAGE)
-    line = remote.agent("run", "--app", fleet.app, "--", shell_line(words))
-    answer = _done(fleet, hosts[0], line, terminal=_terminal(), quietly=as_json)
-    if answer.status == remote.NOT_PREPARED:
-        raise SatelliteError(f"{hosts[0].name}: not prepared yet: satellite up")
-    _end(hosts[0], answer, as_json)
+    line = remote.agent_for(hosts[0], "run", "--app", fleet.app, "--", shell_line(words))
+    _end(hosts[0], _done(fleet, hosts[0], line, as_json), as_json)
 
 
 @click.command()

@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from typing import Any
 
 from satellite_cli import login
 from satellite_cli.fleet import Fleet, Host
-from satellite_cli.problems import SatelliteError, note
+from satellite_cli.problems import FAILED, SatelliteError, note
 from satellite_infra.agent.layout import AGENT
 
 AT_ONCE = 64
@@ -49,9 +50,10 @@ BY_BASTION = ", says the bastion"
 ENDS = re.compile(r"kex_exchange_identification: |stdio forwarding failed|.* UNKNOWN port \d+")
 """What ssh says when its way to the host, another ssh to the bastion, ends; why is said before."""
 SCRIPT = f"""\
-[ -e {AGENT} ] || exit {NOT_PREPARED}
+[ -e {AGENT} ] || {{unprepared}}
 [ "$(id -u)" -eq 0 ] || set -- sudo -n
 exec "$@" {AGENT} """
+"""What runs the agent; one that is not there yet."""
 
 
 @dataclass(frozen=True)
@@ -121,18 +123,41 @@ class Connection:
 
     def here(self, host: Host, command: str = "", terminal: bool = False) -> int:
         """A command on a host with this program's own input, output and terminal; its status."""
-        # of no use to this program while the other has the terminal; exec puts it back for that
-        before = signal.signal(signal.SIGINT, _not_ctrl_c)
+        told: list[int] = []
+        begun: list[subprocess.Popen[bytes]] = []
+
+        def hear(number: int, _: object) -> None:
+            told.append(number)
+            if number != signal.SIGINT and begun:  # that one it has had itself
+                begun[0].terminate()  # it gives the terminal back before it ends
+
+        before = signal.signal(signal.SIGINT, hear)
         try:
-            return subprocess.run(
-                self.argv(host, command, terminal), env=self.environment, check=False
-            ).returncode
+            with subprocess.Popen(
+                self.argv(host, command, terminal), env=self.environment
+            ) as process:
+                begun.append(process)
+                if told and told[-1] != signal.SIGINT:
+                    process.terminate()
+                status = process.wait()
         finally:
             signal.signal(signal.SIGINT, before)
+        if told and status in (255, -signal.SIGTERM, -signal.SIGINT):
+            raise KeyboardInterrupt
+        return status
 
-    def ask(self, host: Host, command: str, end: float, secret: bool = True) -> Answer:
+    def ask(
+        self,
+        host: Host,
+        command: str,
+        end: float,
+        secret: bool = True,
+        asking: Asking | None = None,
+    ) -> Answer:
         """Run a command on a host to its end, at most until then (of the monotonic clock)."""
         with self.start(host, command, secret) as process:
+            if asking:
+                asking.began(process)
             began, asked = time.monotonic(), time.time()
             try:
                 out, err = process.communicate(timeout=max(end - began, 0.1))
@@ -148,20 +173,61 @@ class Connection:
     ) -> dict[Host, Answer]:
         """Run a command on all of these hosts side by side, at most so many seconds in all.
 
-        `secret`: something of what passes is.
+        `secret`: something of what passes is. A Ctrl-C ends it at once: InterruptedRoundError.
         """
         end = time.monotonic() + seconds
         if not secret:
             openly()  # once, and not in each thread
+        asking = Asking()
         with ThreadPoolExecutor(self.at_once) as together:
-            answers = together.map(lambda host: self.ask(host, command, end, secret), hosts)
-            return dict(zip(hosts, answers, strict=True))
+            asked = {
+                host: together.submit(self.ask, host, command, end, secret, asking)
+                for host in hosts
+            }
+            try:
+                return {host: answer.result() for host, answer in asked.items()}
+            except KeyboardInterrupt:
+                known = {h: a.result() for h, a in asked.items() if a.done() and not a.exception()}
+                together.shutdown(wait=False, cancel_futures=True)
+                asking.end()
+                raise InterruptedRoundError(known) from None
 
 
-def _not_ctrl_c(number: int, _: object) -> None:
-    """What ends this program, and comes here instead of a Ctrl-C, does so."""
-    if number != signal.SIGINT:
-        raise KeyboardInterrupt
+class InterruptedRoundError(KeyboardInterrupt):
+    """A Ctrl-C while hosts were asked; `answers`: of those that had answered by then."""
+
+    def __init__(self, answers: Mapping[Host, Answer]) -> None:
+        super().__init__()
+        self.answers = answers
+
+
+class Asking:
+    """The connections of one round, which end together where nobody waits for them any more."""
+
+    def __init__(self) -> None:
+        self._begun: list[subprocess.Popen[str]] = []
+        self._over = False
+        self._one = threading.Lock()
+
+    def began(self, process: subprocess.Popen[str]) -> None:
+        """One more, from any thread."""
+        with self._one:
+            self._begun.append(process)
+            if self._over:
+                self._kill(process)
+
+    def end(self) -> None:
+        """End them all, and each that begins."""
+        with self._one:
+            self._over = True
+            for process in self._begun:
+                self._kill(process)
+
+    @staticmethod
+    def _kill(process: subprocess.Popen[str]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @functools.cache
@@ -219,7 +285,14 @@ def away(fleet: Fleet, answers: Mapping[Host, Answer]) -> str:
 
 def agent(verb: str, *words: str) -> str:
     """The shell command that runs a verb of the host's agent."""
-    return SCRIPT + shlex.join([verb, *words])
+    return SCRIPT.format(unprepared=f"exit {NOT_PREPARED}") + shlex.join([verb, *words])
+
+
+def agent_for(host: Host, verb: str, *words: str) -> str:
+    """The same for a person, who is told on the host itself that it has no agent."""
+    told = shlex.quote(f"{host.name}: {UNPREPARED}")
+    unprepared = f"{{ echo {told} >&2; exit {FAILED}; }}"
+    return SCRIPT.format(unprepared=unprepared) + shlex.join([verb, *words])
 
 
 @contextlib.contextmanager

@@ -206,7 +206,7 @@ def _end_release(arguments: Any) -> int:
 def _run(arguments: Any) -> int:
     from . import oneoff
 
-    oneoff.run(Layout(arguments.app), arguments.command)
+    return oneoff.run(Layout(arguments.app), arguments.command)
 
 
 def _logs(arguments: Any) -> int:

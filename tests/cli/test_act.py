@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
 
+from demo.site import wait_until
 from satellite_cli import remote, stream
 from satellite_cli.fleet import Host
 from satellite_cli.main import satellite
@@ -98,6 +103,47 @@ def test_a_one_off_command(desk: Desk, words: list[str], line: str) -> None:
     assert seen["options"] == ["-T"]
 
 
+def test_the_host_itself_says_that_it_has_no_agent(desk: Desk) -> None:
+    """No status would do: the command may end with any."""
+    desk.says("worker-1", "", status=113)
+    assert desk.satellite("run", "exit 113").status == 113
+    line = desk.seen("worker-1")["command"][0].replace(AGENT, "/nowhere")
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "worker-1: not prepared yet: satellite up\n"
+
+
+@pytest.mark.parametrize("words", [["run", "true"], ["ssh", "worker-1", "true"]])
+def test_a_connection_that_ends_names_its_host(desk: Desk, words: list[str]) -> None:
+    desk.says("worker-1", "", status=255, err="Connection timed out\n")
+    ran = desk.satellite(*words)
+    assert (ran.status, ran.err) == (
+        255,
+        "Connection timed out\n"
+        "worker-1: its connection ended. What to do: satellite doctor --host worker-1\n",
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_does_not_wait_is_told_what_is_known(desk: Desk, number: signal.Signals) -> None:
+    desk.says("worker-1", "worker.1 was restarted\n")
+    desk.hosts["worker-2"] = {"sleep": 600}
+    desk.satellite("--version")  # what is said is there now
+    argv = [sys.executable, "-m", "satellite_cli", "restart"]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        for name in ("worker-1", "worker-2"):
+            wait_until("both are asked", (desk.place / f"ssh.{name}.seen").exists)
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)  # and not the 600 seconds
+    assert (process.returncode, err) == (
+        130,
+        "error: interrupted: what a host was told before, it goes on with. To see: satellite ps\n"
+        "  worker-1: worker.1 was restarted\n"
+        "  worker-2: was asked, and had not answered\n",
+    )
+
+
 def test_a_command_on_a_host(desk: Desk) -> None:
     desk.says("worker-2", "up\n", status=3)
     ran = desk.satellite("ssh", "worker-2", "--", "uptime", "-p")
@@ -114,10 +160,6 @@ def test_a_command_as_data(desk: Desk, words: list[str]) -> None:
     assert (ran.status, ran.err) == (3, "")
     assert ran.json() == {"host": "worker-1", "status": 3, "out": "up\n", "err": "and loaded\n"}
     assert desk.seen("worker-1")["options"] == ["-T"]
-    desk.hosts["worker-1"] = {"status": 113}
-    ran = desk.satellite(*words)
-    unprepared = words[0] == "run"  # which goes by the agent
-    assert (ran.status, bool(ran.out)) == ((1, False) if unprepared else (113, True))
 
 
 def test_a_shell_is_no_data(desk: Desk) -> None:

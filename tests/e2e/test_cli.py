@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import shlex
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +77,18 @@ class Desk:
     def run(self, line: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run it to its end; never a traceback."""
         return self.site.satellite(*self.words(line), stdin=stdin)
+
+    def started(self, line: str, **how: Any) -> subprocess.Popen[str]:
+        """One that goes on meanwhile."""
+        return subprocess.Popen(
+            self.argv(line),
+            cwd=self.site.stack.project,
+            env=self.site.environment(),
+            text=True,
+            # where tests run in the background of a script, nobody hears it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            **{"stdout": subprocess.PIPE, **how},
+        )
 
     def good(self, line: str, stdin: str = "") -> str:
         """Run it; it succeeds; what it prints."""
@@ -201,15 +216,7 @@ def logs(desk: Desk, line: str) -> None:
 
 def follow(desk: Desk, line: str) -> None:
     """What is said after it has begun is shown, of both hosts, until Ctrl-C."""
-    with subprocess.Popen(
-        desk.argv(line),
-        cwd=desk.site.stack.project,
-        env=desk.site.environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        # where tests run in the background of a script, nobody hears it
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    with desk.started(line) as process:
         try:
             assert process.stdout
             process.stdout.readline()  # connected
@@ -506,6 +513,46 @@ def test_a_one_off_command_has_the_terminal(desk: Desk) -> None:
     assert size == "33 91"
 
 
+def test_a_command_on_a_host_has_it_too(desk: Desk) -> None:
+    assert "/dev/pts/" in desk.site.typed("satellite ssh desk-1 -- tty").stdout
+
+
+def test_a_one_off_command_ends_as_it_was_ended(desk: Desk) -> None:
+    assert desk.run("satellite run 'kill -9 $$'").returncode == 128 + signal.SIGKILL
+    assert desk.run("satellite run 'exit 113'").returncode == 113
+    done = desk.run("satellite run 'yes | head -1'")
+    assert (done.stdout, done.stderr) == ("y\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_one_off_command_ends_with_its_connection(desk: Desk, number: signal.Signals) -> None:
+    line = "satellite run --host desk-2 'echo it runs; exec sleep 4321'"
+    runs = "pgrep -u desk -fx 'sleep 4321'"
+    with desk.started(line, start_new_session=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "it runs\n"
+        assert desk.site.host(2).run(runs, check=False).returncode == 0
+        os.killpg(process.pid, number)  # as a terminal does it
+        process.communicate()
+    assert process.returncode == 130
+    gone = lambda: desk.site.host(2).run(runs, check=False).returncode == 1  # noqa: E731
+    wait_until("it ends", gone)
+
+
+def test_a_terminal_is_given_back(desk: Desk) -> None:
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    on_it = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with desk.started("satellite run 'sleep 600'", **on_it) as process:
+        wait_until("ssh has it", lambda: termios.tcgetattr(theirs) != before)
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    assert process.returncode == 130
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_a_failed_deploy_is_understood_and_leaves_all_as_it_was(desk: Desk) -> None:
     before, settings = desk.runs(), desk.settings()
     bad = desk.commit(worker="#!/bin/sh\necho no database\nexit 3\n")
@@ -530,15 +577,7 @@ def test_an_interrupted_deploy_says_what_is_where(desk: Desk) -> None:
     old = desk.site.revision(desk.site.host(2))
     desk.site.put("gate_seconds", "10")
     new = desk.commit()
-    with subprocess.Popen(
-        desk.argv("satellite deploy --yes"),
-        cwd=desk.site.stack.project,
-        env=desk.site.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    with desk.started("satellite deploy --yes", stderr=subprocess.PIPE) as process:
         first = desk.site.host(1)
         wait_until("it switches", lambda: desk.site.revision(first) == new, 180)
         wait_until("the gate", lambda: desk.site.phase(first) == "gate")
