@@ -9,9 +9,9 @@ import queue
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,11 +63,21 @@ def parsed(host: str, text: str, app: str) -> Line | None:
         at = int(entry["__REALTIME_TIMESTAMP"])
     except (ValueError, KeyError, TypeError):
         return None
-    message = entry.get("MESSAGE")
-    if isinstance(message, list):  # what is no text, or is coloured, comes as bytes
-        message = bytes(message).decode(errors="replace")
-    who = str(entry.get("SYSLOG_IDENTIFIER") or "-").removeprefix(f"{app}.")
-    return Line(at, host, who, str(message or ""))
+    who = (_text(entry.get("SYSLOG_IDENTIFIER")) or "-").removeprefix(f"{app}.")
+    return Line(at, host, who, _text(entry.get("MESSAGE")))
+
+
+def _text(value: Any) -> str:
+    """A field of an entry, whose values are lines where it has several."""
+    if not isinstance(value, list):
+        return str(value or "")
+    if all(isinstance(one, int) for one in value):  # no text, or coloured: its bytes
+        return bytes(value).decode(errors="replace")
+    return "\n".join(map(_text, value))
+
+
+Heard = queue.Queue[Line | Future[str]]
+"""Lines as they come, and each listener that has ended."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +99,9 @@ class Printer:
         colour = COLOURS[self.hosts.index(line.host) % len(COLOURS)]
         width = max(map(len, self.hosts))
         host = screen.coloured(line.host.ljust(width), colour)
+        who = line.who.replace("\n", " ")
         for text in line.text.split("\n"):
-            click.echo(f"{at} {host} {line.who}: {_safe(text)}")
+            click.echo(f"{at} {host} {who}: {_safe(text)}")
 
 
 def _safe(text: str) -> str:
@@ -128,44 +139,49 @@ def follow(connection: Connection, hosts: Sequence[Host], command: str, show: Pr
 
     A host whose connection ends is named, and the others go on.
     """
-    heard: queue.Queue[Line | str] = queue.Queue()
+    heard: Heard = queue.Queue()
     processes = [connection.start(host, command) for host in hosts]
-    listeners = [
-        threading.Thread(target=_listen, args=(host.name, process, show.app, heard))
-        for host, process in zip(hosts, processes, strict=True)
-    ]
-    for listener in listeners:
-        listener.start()
-    try:
-        for line in _in_order(heard, len(hosts)):
-            show(line) if isinstance(line, Line) else note(line)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-        for listener in listeners:
-            listener.join()
+    with ThreadPoolExecutor(len(hosts)) as listeners:
+        try:
+            for host, process in zip(hosts, processes, strict=True):
+                listener = listeners.submit(_listen, host.name, process, show.app, heard)
+                listener.add_done_callback(heard.put)
+            for line in _in_order(heard, len(hosts)):
+                show(line) if isinstance(line, Line) else note(line)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        finally:
+            for process in processes:
+                _end(process)
     return UNANSWERED
 
 
-def _listen(
-    host: str, process: subprocess.Popen[str], app: str, heard: queue.Queue[Line | str]
-) -> None:
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+
+
+def _listen(host: str, process: subprocess.Popen[str], app: str, heard: Heard) -> str:
+    """Hear a host's lines to their end; why they have ended."""
     with process:
         assert process.stdout
         assert process.stderr
-        for text in process.stdout:
-            if line := parsed(host, text, app):
-                heard.put(line)
-        said = process.stderr.read()
-    answer = judged(process.returncode, "", said)
-    heard.put(f"{host}: {answer.problem or said.strip() or 'the journal ended'}")
+        try:
+            for text in process.stdout:
+                if line := parsed(host, text, app):
+                    heard.put(line)
+            said = process.stderr.read()
+            answer = judged(process.wait(), "", said)
+        finally:
+            _end(process)  # where this has failed; else it has ended
+    return f"{host}: {answer.problem or said.strip() or 'the journal ended'}"
 
 
-def _in_order(heard: queue.Queue[Line | str], listeners: int) -> Iterator[Line | str]:
-    """Lines by their time, as far as they come within HOLD seconds; texts say that one ended."""
+def _in_order(heard: Heard, listeners: int) -> Iterator[Line | str]:
+    """Lines by their time, as far as they come within HOLD seconds; texts say that one ended.
+
+    What a listener fails with is raised here.
+    """
     held: list[tuple[Line, float]] = []
     while listeners or held:
         now = time.monotonic()
@@ -180,4 +196,4 @@ def _in_order(heard: queue.Queue[Line | str], listeners: int) -> Iterator[Line |
             heapq.heappush(held, (found, time.monotonic() + HOLD))
         elif found is not None:
             listeners -= 1
-            yield found
+            yield found.result()

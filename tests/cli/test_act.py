@@ -196,6 +196,52 @@ def test_what_comes_is_followed_and_an_ended_host_is_named(desk: Desk) -> None:
     assert ran.status == 3
 
 
+@pytest.mark.parametrize(
+    ("value", "text", "line"),
+    [
+        (None, "", "-: "),
+        ("one", "one", "one: one"),
+        ([111, 110, 101, 255], "one\ufffd", "one\ufffd: one\ufffd"),
+        (["one", "two"], "one\ntwo", "one two: one"),
+        (["one", None, [116, 119, 111]], "one\n\ntwo", "one  two: one"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--follow"]])
+def test_a_field_in_each_of_its_shapes(
+    desk: Desk, value: object, text: str, line: str, more: list[str]
+) -> None:
+    spoken = {"__REALTIME_TIMESTAMP": "1000000", "MESSAGE": value, "SYSLOG_IDENTIFIER": value}
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, json.dumps(spoken) + "\n")
+    ran = desk.satellite("logs", "--json", *more)
+    found = [json.loads(line) for line in ran.out.splitlines()]
+    assert [(one["host"], one["process"], one["text"]) for one in found] == [
+        ("worker-1", text or "-", text),
+        ("worker-2", text or "-", text),
+    ]
+    shown = desk.satellite("logs", *more).out.splitlines()
+    assert shown[0] == f"1970-01-01T00:00:01.000Z worker-1 {line}"
+
+
+def test_a_fault_in_one_hosts_lines_ends_the_command(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = stream.parsed
+
+    def failing(host: str, text: str, app: str) -> stream.Line | None:
+        if host == "worker-1":
+            raise TypeError("so it is")
+        return parsed(host, text, app)
+
+    monkeypatch.setattr(stream, "parsed", failing)
+    desk.says("worker-1", entry(1, "one") + "\n", sleep=60)
+    desk.says("worker-2", entry(2, "two") + "\n", sleep=60)
+    began = time.monotonic()
+    ran = desk.satellite("logs", "--follow")
+    assert (ran.status, time.monotonic() - began < 30) == (70, True)
+    assert ran.err.startswith("error: a fault in satellite itself: TypeError: so it is\n")
+
+
 @pytest.mark.parametrize("text", ["yesterday", "10", "10x"])
 def test_a_time_that_is_none(desk: Desk, text: str) -> None:
     ran = desk.satellite("logs", "--since", text)
