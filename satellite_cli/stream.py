@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,8 @@ from satellite_cli.remote import Connection, judged, unanswered
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 HOLD = 0.5
 """Seconds that a line waits for an earlier one of another host."""
+SHOWN = 80
+"""Characters that are shown of what is no entry of a journal."""
 COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
 
 
@@ -76,8 +78,8 @@ def _text(value: Any) -> str:
     return "\n".join(map(_text, value))
 
 
-Heard = queue.Queue[Line | Future[str]]
-"""Lines as they come, and each listener that has ended."""
+Heard = queue.Queue[Line | str | Future[str]]
+"""Lines and remarks as they come, and each listener that has ended."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,20 @@ def _safe(text: str) -> str:
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "·", text) if screen.terminal() else text
 
 
+def _entries(host: str, texts: Iterable[str], app: str) -> Iterator[Line | str]:
+    """A host's lines, and a remark on each that cannot be read, as where a connection was cut.
+
+    What comes before the first one is what a shell's start-up file has said.
+    """
+    begun = False
+    for text in texts:
+        if line := parsed(host, text, app):
+            begun = True
+            yield line
+        elif begun and (said := text.strip()):
+            yield f"{host}: no entry of a journal: {said[:SHOWN]!r}"
+
+
 def past(
     connection: Connection,
     hosts: Sequence[Host],
@@ -119,12 +135,11 @@ def past(
 ) -> int:
     """The last lines (0: all) of all hosts in the order of time; the exit status."""
     answers = connection.everywhere(hosts, command, seconds)
-    every = (
-        line
-        for host, answer in answers.items()
-        for text in answer.out.splitlines()
-        if (line := parsed(host.name, text, show.app))
-    )
+    every: list[Line] = []
+    for host, answer in answers.items():
+        # by its end alone: what a worker said may hold what else ends a line for Python
+        for found in _entries(host.name, answer.out.split("\n"), show.app):
+            every.append(found) if isinstance(found, Line) else note(found)
     for line in sorted(every)[-lines:]:
         show(line)
     failed = [h.name for h, a in answers.items() if a.status and not a.problem]
@@ -167,9 +182,8 @@ def _listen(host: str, process: subprocess.Popen[str], app: str, heard: Heard) -
         assert process.stdout
         assert process.stderr
         try:
-            for text in process.stdout:
-                if line := parsed(host, text, app):
-                    heard.put(line)
+            for found in _entries(host, process.stdout, app):
+                heard.put(found)
             said = process.stderr.read()
             answer = judged(process.wait(), "", said)
         finally:
@@ -178,7 +192,7 @@ def _listen(host: str, process: subprocess.Popen[str], app: str, heard: Heard) -
 
 
 def _in_order(heard: Heard, listeners: int) -> Iterator[Line | str]:
-    """Lines by their time, as far as they come within HOLD seconds; texts say that one ended.
+    """Lines by their time, as far as they come within HOLD seconds, and remarks.
 
     What a listener fails with is raised here.
     """
@@ -194,6 +208,8 @@ def _in_order(heard: Heard, listeners: int) -> Iterator[Line | str]:
             continue
         if isinstance(found, Line):
             heapq.heappush(held, (found, time.monotonic() + HOLD))
+        elif isinstance(found, str):
+            yield found
         elif found is not None:
             listeners -= 1
             yield found.result()

@@ -170,12 +170,14 @@ def test_a_shell_is_no_data(desk: Desk) -> None:
 def test_logs_are_in_the_order_of_time(desk: Desk) -> None:
     desk.says("worker-1", "\n".join([entry(1_000_000, "one"), entry(3_000_000, "three\nmore")]))
     desk.says("worker-2", entry(2_000_000, [116, 119, 111, 255], "systemd") + "\nno JSON\n")
-    assert desk.satellite("logs").out == (
+    ran = desk.satellite("logs")
+    assert ran.out == (
         "1970-01-01T00:00:01.000Z worker-1 worker.1: one\n"
         "1970-01-01T00:00:02.000Z worker-2 systemd: two\ufffd\n"
         "1970-01-01T00:00:03.000Z worker-1 worker.1: three\n"
         "1970-01-01T00:00:03.000Z worker-1 worker.1: more\n"
     )
+    assert ran.err == "worker-2: no entry of a journal: 'no JSON'\n"
     assert " --lines 100 " in desk.seen("worker-1")["command"][0]
     last = desk.satellite("logs", "-n", "1", "--json").out
     assert json.loads(last)["text"] == "three\nmore"
@@ -221,6 +223,19 @@ def test_a_field_in_each_of_its_shapes(
     ]
     shown = desk.satellite("logs", *more).out.splitlines()
     assert shown[0] == f"1970-01-01T00:00:01.000Z worker-1 {line}"
+
+
+@pytest.mark.parametrize("more", [[], ["--follow"]])
+def test_no_line_is_lost_without_a_word(desk: Desk, more: list[str]) -> None:
+    """Whatever a worker's text holds, and whatever a shell's start-up file has said before."""
+    texts = ["a\u2028b", "c\x85d\x1ce", "f" * 5000]
+    lines = [json.dumps(json.loads(entry(at, t)), ensure_ascii=False) for at, t in enumerate(texts)]
+    desk.says("worker-1", "\n".join(["[motd] hello\n{", *lines, '{"MESSAGE": "cut \u202e']))
+    desk.says("worker-2", "[motd] hello\n")
+    ran = desk.satellite("logs", "--json", *more)
+    assert [json.loads(line)["text"] for line in ran.out.splitlines()] == texts
+    remark = 'worker-1: no entry of a journal: \'{"MESSAGE": "cut \\u202e\''
+    assert [line for line in ran.err.splitlines() if "entry" in line] == [remark]
 
 
 def test_a_fault_in_one_hosts_lines_ends_the_command(

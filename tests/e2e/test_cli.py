@@ -615,6 +615,29 @@ def test_a_host_without_power_is_named_and_the_others_are_shown(desk: Desk) -> N
     assert ran.stderr.startswith("desk-2: ")
 
 
+SAY = """\
+import socket
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.connect("/run/systemd/journal/socket")
+whose = "OBJECT_SYSTEMD_UNIT=satellite-desk.worker@1.service\\nSYSLOG_IDENTIFIER=desk.worker.1\\n"
+for said in ("MESSAGE=" + 5000 * "x", "MESSAGE=one\\nMESSAGE=two", "MESSAGE=a\u2028b"):
+    journal.send(f"{whose}{said}\\n".encode())
+"""
+
+
+def test_whatever_a_worker_says_is_shown(desk: Desk) -> None:
+    desk.site.host(1).run(f"python3 -c {shlex.quote(SAY)}")
+
+    def said() -> list[str]:
+        lines = desk.good("satellite logs --json --host desk-1 -n 20").splitlines()
+        return [json.loads(line)["text"] for line in lines]
+
+    wait_until("the journal has it", lambda: "a\u2028b" in said())
+    found = said()
+    assert 5000 * "x" in found
+    assert {"one\ntwo", "two\none"} & {*found}
+
+
 def test_a_one_off_command_sees_the_config_vars_and_nothing_shows_them(desk: Desk) -> None:
     line = "satellite run --host desk-2 'echo ${#CANARY} $(id -un)'"
     assert desk.good(line).split() == [str(len(CANARY)), "desk"]
