@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -80,6 +81,46 @@ def _text(value: Any) -> str:
 
 Heard = queue.Queue[Line | str | Future[str]]
 """Lines and remarks as they come, and each listener that has ended."""
+
+
+class Held:
+    """Lines that wait for earlier ones of other hosts, each HOLD seconds at most."""
+
+    def __init__(self) -> None:
+        self._by_time: list[tuple[Line, int]] = []
+        self._ends: OrderedDict[int, float] = OrderedDict()
+        self._count = 0
+
+    def add(self, line: Line) -> None:
+        """It has come now."""
+        self._count += 1
+        heapq.heappush(self._by_time, (line, self._count))
+        self._ends[self._count] = time.monotonic() + HOLD
+
+    def wait(self) -> float | None:
+        """Seconds until one of them has waited long enough; None where there is none."""
+        end = next(iter(self._ends.values()), None)
+        return None if end is None else max(end - time.monotonic(), 0)
+
+    def due(self) -> Iterator[Line]:
+        """Those that have waited long enough, and all before them; none of these is held then.
+
+        A host's clock may be ahead: its lines wait no longer for that.
+        """
+        while self.wait() == 0:
+            last = next(iter(self._ends))
+            while last in self._ends:
+                yield self._first()
+
+    def rest(self) -> Iterator[Line]:
+        """All that are held."""
+        while self._by_time:
+            yield self._first()
+
+    def _first(self) -> Line:
+        line, number = heapq.heappop(self._by_time)
+        del self._ends[number]
+        return line
 
 
 @dataclass(frozen=True)
@@ -155,20 +196,23 @@ def follow(connection: Connection, hosts: Sequence[Host], command: str, show: Pr
     A host whose connection ends is named, and the others go on.
     """
     heard: Heard = queue.Queue()
+    held, status = Held(), UNANSWERED
     processes = [connection.start(host, command) for host in hosts]
     with ThreadPoolExecutor(len(hosts)) as listeners:
         try:
             for host, process in zip(hosts, processes, strict=True):
                 listener = listeners.submit(_listen, host.name, process, show.app, heard)
                 listener.add_done_callback(heard.put)
-            for line in _in_order(heard, len(hosts)):
+            for line in _in_order(heard, held, len(hosts)):
                 show(line) if isinstance(line, Line) else note(line)
         except KeyboardInterrupt:
-            return INTERRUPTED
+            status = INTERRUPTED
         finally:
             for process in processes:
                 _end(process)
-    return UNANSWERED
+    for line in held.rest():
+        show(line)
+    return status
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -191,25 +235,21 @@ def _listen(host: str, process: subprocess.Popen[str], app: str, heard: Heard) -
     return f"{host}: {answer.problem or said.strip() or 'the journal ended'}"
 
 
-def _in_order(heard: Heard, listeners: int) -> Iterator[Line | str]:
-    """Lines by their time, as far as they come within HOLD seconds, and remarks.
+def _in_order(heard: Heard, held: Held, listeners: int) -> Iterator[Line | str]:
+    """Lines by their time, as far as they come while one is held, and remarks.
 
     What a listener fails with is raised here.
     """
-    held: list[tuple[Line, float]] = []
-    while listeners or held:
-        now = time.monotonic()
-        while held and (held[0][1] <= now or not listeners):
-            yield heapq.heappop(held)[0]
-        wait = max(held[0][1] - now, 0.01) if held else 1.0
+    while listeners:
+        yield from held.due()
         try:
-            found = heard.get(timeout=wait) if listeners else None
+            found = heard.get(timeout=held.wait())
         except queue.Empty:
             continue
         if isinstance(found, Line):
-            heapq.heappush(held, (found, time.monotonic() + HOLD))
+            held.add(found)
         elif isinstance(found, str):
             yield found
-        elif found is not None:
+        else:
             listeners -= 1
             yield found.result()

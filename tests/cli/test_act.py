@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -255,6 +256,40 @@ def test_a_fault_in_one_hosts_lines_ends_the_command(
     ran = desk.satellite("logs", "--follow")
     assert (ran.status, time.monotonic() - began < 30) == (70, True)
     assert ran.err.startswith("error: a fault in satellite itself: TypeError: so it is\n")
+
+
+def test_a_clock_that_is_ahead_delays_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("satellite_cli.stream.time", SimpleNamespace(monotonic=lambda: now))
+    held = stream.Held()
+    shown: list[int] = []
+    for step in range(20):  # ten lines a second of one host; the other's clock is an hour ahead
+        now = step / 10
+        held.add(stream.Line(step, "right", "-", ""))
+        if step in (1, 2):
+            held.add(stream.Line(3600 - step, "ahead", "-", ""))
+        shown += [line.at for line in held.due()]
+    # each within its half second, and in the order of time what comes within that
+    assert shown == [0, 1, 2, 3, 4, 5, 6, 3598, 3599, *range(7, 15)]
+    assert held.wait() == pytest.approx(0.1)
+    assert [line.at for line in held.rest()] == [15, 16, 17, 18, 19]
+    assert held.wait() is None
+
+
+def test_what_is_held_is_shown_at_a_ctrl_c(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(stream.Held):
+        def add(self, line: stream.Line) -> None:
+            super().add(line)
+            if self._count == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(stream, "HOLD", 60)
+    monkeypatch.setattr(stream, "Held", Interrupted)
+    desk.says("worker-1", entry(2, "two") + "\n", sleep=60)
+    desk.says("worker-2", entry(1, "one") + "\n", sleep=60)
+    ran = desk.satellite("logs", "--follow", "--json")
+    assert [json.loads(line)["text"] for line in ran.out.splitlines()] == ["one", "two"]
+    assert ran.status == 130
 
 
 @pytest.mark.parametrize("text", ["yesterday", "10", "10x"])
