@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from demo.site import wait_until
-from satellite_cli import remote, stream
+from satellite_cli import remote, screen, stream
 from satellite_cli.fleet import Host
 from satellite_cli.main import satellite
 from satellite_infra.agent import converge
@@ -237,6 +237,17 @@ def test_no_line_is_lost_without_a_word(desk: Desk, more: list[str]) -> None:
     assert [json.loads(line)["text"] for line in ran.out.splitlines()] == texts
     remark = 'worker-1: no entry of a journal: \'{"MESSAGE": "cut \\u202e\''
     assert [line for line in ran.err.splitlines() if "entry" in line] == [remark]
+
+
+@pytest.mark.parametrize("control", "\x1b\x08\r\x7f\x9b\x9d\u202e\u2066\u2069")
+def test_nothing_that_is_said_moves_a_terminals_cursor(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, control: str
+) -> None:
+    desk.outputs["hosts"].pop()
+    desk.says("worker-1", entry(0, f"ä\t{control}31mred", f"shop.worker{control}2J"))
+    assert f" worker{control}2J: ä\t{control}31mred" in desk.satellite("logs").out
+    monkeypatch.setattr(screen, "terminal", lambda: True)
+    assert desk.satellite("logs").out.endswith(" worker·2J: ä\t·31mred\n")
 
 
 def test_a_fault_in_one_hosts_lines_ends_the_command(
