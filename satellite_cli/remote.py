@@ -103,7 +103,7 @@ class Connection:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",  # whatever this machine's language is
             errors="replace",
             start_new_session=True,
         )
@@ -115,7 +115,7 @@ class Connection:
             argv,
             env=self.environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             check=False,
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import locale
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -161,6 +163,25 @@ def test_a_command_as_data(desk: Desk, words: list[str]) -> None:
     assert (ran.status, ran.err) == (3, "")
     assert ran.json() == {"host": "worker-1", "status": 3, "out": "up\n", "err": "and loaded\n"}
     assert desk.seen("worker-1")["options"] == ["-T"]
+
+
+@pytest.fixture
+def ascii_alone() -> Iterator[None]:
+    """A language of this machine that knows no more."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    yield
+    locale.setlocale(locale.LC_CTYPE, before)
+
+
+@pytest.mark.usefixtures("ascii_alone")
+def test_a_host_speaks_utf_8_whatever_is_spoken_here(desk: Desk) -> None:
+    said = "Straße → 東京\n"
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, said, err=said)
+    assert desk.satellite("stop", "--json").json()["hosts"][0]["said"] == said.strip()
+    found = desk.satellite("run", "--json", "true").json()
+    assert (found["out"], found["err"]) == (said, said)
 
 
 def test_a_shell_is_no_data(desk: Desk) -> None:
