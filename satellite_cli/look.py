@@ -10,6 +10,7 @@ import click
 
 from satellite_cli import options, remote, screen
 from satellite_cli.fleet import Fleet, Host
+from satellite_cli.histories import Event, together
 from satellite_cli.problems import UNANSWERED, note
 
 SECONDS = 20
@@ -242,11 +243,13 @@ def releases(lines: int, stack: str, names: tuple[str, ...], seconds: float, as_
     One line for what befell several hosts alike. A * is before what the hosts run now.
     """
     fleet, hosts, said, silent = ask(stack, names, seconds, "history", "--json")
+    found = together(said)[-lines:]
     if as_json:
-        screen.data({"stack": fleet.stack, "hosts": said, "unanswered": silent})
+        shown = {id(event) for _, on in found for event in on.values()}
+        told = {name: [e for e in events if id(e) in shown] for name, events in said.items()}
+        screen.data({"stack": fleet.stack, "hosts": told, "unanswered": silent})
         finish(silent)
         return
-    found = together(said)[-lines:]
     now = {name: _last_good(events) for name, events in said.items()}
     rows = []
     for event, on in found:
@@ -262,31 +265,6 @@ def releases(lines: int, stack: str, names: tuple[str, ...], seconds: float, as_
         )
     screen.table(("  revision", "outcome", "when", "by", "on"), rows)
     finish(silent)
-
-
-Event = dict[str, Any]
-
-
-def together(said: Mapping[str, Sequence[Event]]) -> list[tuple[Event, dict[str, Event]]]:
-    """The hosts' histories as one: an event, and each host's own of it, in the order of time.
-
-    Hosts go one after the other; what is alike on the next one is the same event.
-    """
-    found: list[tuple[Event, dict[str, Event]]] = []
-    every = [(event["at"], name, event) for name, events in said.items() for event in events]
-    for _, name, event in sorted(every, key=lambda one: one[:2]):
-        last = next((on for first, on in reversed(found) if _alike(first, event)), None)
-        recent = found[-len(said) :]
-        if last is not None and name not in last and any(last is on for _, on in recent):
-            last[name] = event
-        else:
-            found.append((event, {name: event}))
-    return found
-
-
-def _alike(one: Event, other: Event) -> bool:
-    keys = ("outcome", "revision", "by", "names", "phase", "reason")
-    return all(one.get(key) == other.get(key) for key in keys)
 
 
 def _last_good(events: Sequence[Event]) -> Event | None:

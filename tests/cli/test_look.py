@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 
 from satellite_cli.lock import files as lock_files
-from satellite_cli.look import together
 from tests.cli.conftest import COMMIT, Desk, host, status
 
 INFO = """\
@@ -148,10 +147,15 @@ def test_what_befell_all_hosts_is_one_line(desk: Desk) -> None:
     assert ran.json()["hosts"]["worker-1"] == first
 
 
-def test_the_same_thing_twice_on_a_host_is_two_lines() -> None:
-    one, two = event("01"), event("02")
-    found = together({"a": [one, two], "b": [event("03")]})
-    assert [sorted(on) for _, on in found] == [["a"], ["a", "b"]]
+def test_the_last_ones_are_the_same_as_data(desk: Desk) -> None:
+    first = [event(f"{n:02}", by=f"ada-{n}") for n in range(30)]
+    desk.says("worker-1", first)
+    desk.says("worker-2", first[:28])
+    for words, last in (((), 15), (("-n", "3"), 3)):
+        rows = desk.satellite("releases", *words).out.splitlines()[1:]
+        found = desk.satellite("releases", *words, "--json").json()["hosts"]
+        assert len(rows) == last
+        assert found == {"worker-1": first[-last:], "worker-2": first[30 - last : 28]}
 
 
 @pytest.mark.parametrize(
