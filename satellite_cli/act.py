@@ -72,7 +72,7 @@ def _act(verb: str, about: str) -> click.Command:
         workers: tuple[str, ...], stack: str, names: tuple[str, ...], no_wait: bool, as_json: bool
     ) -> None:
         fleet = Fleet.of(stack)
-        hosts = fleet.chosen(names)
+        hosts = fleet.living(names)
         fleet.check_workers(workers)
         words = ["--app", fleet.app, "--by", deployer(os.environ)]
         words += ["--no-wait"] if no_wait else []

@@ -14,8 +14,8 @@ from click.core import ParameterSource
 
 from satellite_cli import look, options, remote, screen
 from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
-from satellite_cli.fleet import Fleet, Host, NeverUpError
-from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError
+from satellite_cli.fleet import ALL_LOST, Fleet, Host, NeverUpError
+from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError, note
 from satellite_cli.running import taken_back
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
@@ -59,6 +59,8 @@ def doctor(
         local = beside.submit(doctor_local.examine, stack, seconds)
         fleet, problem = _fleet(stack)
         hosts = fleet.chosen(names) if fleet else []
+        if fleet and not hosts:
+            note(ALL_LOST)
         answers = _answers(fleet, hosts, seconds) if fleet else {}
         found = [*local.result(), *problem]
     if fleet:

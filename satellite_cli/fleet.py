@@ -19,6 +19,7 @@ from scripts.engine import ConfigError, config, pulumi
 
 NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml", "is not there: pulumi stack init")
 """Of the CLI's errors those that are about what was typed, and where."""
+ALL_LOST = "every host of the stack is lost: satellite lost HOST --undo brings one back"
 
 
 class NeverUpError(SatelliteError):
@@ -143,6 +144,12 @@ class Fleet:
         if wrong := list(self._wrong(names, known)):
             raise click.UsageError("\n  ".join(wrong))
         return [h for h in self.hosts if not h.lost and (not names or h.name in names)]
+
+    def living(self, names: Sequence[str]) -> list[Host]:
+        """As `chosen`, and one at least: SatelliteError where nobody is there to do anything."""
+        if hosts := self.chosen(names):
+            return hosts
+        raise SatelliteError(ALL_LOST, USAGE)
 
     def check_workers(self, words: Sequence[str]) -> None:
         """UsageError with each word that is no `TYPE` or `TYPE.N` of the formation."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from satellite_cli import options, remote, screen
-from satellite_cli.fleet import Fleet, Host
+from satellite_cli.fleet import ALL_LOST, Fleet, Host
 from satellite_cli.histories import Event, together
 from satellite_cli.problems import UNANSWERED, note
 
@@ -36,6 +36,8 @@ def ask(
     """
     fleet = Fleet.of(stack)
     hosts = fleet.chosen(names)
+    if not hosts:
+        note(ALL_LOST)
     fleet.check_workers(workers)
     return fleet, hosts, *sorted_out(answers_of(fleet, hosts, seconds, verb, *words))
 

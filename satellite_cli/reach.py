@@ -10,7 +10,7 @@ import click
 
 from satellite_cli import options, remote, screen, stream
 from satellite_cli.fleet import Fleet, Host
-from satellite_cli.problems import USAGE, SatelliteError, note
+from satellite_cli.problems import note
 
 CLOSED = 255
 """Status of an ssh that did not get there, or not to the end."""
@@ -95,9 +95,7 @@ def run(stack: str, name: str, command: tuple[str, ...], as_json: bool) -> None:
     """
     words = _bare(command)
     fleet = Fleet.of(stack)
-    hosts = fleet.chosen([name] if name else [])
-    if not hosts:
-        raise SatelliteError("every host of the stack is lost", USAGE)
+    hosts = fleet.living([name] if name else [])
     line = remote.agent_for(hosts[0], "run", "--app", fleet.app, "--", shell_line(words))
     _end(hosts[0], _done(fleet, hosts[0], line, as_json), as_json)
 
@@ -143,7 +141,7 @@ def logs(
     """What the workers said, of all hosts in the order of time, with the host before each line."""
     began = stream.since(since)
     fleet = Fleet.of(stack)
-    hosts: list[Host] = fleet.chosen(names)
+    hosts: list[Host] = fleet.living(names)
     fleet.check_workers(workers)
     last = lines or (0 if began else FEW)
     words = ["--app", fleet.app, "--lines", str(last)]

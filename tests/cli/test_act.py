@@ -79,6 +79,18 @@ def test_a_host_that_is_held_is_told_in_time(desk: Desk, monkeypatch: pytest.Mon
     assert limits == [LOCK_LIMIT + grace + converge.MARGIN + 30]
 
 
+@pytest.mark.parametrize(
+    "words", [["restart"], ["stop"], ["start"], ["logs"], ["logs", "-f"], ["run", "uptime"]]
+)
+def test_where_every_host_is_lost_nobody_can_do_it(desk: Desk, words: list[str]) -> None:
+    for one in desk.outputs["hosts"]:
+        one["lost"] = True
+    ran = desk.satellite(*words)
+    assert (ran.status, ran.out) == (2, "")
+    said = "every host of the stack is lost: satellite lost HOST --undo brings one back"
+    assert ran.err == f"error: {said}\n"
+
+
 def test_every_wrong_worker_is_told_and_nobody_is_asked(desk: Desk) -> None:
     ran = desk.satellite("stop", "web", "worker.3")
     assert ran.status == 2

@@ -52,6 +52,25 @@ def test_what_a_shell_says_before_an_answer_is_no_part_of_it(desk: Desk) -> None
     ]
 
 
+@pytest.mark.parametrize("command", ["info", "ps", "releases", "doctor"])
+def test_where_every_host_is_lost_looking_says_so(desk: Desk, command: str) -> None:
+    for one in desk.outputs["hosts"]:
+        one["lost"] = True
+    ran = desk.satellite(command)
+    if command == "info":
+        assert [row.split()[:2] for row in ran.out.splitlines()[2:]] == [
+            ["worker-1", "lost"],
+            ["worker-2", "lost"],
+        ]
+        assert ran.err == ""
+    else:
+        said = "every host of the stack is lost: satellite lost HOST --undo brings one back"
+        assert ran.err == f"{said}\n"
+    if command != "doctor":  # which finds something here
+        assert ran.status == 0
+    assert not list(desk.place.glob("ssh.*.seen"))
+
+
 def test_info_as_data(desk: Desk) -> None:
     desk.says("worker-1", status("worker-1", lock="release of abc by ada"))
     desk.says("worker-2", status("worker-2", revision="f" * 40))
