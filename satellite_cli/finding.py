@@ -76,8 +76,14 @@ def _clock(found: Finding, _: str) -> Words:
     return _there(found, f"{restart} chrony || {restart} systemd-timesyncd")
 
 
-def _drop_in(found: Finding, _: str) -> Words:
+def _take_away(found: Finding, _: str) -> Words:
     return _there(found, f"sudo rm {shlex.quote(found.about)} && sudo systemctl daemon-reload")
+
+
+def _unmask(found: Finding, _: str) -> Words:
+    """Until the machine boots, or for longer: whichever it is."""
+    unmask = f"sudo systemctl unmask {shlex.quote(found.about)}"
+    return _there(found, f"{unmask} --runtime && {unmask}")
 
 
 MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
@@ -93,7 +99,9 @@ MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
     "worker_waiting": _worker("restart"),
     "disk_full": _room,
     "disk_low": _room,
-    "drop_in": _drop_in,
+    "drop_in": _take_away,
+    "unit_replaced": _take_away,
+    "unit_masked": _unmask,
     "clock": _clock,
 }
 """Finding -> command; for all others a visit, which makes the host what the stack says."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import calendar
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from . import converge, installed, seal, storage, units
+from . import converge, installed, metadata, seal, storage, units
 from .layout import Layout
 from .ledger import Ledger, Target
 from .system import System
@@ -21,6 +22,7 @@ from .system import System
 LOW, FULL = 10, 50  # free: less than one part of so many
 ENOUGH = 1 << 30  # bytes; less is little on a large disk, too
 LONG = 3600  # seconds for which a lock is held without anybody's wondering
+SHOWN = "Id,LoadState,FragmentPath,DropInPaths,ActiveState,NeedDaemonReload"
 SINCE = re.compile(r"since (\S+Z)$")
 STATES = {
     "stopped": ("worker_stopped", "was stopped by a person"),
@@ -47,7 +49,8 @@ def examine(
     """All findings; `workers` and `lock` as `state` has found them."""
     last = Ledger(layout).last_good()
     looks: list[Callable[[], Found]] = [lambda: _disk(layout), lambda: _agent(layout)]
-    looks += [lambda: _sealed(layout.seal), lambda: _systemd(layout, system)]
+    looks += [lambda: _sealed(layout.seal), lambda: _systemd(layout, system, workers)]
+    looks += [lambda: _enabled(layout), lambda: _wall(layout, system)]
     if lock:  # whoever holds it is about to change the rest
         looks = [looks[0], lambda: _held(lock)]
     elif layout.journal.is_file():
@@ -115,25 +118,70 @@ def _sealed(path: Path) -> Found:
         yield Finding(code, f"{name} {how}", name)
 
 
-def _systemd(layout: Layout, system: System) -> Found:
+def _systemd(layout: Layout, system: System, workers: Sequence[Mapping[str, Any]]) -> Found:
+    """What systemd has read of the workers' units and of our own, wherever it found that."""
     own = (
         *(layout.target, layout.recover_unit, layout.reap_unit, layout.metadata_unit),
         *(layout.rotate_unit, layout.rotate_timer, layout.queue_unit, layout.queue_timer),
     )
-    asked = ("show", "--property=Id,NeedDaemonReload", "--", layout.worker_units, *own)
-    blocks = system.systemctl(*asked).split("\n\n")
-    shown = [dict(line.split("=", 1) for line in b.splitlines() if "=" in line) for b in blocks]
-    stale = sorted(b["Id"] for b in shown if b.get("NeedDaemonReload") == "yes")
+    names = (layout.worker_units, *(worker["unit"] for worker in workers), *own)
+    blocks = system.systemctl("show", f"--property={SHOWN}", "--", *names).split("\n\n")
+    pairs = (dict(line.split("=", 1) for line in b.splitlines() if "=" in line) for b in blocks)
+    shown = {block["Id"]: block for block in pairs if block}
+    # of a masked one systemd says that for as long as it is
+    stale = sorted(u for u, b in shown.items() if b["NeedDaemonReload"] == "yes" and not _masked(b))
     if stale:
         text = f"systemd has not read the files of {', '.join(stale)} again"
         yield Finding("not_reloaded", text, stale[0])
-    # not what the agent itself sets at runtime, a worker's limits
-    others = ("etc/systemd/system.control", "run/systemd/system")
-    for folder in (layout.units, *(layout.root / other for other in others)):
-        for path in sorted(folder.glob(f"satellite-{layout.app}*.d/*.conf")):
-            unit = path.parent.name[: -len(".d")]
-            if unit in own or unit.startswith(f"satellite-{layout.app}."):
-                yield Finding("drop_in", f"somebody has added {path}", str(path))
+    for unit, block in sorted(shown.items()):
+        yield from _stands_in(layout, unit, block)
+    for path in sorted({path for block in shown.values() for path in _added(layout, block)}):
+        yield Finding("drop_in", f"somebody has added {path}", path)
+    for unit in (layout.metadata_unit, layout.rotate_timer, layout.queue_timer):
+        there = (layout.units / unit).exists() and unit in shown
+        if there and shown[unit]["ActiveState"] in ("inactive", "failed"):
+            yield Finding("unit_stopped", f"{unit} should run and does not", unit)
+
+
+def _masked(block: Mapping[str, str]) -> bool:
+    return block["LoadState"] == "masked"
+
+
+def _stands_in(layout: Layout, unit: str, block: Mapping[str, str]) -> Found:
+    """A file that systemd reads in place of ours; what is wrong with ours is told elsewhere."""
+    path, ours = block["FragmentPath"], layout.units / re.sub("@.*[.]", "@.", unit)
+    if path in ("", str(ours)):
+        return
+    if _masked(block):
+        yield Finding("unit_masked", f"{unit} is masked: nothing can start it", unit)
+    else:
+        yield Finding("unit_replaced", f"somebody has put {path} in the place of {ours}", path)
+
+
+def _added(layout: Layout, block: Mapping[str, str]) -> Iterator[str]:
+    """What is added to our units alone: what is about all services is the machine's own."""
+    for path in shlex.split(block["DropInPaths"]):
+        folder = Path(path).parent
+        # not what the agent itself sets at runtime, a worker's limits
+        if folder.name.startswith("satellite-") and folder.parent != layout.runtime_units:
+            yield path
+
+
+def _enabled(layout: Layout) -> Found:
+    """Our own units are started at every boot."""
+    booted = (layout.recover_unit, layout.reap_unit, layout.metadata_unit)
+    links = [layout.wants / unit for unit in booted]
+    links += [layout.timers / timer for timer in (layout.rotate_timer, layout.queue_timer)]
+    for link in links:
+        if (layout.units / link.name).exists() and not link.is_symlink():
+            text = f"{link.name} is not enabled: no boot starts it"
+            yield Finding("unit_edited", text, link.name)
+
+
+def _wall(layout: Layout, system: System) -> Found:
+    if layout.metadata_rules.exists() and not metadata.stands(layout, system):
+        text = f"the app can reach the instance's metadata: {layout.table} is no table of the "
+        yield Finding("metadata_open", f"{text}firewall any more")
 
 
 def _current(layout: Layout, last: Target) -> Found:

@@ -28,7 +28,7 @@ def block(layout: Layout, uid: int, system: System) -> bool:
     new = storage.point(wants, layout.units / unit.name) or new
     if new:
         system.systemctl("daemon-reload")
-    if not changed and not new and _stands(layout, system):
+    if not changed and not new and stands(layout, system) and system.runs(unit.name):
         return False
     status, text = system.output(["nft", "-f", str(rules)])  # its own words, should it fail
     if status:
@@ -50,7 +50,7 @@ def allow(layout: Layout, system: System) -> bool:
         system.systemctl("stop", unit.name)
         storage.remove(layout.units / unit.name)
         system.systemctl("daemon-reload")
-    if _stands(layout, system):
+    if stands(layout, system):
         status, text = system.output(["nft", "delete", "table", "inet", layout.table])
         if status:
             raise CommandError(f"nft cannot delete table {layout.table}: {text.strip()}")
@@ -58,5 +58,6 @@ def allow(layout: Layout, system: System) -> bool:
     return True
 
 
-def _stands(layout: Layout, system: System) -> bool:
+def stands(layout: Layout, system: System) -> bool:
+    """Whether the firewall has the app's table."""
     return system.output(["nft", "list", "table", "inet", layout.table])[0] == 0

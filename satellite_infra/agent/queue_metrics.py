@@ -45,7 +45,8 @@ def set_up(host: Preparation) -> bool:
     link, timer = layout.timers / layout.queue_timer, layout.units / layout.queue_timer
     files = units.queue(layout, wanted.every_minutes)
     right = all(storage.same(layout.units / f.name, f.content, 0o644) for f in files)
-    if right and link.is_symlink() and layout.queue.exists():
+    right = right and link.is_symlink() and layout.queue.exists()
+    if right and system.runs(layout.queue_timer):
         system.reload([file.name for file in files], False)
         return storage.write_json(layout.queue, wanted._asdict())
     storage.remove(layout.queue)  # it comes last, so that a run that is cut off is made again

@@ -28,10 +28,11 @@ def set_up(host: Preparation) -> bool:
     wants.parent.mkdir(exist_ok=True)
     changed.append(storage.point(wants, layout.units / layout.rotate_timer))
     read = host.system.reload([file.name for file in files], any(changed))
-    if read or not storage.same(layout.heroku, text, 0o600):
+    stopped = not host.system.runs(layout.rotate_timer)  # perhaps by hand
+    if read or stopped or not storage.same(layout.heroku, text, 0o600):
         host.system.systemctl("start", "--", layout.rotate_timer)
     # last: a run that was cut off before has the next one start the timer
-    return storage.write(layout.heroku, text) or any(changed)
+    return storage.write(layout.heroku, text) or stopped or any(changed)
 
 
 def _remove(host: Preparation) -> bool:

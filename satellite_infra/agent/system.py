@@ -134,6 +134,10 @@ class System:
             raise CommandError(f"`systemctl {' '.join(argv)}`: {text.strip()}")
         return text
 
+    def runs(self, unit: str) -> bool:
+        """Whether that unit is active."""
+        return self.output(["systemctl", "is-active", "--quiet", "--", unit])[0] == 0
+
     def restart(self, names: Sequence[str], seconds: float) -> bool:
         """Have these units start anew; True once all have, if they do within so many seconds.
 

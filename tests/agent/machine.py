@@ -36,6 +36,7 @@ class Machine(System):
     root: Path
     installed: set[str] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
+    active: set[str] = field(default_factory=set)  # of the units that were started or stopped
     calls: list[tuple[str, ...]] = field(default_factory=list)
     read: Files = field(default_factory=dict)  # the units that systemd has read
     visudo: tuple[int, str] = (0, "")
@@ -73,6 +74,9 @@ class Machine(System):
             return 0, ""
         if program == "nft":
             return int(not self.tables), ""
+        if program == "systemctl":
+            assert words[0] == "is-active"
+            return int(words[-1] not in self.active), ""
         if program == "monit":
             assert words == ("-t",)
             return self.monit
@@ -83,6 +87,10 @@ class Machine(System):
         self.calls.append(("systemctl", *argv))
         if argv[0] == "daemon-reload":
             self.read = self.units_on_disk()
+        if argv[0] in ("start", "restart"):
+            self.active.update(argv[1:])
+        if argv[0] == "stop":
+            self.active.difference_update(argv[1:])
         stale = "yes" if self.read != self.units_on_disk() else "no"
         return f"NeedDaemonReload={stale}\n" if argv[0] == "show" else ""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +34,44 @@ from tests.agent.machine import new_machine, preparation
 
 FILE = ConfigFile("config/database.yml", "digest", "0640", "app")
 TEMPLATES = {FILE.path: "token: {{ TOKEN | json }}\n"}
+
+
+@dataclass
+class Known(FakeSystem):
+    """A systemd that says what it knows of units, as the real one does; `known`: what differs."""
+
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
+    tables: set[str] = field(default_factory=set)
+
+    def systemctl(self, *argv: str) -> str:
+        if argv[0] != "show" or self.layout.target not in argv:
+            return super().systemctl(*argv)
+        loaded = [name for name in self.loaded if name not in argv]
+        named = [name for name in argv[argv.index("--") + 1 :] if "*" not in name]
+        return "\n".join(self._block(name) for name in [*named, *loaded])
+
+    def _block(self, name: str) -> str:
+        path = self.layout.units / re.sub("@.*service", "@.service", name)
+        block = {
+            "Id": name,
+            "LoadState": "loaded" if path.exists() else "not-found",
+            "FragmentPath": str(path) if path.exists() else "",
+            "DropInPaths": "",
+            "ActiveState": "active",
+            "NeedDaemonReload": "no",
+            **self.known.get(name, {}),
+        }
+        return "".join(f"{key}={value}\n" for key, value in block.items())
+
+    def output(self, argv: Sequence[str]) -> tuple[int, str]:
+        if argv[:2] == ["nft", "list"]:
+            return int(argv[-1] not in self.tables), ""
+        return super().output(argv)
+
+
+@pytest.fixture
+def system(layout: Layout) -> Known:
+    return Known(layout)
 
 
 @pytest.fixture
@@ -69,10 +109,6 @@ def unit(host: Layout) -> Path:
 def edit(path: Path) -> None:
     path.chmod(0o644)
     path.write_text(path.read_text() + "\n# by hand\n")
-
-
-def drop_in(host: Layout) -> None:
-    storage.write(host.units / f"{host.worker_unit('worker', 1)}.d" / "mine.conf", "[Service]\n")
 
 
 # what is done by hand -> the finding, and whether the same release again mends it in place
@@ -118,7 +154,6 @@ HANDS: dict[str, tuple[Callable[[Layout], Any], tuple[str, str], bool]] = {
     ),
     "sudoers": (lambda h: edit(h.sudoers), ("file_changed", f"satellite-{'shop'}"), False),
     "no sudoers": (lambda h: h.sudoers.unlink(), ("file_changed", "satellite-shop"), False),
-    "drop-in": (drop_in, ("drop_in", "mine.conf"), False),
 }
 
 
@@ -159,7 +194,7 @@ def test_workers_that_should_run(host: Layout, system: FakeSystem) -> None:
 def test_a_worker_of_another_release(
     host: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeSystem, "systemctl", lambda *_: "")  # it restarts nothing
+    monkeypatch.setattr(Known, "systemctl", lambda *_: "")  # it restarts nothing
     found = list(examine._workers(_last(host), [_worker("worker.1", "another")]))
     assert [(one.code, one.about) for one in found] == [("worker_old", "worker.1")]
     assert list(examine._workers(_last(host), [_worker("worker.1", release(host))])) == []
@@ -174,10 +209,9 @@ def _worker(name: str, of: str) -> dict[str, Any]:
 
 
 def test_units_that_systemd_has_not_read_again(
-    host: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+    host: Layout, system: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = "Id=a.service\nNeedDaemonReload=no\n\nId=satellite-shop.target\nNeedDaemonReload=yes\n"
-    monkeypatch.setattr(FakeSystem, "systemctl", lambda *_: said)
+    system.known = {host.target: {"NeedDaemonReload": "yes"}}
     assert codes(host, system) == [("not_reloaded", "satellite-shop.target")]
     asked: list[tuple[str, ...]] = []
 
@@ -185,7 +219,7 @@ def test_units_that_systemd_has_not_read_again(
         asked.append(argv)
         return ""
 
-    monkeypatch.setattr(FakeSystem, "systemctl", systemctl)
+    monkeypatch.setattr(Known, "systemctl", systemctl)
     for stale in (False, True):
         system.loaded = {name: unit._replace(stale=stale) for name, unit in system.loaded.items()}
         converge.converge(host, _last(host), system, print)
@@ -259,6 +293,67 @@ def test_the_agents_own_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert list(examine._agent(host.layout)) == []
 
 
-def test_types_of_two_apps_are_told_apart(host: Layout, system: FakeSystem) -> None:
-    storage.write(host.units / "satellite-shop-x.worker@1.service.d/its.conf", "[Service]\n")
+ONE = "satellite-shop.worker@1.service"
+ETC, RUN = "/etc/systemd/system", "/run/systemd/system"
+TWO_FILES = f'"{ETC}/satellite-.service.d/my own.conf" {ETC}.control/{ONE}.d/b.conf'
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ({"DropInPaths": f"{ETC}/{ONE}.d/mine.conf"}, [("drop_in", "mine.conf")]),
+        ({"DropInPaths": f"{RUN}/satellite-.service.d/mine.conf"}, [("drop_in", "mine.conf")]),
+        ({"DropInPaths": TWO_FILES}, [("drop_in", "b.conf"), ("drop_in", "my own.conf")]),
+        ({"DropInPaths": f"{ETC}/service.d/all.conf /run/systemd/generator/a.d/b.conf"}, []),
+        ({"FragmentPath": f"{ETC}/{ONE}"}, [("unit_replaced", ONE)]),
+        ({"FragmentPath": f"{RUN}/{ONE}"}, [("unit_replaced", ONE)]),
+        (
+            {"FragmentPath": f"{ETC}/{ONE}", "LoadState": "masked", "NeedDaemonReload": "yes"},
+            [("unit_masked", ONE)],
+        ),
+    ],
+)
+def test_what_systemd_reads_beside_or_in_place_of_a_workers_unit(
+    host: Layout, system: Known, known: dict[str, str], found: list[tuple[str, str]]
+) -> None:
+    system.known = {ONE: known}
+    assert codes(host, system) == found
+
+
+def test_a_workers_own_limits_are_no_drop_in(host: Layout, system: Known) -> None:
+    limit = host.runtime_units / f"{ONE}.d" / "50-MemoryMax.conf"
+    system.known = {ONE: {"DropInPaths": str(limit)}}
     assert codes(host, system) == []
+
+
+def test_a_worker_that_was_stopped_is_asked_for_too(host: Layout, system: Known) -> None:
+    Control(host, system).stop(["worker.1"])
+    system.known = {ONE: {"LoadState": "masked", "FragmentPath": f"{ETC}/{ONE}"}}
+    assert codes(host, system) == [("unit_masked", ONE), ("worker_stopped", "worker.1")]
+
+
+def test_our_own_units_are_enabled_and_run(host: Layout, system: Known) -> None:
+    timers = (host.rotate_timer, host.queue_timer)
+    units = (host.recover_unit, host.reap_unit, host.metadata_unit, *timers)
+    host.timers.mkdir()
+    for unit in units:
+        storage.write(host.units / unit, "[Unit]\n", 0o644)
+        storage.point((host.timers if unit in timers else host.wants) / unit, host.units / unit)
+    assert codes(host, system) == []
+    for unit in units:
+        system.known = {unit: {"ActiveState": "inactive"}}
+        runs = unit not in (host.recover_unit, host.reap_unit)
+        assert codes(host, system) == ([("unit_stopped", unit)] if runs else [])
+        system.known = {}
+        link = (host.timers if unit in timers else host.wants) / unit
+        link.unlink()
+        assert codes(host, system) == [("unit_edited", unit)]
+        link.symlink_to(host.units / unit)
+
+
+def test_a_wall_that_is_gone(host: Layout, system: Known) -> None:
+    storage.write(host.metadata_rules, "table")
+    system.tables = {host.table}
+    assert codes(host, system) == []
+    system.tables.clear()
+    assert codes(host, system) == [("metadata_open", "")]

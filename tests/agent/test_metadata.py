@@ -33,9 +33,12 @@ class Firewall(FakeSystem):
 
     tables: set[str] = field(default_factory=set)
     refuses: str = ""
+    stopped: bool = False
 
     def output(self, argv: Sequence[str]) -> tuple[int, str]:
         self.calls.append(tuple(argv))
+        if argv[1] == "is-active":
+            return int(self.stopped), ""
         if argv[:2] == ["nft", "-f"]:
             if self.refuses:
                 return 1, self.refuses
@@ -91,6 +94,14 @@ def test_a_wall_that_somebody_took_down_is_built_again(host: tuple[Layout, Firew
     assert firewall.tables == {"satellite-shop"}
     firewall.tables.clear()
     assert metadata.allow(layout, firewall)
+
+
+def test_a_wall_whose_unit_was_stopped_is_built_again(host: tuple[Layout, Firewall]) -> None:
+    layout, firewall = host
+    metadata.block(layout, 1001, firewall)
+    firewall.stopped = True
+    assert metadata.block(layout, 1001, firewall)
+    assert firewall.calls[-1] == ("restart", "satellite-shop-metadata.service")
 
 
 def test_a_machine_without_a_firewall_says_what_to_do(host: tuple[Layout, Firewall]) -> None:

@@ -63,6 +63,10 @@ def test_the_timer_runs_and_goes_with_the_setting(machine: Machine) -> None:
     assert link.readlink() == host.layout.units / timer
     assert "OnCalendar=*:0/5\n" in link.read_text()
 
+    machine.active.clear()  # somebody has stopped it
+    assert [queue_metrics.set_up(host), queue_metrics.set_up(host)] == [True, False]
+    assert timer in machine.active
+
     # what is measured is read each time; only another time is the timer's matter
     machine.calls.clear()
     other = preparation(machine, queue=QUEUE._replace(sql="SELECT 3, 4"))

@@ -53,6 +53,14 @@ def test_another_turn_is_read_and_the_same_one_is_no_change(machine: Machine) ->
     assert START in machine.calls
 
 
+def test_a_timer_that_somebody_has_stopped_is_started(machine: Machine) -> None:
+    rotation.set_up(preparation(machine, rotation=FIRST))
+    machine.calls, machine.active = [], set()
+    assert rotation.set_up(preparation(machine, rotation=FIRST))
+    assert START in machine.calls
+    assert not rotation.set_up(preparation(machine, rotation=FIRST))
+
+
 def test_without_the_setting_nothing_is_left(machine: Machine) -> None:
     before = files(machine.root)
     assert not rotation.set_up(preparation(machine))

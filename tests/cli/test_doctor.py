@@ -181,6 +181,19 @@ def drifted(code: str, about: str = "") -> Any:
             "sudo systemctl daemon-reload'",
         ),
         (
+            "unit_replaced",
+            "/a/b@1.service",
+            "satellite ssh worker-2 -- 'sudo rm /a/b@1.service && sudo systemctl daemon-reload'",
+        ),
+        (
+            "unit_masked",
+            "b@1.service",
+            "satellite ssh worker-2 -- 'sudo systemctl unmask b@1.service --runtime && "
+            "sudo systemctl unmask b@1.service'",
+        ),
+        ("unit_stopped", "a.timer", VISIT),
+        ("metadata_open", "", VISIT),
+        (
             "disk_full",
             "/",
             "satellite ssh worker-2 -- 'sudo journalctl -q --vacuum-size=100M; sudo apt-get clean; "

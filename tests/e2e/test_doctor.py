@@ -109,13 +109,50 @@ def test_a_config_var_changed_by_hand(desk: Desk) -> None:
         assert f"CANARY={CANARY}\0" in host.run(f"cat /proc/{pid}/environ").stdout
 
 
-def test_a_drop_in(desk: Desk) -> None:
-    folder = f"{UNITS}/satellite-clinic.worker@.service.d"
+@pytest.mark.parametrize(
+    "folder",
+    [
+        f"{UNITS}/satellite-clinic.worker@.service.d",
+        f"{UNITS}/satellite-.service.d",
+        "/run/systemd/system/satellite-clinic-reap.service.d",
+    ],
+)
+def test_a_drop_in(desk: Desk, folder: str) -> None:
     host = desk.site.host(2)
     host.run(f"mkdir {folder}; printf '[Service]\\nNice=5\\n' >{folder}/mine.conf")
     host.run("systemctl daemon-reload")
     line = f"'sudo rm {folder}/mine.conf && sudo systemctl daemon-reload'"
     only(desk, "drop_in", f"satellite ssh {SECOND} -- {line}")
+
+
+def test_a_file_in_the_place_of_a_unit(desk: Desk) -> None:
+    copy = f"{UNITS}/satellite-clinic.worker@1.service"
+    host = desk.site.host(2)
+    host.run(f"cp {UNITS}/satellite-clinic.worker@.service {copy}; systemctl daemon-reload")
+    line = f"'sudo rm {copy} && sudo systemctl daemon-reload'"
+    only(desk, "unit_replaced", f"satellite ssh {SECOND} -- {line}")
+
+
+@pytest.mark.parametrize("how", ["", " --runtime"])
+def test_a_worker_that_is_masked(desk: Desk, how: str) -> None:
+    unit = "satellite-clinic.worker@1.service"
+    desk.site.host(2).run(f"systemctl mask{how} {unit}")
+    line = f"'sudo systemctl unmask {unit} --runtime && sudo systemctl unmask {unit}'"
+    only(desk, "unit_masked", f"satellite ssh {SECOND} -- {line}")
+
+
+@pytest.mark.parametrize(
+    ("codes", "how"),
+    [
+        (["unit_edited"] * 2, "systemctl disable satellite-clinic-{recover,reap}.service"),
+        (["metadata_open"], "nft delete table inet satellite-clinic"),
+        (["unit_stopped"], "systemctl stop satellite-clinic-metadata.service"),
+    ],
+)
+def test_our_own_units_and_the_wall(desk: Desk, codes: list[str], how: str) -> None:
+    desk.site.host(2).run(f"bash -c '{how}'")
+    assert [(f["code"], f["mend"]) for f in found(desk)] == [(code, VISIT) for code in codes]
+    mended(desk, VISIT)
 
 
 def test_a_worker_that_a_person_has_stopped(desk: Desk) -> None:
