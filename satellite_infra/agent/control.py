@@ -6,6 +6,8 @@ reboot and a crash, until it is started here or by the next release that is good
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from collections.abc import Iterable, Sequence
 from typing import Callable
 
@@ -85,21 +87,51 @@ class Control:
         return text
 
     def _stop(self, slots: list[Slot]) -> tuple[list[Slot], str]:
-        wanted = wanted_units(self.layout)
         # first of all: from here on neither a recovery, a boot nor a crash brings them back
-        Ledger(self.layout).note_stopped(slots, True)
-        self._want([unit for unit in wanted if self.layout.slot(unit)[:2] not in slots])
+        kept = self._keep_stopped(slots)
         running = lanes.running(self.system.units([self.layout.worker_units]))
         mine = [unit for unit in running if self.layout.slot(unit)[:2] in slots]
+        if mine:
+            began = self.system.now()
+            self.system.systemctl("stop", "--no-block", "--", *mine)
+            self._settle(mine, began)
+            backoff.forget(self.layout, mine)
+        if not kept:
+            self._keep_on_full_disk(slots)
         if not mine:
             return [], f"stopped already: {lanes.names(slots)}"
-        began = self.system.now()
-        self.system.systemctl("stop", "--no-block", "--", *mine)
-        self._settle(mine, began)
-        backoff.forget(self.layout, mine)
         done = sorted({self.layout.slot(unit)[:2] for unit in mine})
         ends = "" if self.wait else ", and each ends within its grace"
         return done, f"stopped {lanes.names(done)}, until `start` or the next release{ends}"
+
+    def _keep_stopped(self, slots: list[Slot]) -> bool:
+        """Write down that they are to stay stopped; False where the disk is full."""
+        wanted = wanted_units(self.layout)
+        try:
+            Ledger(self.layout).note_stopped(slots, True)
+            self._want([unit for unit in wanted if self.layout.slot(unit)[:2] not in slots])
+        except OSError as problem:
+            if problem.errno != errno.ENOSPC:
+                raise
+            return False
+        return True
+
+    def _keep_on_full_disk(self, slots: list[Slot]) -> None:
+        """The same in the room held for a way back, once those have ended that may have filled it.
+
+        OSError where there is none. The next release holds it again before it touches anything.
+        """
+        storage.remove(self.layout.reserve)
+        kept = self._keep_stopped(slots)
+        if self.layout.journal.is_file():
+            with contextlib.suppress(OSError):  # for the recovery that is due
+                storage.reserve(self.layout.reserve, storage.RESERVE)
+        if not kept:
+            raise OSError(
+                f"{lanes.names(slots)}: stopped now, but the next boot starts them again: the disk "
+                f"is full, and {self.layout.units / self.layout.target} cannot be written; make "
+                "room and stop them again"
+            )
 
     def _start(self, slots: list[Slot]) -> tuple[list[Slot], str]:
         loaded = self.system.units([self.layout.worker_units])

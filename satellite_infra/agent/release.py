@@ -27,7 +27,6 @@ from .system import Say, System
 
 Checkpoint = Callable[[str], None]
 Work = Callable[["Request"], "tuple[str, str]"]  # the release at work (or none), and what was done
-RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
 
 
 class Rotation(NamedTuple):
@@ -233,7 +232,7 @@ class Release:
         """Go to `target`; `starts_all`: what a person has stopped, too, once it is good."""
         new = target.release not in {good.release for good in self.ledger.good()}
         self.at("journal")
-        storage.reserve(self.layout.reserve, RESERVE)
+        storage.reserve(self.layout.reserve, storage.RESERVE)
         off = stopped(self.layout, self.ledger.last_good())
         self.ledger.open_journal(target, off, stays=not starts_all)
         without = [] if starts_all else off

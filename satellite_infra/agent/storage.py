@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
 POLL = 0.2  # seconds between two attempts to get a lock
 Owner = tuple[int, int]
 """The numbers of a user and a group."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -132,6 +133,55 @@ def test_a_restart_is_waited_for_as_long_as_the_grace_allows(host: Control) -> N
     assert isinstance(host.system, FakeSystem)
     host.restart(["worker"])
     assert host.system.waits[-1] == 5 + MARGIN
+
+
+class Disk:
+    """A full one, with `room` once the reserve is gone; it notes who ran at each write."""
+
+    def __init__(self, host: Control, room: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.host, self.room, self.write = host, room, storage.write
+        self.running: list[set[str]] = []
+        monkeypatch.setattr(storage, "write", self)
+
+    def __call__(self, path: Path, content: str, mode: int = 0o600) -> bool:
+        self.running.append(running(self.host))
+        if self.host.layout.reserve.exists() or not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.write(path, content, mode)
+
+
+def test_on_a_full_disk_a_stop_takes_the_room_that_is_held(
+    host: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no worker that fills the disk may take it first."""
+    assert host.layout.reserve.stat().st_size == storage.RESERVE
+    disk = Disk(host, True, monkeypatch)
+    assert host.stop(["worker"]) == "stopped worker.1, worker.2, until `start` or the next release"
+    assert disk.running[:2] == [{ONE, TWO, MAIL}, {MAIL}]
+    assert (running(host), wanted(host)) == ({MAIL}, [MAIL])
+    assert Ledger(host.layout).history()[-1]["outcome"] == "stopped"
+
+
+def test_on_a_full_disk_a_stop_leaves_the_room_to_a_recovery(
+    host: Control, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(host, origin)
+    Disk(host, True, monkeypatch)
+    host.stop(["worker"])
+    assert wanted(host) == [MAIL]
+    assert host.layout.reserve.stat().st_size == storage.RESERVE
+
+
+def test_where_there_is_no_room_at_all_a_stop_says_what_a_boot_does(
+    host: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Disk(host, False, monkeypatch)
+    with pytest.raises(OSError, match=r"^worker.1, worker.2: stopped now, but the next boot "):
+        host.stop(["worker"])
+    assert running(host) == {MAIL}
+    monkeypatch.undo()
+    assert host.stop(["worker"]) == "stopped already: worker.1, worker.2"
+    assert wanted(host) == [MAIL]
 
 
 def test_every_wrong_name_is_told(host: Control) -> None:

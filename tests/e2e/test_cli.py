@@ -460,6 +460,36 @@ def test_what_is_stopped_stays_so_over_a_reboot(desk: Desk) -> None:
     ]
 
 
+# what is written for a stop, on a disk of its own, which is full but for the room that is held
+FULL = """
+mkdir /small; mount -t tmpfs -o size=16m small /small
+for folder in /etc/systemd/system /var/lib/satellite; do
+  mkdir -p /small$folder; cp -a --sparse=never $folder/. /small$folder
+  mount --bind /small$folder $folder
+done
+cat /dev/zero >/small/fill 2>/dev/null
+echo more 2>/dev/null >/var/lib/satellite/more && echo "there is room" || true
+"""
+EMPTIED = """
+rm -f /small/fill; umount /etc/systemd/system /var/lib/satellite /small; rmdir /small
+systemctl daemon-reload
+"""
+
+
+@pytest.mark.usefixtures("all_run")
+def test_a_worker_is_stopped_on_a_full_disk(desk: Desk) -> None:
+    host = desk.site.host(2)
+    try:
+        assert host.run(f"bash -c '{FULL}'").stdout == ""
+        said = desk.good("satellite stop worker.2 --host desk-2")
+        assert "desk-2: stopped worker.2, until" in said
+        assert desk.workers() == [["worker.1", "worker.2"], ["worker.1"]]
+        assert "worker@2" not in host.run("cat /etc/systemd/system/satellite-desk.target").stdout
+    finally:
+        host.run(f"bash -c '{EMPTIED}'")
+    desk.good("satellite start --host desk-2")
+
+
 @pytest.mark.usefixtures("all_run")
 def test_a_deploy_starts_what_is_stopped(desk: Desk) -> None:
     desk.good("satellite stop worker.1")
