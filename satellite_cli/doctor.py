@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -209,7 +210,7 @@ def _data(found: Finding, app: str, stack: str) -> dict[str, Any]:
 
 
 def _show(place: str, found: Sequence[Finding], app: str, stack: str) -> None:
-    """A place in lines of 80 columns; a command is never broken."""
+    """A place in lines that fit; a command is never broken."""
     click.echo(f"{place or 'this machine'}: {len(found) or 'nothing'} found")
     for one in found:
         text = f"{one.code}: {one.text}"
@@ -220,10 +221,11 @@ def _show(place: str, found: Sequence[Finding], app: str, stack: str) -> None:
 
 def _folded(text: str) -> Iterator[str]:
     """Each line of it folded for itself, the first one less far in."""
+    width = min(79, shutil.get_terminal_size().columns) if screen.terminal() else 79
     for number, line in enumerate(text.split("\n")):
         yield from textwrap.wrap(
             line.strip(),
-            79,
+            width,
             initial_indent="    " if number else "  ",
             subsequent_indent="      " if number else "    ",
             break_long_words=False,

@@ -19,6 +19,8 @@ COLUMNS: tuple[str, ...] = (
     "drift",
 )
 FEW = ("host", "state", "id", "address", "age", "revision", "workers", "drift")
+NARROW = ("address", "age", "revision", "workers", "drift")
+"""What a terminal of few columns does without, in that order, once the id is gone."""
 Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
 
 
@@ -118,7 +120,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
         columns = COLUMNS
         if screen.terminal():  # 80 columns; the environment is the one of the line above
             columns, rows = FEW, [_short(row) for row in rows]
-        screen.table(columns, rows, may_go="id")  # ssh takes names
+        screen.table(columns, rows, may_go="id", narrow=NARROW)  # ssh takes names
     finish(silent)
 
 
@@ -217,7 +219,8 @@ def ps(
         screen.data({"stack": fleet.stack, "workers": found, "unanswered": silent})
     else:
         columns = ("host", "worker", "state", "since", "revision", "memory", "pid")
-        screen.table(columns, [_worker(worker) for worker in found])
+        narrow = ("pid", "memory", "revision", "since")
+        screen.table(columns, [_worker(worker) for worker in found], narrow=narrow)
     finish(silent)
 
 
@@ -265,7 +268,8 @@ def releases(lines: int, stack: str, names: tuple[str, ...], seconds: float, as_
                 "all hosts" if len(on) == len(hosts) > 1 else ", ".join(on),
             )
         )
-    screen.table(("  revision", "outcome", "when", "by", "on"), rows)
+    columns = ("  revision", "outcome", "when", "by", "on")
+    screen.table(columns, rows, narrow=("by", "when", "on"))
     finish(silent)
 
 

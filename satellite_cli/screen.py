@@ -26,6 +26,8 @@ STYLES = {
 """How a cell of this text is coloured; each says the same without."""
 SHORT = 20
 """Characters of a column that is never folded, so that a longer one gives way."""
+LEAST = 12
+"""Characters that such a longer one keeps."""
 
 
 def terminal() -> bool:
@@ -47,10 +49,16 @@ def data(value: Any) -> None:
     click.echo(json.dumps(value, indent=1))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], may_go: str = "") -> None:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    may_go: str = "",
+    narrow: Iterable[str] = (),
+) -> None:
     """A table; where there is no terminal one line a row, two blanks or more between cells.
 
     `may_go`: the column that is left out of a terminal which is too narrow for all of them.
+    `narrow`: those that go then, one after the other, rather than that cells are cut.
     """
     rows = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
@@ -64,19 +72,28 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], may_go: str = "
     from rich.table import Table
 
     console = Console(highlight=False)
+    sizes = dict(zip(columns, widths, strict=True))
     if may_go and sum(widths) + len(widths) - 1 > console.width:
-        out = columns.index(may_go)
-        columns, *rows = ([*row[:out], *row[out + 1 :]] for row in (columns, *rows))
-        del widths[out]
+        del sizes[may_go]
+    for name in narrow:
+        if _least(sizes.values()) > console.width:
+            del sizes[name]
+    rows = [[row[columns.index(name)] for name in sizes] for row in rows]
+    widths, cut = list(sizes.values()), _least(sizes.values()) > console.width
     fits = sum(widths) + 2 * (len(widths) - 1) <= console.width
     gap = 2 if fits else 1  # rather close than folded
     drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
-    for name, width in zip(columns, widths, strict=True):
-        short = width <= SHORT
+    for name, width in sizes.items():
+        short = width <= SHORT and not cut  # rather folded than cut
         drawn.add_column(name, overflow="ellipsis" if short else "fold", no_wrap=short)
     for row in rows:
         drawn.add_row(*(_styled(escape(cell)) for cell in row))
     console.print(drawn)
+
+
+def _least(widths: Iterable[int]) -> int:
+    """Characters of a line of such columns, where the long ones are folded."""
+    return sum(1 + (width if width <= SHORT else LEAST) for width in widths) - 1
 
 
 def _styled(cell: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from satellite_cli import doctor, doctor_local, remote
+from satellite_cli import doctor, doctor_local, remote, screen
 from satellite_cli.desk import Desk as Settled
 from satellite_cli.finding import MENDS, Finding
 from satellite_cli.fleet import Fleet
@@ -321,6 +321,17 @@ def test_lines_fit_and_a_command_is_never_broken(clinic: Desk) -> None:
     commands = [line for line in lines if line.startswith("    > ")]
     assert len(commands) == 1
     assert max(len(line) for line in lines if line not in commands) < 80
+
+
+def test_lines_follow_a_narrow_terminal(clinic: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screen, "terminal", lambda: True)
+    finding = {"code": "disk_full", "text": "it was so, " * 30, "about": "/"}
+    clinic.says("worker-2", status("worker-2", findings=[finding]))
+    for columns, longest in (("40", 40), ("200", 79)):
+        monkeypatch.setenv("COLUMNS", columns)
+        lines = clinic.satellite("doctor").out.splitlines()
+        folded = [line for line in lines if not line.startswith("    > ")]
+        assert longest - 8 < max(map(len, folded)) <= longest
 
 
 def test_a_stack_that_cannot_be_read_is_a_finding_too(clinic: Desk) -> None:

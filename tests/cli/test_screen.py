@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from satellite_cli import screen
-from satellite_cli.look import FEW
+from satellite_cli.look import FEW, NARROW
 from satellite_cli.problems import fitted
 
 ROW = (
@@ -120,6 +120,43 @@ def test_a_long_reason_folds_within_its_column(capsys: pytest.CaptureFixture[str
     place = first.index("failed in gate")
     assert more
     assert all(line[:place].strip() == "" and line[place] != " " for line in more)
+
+
+WORKERS = ("host", "worker", "state", "since", "revision", "memory", "pid")
+RUNS = ("worker-12", "scheduler.12", "running", "59 m", "0123456", "12345 MB", "4194304")
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (60, ["worker-12  scheduler.12  running  59 m   0123456   12345 MB"]),
+        (40, ["worker-12  scheduler.12  running  59 m"]),
+        (31, ["worker-12 scheduler.12 running"]),
+        (22, ["worker- schedu running", "12      ler.12"]),
+    ],
+)
+def test_on_a_narrow_terminal_columns_go_and_no_name_is_cut(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    shown: list[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    screen.table(WORKERS, [RUNS], narrow=("pid", "memory", "revision", "since"))
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()[1:]] == shown
+
+
+@pytest.mark.usefixtures("terminal")
+def test_what_info_shows_on_40_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    screen.table(FEW, [ROW], may_go="id", narrow=NARROW)
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "host       state    workers   drift",
+        "worker-12  running  12 of 12  0",
+    ]
 
 
 @pytest.mark.usefixtures("terminal")
