@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,19 @@ from satellite_infra.key_text import normal
 HELD = 3600
 """Seconds after which the agent forgets the key; a connection needs it at its beginning only."""
 
+LONGEST = 103
+"""Bytes of the path of a socket, on the system with the least (Linux: 107)."""
+
 SAYS = 'echo "$SSH_AGENT_PID"; exec cat'
+
+
+def place() -> str | None:
+    """Where a folder for the agent is made: the usual place, unless its socket's path is too long.
+
+    ssh knows no other way to an agent than that path.
+    """
+    socket = Path(tempfile.gettempdir()) / "satellite-12345678" / "agent"
+    return "/tmp" if len(os.fsencode(socket)) > LONGEST else None
 
 
 @contextlib.contextmanager
@@ -31,6 +44,7 @@ def agent_with(private_key: str, folder: Path) -> Iterator[str]:
             ["ssh-agent", "-a", socket, "-t", str(HELD), "sh", "-c", SAYS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # a Ctrl-C is not for it
         )
@@ -41,8 +55,11 @@ def agent_with(private_key: str, folder: Path) -> Iterator[str]:
     with process:
         assert process.stdin
         assert process.stdout
+        assert process.stderr
         try:
-            pid = int(process.stdout.readline())
+            if not (pid := process.stdout.readline()):
+                said = process.stderr.read().strip()
+                raise SatelliteError(f"ssh-agent does not start: {said}")
             done = subprocess.run(
                 ["ssh-add", "-q", "-"],
                 input=normal(private_key),
@@ -58,7 +75,7 @@ def agent_with(private_key: str, folder: Path) -> Iterator[str]:
             try:
                 yield socket
             finally:
-                os.kill(pid, signal.SIGTERM)  # by itself it looks every ten seconds
+                os.kill(int(pid), signal.SIGTERM)  # by itself it looks every ten seconds
         finally:
             process.stdin.close()
 

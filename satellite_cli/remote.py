@@ -299,7 +299,8 @@ def agent_for(host: Host, verb: str, *words: str) -> str:
 def connected(fleet: Fleet) -> Iterator[Connection]:
     """Everything that ssh needs, which goes afterwards."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="satellite-")))
+        made = tempfile.TemporaryDirectory(prefix="satellite-", dir=login.place())
+        folder = Path(stack.enter_context(made))
         if fleet.private_key:
             socket = stack.enter_context(login.agent_with(fleet.private_key, folder))
         elif fleet.public_key:

@@ -49,6 +49,13 @@ def test_what_is_no_key_is_an_error(tmp_path: Path) -> None:
     assert gone(tmp_path / "agent")
 
 
+def test_an_agent_that_does_not_start_is_an_error_in_its_own_words(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 110)
+    folder.mkdir()
+    with pytest.raises(SatelliteError, match=r"^ssh-agent does not start: .*too long"):
+        login.agent_with(keys.new_private_key(), folder).__enter__()
+
+
 def test_it_ends_with_a_command_that_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)],

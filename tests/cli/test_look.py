@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -236,6 +237,20 @@ def test_the_key_is_in_an_agent_for_the_time_of_the_command(desk: Desk) -> None:
     assert seen["options"] == ["-T", "-o", "KexAlgorithms=^curve25519-sha256"]
     assert seen["config"].startswith(desk.outputs["ssh_config"])
     assert "IdentityFile none\n  BatchMode yes\n" in seen["config"]
+
+
+def test_a_long_way_to_temporary_files_is_no_trouble_to_the_agent(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket's path has at most 107 bytes."""
+    place = desk.place / ("x" * 110)
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, status(name))
+    ran = desk.satellite("info")
+    assert (ran.status, ran.err) == (0, "")
+    assert desk.seen("worker-1")["held"].startswith("ssh-ed25519 ")
 
 
 def test_an_ssh_that_may_not_do_it_exchanges_keys_its_own_way(desk: Desk) -> None:
