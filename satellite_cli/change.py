@@ -96,9 +96,8 @@ def _stopped(project: Project, outcome: Outcome) -> str:
         return "\n".join([*lines, str(problem)])
     for host in hosts:
         told = said.get(host.name)
-        runs = screen.short(told["revision"]) if told else f"no answer: {silent[host.name]}"
         at_work = f", still {told['lock']}" if told and told["lock"] else ""
-        lines.append(f"  {host.name}: {runs}{at_work}")
+        lines.append(f"  {host.name}: {look.runs(host.name, said, silent)}{at_work}")
     # `up` would do what the stack's file says, which the change comes into at its end
     return "\n".join([*lines, "Nothing has to be cleaned. To go on: the same command again"])
 

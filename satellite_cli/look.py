@@ -66,6 +66,14 @@ def sorted_out(answers: Mapping[Host, remote.Answer]) -> tuple[dict[str, Any], d
     return said, silent
 
 
+def runs(name: str, said: Mapping[str, Any], silent: Mapping[str, str]) -> str:
+    """What that host runs, in a word; or why that is not known."""
+    if told := said.get(name):
+        return screen.short(told["revision"])
+    why = silent[name]
+    return why if why == remote.UNPREPARED else f"no answer: {why}"
+
+
 def finish(silent: Mapping[str, str]) -> None:
     """Name the hosts that did not answer, and end so."""
     for name, problem in silent.items():
@@ -116,7 +124,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
                 f"queue {queue['name']}: {queue['depth']:g} jobs could run, the oldest for "
                 f"{queue['age']:.0f} s; measured {queue['seconds_ago']:.0f} s ago"
             )
-        rows = [_row(fleet, host, said.get(host.name), drift.get(host.name)) for host in shown]
+        rows = [_row(fleet, host, said, silent, drift) for host in shown]
         columns = COLUMNS
         if screen.terminal():  # 80 columns; the environment is the one of the line above
             columns, rows = FEW, [_short(row) for row in rows]
@@ -137,11 +145,11 @@ def _short(row: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(cells[name] for name in FEW)
 
 
-def _state(host: Host, told: Mapping[str, Any] | None) -> str:
+def _state(host: Host, told: Mapping[str, Any] | None, problem: str | None) -> str:
     if host.lost:
         return "lost"
     if told is None:
-        return "no answer"
+        return "not prepared" if problem == remote.UNPREPARED else "no answer"
     if told["lock"]:
         return "busy"
     return "running" if told["current"] else "empty"
@@ -156,7 +164,7 @@ def _facts(
     told = said.get(host.name)
     return {
         "name": host.name,
-        "state": _state(host, told),
+        "state": _state(host, told, silent.get(host.name)),
         "id": host.machine,
         "address": host.address,
         "launched": told.get("launched") if told else None,
@@ -170,8 +178,13 @@ def _facts(
 
 
 def _row(
-    fleet: Fleet, host: Host, told: Mapping[str, Any] | None, drift: Sequence[str] | None
+    fleet: Fleet,
+    host: Host,
+    said: Mapping[str, Any],
+    silent: Mapping[str, str],
+    drift: Mapping[str, Sequence[str]],
 ) -> tuple[str, ...]:
+    told, drifted = said.get(host.name), drift.get(host.name)
     revision, workers, launched = "-", "-", "-"
     if told:
         other = told["revision"] and told["revision"] != fleet.revision
@@ -182,7 +195,7 @@ def _row(
     booted = screen.when(told["booted"]) if told else "-"
     return (
         host.name,
-        _state(host, told),
+        _state(host, told, silent.get(host.name)),
         host.machine,
         fleet.environment,
         host.address or "-",
@@ -190,7 +203,7 @@ def _row(
         booted,
         revision,
         workers,
-        "-" if drift is None else str(len(drift)),
+        "-" if drifted is None else str(len(drifted)),
     )
 
 

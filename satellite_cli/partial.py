@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from satellite_cli import look, screen
+from satellite_cli import look
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Draft, Project
 
@@ -56,7 +56,5 @@ def tell_others(stack: str, names: Sequence[str]) -> None:
         note(f"What the other hosts run is not known: {problem}")
     for host in hosts:
         if host.name not in names:
-            told = said.get(host.name)
-            runs = screen.short(told["revision"]) if told else f"no answer: {silent[host.name]}"
-            note(f"{host.name} stays as it is: {runs}")
+            note(f"{host.name} stays as it is: {look.runs(host.name, said, silent)}")
     note("The stack's file stays as it is, too. All hosts: satellite deploy")

@@ -18,6 +18,7 @@ STYLES = {
     "ending": "yellow",
     "waiting": "yellow",
     "stopped": "yellow",
+    "not prepared": "yellow",
     "no answer": "red",
     "lost": "red",
     "failed": "red",

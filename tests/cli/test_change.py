@@ -797,7 +797,7 @@ def test_one_host_alone_is_visited_only_again(changing: Desk) -> None:
     assert "--host: only with --again" in ran.err
 
 
-@pytest.mark.parametrize("broken", ["the state", "an agent"])
+@pytest.mark.parametrize("broken", ["the state", "an agent", "no agent"])
 def test_a_deploy_that_succeeded_is_none_that_failed_for_what_is_not_known_of_the_others(
     changing: Desk, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
@@ -808,13 +808,15 @@ def test_a_deploy_that_succeeded_is_none_that_failed_for_what_is_not_known_of_th
         return []
 
     monkeypatch.setattr("satellite_cli.partial.targets", targets)
-    changing.hosts = {"worker-1": {"out": "{}"}, "worker-2": {"out": "no JSON"}}
+    second = {"status": 113} if broken == "no agent" else {"out": "no JSON"}
+    changing.hosts = {"worker-1": {"out": "{}"}, "worker-2": second}
     ran = changing.satellite("deploy", "--host", "worker-1", "--yes")
     assert ran.status == 0, ran
     assert "9 unchanged, 1 changed" in ran.out
     unknown = {
         "the state": "What the other hosts run is not known: ",
         "an agent": "worker-2 stays as it is: no answer: its answer cannot be read: no JSON",
+        "no agent": "worker-2 stays as it is: not prepared yet: satellite up",
     }
     assert unknown[broken] in ran.err
     assert ran.err.endswith("The stack's file stays as it is, too. All hosts: satellite deploy\n")

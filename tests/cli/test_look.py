@@ -226,6 +226,16 @@ def test_why_a_host_is_silent(desk: Desk, answer: dict[str, object], why: str) -
     assert (ran.status, ran.err) == (3, f"worker-2: {why}\n{TODO}")
 
 
+def test_a_host_that_is_not_prepared_is_called_so(desk: Desk) -> None:
+    desk.says("worker-1", status("worker-1"))
+    desk.hosts["worker-2"] = {"status": 113}
+    ran = desk.satellite("info")
+    assert (ran.status, ran.err) == (3, f"worker-2: not prepared yet: satellite up\n{TODO}")
+    assert ran.out.splitlines()[-1].startswith("worker-2  not prepared  i-2 ")
+    states = [one["state"] for one in desk.satellite("info", "--json").json()["hosts"]]
+    assert states == ["running", "not prepared"]
+
+
 def test_the_key_is_in_an_agent_for_the_time_of_the_command(desk: Desk) -> None:
     for name in ("worker-1", "worker-2"):
         desk.says(name, status(name))
