@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 
 from . import backoff, lanes, limits, notes, storage, units
+from .deadlines import longest_grace
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import Slot
@@ -195,7 +195,7 @@ def remove_stale(layout: Layout, target: Target | None, system: System) -> None:
     kept = {file.name for file in units.render(target.manifest, ())} if target else set()
     present = [
         layout.units / layout.target,
-        *layout.units.glob(f"satellite-{layout.app}.*@.service"),
+        *layout.units.glob(layout.template_unit("*")),
     ]
     stale = [path for path in present if path.name not in kept and path.exists()]
     if not stale:
@@ -213,15 +213,7 @@ def remove_stale(layout: Layout, target: Target | None, system: System) -> None:
 def patience(layout: Layout, target: Target | None = None) -> int:
     """Seconds in which the slowest worker has ended, of the old formation and the new."""
     graces = [p.grace for p in target.manifest.processes] if target else []
-    texts = (path.read_text("utf-8") for path in _templates(layout))
-    found = (
-        line.partition("=")[2] for text in texts for line in text.split("\n") if "StopSec" in line
-    )
-    return max([*graces, *(int(value) for value in found), 0]) + MARGIN
-
-
-def _templates(layout: Layout) -> list[Path]:
-    return list(layout.units.glob(f"satellite-{layout.app}.*@.service"))
+    return longest_grace(layout, graces) + MARGIN
 
 
 def _count(names: list[str]) -> str:

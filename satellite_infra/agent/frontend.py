@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import progress, storage, webhook
-from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT
+from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT, longest_grace
 from .layout import AGENT, Layout
 from .ledger import Ledger
 from .manifest import ReleaseManifest
 from .system import Say, System
 
 BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
-UNLESS_GOOD = """-/bin/sh -c '[ "$$SERVICE_RESULT" = success ] || exec {}'"""
+UNLESS_GOOD = "-/bin/sh -c 'env | grep -qx SERVICE_RESULT=success || exec {}'"
+"""Without a `$`: systemd writes it to the unit's file in a way that it cannot read again."""
 TAIL = 20  # lines of the log shown after a failure
 
 
@@ -98,6 +99,7 @@ def _run_unit(layout: Layout, argv: list[str], result: Path, system: System, tel
         # the unit's own failure has a result; no result and this text: another release is under way
         busy = not result.exists() and "already" in said
         if not busy:
+            _until_over(layout, result, system)
             return said.strip()
         unit = system.units([layout.release_unit])[layout.release_unit]
         if unit.active == "failed":  # something pins an ended one: let its name go
@@ -111,10 +113,20 @@ def _run_unit(layout: Layout, argv: list[str], result: Path, system: System, tel
         system.sleep(1)
 
 
+def _until_over(layout: Layout, result: Path, system: System) -> None:
+    """Where `systemd-run` has lost systemd, which executed itself anew, the unit goes on."""
+    while not result.exists():
+        unit = system.units([layout.release_unit]).get(layout.release_unit)
+        if unit is None or unit.active in ("inactive", "failed"):
+            return
+        system.sleep(1)
+
+
 def _systemd_run(
     layout: Layout, manifest: ReleaseManifest, job: Job, request: str, result: Path, log: Path
 ) -> list[str]:
-    longest = max([p.grace for p in manifest.processes] + [0])
+    # of what runs now, too, which may be what has to end
+    longest = longest_grace(layout, [p.grace for p in manifest.processes])
     limit = FETCH_LIMIT + BUILD_LIMIT + PHASE_LIMIT + 2 * longest + manifest.watch_seconds() + 600
     recover = f"{AGENT} recover --app {layout.app} --result {result} --revision {manifest.revision}"
     # should that be killed too; OnFailure= would pin the failed unit, and so its name

@@ -27,33 +27,71 @@ class Queue(NamedTuple):
 
 def reap(layout: Layout, system: System, say: Say) -> bool:
     """Give back the jobs of every dead worker, and forget it; False when it could not be done."""
-    done = True
     dead = [note for note in notes.of(layout) if not note.alive()]
-    for name in sorted(notes.outlived(dead)):
+    for name in sorted(notes.outlived(layout, dead, _since(layout, dead, system))):
         say(f"{name}: ended, but processes that it started still run, maybe its job")
         dead = [note for note in dead if note.name != name]
-        done = False
-    queues: list[tuple[Queue, list[str]]] = []
+    left = _give_back(layout, [(note, _own(note)) for note in dead], system, say)
+    if left:  # what they ran with may be revoked, or wrong, by now
+        _give_back(layout, _as_of_now(layout, left), system, say)
+    # one that died meanwhile asked systemd for this run, which was under way
+    return all(note.alive() for note in notes.of(layout))
+
+
+def _since(layout: Layout, dead: Sequence[notes.Note], system: System) -> dict[str, float]:
+    """When the main process was started that each unit of the dead has now."""
+    units = {layout.worker_unit(note.type, note.number, note.lane) for note in dead}
+    pids = {name: unit.pid for name, unit in system.units(sorted(units)).items() if unit.pid}
+    started = {name: notes.process_start(pid) for name, pid in pids.items()}
+    return {name: float(ticks) for name, ticks in started.items() if ticks}
+
+
+def _own(note: notes.Note) -> Queue:
+    return Queue(note.release, note.on_kill, note.env)
+
+
+def _as_of_now(layout: Layout, dead: Sequence[notes.Note]) -> list[tuple[notes.Note, Queue]]:
+    """Those whose queue is told in another way by the release that runs, and how."""
+    release = Ledger(layout).current()
+    try:
+        text = layout.manifest(release or "none").read_text("utf-8")
+        processes = {process.type: process for process in ReleaseManifest.parse(text).processes}
+    except (OSError, ValueError):
+        return []
+    found: list[tuple[notes.Note, Queue]] = []
     for note in dead:
-        queue = Queue(note.release, note.on_kill, note.env)
-        mine = next((names for other, names in queues if other == queue), None)
+        now = processes.get(note.type, note)  # of a type that is gone: as it was
+        queue = Queue(str(release), now.on_kill, now.env)
+        if queue != _own(note):
+            found.append((note, queue))
+    return found
+
+
+def _give_back(
+    layout: Layout, dead: Sequence[tuple[notes.Note, Queue]], system: System, say: Say
+) -> list[notes.Note]:
+    """Have each queue release what these held, and forget them; those where it could not."""
+    queues: list[tuple[Queue, list[notes.Note]]] = []
+    for note, queue in dead:
+        mine = next((mine for other, mine in queues if other == queue), None)
         if mine is None:
             queues.append((queue, mine := []))
-        mine.append(note.name)
-    for queue, mine in queues:
-        for names in (mine[n : n + TOGETHER] for n in range(0, len(mine), TOGETHER)):
+        mine.append(note)
+    left: list[notes.Note] = []
+    for queue, every in queues:
+        for mine in (every[n : n + TOGETHER] for n in range(0, len(every), TOGETHER)):
+            names = [note.name for note in mine]
             try:
                 told = tell(layout, queue, names, system, say)
             except (CommandError, OSError, LookupError) as problem:
                 say(f"{', '.join(names)}: their jobs could not be given back yet: {problem}")
-                done = False
+                left += mine
                 continue
             if not told:
                 say(f"{', '.join(names)}: ended; no adapter for their queue")
             for name in names:
                 storage.remove(layout.notes / f"{name}.json")
-    # one that died meanwhile asked systemd for this run, which was under way
-    return done and all(note.alive() for note in notes.of(layout))
+    return left
 
 
 def of_machine(layout: Layout, host: str, machine: str, system: System, say: Say) -> str:

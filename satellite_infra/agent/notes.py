@@ -6,6 +6,7 @@ Loaded at each end of a worker: so it loads little itself.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ from .layout import Layout
 from .system import System
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PROC = Path("/proc")
+MANAGER, SERVICES = "/init.scope", "/system.slice/"
+"""The control groups of systemd itself, and of all that it starts (systemd.special(7))."""
 
 
 class Note(NamedTuple):
@@ -34,6 +38,7 @@ class Note(NamedTuple):
     since: float = 0  # seconds since boot when it became the app's process
     on_kill: str = ""  # how its jobs are given back, in an environment with these variables
     env: Mapping[str, str] = {}
+    piped: bool = False  # a shell's status is told, which may not be that of its worker
 
     def alive(self) -> bool:
         """The very process still runs."""
@@ -55,29 +60,77 @@ def live(layout: Layout) -> dict[str, Note]:
 
 def ended(layout: Layout, type_: str, number: int, lane: int, system: System) -> None:
     """Called by systemd after a worker ended: forget a clean end, have other ends reaped."""
-    me = (type_, number, lane)
-    dead = [n for n in of(layout) if (n.type, n.number, n.lane) == me and not n.alive()]
-    clean = (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0")
-    unit = layout.worker_unit(*me)
+    unit = layout.worker_unit(type_, number, lane)
+    dead = dead_of(layout, type_, number, lane)
+    result = tuple(os.environ.get(key) for key in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
+    clean = result == ("success", "exited", "0")
     if clean:
         backoff.forget(layout, [unit])
     elif dead:
         _count(layout, unit, dead)
-    if clean and not outlived(dead):
+    trusted = clean and not any(note.piped for note in dead)
+    if trusted and not outlived(layout, dead, {unit: math.inf}):
         for note in dead:
             storage.remove(layout.notes / f"{note.name}.json")
     elif dead:
         system.systemctl("start", "--no-block", layout.reap_unit)
 
 
-def outlived(dead: Sequence[Note]) -> set[str]:
-    """The names that processes still carry whose worker has ended, such as the child of a shell."""
+def dead_of(layout: Layout, type_: str, number: int, lane: int) -> list[Note]:
+    """The notes of that unit's workers which have ended."""
+    me = (type_, number, lane)
+    return [n for n in of(layout) if (n.type, n.number, n.lane) == me and not n.alive()]
+
+
+def outlived(layout: Layout, dead: Sequence[Note], since: Mapping[str, float]) -> set[str]:
+    """The names of dead workers of which processes still run, such as the child of a shell.
+
+    What is in the unit's own control group and began before it started anew is theirs; `since`:
+    when that was, by unit, in ticks as `process_start` has them. A process that got out of the
+    group, as by `sudo`, still has the name in its environment, unless it has set its own title,
+    as Resque's do: the kernel shows the same memory for both.
+    """
     marks = {f"WORKER_NAME={note.name}".encode(): note.name for note in dead}
+    units: dict[str, list[str]] = {}
+    for note in dead:
+        unit = layout.worker_unit(note.type, note.number, note.lane)
+        units.setdefault(unit, []).append(note.name)
     found: set[str] = set()
-    for path in Path("/proc").glob("[0-9]*/environ") if marks else ():
+    root = _root() if marks else ""
+    for path in PROC.glob("[0-9]*") if marks else ():
+        pid = int(path.name)
+        if pid == os.getpid():
+            continue
         with contextlib.suppress(OSError):  # it ended meanwhile
-            found.update(marks[pair] for pair in path.read_bytes().split(b"\0") if pair in marks)
+            pairs = (path / "environ").read_bytes().split(b"\0")
+            found.update(marks[pair] for pair in pairs if pair in marks)
+            for unit in units.keys() & groups(pid, root):
+                started = process_start(pid)
+                if started and int(started) < since.get(unit, math.inf):
+                    found.update(units[unit])
     return found
+
+
+def groups(pid: int, root: str) -> set[str]:
+    """The names of the control groups of a process among the services of this very system.
+
+    Not of one that runs in a container here, whose units may have the same names; `root`: where
+    this system's own begin.
+    """
+    found = (path.removeprefix(root) for path in _groups(pid) if path.startswith(root))
+    ours = (path for path in found if path.startswith(SERVICES) and path.count(SERVICES) == 1)
+    return {name for path in ours for name in path.split("/")}
+
+
+def _root() -> str:
+    """Where systemd's control groups begin, by its own: not at the top where it is contained."""
+    own = (path for path in _groups(1) if path.endswith(MANAGER))
+    return next(own, MANAGER)[: -len(MANAGER)]
+
+
+def _groups(pid: int) -> list[str]:
+    text = (PROC / str(pid) / "cgroup").read_text("utf-8")
+    return [line.split(":", 2)[2] for line in text.splitlines()]
 
 
 def boot_id() -> str:
@@ -88,7 +141,7 @@ def boot_id() -> str:
 def process_start(pid: int) -> str:
     """When the process started; empty where there is none. With pid and boot it is unique."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        stat = (PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
     fields: list[Any] = stat.rpartition(")")[2].split()

@@ -19,6 +19,17 @@ Say = Callable[[str], None]
 REFUSED = "Failed to restart "
 """How `systemctl` begins what it says of a unit that it has not even tried to start anew. Jobs that
 have failed, and a connection that was lost (systemd executed itself anew), it words otherwise."""
+GONE = (
+    "Transport endpoint is not connected",
+    "disconnected from message bus",
+    "Connection reset by peer",
+    "Connection refused",
+    "Failed to connect to bus",
+    "Connection timed out",
+)
+"""What it says where systemd does not listen, for a moment."""
+ANEW = 15  # seconds that systemd may take to execute itself anew
+AGAIN = 0.2  # seconds between two questions meanwhile
 LATE = 124
 """Status of a program that had to be killed; as coreutils' `timeout` says it."""
 
@@ -128,11 +139,23 @@ class System:
         return _output(argv)
 
     def systemctl(self, *argv: str) -> str:
-        """The output of `systemctl`; CommandError with its own words."""
-        status, text = self.output(["systemctl", *argv])
-        if status:
-            raise CommandError(f"`systemctl {' '.join(argv)}`: {text.strip()}")
-        return text
+        """The output of `systemctl`; CommandError with its own words.
+
+        Where systemd executes itself anew, as after its own upgrade, it is asked again: whatever it
+        may have done by then is the same when it is done twice.
+        """
+        end = self.now() + ANEW
+        while True:
+            status, text = self.output(["systemctl", *argv])
+            if not status:
+                return text
+            if self.now() > end or not any(words in text for words in GONE):
+                raise CommandError(f"`systemctl {' '.join(argv)}`: {text.strip()}")
+            self.sleep(AGAIN)
+
+    def hint(self, *argv: str) -> None:
+        """Ask systemd once, where nobody may be kept from anything because it fails."""
+        self.output(["systemctl", *argv])
 
     def runs(self, unit: str) -> bool:
         """Whether that unit is active."""

@@ -90,6 +90,7 @@ def fill(name: str, layout: Layout, **more: str) -> str:
         "AGENT": AGENT,
         "TARGET": layout.target,
         "RECOVER": layout.recover_unit,
+        "REAP": layout.reap_unit,
         **more,
     }
     # once: a value may hold what looks like a word

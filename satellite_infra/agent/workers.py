@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import re
 import signal
 import time
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from .layout import Layout
 from .ledger import Ledger
 from .manifest import Process, ReleaseManifest
 from .system import PATH, CommandError, System, user_environment
+
+PIPED = re.compile(r"[|&]")
+"""In a command whose shell may end well although its worker does not."""
 
 
 def shape(release: str, process: Process) -> str:
@@ -76,6 +80,9 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
     One that ended early is kept waiting first; it has no note yet, so nothing takes it for alive.
     """
     unit = layout.worker_unit(type_, number, lane)
+    if notes.dead_of(layout, type_, number, lane):
+        # who should have asked for it, at the last one's end, was killed, too
+        system.hint("start", "--no-block", layout.reap_unit)
     _wait(layout, unit)
     ledger = Ledger(layout)
     release = ledger.current()
@@ -116,6 +123,7 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
         since=time.monotonic(),
         on_kill=process.on_kill,
         env=process.env,
+        piped=bool(PIPED.search(command)),
     )
     storage.write_json(layout.notes / f"{name}.json", note._asdict())
     become(layout.app)

@@ -73,6 +73,9 @@ class FakeSystem(System):
                 self._begin(name)
         return ""
 
+    def hint(self, *argv: str) -> None:
+        self.systemctl(*argv)
+
     def restart(self, names: Sequence[str], seconds: float) -> bool:
         self.waits.append(seconds)
         self.systemctl("restart", "--no-block", "--", *names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,6 +12,7 @@ from satellite_infra.agent import frontend, gate, progress, storage, webhook
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
+from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import Origin, Submitting, request
 
 
@@ -48,8 +50,57 @@ def test_what_takes_long_is_told_while_it_lasts(
     assert frontend.submit(layout, text(wanted), submitting, tell=heard.append)[0] == 0
     assert "== build" in heard
     assert len(heard) == len({*heard})  # each once
-    phases = {"check", "fetch", "check out", "link", "build", "switch", "gate", "finish"}
+    phases = {"check", "fetch", "check out", "link", "build", "journal", "switch", "gate"}
+    phases |= {"mark good", "close", "prune"}
     assert {*heard} <= {f"== {phase}" for phase in phases}
+
+
+def test_a_release_that_its_asker_loses_sight_of_is_waited_for(
+    layout: Layout, submitting: Submitting, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Systemd executes itself anew, and `systemd-run` ends while the unit goes on."""
+    wanted = request(origin, origin.commit())
+    output, sleep = submitting.output, submitting.sleep
+    later: list[Sequence[str]] = []
+
+    def lost(argv: Sequence[str]) -> tuple[int, str]:
+        if argv[0] != "systemd-run":
+            return output(argv)
+        later.append(argv)
+        unit = UnitState(layout.release_unit, "active", "running", 1, 0, "", False)
+        submitting.loaded[layout.release_unit] = unit
+        return 1, "Transport endpoint is not connected"
+
+    def meanwhile(seconds: float) -> None:
+        sleep(seconds)
+        if later:
+            output(later.pop())
+
+    monkeypatch.setattr(submitting, "output", lost)
+    monkeypatch.setattr(submitting, "sleep", meanwhile)
+    status, told = frontend.submit(layout, text(wanted), submitting)
+    assert (status, "is live, 2 workers" in told) == (0, True)
+
+
+def test_its_limits_allow_for_the_longest_grace_of_what_runs(
+    layout: Layout, submitting: Submitting, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A type that goes has to end, too."""
+    limits: list[int] = []
+    output = submitting.output
+
+    def heard(argv: Sequence[str]) -> tuple[int, str]:
+        named = dict(a.split("=", 2)[1:] for a in argv if a.startswith("--property="))
+        limits.append(int(named["TimeoutStopSec"]))
+        return output(argv)
+
+    monkeypatch.setattr(submitting, "output", heard)
+    for grace in (6, 240):
+        file = layout.units / layout.template_unit("slow")
+        storage.write(file, f"[Service]\nTimeoutStopSec={grace}\n")
+        frontend.submit(layout, text(request(origin, origin.commit())), submitting)
+        storage.remove(file)
+    assert limits[1] - limits[0] == 2 * (240 - 6)
 
 
 def test_a_failure_names_host_phase_reason_log_and_next_step(

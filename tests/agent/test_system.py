@@ -56,6 +56,22 @@ def test_a_start_that_failed_is_looked_at_by_others(place: Path, says: str) -> N
     assert not System().restart(UNITS, 60)
 
 
+@pytest.mark.parametrize("says", ["Transport endpoint is not connected", "Connection refused"])
+def test_a_systemd_that_executes_itself_anew_is_asked_again(
+    place: Path, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = f"[ -e {place}/again ] && echo done && exit 0\ntouch {place}/again\n"
+    systemctl(place, f"{again}echo 'Failed to get properties: {says}'\nexit 1\n")
+    assert System().systemctl("show") == "done\n"
+    systemctl(place, "echo 'Unit x.service not found.'\nexit 5\n")
+    with pytest.raises(CommandError, match=r"`systemctl show`: Unit x.service not found"):
+        System().systemctl("show")
+    monkeypatch.setattr(system, "ANEW", 0.5)
+    systemctl(place, f"echo '{says}'\nexit 1\n")
+    with pytest.raises(CommandError, match=says):
+        System().systemctl("show")
+
+
 @pytest.mark.parametrize("seconds", [0, 60])
 def test_what_systemd_does_not_even_try_is_told_in_its_words(place: Path, seconds: int) -> None:
     systemctl(place, REFUSED)

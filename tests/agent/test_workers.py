@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from satellite_infra.agent import backoff, jobs, limits, notes, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release
-from satellite_infra.agent.system import CommandError, Say
+from satellite_infra.agent.system import CommandError, Say, UnitState
 from tests.agent.conftest import FakeSystem, Origin, request
 
 NOTE = notes.Note(
@@ -107,8 +108,7 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
         assert not jobs.reap(layout, adapter, said.append)  # systemd starts it again
         assert said == ["shell.1: ended, but processes that it started still run, maybe its job"]
         assert adapter.heard == [(["b.1"], "r1")]
-        monkeypatch.setenv("EXIT_CODE", "exited")
-        monkeypatch.setenv("EXIT_STATUS", "0")
+        end(monkeypatch, "success", "exited", "0")
         notes.ended(layout, "worker", 1, 0, adapter)
         assert adapter.calls == [("start", "--no-block", "satellite-shop-reap.service")]
         assert names(layout) == ["shell.1"]
@@ -147,30 +147,134 @@ def test_while_the_queue_does_not_answer_the_dead_are_remembered(
     assert names(layout) == []
 
 
+REAPS = [("start", "--no-block", "satellite-shop-reap.service")]
+
+
+def end(monkeypatch: pytest.MonkeyPatch, *how: str) -> None:
+    """What systemd says of an end."""
+    for name, value in zip(("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"), how, strict=True):
+        monkeypatch.setenv(name, value)
+
+
 @pytest.mark.parametrize(
-    ("code", "status", "left", "calls"),
+    "how",
     [
-        ("exited", "0", [], []),
-        ("exited", "1", ["dead.1"], [("start", "--no-block", "satellite-shop-reap.service")]),
-        ("killed", "KILL", ["dead.1"], [("start", "--no-block", "satellite-shop-reap.service")]),
-        ("killed", "TERM", ["dead.1"], [("start", "--no-block", "satellite-shop-reap.service")]),
+        ("success", "exited", "0"),
+        ("exit-code", "exited", "1"),
+        ("signal", "killed", "KILL"),
+        ("success", "killed", "TERM"),
+        ("oom-kill", "exited", "0"),  # a child of it
+        ("timeout", "exited", "0"),
     ],
 )
+@pytest.mark.parametrize("piped", [False, True])
 def test_only_a_clean_end_is_forgotten_at_once(
-    code: str,
-    status: str,
-    left: list[str],
-    calls: list[tuple[str, ...]],
+    how: tuple[str, ...],
+    piped: bool,
     layout: Layout,
     system: FakeSystem,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("EXIT_CODE", code)
-    monkeypatch.setenv("EXIT_STATUS", status)
-    write(layout, NOTE._replace(name="dead.1", boot="old"))
+    """And only of a worker itself: a shell ends well whatever befell the first part of a pipe."""
+    end(monkeypatch, *how)
+    write(layout, NOTE._replace(name="dead.1", boot="old", piped=piped))
     notes.ended(layout, "worker", 1, 0, system)
-    assert names(layout) == left
-    assert system.calls == calls
+    clean = how == ("success", "exited", "0") and not piped
+    assert names(layout) == ([] if clean else ["dead.1"])
+    assert system.calls == ([] if clean else REAPS)
+
+
+ROOT = "/lxc/h"
+"""Where a system that runs in a container has its control groups."""
+
+
+def process(place: Path, pid: int, started: int, unit: str = "", root: str = ROOT) -> None:
+    """One that the kernel tells of."""
+    own = place / str(pid)
+    own.mkdir(parents=True)
+    (own / "stat").write_text(f"{pid} (a b) S {'0 ' * 18}{started} 0\n")
+    (own / "environ").write_text("")
+    below = f"system.slice/system-satellite\\x2dshop.worker.slice/{unit}" if unit else "init.scope"
+    group = f"{root}/{below}"
+    (own / "cgroup").write_text(f"2:memory:/\n1:name=systemd:{group}\n0::{group}\n")
+
+
+def test_what_is_left_of_a_worker_is_in_its_control_group(
+    layout: Layout, adapter: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have set a title of its own where its name stood."""
+    unit = layout.worker_unit("worker", 1)
+    write(layout, NOTE._replace(name="dead.1", pid=7))
+    monkeypatch.setattr(notes, "PROC", tmp_path / "proc")
+    process(tmp_path / "proc", 1, 1)
+    process(tmp_path / "proc", 20, 100, layout.worker_unit("worker", 2))
+    process(tmp_path / "proc", 21, 100, unit, f"{ROOT}/system.slice/container")
+    process(tmp_path / "proc", 22, 100, unit, "/other")
+    process(tmp_path / "proc", 30, 100, unit)
+    said: list[str] = []
+    assert not jobs.reap(layout, adapter, said.append)
+    assert adapter.heard == []
+    # started anew in the same group, which nothing is left of that is older
+    state = UnitState(unit, "active", "running", 40, 1, "", False)
+    adapter.loaded[unit] = state
+    process(tmp_path / "proc", 40, 300, unit)
+    process(tmp_path / "proc", 41, 310, unit)
+    assert not jobs.reap(layout, adapter, said.append)
+    shutil.rmtree(tmp_path / "proc/30")
+    assert jobs.reap(layout, adapter, said.append)
+    assert adapter.heard == [(["dead.1"], "r1")]
+
+
+def test_a_worker_that_ended_well_and_left_something_in_its_group_is_reaped(
+    layout: Layout, system: FakeSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(monkeypatch, "success", "exited", "0")
+    monkeypatch.setattr(notes, "PROC", tmp_path / "proc")
+    unit = layout.worker_unit("worker", 1)
+    process(tmp_path / "proc", 1, 1)
+    process(tmp_path / "proc", os.getpid(), 400, unit)  # the very program that asks
+    for left in (True, False):
+        write(layout, NOTE._replace(name="dead.1", pid=7))
+        if left:
+            process(tmp_path / "proc", 30, 100, unit)
+        notes.ended(layout, "worker", 1, 0, system)
+        assert (names(layout), system.calls) == ((["dead.1"], REAPS) if left else ([], []))
+        system.calls.clear()
+        shutil.rmtree(tmp_path / "proc/30", ignore_errors=True)
+
+
+def test_what_fails_as_it_was_is_tried_as_it_is_now(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """The password that they had is revoked by then, or their command was mended since."""
+    now = (
+        Process("worker", 1, on_kill='[ "$TOKEN" = canary-value ] && echo $DEAD_WORKERS $A'),
+        Process("mailer", 1, on_kill="exit 4", env={"A": "b"}),
+    )
+    Release(layout, system, lambda _: None).run(request(origin, origin.commit(), processes=now))
+    (layout.releases / "r1").mkdir()
+    storage.write_json(layout.config("r1"), {"TOKEN": "revoked"})
+    dead = NOTE._replace(boot="old", on_kill="exit 3")
+    write(
+        layout,
+        dead._replace(name="dead.worker", on_kill=now[0].on_kill),
+        dead._replace(name="dead.mailer", type="mailer"),
+        dead._replace(name="dead.gone", type="gone", on_kill=now[0].on_kill),
+    )
+    said: list[str] = []
+    assert not jobs.reap(layout, system, said.append)
+    assert [name for name in names(layout) if name.startswith("dead.")] == ["dead.mailer"]
+    assert [line for line in said if " could not " not in line] == ["dead.gone dead.worker"]
+
+
+def test_a_worker_that_starts_asks_for_what_nobody_could_ask_for_at_its_last_end(
+    layout: Layout, system: FakeSystem
+) -> None:
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
+    for number, calls in ((2, []), (1, REAPS)):
+        with pytest.raises(LookupError, match="there is no release to run"):
+            workers.work(layout, "worker", number, 0, system)
+        assert system.calls == calls
 
 
 def test_ends_in_a_row_are_counted_and_said(
@@ -181,17 +285,16 @@ def test_ends_in_a_row_are_counted_and_said(
 ) -> None:
     unit = layout.worker_unit("worker", 1)
 
-    def end(code: str, status: str, ran: float) -> int:
-        monkeypatch.setenv("EXIT_CODE", code)
-        monkeypatch.setenv("EXIT_STATUS", status)
-        monkeypatch.setenv("SERVICE_RESULT", "oom-kill")
+    def after(result: str, code: str, status: str, ran: float) -> int:
+        end(monkeypatch, result, code, status)
         write(layout, NOTE._replace(name="dead.1", started="1", since=time.monotonic() - ran))
         notes.ended(layout, "worker", 1, 0, system)
         return backoff.ends(layout, unit)
 
-    assert [end("killed", "KILL", ran) for ran in (2, 2, 300, 2)] == [1, 2, 1, 2]
+    many = [after("oom-kill", "killed", "KILL", ran) for ran in (2, 2, 300, 2)]
+    assert many == [1, 2, 1, 2]
     assert capsys.readouterr().out == "ended after 2 s (oom-kill), 2 times in a row\n" * 2
-    assert end("exited", "0", 2) == 0
+    assert after("success", "exited", "0", 2) == 0
     # one that a signal ended while it waited to be started is no worker that ended
     storage.remove(layout.notes / "dead.1.json")
     monkeypatch.setenv("EXIT_CODE", "killed")
@@ -217,7 +320,8 @@ def test_a_worker_that_an_earlier_agent_started_is_left_alone() -> None:
     assert workers.shape("r1", process) == "80c66d337afe33fd"
     # but not one whose limits were in the unit file, for they are gone from there
     assert workers.shape("r1", process._replace(memory_max="1G")) != "0a7c8f26a02da4cc"
-    earlier = {k: v for k, v in NOTE._asdict().items() if k not in ("on_kill", "env")}
+    later = ("on_kill", "env", "piped")
+    earlier = {k: v for k, v in NOTE._asdict().items() if k not in later}
     assert notes.Note(**earlier) == NOTE
 
 
