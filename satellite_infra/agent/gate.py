@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from . import notes, workers
 from .converge import POLL, pauses, wanted_units
@@ -20,11 +20,14 @@ LINES = 12  # of its journal that say why a worker did not stay
 
 
 class UnhealthyError(Exception):
-    """A worker of the new release did not stay up; the text says which and how it ended."""
+    """A worker of the new release did not stay up; the text says which and how it ended.
 
-    def __init__(self, unit: str, how: str):
+    `starts`: systemd's ids of its starts in this release, as far as they were seen.
+    """
+
+    def __init__(self, unit: str, how: str, starts: Collection[str]):
         super().__init__(f"{unit}: {how}")
-        self.unit = unit
+        self.unit, self.starts = unit, starts
 
 
 def watch(layout: Layout, target: Target, system: System, say: Say, soak: int = 0) -> None:
@@ -46,7 +49,7 @@ def watch(layout: Layout, target: Target, system: System, say: Say, soak: int = 
     except UnhealthyError as problem:
         hide = _earlier(layout)
         type_, number, _ = layout.slot(problem.unit)
-        for line in _last_words(problem.unit, system):
+        for line in _last_words(problem.unit, problem.starts, system):
             say(f"{type_}.{number} said: {hide(line)}")
         raise
 
@@ -71,31 +74,33 @@ def _ask(layout: Layout, target: Target, system: System, say: Say) -> None:
 
 def _started(
     layout: Layout, target: Target, names: list[str], system: System
-) -> dict[str, tuple[int, int]]:
+) -> dict[str, UnitState]:
     end = system.now() + START_LIMIT
     _noted(layout, target, names, system)
     before: dict[str, int] = {}
+    starts: dict[str, set[str]] = {name: set() for name in names}
     how: dict[str, str] = {}  # the last end of each; a unit that starts again says success
     for pause in pauses():
         units, live = system.units(names), notes.live(layout)
         before = before or {name: unit.restarts for name, unit in units.items()}
-        first = {name: (unit.pid, unit.restarts) for name, unit in units.items()}
+        for name, unit in units.items():
+            starts[name].add(unit.invocation)
         how |= {name: unit.result for name, unit in units.items() if unit.result != "success"}
         waiting = [name for name in names if not _runs(name, target, units, live)]
         if not waiting:
-            return first
+            return units
         for name in waiting:
             ends = units[name].restarts - before[name] if name in units else 0
             if ends >= CRASHES:
-                raise UnhealthyError(
-                    name, f"ended {ends} times in a row ({how.get(name, 'success')})"
-                )
+                text = f"ended {ends} times in a row ({how.get(name, 'success')})"
+                raise UnhealthyError(name, text, starts[name])
         if system.now() > end:
-            unit = units.get(waiting[0])
+            late = units.get(waiting[0])
             state = (
-                f"{unit.active} ({unit.result}), {unit.restarts} restarts" if unit else "not loaded"
+                f"{late.active} ({late.result}), {late.restarts} restarts" if late else "not loaded"
             )
-            raise UnhealthyError(waiting[0], f"did not start within {START_LIMIT} s: {state}")
+            text = f"did not start within {START_LIMIT} s: {state}"
+            raise UnhealthyError(waiting[0], text, starts[waiting[0]])
         system.sleep(pause)
     raise AssertionError
 
@@ -119,12 +124,14 @@ def _runs(
     return unit.active == "active" and note.release == target.release and note.pid == unit.pid
 
 
-def _same(first: dict[str, tuple[int, int]], units: dict[str, UnitState]) -> None:
-    for name, (pid, restarts) in first.items():
+def _same(first: dict[str, UnitState], units: dict[str, UnitState]) -> None:
+    for name, was in first.items():
         unit = units.get(name)
-        if unit is None or unit.active != "active" or (unit.pid, unit.restarts) != (pid, restarts):
-            how = f"{unit.result}, {unit.restarts - restarts} restarts" if unit else "unit gone"
-            raise UnhealthyError(name, f"ended while its health was watched ({how})")
+        kept = ("active", was.pid, was.restarts)
+        if unit is None or (unit.active, unit.pid, unit.restarts) != kept:
+            how = f"{unit.result}, {unit.restarts - was.restarts} restarts" if unit else "unit gone"
+            text = f"ended while its health was watched ({how})"
+            raise UnhealthyError(name, text, {was.invocation})
 
 
 def _earlier(layout: Layout) -> Redactor:
@@ -136,9 +143,12 @@ def _earlier(layout: Layout) -> Redactor:
     return Redactor(secrets(ledger.config(last.release), last.manifest.environment))
 
 
-def _last_words(unit: str, system: System) -> list[str]:
+def _last_words(unit: str, starts: Collection[str], system: System) -> list[str]:
+    """What it said since these starts, and systemd of them; not what a worker before it said."""
     argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={5 * LINES}"]
-    status, text = system.output([*argv, f"--unit={unit}"])
+    own = [f"_SYSTEMD_INVOCATION_ID={start}" for start in sorted(starts)]
+    of_them = [f"INVOCATION_ID={start}" for start in sorted(starts)]
+    status, text = system.output([*argv, f"--unit={unit}", *own, "+", *of_them])
     return telling(unit, text.splitlines())[-LINES:] if status == 0 else []
 
 

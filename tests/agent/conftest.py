@@ -37,6 +37,7 @@ class FakeSystem(System):
     starts: int = 0
     slow: bool = False  # workers that are told to end finish a job first
     waits: list[float] = field(default_factory=list)  # seconds that each restart may take
+    journal: list[Sequence[str]] = field(default_factory=list)  # what it was asked for
 
     def run(
         self,
@@ -57,6 +58,7 @@ class FakeSystem(System):
 
     def output(self, argv: Sequence[str]) -> tuple[int, str]:
         if argv[0] == "journalctl":
+            self.journal.append(argv)
             return 0, "cannot connect with canary-value\ngiving up\n"
         return super().output(argv)
 

@@ -415,7 +415,13 @@ def test_a_worker_that_ends_at_each_start_is_not_waited_for(
         if not (layout.current / "CRASHES").exists():
             return found
         return {
-            name: unit._replace(sub="auto-restart", pid=0, restarts=next(looks), result="exit-code")
+            name: unit._replace(
+                sub="auto-restart",
+                pid=0,
+                restarts=(at := next(looks)),
+                invocation=f"at {at}",
+                result="exit-code",
+            )
             for name, unit in found.items()
         }
 
@@ -424,7 +430,28 @@ def test_a_worker_that_ends_at_each_start_is_not_waited_for(
     with pytest.raises(ReleaseError, match=r"worker@1.*: ended 3 times in a row \(exit-code\)"):
         deploy(layout, system, request(origin, crashing, quantity=1))
     assert system.clock - began < gate.START_LIMIT
+    assert starts_asked_for(system) == ["at 10", "at 7", "at 8", "at 9"]
     no_leftovers(layout)
+
+
+def starts_asked_for(system: FakeSystem) -> list[str]:
+    """Those of which the journal was asked what the worker said, and systemd of them."""
+    (argv,) = system.journal
+    own, of_them = (
+        [word[len(field) :] for word in argv if word.startswith(field)]
+        for field in ("_SYSTEMD_INVOCATION_ID=", "INVOCATION_ID=")
+    )
+    assert own == of_them
+    return own
+
+
+def test_what_the_old_releases_workers_said_is_not_told_as_the_new_ones_last_words(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit()))
+    with pytest.raises(ReleaseError, match="worker@1"):
+        deploy(layout, system, request(origin, origin.commit(CRASH="yes")))
+    assert starts_asked_for(system) == ["3"]  # the first two were the old release's
 
 
 def test_a_health_command_that_fails_brings_the_old_release_back(

@@ -111,6 +111,27 @@ def test_bad_release_leaves_the_old_one_running(
     good(plain, PLAIN_APP)
 
 
+TALKS = """#!/bin/sh
+trap 'echo old ends; exit 0' TERM
+while :; do echo old works; sleep 0.1 & wait $!; done
+"""
+
+
+@pytest.mark.parametrize(
+    "end", ["exit 3", "sleep 1.5; exit 3"], ids=["crashes at once", "dies later"]
+)
+def test_only_the_new_workers_last_words_are_told(end: str, plain: Site) -> None:
+    """The old one's, which talked until the very restart, would hide them."""
+    good(plain, {"worker": TALKS})
+    words = "echo 'worker.rb:13: kaboom'; printf '\\tfrom worker.rb:20\\n'"
+    plain.repository.commit({"worker": f"#!/bin/sh\n{words}; {end}\n"})
+    out = plain.fails(*UP)
+    assert "worker.1 said: worker.rb:13: kaboom" in out
+    assert " said: Main process exited, code=exited, status=3" in out
+    assert "said: old" not in out
+    good(plain, PLAIN_APP)
+
+
 def test_engine_killed_in_mid_release(plain: Site) -> None:
     old = good(plain)
     host = plain.host(1)
