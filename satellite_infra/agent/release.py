@@ -262,8 +262,9 @@ class Release:
         if self._no_room or (isinstance(problem, OSError) and problem.errno == errno.ENOSPC):
             reason += f"; {room(self.layout)}"
         self.say(f"failed in phase `{where}`: {reason}")
+        recovered = None
         try:
-            state = finish(self.layout, self.system, self.say)
+            state, recovered = _go_back(self.layout, self.system, self.say)
         except Exception as second:  # noqa: BLE001 - the first failure must be told
             state = f"could not be put back: {second}; `{self.layout.recover_unit}` keeps trying"
             self.say(state)
@@ -274,6 +275,8 @@ class Release:
             if self._made not in prune.in_use(self.layout, self.ledger):
                 prune.discard(self.layout, self._made)
         self._record("failed", request, began, phase=where, reason=reason)
+        if recovered is not None:  # after its cause
+            self.ledger.record("recovered", **recovered)
         return ReleaseError(where, reason, state)
 
     def _record(self, outcome: str, request: Request, began: float, **details: Any) -> None:
@@ -298,20 +301,30 @@ def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
 
     What the host runs now, in a few words.
     """
+    state, recovered = _go_back(layout, system, say, wait)
+    if recovered is not None:
+        Ledger(layout).record("recovered", **recovered)
+    return state
+
+
+def _go_back(
+    layout: Layout, system: System, say: Say, wait: bool = True
+) -> tuple[str, dict[str, str] | None]:
+    """Like `finish`, and what the history shall keep of it: nothing where all was finished."""
     ledger = Ledger(layout)
     unfinished = ledger.unfinished()
     last = ledger.last_good()
+    recovered = None
     if unfinished is not None:
         storage.remove(layout.reserve)  # on a full disk the way back has room
         say(f"{unfinished.release} was left unfinished; going to {last.release if last else None}")
         converge(layout, last, system, say, wait, without=ledger.stopped())
         ledger.forget_prepared()  # it may be what failed
         ledger.close_journal()
-        details = {"release": last.release, "revision": last.manifest.revision} if last else {}
-        ledger.record("recovered", **details)
+        recovered = {"release": last.release, "revision": last.manifest.revision} if last else {}
     if last is None:
-        return "runs no release: it never had a good one"
-    return f"runs its last good release, {last.release}"
+        return "runs no release: it never had a good one", recovered
+    return f"runs its last good release, {last.release}", recovered
 
 
 def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:

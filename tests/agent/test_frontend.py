@@ -159,10 +159,10 @@ def test_the_history_is_a_table_for_people(
     current = layout.current.readlink().name
     assert [re.sub(" +", " ", line) for line in lines] == [
         f"* good {good[:12]} * bob@ci",
-        f"* recovered {good[:12]} - -",
         f"* failed {bad[:12]} * bob@ci gate: {reason} (success, 1 restarts)",
+        f"* recovered {good[:12]} - -",
     ]
-    assert [line["release"] for line in Ledger(layout).history()[:2]] == [current, current]
+    assert [line["release"] for line in Ledger(layout).history()[::2]] == [current, current]
 
 
 def test_what_a_worker_said_at_last_is_told_without_secrets(
