@@ -14,6 +14,7 @@ from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
 from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import Origin, Submitting, request
+from tests.agent.test_release import PHASES
 
 
 def text(wanted: Request) -> str:
@@ -50,9 +51,7 @@ def test_what_takes_long_is_told_while_it_lasts(
     assert frontend.submit(layout, text(wanted), submitting, tell=heard.append)[0] == 0
     assert "== build" in heard
     assert len(heard) == len({*heard})  # each once
-    phases = {"check", "fetch", "check out", "link", "build", "journal", "switch", "gate"}
-    phases |= {"mark good", "close", "prune"}
-    assert {*heard} <= {f"== {phase}" for phase in phases}
+    assert {*heard} <= {f"== {phase}" for phase in PHASES}
 
 
 def test_a_release_that_its_asker_loses_sight_of_is_waited_for(
