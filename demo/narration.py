@@ -11,8 +11,10 @@ AT_WORK = ("creating", "updating", "replacing", "deleting", *DONE)
 
 RESOURCE = re.compile(
     r" (?P<sign>[+~-]{1,2}) +(?P<type>\S+:\S+:\S+) (?P<name>\S+) (?P<verb>[a-z]+)"
-    r"(?: \((?P<seconds>[0-9.]+)s\))?(?: \[diff: .*\])? *"
+    r"(?: \((?P<seconds>[0-9.]+)s\)(?: \[diff: [^\]]*\])?(?:;? (?P<said>.*))?"
+    r"|(?: \[diff: .*\])? *)"
 )
+LIVE = re.compile(r".* is (?P<what>live, [0-9]+ workers?)")
 COUNT = re.compile(r" {4}(?:[+~-] ?|[+~-]{2} ?)?[0-9]+ (?:to )?[a-z]+(?:\. [0-9]+ unchanged)?")
 BLOCK = re.compile(r" +(?P<sign>[+~-]{1,2}) ?(?P<type>\S+:\S+:\S+): \((?P<verb>[a-z]+)\)")
 URN = re.compile(r" +\[urn=.*::(?P<name>[^:\]]+)\]")
@@ -64,7 +66,9 @@ def _resource(line: str, verbs: tuple[str, ...]) -> str:
         return ""
     spent = found["verb"] in DONE and float(found["seconds"] or 0) >= 0.1
     seconds = f" in {found['seconds']} s" if spent else ""
-    return f"{found['sign']:2} {found['name']} ({found['type']}) {found['verb']}{seconds}"
+    live = LIVE.fullmatch(found["said"] or "")
+    what = f": {live['what']}" if live else ""
+    return f"{found['sign']:2} {found['name']} ({found['type']}) {found['verb']}{seconds}{what}"
 
 
 def _counted(line: str) -> str:

@@ -73,6 +73,34 @@ def test_lines(name: str, telling: Callable[[str], str], expected: list[str]) ->
     assert shown(name, telling) == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            " +  command:remote:Command worker-1-release created (3s)"
+            " worker-1: 20261126182748-b3c4a9e: b3c4a9ed00d9 is live, 2 workers",
+            "+  worker-1-release (command:remote:Command) created in 3 s: live, 2 workers",
+        ),
+        (
+            " ~  command:remote:Command worker-1-release updated (3s) [diff: ~create,stdin];"
+            " worker-1: 20261126182748-b3c4a9e: b3c4a9ed00d9 is live, 1 worker",
+            "~  worker-1-release (command:remote:Command) updated in 3 s: live, 1 worker",
+        ),
+        (
+            " +  command:remote:Command worker-1-bootstrap created (0.64s) worker-1: [it] is ready",
+            "+  worker-1-bootstrap (command:remote:Command) created in 0.64 s",
+        ),
+        (
+            " -- command:remote:Command worker-1-release deleted original (0.01s)"
+            " [diff: ~stdin]; worker-1: 20261126182748-b3c4a9e: b3c4a9ed00d9 is live, 2 workers",
+            "",
+        ),
+    ],
+)
+def test_what_a_command_said_at_last_hides_no_line(line: str, told: str) -> None:
+    assert narration.done(line) == told
+
+
 def test_what_the_engine_is_at() -> None:
     assert [
         narration.at_work(line)
@@ -80,12 +108,14 @@ def test_what_the_engine_is_at() -> None:
             " +  aws:ec2:Instance worker-1 creating (0s) ",
             " +  aws:ec2:Instance worker-1 created (12s) ",
             " ~  command:remote:Command worker-1-release updating (3s) [diff: ~create]",
+            " ~  command:remote:Command worker-1-release updating (4s) [diff: ~create]; == gate",
             "@ updating....",
             "Duration: 1s",
         )
     ] == [
         "worker-1 creating",
         "worker-1 created",
+        "worker-1-release updating",
         "worker-1-release updating",
         "",
         "",
