@@ -168,7 +168,7 @@ def _taken_back(
     where = found.host if found.host in alike else alike[0]
     release = f"the release of {screen.short(fleet.revision)}"
     text = f"{found.text}; {release} failed on {where}, and was taken back there"
-    why = f"satellite releases --host {where}"
+    why = f"satellite logs --release --host {where}"
     if same:  # no commit is to be gone back to
         text += ". Mend what it says, or take those settings back; then `satellite up`"
         return replace(found, text=text, command=why)

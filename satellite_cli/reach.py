@@ -124,6 +124,7 @@ def run(stack: str, name: str, command: tuple[str, ...], as_json: bool) -> None:
     type=click.IntRange(min=1),
     help="The last so many; 100, or all with --since, where it is not given.",
 )
+@click.option("--release", is_flag=True, help="What the last release said instead: all of its log.")
 @options.hosts
 @options.stack
 @options.seconds(30)
@@ -133,6 +134,7 @@ def logs(
     workers: tuple[str, ...],
     since: str,
     lines: int | None,
+    release: bool,
     names: tuple[str, ...],
     stack: str,
     seconds: float,
@@ -140,14 +142,18 @@ def logs(
 ) -> None:
     """What the workers said, of all hosts in the order of time, with the host before each line."""
     began = stream.since(since)
+    if release and (follow or workers or began):
+        raise click.UsageError("--release: is a log of its own; without -f, -p and --since")
     fleet = Fleet.of(stack)
     hosts: list[Host] = fleet.living(names)
     fleet.check_workers(workers)
-    last = lines or (0 if began else FEW)
+    last = lines or (0 if began or release else FEW)
     words = ["--app", fleet.app, "--lines", str(last)]
     words += [f"--since={began}"] if began else []
     words += ["--follow"] if follow else []
     command = remote.agent("logs", *words, "--", *workers)
+    if release:
+        command = remote.agent("release-log", "--app", fleet.app)
     with remote.connected(fleet) as connection:
         show = stream.Printer(fleet.app, [host.name for host in hosts], as_json)
         if follow:

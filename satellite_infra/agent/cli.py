@@ -216,6 +216,13 @@ def _logs(arguments: Any) -> int:
     journal.show(Layout(a.app), a.workers, a.lines, a.since, a.follow)
 
 
+def _release_log(arguments: Any) -> int:
+    from . import frontend
+
+    print(frontend.last_log(Layout(arguments.app)))
+    return 0
+
+
 def _history(arguments: Any) -> int:
     from . import frontend
     from .ledger import Ledger
@@ -256,6 +263,7 @@ PLAIN = {
     "drain": Plain(_drain, "End all workers, if this is that machine.", MACHINE),
     "give-back": Plain(_give_back, "Give back the jobs of a machine, which is dead.", MACHINE),
     "status": Plain(_status, "Say what this host runs, as JSON.", APP),
+    "release-log": Plain(_release_log, "What the last release said, as `logs` does.", APP),
     "send": Plain(_send, "Send the messages that wait.", APP),
     "queue": Plain(_queue, "Measure the queue and tell CloudWatch.", APP),
     "work": Plain(_work, "Become a worker.", ("app", "type", "number")),

@@ -162,11 +162,25 @@ def _told(
         f"{host}: {job.name} of {manifest.revision[:12]} FAILED in phase `{outcome['phase']}`: "
         f"{outcome['reason']}",
         f"{host} {outcome['state']}. {job.aside}",
-        f"The log is {log} on {host}; its end:",
+        f"The log is {log} on {host} (`satellite logs --release --host {host}`); its end:",
         *(f"  | {line}" for line in tail),
         webhook.NEXT,
     ]
     return 1, "\n".join(lines)
+
+
+def last_log(layout: Layout) -> str:
+    """What the last release said here, a JSON object a line, as the journal has it of workers.
+
+    All have the time at which it said something at last. LookupError where there was none.
+    """
+    logs = {log.stat().st_mtime: log for log in layout.logs.glob("release-*.log")}
+    if not logs:
+        raise LookupError("no release was tried here yet: deploy first")
+    at = max(logs)
+    common = {"__REALTIME_TIMESTAMP": str(int(at * 1e6)), "SYSLOG_IDENTIFIER": "release"}
+    lines = logs[at].read_text("utf-8", "replace").splitlines()
+    return "\n".join(json.dumps({**common, "MESSAGE": line}) for line in lines)
 
 
 def history(layout: Layout) -> str:

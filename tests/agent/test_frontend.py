@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 
@@ -114,7 +115,7 @@ def test_a_failure_names_host_phase_reason_log_and_next_step(
     assert told.splitlines()[:3] == [
         f"h: release of {short} FAILED in phase `build`: {reason}",
         "h runs no release: it never had a good one. Hosts after it were not touched.",
-        f"The log is {log} on h; its end:",
+        f"The log is {log} on h (`satellite logs --release --host h`); its end:",
     ]
     assert told.splitlines()[-3:] == [
         "  | token: [TOKEN]",
@@ -172,6 +173,27 @@ def test_what_a_worker_said_at_last_is_told_without_secrets(
     assert status == 1
     assert "  | worker.1 said: cannot connect with [TOKEN]" in told
     assert "canary-value" not in told
+
+
+def test_the_log_of_the_last_release_is_told_as_the_journal_tells_lines(
+    layout: Layout, submitting: Submitting, origin: Origin
+) -> None:
+    with pytest.raises(LookupError, match="no release was tried here yet"):
+        frontend.last_log(layout)
+    for number, build in enumerate(("echo first", "echo $TOKEN")):
+        wanted = request(origin, origin.commit(), build=(build,))
+        frontend.submit(layout, text(wanted), submitting)
+        last = max(layout.logs.iterdir(), key=lambda log: log.stat().st_mtime_ns)
+        os.utime(last, (number + 1, number + 1))
+    # one that waits for its turn has said nothing so far
+    (layout.logs / "release-29991231T000000Z-0000.log").touch()
+    os.utime(layout.logs / "release-29991231T000000Z-0000.log", (0, 0))
+    lines = [json.loads(line) for line in frontend.last_log(layout).splitlines()]
+    assert {line["__REALTIME_TIMESTAMP"] for line in lines} == {"2000000"}
+    assert {line["SYSLOG_IDENTIFIER"] for line in lines} == {"release"}
+    said = [line["MESSAGE"] for line in lines]
+    assert "[TOKEN]" in said
+    assert "first" not in said
 
 
 def test_a_killed_release_is_told_by_its_recovery(

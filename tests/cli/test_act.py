@@ -220,6 +220,29 @@ def test_logs_are_in_the_order_of_time(desk: Desk) -> None:
     assert words.endswith("logs --app shop --lines 0 '--since=2026-11-25 10:00:00 UTC' -- worker")
 
 
+def test_the_last_releases_log_is_shown_whole(desk: Desk) -> None:
+    lines = [entry(1_000_000, f"line {number}", "release") for number in range(101)]
+    desk.says("worker-1", "\n".join(lines))
+    desk.says("worker-2", "", status=1, err="no release was tried here yet: deploy first\n")
+    ran = desk.satellite("logs", "--release")
+    assert ran.out.splitlines() == [
+        f"1970-01-01T00:00:01.000Z worker-1 release: line {number}" for number in range(101)
+    ]
+    assert (ran.status, ran.err) == (
+        3,
+        "worker-2: no release was tried here yet: deploy first\n",
+    )
+    assert desk.seen("worker-1")["command"][0].endswith(f"{AGENT} release-log --app shop")
+    assert desk.satellite("logs", "--release", "-n", "2").out.count("\n") == 2
+
+
+@pytest.mark.parametrize("words", [["-f"], ["-p", "worker"], ["--since", "1h"]])
+def test_a_releases_log_is_no_journal(desk: Desk, words: list[str]) -> None:
+    ran = desk.satellite("logs", "--release", *words)
+    assert ran.status == 2
+    assert "--release: is a log of its own; without -f, -p and --since" in ran.err
+
+
 def test_what_comes_is_followed_and_an_ended_host_is_named(desk: Desk) -> None:
     desk.says("worker-1", entry(2_000_000, "later") + "\n", sleep=1, status=255, err="ssh: cut\n")
     desk.says("worker-2", entry(1_000_000, "first") + "\n", status=255, err="ssh: refused\n")

@@ -117,11 +117,11 @@ def test_what_a_failed_deploy_has_left_is_not_deployed_again(clinic: Desk) -> No
         "  revision: runs 0123456, the stack fffffff; worker-2 0123456; the release of\n"
         "    fffffff failed on worker-1, and was taken back there. Why; and to stay with\n"
         "    what runs:\n"
-        "    > satellite releases --stack production --host worker-1\n"
+        "    > satellite logs --stack production --release --host worker-1\n"
         f"    > satellite deploy --stack production --revision {COMMIT}\n"
         "  config_differs: has not the stack's config.TOKEN; the release of fffffff\n"
     )
-    stay, why = f"satellite deploy --revision {COMMIT}", "satellite releases --host worker-1"
+    stay, why = f"satellite deploy --revision {COMMIT}", "satellite logs --release --host worker-1"
     ran = clinic.satellite("doctor", "--json")
     assert told(ran) == [
         (name, code, stay)
@@ -136,7 +136,7 @@ def test_settings_that_failed_are_not_released_again(clinic: Desk) -> None:
     clinic.outputs["manifest"] = MANIFEST + "config.TOKEN: 0123\n"
     clinic.says("worker-2", status("worker-2", last_release=failed(COMMIT)))
     found = told(clinic.satellite("doctor", "--json", "--host", "worker-2"))
-    assert found == [("worker-2", "config_differs", "satellite releases --host worker-2")]
+    assert found == [("worker-2", "config_differs", "satellite logs --release --host worker-2")]
 
 
 def test_where_the_deploy_succeeded_a_visit_is_right(clinic: Desk) -> None:

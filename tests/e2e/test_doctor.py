@@ -193,7 +193,7 @@ def test_a_host_that_a_failed_deploy_left_behind(desk: Desk) -> None:
     findings = found(desk)
     assert {f["code"] for f in findings} == {"revision"}
     assert all(old[:7] in f["text"] and new[:7] in f["text"] for f in findings), findings
-    assert "failed in gate" in desk.good(findings[-1]["why"])
+    assert "release: failed in phase `gate`: " in desk.good(findings[-1]["why"])
     mended(desk, findings[-1]["mend"])  # to stay with what runs
     assert desk.runs() == [{old}] * 2
     host.run("rm /broken")  # or its cause is mended
