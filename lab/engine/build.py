@@ -24,7 +24,10 @@ COMMAND = GoTool(
 )
 
 GO = f"Go {OLDEST[0]}.{OLDEST[1]} or later"
-INSTALL_GO = f"{GO} (Debian 12's own is older): https://go.dev/doc/install"
+INSTALL_GO = f"""\
+{GO}; Debian 12's own is older:
+    golang-go of bookworm-backports (https://backports.debian.org/Instructions/),
+    or Go's archive in /usr/local/go (https://go.dev/doc/install)"""
 INSTALL_PLUGIN = f"`pulumi plugin install resource command {PLUGINS['command']}`"
 
 NEITHER = f"""\
