@@ -36,7 +36,9 @@ class Previewed:
 
 
 def preview(stack: str, options: Sequence[str] = ()) -> Previewed:
-    """Preview the stack of the current folder."""
+    """Preview the stack of the current folder; one without a file there gets none."""
+    file = Path(f"Pulumi.{stack.rpartition('/')[2]}.yaml")
+    there = file.exists()
     command = ["pulumi", "preview", "--json", "--stack", stack, "--non-interactive"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "events")
@@ -49,6 +51,8 @@ def preview(stack: str, options: Sequence[str] = ()) -> Previewed:
             errors="replace",
             check=False,
         )
+        if not there:
+            file.unlink(missing_ok=True)  # the CLI begins one, with the passphrase's salt
         found = tuple(violations(log.read_text("utf-8").splitlines() if log.exists() else []))
     try:
         document = json.loads(done.stdout)

@@ -27,8 +27,11 @@ TRY = (
 
 
 def keep(screen: Screen, project: Path, hosts: Sequence[str]) -> None:
-    """With KEEP=1, open a shell in `project` and wait for its end; elsewhere do nothing."""
-    if os.environ.get("KEEP", "").lower() not in ("1", "yes", "true"):
+    """With KEEP=1, open a shell in `project` and wait for its end; elsewhere do nothing.
+
+    Nothing either where no host stands, not yet or no more.
+    """
+    if not hosts or os.environ.get("KEEP", "").lower() not in ("1", "yes", "true"):
         return
     if not sys.stdin.isatty():
         screen.say("KEEP=1 opens a shell here when it is typed on a terminal: make demo KEEP=1")

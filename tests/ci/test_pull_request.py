@@ -184,3 +184,11 @@ def test_an_engine_that_tells_nothing_else_is_quoted(
     assert status != 0
     assert comment.splitlines()[1:4] == ["### staging: the preview failed", "", "```text"]
     assert "error:" in comment
+
+
+def test_a_stack_without_a_file_here_gets_none(stack: Stack) -> None:
+    """As the demo's from a checkout: the CLI begins one, and the next `git add` takes it."""
+    Path("Pulumi.staging.yaml").unlink()
+    status, _, _ = written(stack)
+    assert status
+    assert list(Path().glob("Pulumi.*.yaml")) == []

@@ -40,3 +40,13 @@ def test_the_shell_is_in_the_folder_of_the_stack(
     for command, what in TRY:
         assert command in said
         assert what in said
+
+
+def test_where_no_host_stands_there_is_nothing_to_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEEP", "1")
+    monkeypatch.setenv("SHELL", "/bin/false")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    keep(Screen(Console()), tmp_path, [])
+    assert capsys.readouterr().out == ""
