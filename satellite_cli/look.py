@@ -92,7 +92,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
     """Each host: state, id, address, age, revision, workers, drift.
 
     The age is since its launch, or since its last boot where no launch is known. A revision with a
-    * is another one than the stack's.
+    ! is another one than the stack's, which is in the first line.
     Drift is how many things there are not as they should be: `satellite doctor` says which.
     """
     from satellite_cli.doctor import judged
@@ -118,7 +118,8 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
             }
         )
     else:
-        click.echo(f"{fleet.app}, {fleet.environment}: {fleet.revision[:12]} (stack {fleet.stack})")
+        about = f"app {fleet.app}, environment {fleet.environment}: {fleet.revision[:12]}"
+        click.echo(f"{about} (stack {fleet.stack})")
         if queue := _queue(said.values()):
             click.echo(
                 f"queue {queue['name']}: {queue['depth']:g} jobs could run, the oldest for "
@@ -188,7 +189,7 @@ def _row(
     revision, workers, launched = "-", "-", "-"
     if told:
         other = told["revision"] and told["revision"] != fleet.revision
-        revision = screen.short(told["revision"]) + ("*" if other else "")
+        revision = screen.short(told["revision"]) + ("!" if other else "")
         states = [worker["state"] for worker in told["workers"]]
         workers = f"{states.count('running')} of {sum(fleet.formation.values())}"
         launched = screen.when(told.get("launched"))  # an agent that is older does not know

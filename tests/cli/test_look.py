@@ -15,7 +15,7 @@ from satellite_cli.lock import files as lock_files
 from tests.cli.conftest import COMMIT, Desk, host, status
 
 INFO = """\
-shop, staging: 0123456789ab (stack staging)
+app shop, environment staging: 0123456789ab (stack staging)
 HOST      STATE      ID   ENVIRONMENT  ADDRESS    LAUNCHED              BOOTED                REVISION  WORKERS  DRIFT
 worker-1  running    i-1  staging      192.0.2.1  2026-11-18T07:00:00Z  2026-11-20T08:00:00Z  0123456   2 of 2   0
 worker-2  no answer  i-2  staging      192.0.2.2  -                     -                     -         -        -
@@ -124,7 +124,7 @@ def test_the_stack_may_come_from_the_environment(
 def test_another_revision_than_the_stacks_is_marked(desk: Desk) -> None:
     desk.says("worker-1", status("worker-1", revision="f" * 40))
     out = desk.satellite("info", "--host", "worker-1").out
-    assert "fffffff*" in out
+    assert "fffffff!" in out
     assert "worker-2" not in out
 
 
