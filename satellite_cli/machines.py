@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 
 from satellite_cli import inline, options, remote, screen
 from satellite_cli.change import keeping, run, somebody_to_ask, update
-from satellite_cli.fleet import Fleet
+from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, REFUSED, SatelliteError, consent, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.reachable import declared_lost
@@ -19,6 +21,10 @@ from satellite_infra.agent.layout import AGENT
 
 SECONDS = 120
 """For the queue to be told of a dead machine."""
+DEAD = 10
+"""Seconds after which one that does not answer is held to be dead."""
+REPLACE = "docs/tasks/a-host-died.md"
+"""How a machine that is dead is replaced."""
 
 
 @click.command()
@@ -27,14 +33,22 @@ SECONDS = 120
 )
 @options.stack
 @click.option("--undo", is_flag=True, help="It lives after all, or gets another machine.")
+@click.option(
+    "--although-it-answers",
+    "unasked",
+    is_flag=True,
+    help="Do not ask it first whether it lives; what it then works on is done twice.",
+)
 @options.yes
 @options.as_json
-def lost(hosts: tuple[str, ...], stack: str, undo: bool, yes: bool, as_json: bool) -> None:
+def lost(
+    hosts: tuple[str, ...], stack: str, undo: bool, unasked: bool, yes: bool, as_json: bool
+) -> None:
     """Declare dead hosts lost: nobody waits for them, and their jobs are given to the others.
 
-    Be sure that they are off: what they still did would be done twice. Hosts that died together
-    are named together. --undo takes it back: they are waited for, prepared and released to like new
-    ones. No deploy: the others go on with the commit that they run.
+    They have to be off: what they still did would be done twice. One that answers is refused. Hosts
+    that died together are named together. --undo takes it back: they are waited for, prepared and
+    released to like new ones. No deploy: the others go on with the commit that they run.
     """
     project = Project.of(stack)
     fleet = project.fleet()
@@ -42,26 +56,100 @@ def lost(hosts: tuple[str, ...], stack: str, undo: bool, yes: bool, as_json: boo
     # the stack's outputs have what was tried last; only where both agree is nothing left to do
     tried = {one.name for one in fleet.hosts if one.lost}
     for host in hosts:
-        if host not in (said | tried if undo else tried - said):
+        if host not in (said | tried if undo else tried):
             fleet.chosen([host])
             if undo:
                 raise click.UsageError(f"{host} is not declared lost")
+    over = [host for host in hosts if host in said & tried and not undo]
+    for host in over:
+        note(f"{host} is lost already; to replace it: {REPLACE}")
+    names = [host for host in hosts if host not in over]
+    if names:
+        if not yes:
+            somebody_to_ask(as_json)
+        inline.loading(project.file.parent)  # while the hosts are asked
+        if undo:
+            _take_back(project, fleet, names, yes, as_json)
+        else:
+            _declare(project, fleet, names, unasked, yes, as_json)
+    elif as_json:
+        same = {"stack": project.stack, "changes": {}, "revision": fleet.revision}
+        screen.data({**same, "settings_changed": False})
+
+
+def _declare(
+    project: Project, fleet: Fleet, names: Sequence[str], unasked: bool, yes: bool, as_json: bool
+) -> None:
+    """SatelliteError before anything where one of them answers, unless they are `unasked`."""
+    # of those that were tried before the outputs have no way to them any more
+    asked = [host for host in fleet.chosen([]) if host.name in names and not unasked]
+    silent = _silent(fleet, asked)
+    if not [host for host in fleet.chosen([]) if host.name not in names]:
+        note(f"no other host is left: nobody gives back jobs before there is one: {REPLACE}")
+    if yes and silent:
+        note(silent)
+    verb, they = ("Is", "it") if len(names) == 1 else ("Are", "they")
+    who = f"{silent} {verb} {they}" if silent else f"{verb} {', '.join(names)}"
 
     def change(draft: Draft) -> None:
-        for host in hosts:
-            if not undo:
-                draft.put(f"hosts.{host}.lost", "true")
-            elif host in said:
-                draft.remove(f"hosts.{host}.lost")
+        for name in names:
+            draft.put(f"hosts.{name}.lost", "true")
 
-    names = ", ".join(hosts)
-    verb = "Is" if len(hosts) == 1 else "Are"
-    why = f"Take {names} back?" if undo else f"{verb} {names} off for good?"
-    before = {host.name: host.machine for host in fleet.hosts if host.name in hosts}
+    keeping(project, change, yes, as_json, f"{who} off for good?", dead=names)
+
+
+def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
+    """Why each of these does not answer; empty of none. SatelliteError with those that do."""
+    if not hosts:
+        return ""
+    with remote.connected(fleet) as connection:
+        answers = connection.everywhere(hosts, "true", DEAD, secret=False)
+    # who refuses a key, or the command, is there and may be at work
+    alive = [host for host, answer in answers.items() if answer.problem in ("", remote.REFUSED)]
+    if alive:
+        names = ", ".join(host.name for host in alive)
+        what = "answers, and what it works on"
+        if len(alive) > 1:
+            what = "answer, and what they work on"
+        ways = "".join(f"\n  {_switch(host)}" for host in alive)
+        raise SatelliteError(
+            f"nothing was done: {names} {what} would be done twice. Switch off first:{ways}\n"
+            "  To declare lost what lives all the same: --although-it-answers",
+            REFUSED,
+        )
+    each = (f"{host.name} does not answer ({answer.problem})" for host, answer in answers.items())
+    away = remote.away(fleet, answers)
+    return f"{', '.join(each)}{f'; it may be {away}' if away else ''}."
+
+
+def _switch(host: Host) -> str:
+    """What switches it off."""
+    if host.machine.startswith("i-"):
+        return f"aws ec2 terminate-instances --instance-ids {host.machine}"
+    return f"satellite ssh {host.name} -- sudo poweroff"
+
+
+def _take_back(
+    project: Project, fleet: Fleet, names: Sequence[str], yes: bool, as_json: bool
+) -> None:
+    said = declared_lost(project)
+    lost = [host for host in fleet.hosts if host.name in names]
+    for name, why in _dead(project, fleet, lost):
+        note(
+            f"{name} does not answer: {why}. Is it the same dead machine, it would be waited for "
+            f"in vain: replace it first: {REPLACE}"
+        )
+
+    def change(draft: Draft) -> None:
+        for name in names:
+            if name in said:
+                draft.remove(f"hosts.{name}.lost")
+
+    before = {host.name: host.machine for host in lost}
     try:
-        keeping(project, change, yes, as_json, why, dead=hosts)
+        keeping(project, change, yes, as_json, f"Take {', '.join(names)} back?", dead=names)
     except SatelliteError as problem:
-        if not undo or problem.status == REFUSED:
+        if problem.status == REFUSED:
             raise
         ways = "".join(f"\n  {_by_hand(fleet, name, name, old)}" for name, old in before.items())
         raise SatelliteError(
@@ -69,9 +157,33 @@ def lost(hosts: tuple[str, ...], stack: str, undo: bool, yes: bool, as_json: boo
             f"the same command again, or where it says that it is not lost any more{ways}",
             problem.status,
         ) from None
-    if undo:
-        # where nobody else lived, nobody could do it when they were declared lost
-        _give_back(before, project)
+    # where nobody else lived, nobody could do it when they were declared lost
+    _give_back(before, project)
+
+
+def _dead(project: Project, fleet: Fleet, hosts: Sequence[Host]) -> Iterator[tuple[str, str]]:
+    """The names of those that give no sign of life where they are to be, and why.
+
+    The stack's outputs have no way to who is lost, so that nobody connects: a look at the port has
+    to do, and behind a bastion there is none.
+    """
+    from satellite_infra.dial import no_banner
+
+    if fleet.bastion:
+        return
+    own = project.known_as("hosts", dict)
+
+    def look(host: Host) -> str:
+        known = own.get(host.name)
+        known = known if isinstance(known, dict) else {}
+        address, port = known.get("address") or host.address, str(known.get("port") or 22)
+        # a port that is none the program tells
+        return no_banner(str(address), int(port), DEAD) if address and port.isdigit() else ""
+
+    with ThreadPoolExecutor(max(len(hosts), 1)) as together:
+        for host, problem in zip(hosts, together.map(look, hosts), strict=True):
+            if problem:
+                yield host.name, problem
 
 
 def _by_hand(fleet: Fleet, by: str, host: str, machine: str) -> str:

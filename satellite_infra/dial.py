@@ -122,14 +122,14 @@ def _wait(peer: _Peer, end: float, pause: float) -> None:
 def _look(address: str, port: int, host_key: str, seconds: float) -> tuple[list[str], str]:
     """The host keys of the pinned kind that are shown there, or none and why."""
     end = time.monotonic() + seconds
-    if problem := _no_banner(address, port, seconds):
+    if problem := no_banner(address, port, seconds):
         return [], problem
     kind = host_key.split()[0]
     shown = _shown_keys(address, port, kind, max(min(TRY, end - time.monotonic()), 1))
     return shown, "" if shown else f"it speaks SSH, but shows no {kind} host key"
 
 
-def _no_banner(address: str, port: int, seconds: float) -> str:
+def no_banner(address: str, port: int, seconds: float) -> str:
     """Why the SSH port gives no banner; empty when it gives one."""
     end = time.monotonic() + seconds
     heard = b""

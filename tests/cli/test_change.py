@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
@@ -23,6 +25,11 @@ from tests.cli.conftest import CANARY, COMMIT, Desk, status
 
 URN = "urn:pulumi:staging::satellite::{}::{}"
 NEW = "f" * 40
+
+
+DEAD = {"status": 255, "err": "ssh: connect to host 192.0.2.2 port 22: Connection timed out\n"}
+HERE = {"address": "127.0.0.1"}
+"""Where it is known at once that nobody answers."""
 
 
 def urn(name: str, kind: str = "command:remote:Command") -> str:
@@ -287,9 +294,9 @@ def test_what_is_no_deploy_goes_on_with_the_commit_that_runs(
     """Not the branch's head, and not what was tried last, which may have failed."""
     changing.outputs["revision"] = NEW
     if words[0] == "lost":
-        changing.hosts["worker-2"] = {"sleep": 600}  # nobody asks it
+        changing.hosts["worker-2"] = DEAD
     if len(words) == 3:
-        changing.hosts["worker-1"] = {"sleep": 600}
+        changing.hosts["worker-1"] = DEAD
     runs = NEW if len(words) == 3 else COMMIT  # where nobody is left to say so
     changing.events["preview"][1] = root(runs)
     more = [] if answer else ["--yes"]
@@ -330,7 +337,9 @@ def test_the_others_decide(runs: str, but: str, chosen: str | None) -> None:
 def test_what_the_file_says_of_a_lost_host_counts(changing: Desk) -> None:
     """An update that failed has left the outputs as it wanted them to be."""
     second = changing.outputs["hosts"][1]
+    second |= HERE
     second["lost"] = True
+    changing.hosts["worker-1"] = DEAD
     assert changing.satellite("lost", "worker-1", "worker-2", "--yes").status == 0
     assert settings(changing).count("lost true") == 2
     second["lost"] = False
@@ -371,10 +380,99 @@ def test_a_host_without_a_release_is_no_reason_to_do_nothing(changing: Desk) -> 
     assert settings(changing, "up.settings").endswith(f"# set satellite:revision {COMMIT}\n")
 
 
-def test_a_lost_host_is_taken_back(changing: Desk) -> None:
+LIVES = """\
+error: nothing was done: worker-1 answers, and what it works on would be done twice. Switch off \
+first:
+  aws ec2 terminate-instances --instance-ids i-1
+  To declare lost what lives all the same: --although-it-answers
+"""
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"status": 1}, {"status": 255, "err": "admin@192.0.2.1: Permission denied.\n"}]
+)
+def test_a_host_that_lives_is_not_lost(changing: Desk, answer: dict[str, Any]) -> None:
+    """Its jobs would be done by others while it works on them."""
+    changing.hosts |= {"worker-1": answer, "worker-2": DEAD}
+    ran = changing.satellite("lost", "worker-1", "worker-2", "--yes")
+    assert (ran.status, ran.err) == (4, LIVES)
+    assert not (changing.place / "up.settings").exists()
+    words = ("lost", "worker-1", "--although-it-answers", "--yes")
+    assert changing.satellite(*words).status == 0
+    assert "# set satellite:hosts.worker-1.lost true\n" in settings(changing)
+
+
+def test_each_host_that_lives_is_named_and_how_it_is_switched_off(changing: Desk) -> None:
+    changing.outputs["hosts"][1]["machine"] = "1"  # it was there before
+    changing.hosts = {}
+    ran = changing.satellite("lost", "worker-1", "worker-2", "--yes")
+    assert ran.status == 4
+    assert "worker-1, worker-2 answer, and what they work on would be done twice" in ran.err
+    assert "\n  satellite ssh worker-2 -- sudo poweroff\n" in ran.err
+
+
+def test_why_a_host_is_held_to_be_dead_is_in_the_question(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changing.hosts["worker-2"] = DEAD
+    silent = "worker-2 does not answer (connect to host 192.0.2.2 port 22: Connection timed out)."
+    ran = asked(changing, "n", "lost", "worker-2", monkeypatch=monkeypatch)
+    assert (ran.status, f"{silent} Is it off for good?" in ran.err) == (4, True)
+    assert "no other host is left" not in ran.err
+    assert changing.satellite("lost", "worker-2", "--yes").err == f"{silent}\n"
+    changing.hosts["worker-1"] = DEAD
+    both = ("lost", "worker-1", "worker-2", "--although-it-answers")
+    ran = asked(changing, "n", *both, monkeypatch=monkeypatch)
+    assert "Are worker-1, worker-2 off for good?" in ran.err
+    ran = asked(changing, "n", *both[:3], monkeypatch=monkeypatch)
+    assert "; it may be this machine's network. Are they off for good?" in ran.err
+    assert "no other host is left: nobody gives back jobs before there is one: docs/" in ran.err
+
+
+def test_what_is_lost_already_is_said_and_nothing_is_done(changing: Desk) -> None:
     changing.outputs["hosts"][1]["lost"] = True
     changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
-    assert "is declared lost" in changing.satellite("lost", "worker-2", "--yes").err
+    ran = changing.satellite("lost", "worker-2")
+    assert (ran.status, ran.err) == (
+        0,
+        "worker-2 is lost already; to replace it: docs/tasks/a-host-died.md\n",
+    )
+    assert not (changing.place / "up.settings").exists()
+    assert changing.satellite("lost", "worker-2", "--json").json()["changes"] == {}
+    changing.hosts["worker-1"] = DEAD  # the other one is declared so all the same
+    assert changing.satellite("lost", "worker-1", "worker-2", "--yes").status == 0
+    assert settings(changing) == "config:\n# set satellite:hosts.worker-1.lost true\n"
+
+
+def test_what_is_taken_back_while_it_is_dead_is_said_to_be(changing: Desk) -> None:
+    """No more than said: a machine that is gone is replaced by the same command."""
+    changing.outputs["hosts"][1]["lost"] = True
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        own = {"lost": True, "address": "127.0.0.1", "port": port}
+        changing.config["satellite:hosts"] = {"value": json.dumps({"worker-2": own})}
+
+        def greet() -> None:
+            with server.accept()[0] as peer:
+                peer.sendall(b"SSH-2.0-x\r\n")
+
+        threading.Thread(target=greet).start()
+        ran = changing.satellite("lost", "worker-2", "--undo", "--yes")
+        assert (ran.status, ran.err) == (0, "")
+    ran = changing.satellite("lost", "worker-2", "--undo", "--yes")
+    assert (ran.status, ran.err) == (
+        0,
+        "worker-2 does not answer: connection refused. Is it the same dead machine, it would be "
+        "waited for in vain: replace it first: docs/tasks/a-host-died.md\n",
+    )
+    changing.outputs["ssh_config"] += "  ProxyJump bastion.shop\n"
+    assert changing.satellite("lost", "worker-2", "--undo", "--yes").err == ""
+
+
+def test_a_lost_host_is_taken_back(changing: Desk) -> None:
+    changing.outputs["hosts"][1]["lost"] = True
+    changing.outputs["hosts"][1] |= HERE
+    changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
     assert changing.satellite("lost", "worker-2", "--undo", "--yes").status == 0
     assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
 
@@ -383,7 +481,7 @@ def test_what_a_machine_that_was_replaced_held_is_given_back(
     changing: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = changing.outputs["hosts"][1]
-    second["lost"] = True
+    second |= {**HERE, "lost": True}
 
     def replaced(*_: object, **__: object) -> None:
         second.update(lost=False, machine="i-9")
@@ -396,6 +494,7 @@ def test_what_a_machine_that_was_replaced_held_is_given_back(
     assert ran.status == 1
     assert "give-back --app shop --host worker-2 --machine i-2\n" in ran.err
     monkeypatch.setattr("satellite_cli.machines.keeping", replaced)
+    monkeypatch.setattr("satellite_cli.machines._dead", lambda *_: [])
     ran = changing.satellite("lost", "worker-2", "--undo", "--yes")
     assert (ran.status, ran.err) == (
         0,

@@ -701,6 +701,14 @@ def test_a_machine_is_replaced_by_name(desk: Desk) -> None:
     assert "roll" not in desk.settings()
 
 
+def test_a_host_that_lives_is_not_declared_lost(desk: Desk) -> None:
+    ran = desk.run("satellite lost desk-2 --yes")
+    assert ran.returncode == 4, ran
+    machine = desk.site.host(2).instance_id
+    assert f"\n  aws ec2 terminate-instances --instance-ids {machine}\n" in ran.stderr
+    assert "lost" not in desk.settings()
+
+
 def test_a_dead_host_is_declared_lost(desk: Desk) -> None:
     desk.site.host(2).kill()
     ran = desk.run("satellite lost desk-2 --yes")
