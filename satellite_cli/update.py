@@ -21,6 +21,7 @@ from satellite_cli import screen
 from satellite_cli.fleet import counted
 from satellite_cli.problems import note, say
 from satellite_infra.agent.progress import MARK, WAITS
+from satellite_infra.reach import INTERRUPTED
 from scripts.engine import cli, environment
 
 PHASES = ("reach", "agent", "bootstrap", "drain", "release", "jobs")
@@ -77,17 +78,21 @@ class Update:
     """Variables for the engine and its plugins."""
     outcome: Outcome = field(default_factory=Outcome)
     _began: dict[str, float] = field(default_factory=dict)
+    _stop: Path = field(default_factory=Path)
+    """A file that ends what only waits, once it is there."""
 
     def run(self) -> Outcome:
         """Run it to its end."""
         with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
             log = Path(folder, "events")
             log.touch()
+            self._stop = Path(folder, "interrupted")
             argv = [cli(), self.verb, "--stack", self.stack, "--non-interactive", "--color=never"]
             argv += ["--event-log", str(log), *self.words]
+            told = {"PULUMI_DEBUG_COMMANDS": "true", INTERRUPTED: str(self._stop)}
             with subprocess.Popen(
                 argv,
-                env={**environment(), "PULUMI_DEBUG_COMMANDS": "true", **self.told},
+                env={**environment(), **told, **self.told},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -129,6 +134,8 @@ class Update:
         self.outcome.interrupted = True
         note("stopping: nothing new begins, and what has begun on a host ends there first")
         process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # then that is waited for
+            self._stop.touch()
 
     def _hear(self, event: Event) -> None:
         if found := event.get("resourcePreEvent"):

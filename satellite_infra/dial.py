@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from satellite_infra import tunnel
 from satellite_infra.tunnel import Bastion, BastionError
 
 TRY = 10.0
 """Seconds for one try: the connection, its banner, the keys."""
+TOLD = 15.0
+"""Seconds after which whoever waits is told so, again and again."""
+LOOK = 0.2
+"""Seconds between two looks at whether nobody waits any more."""
 TYPES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
 """What ssh-keyscan calls a kind of key; anything else here is ecdsa."""
 
@@ -96,6 +104,40 @@ def reach(target: Target, key: str = "", pause: float = 2.0) -> None:
             _wait(host, end, pause)
     except BastionError as problem:
         raise UnreachedError(_unhelpful(target, bastion, problem)) from None
+
+
+@contextlib.contextmanager
+def waited_for(target: Target, interrupted: str) -> Iterator[None]:
+    """While this lasts, whoever waits for the target is told on standard error how long.
+
+    UnreachedError as soon as there is a file of that name, if any is said: it ends what is under
+    way, such as a connection. For the main thread.
+    """
+    began, due = time.monotonic(), TOLD
+
+    def look(*_: object) -> None:
+        nonlocal due
+        if interrupted and Path(interrupted).exists():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+        if (waited := time.monotonic() - began) >= due:
+            from satellite_infra.agent.progress import MARK  # hardly anybody waits so long
+
+            due += TOLD
+            told = f"{MARK}no answer yet ({waited:.0f} of {target.seconds:g} s)"
+            print(told, file=sys.stderr, flush=True)
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK, LOOK)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise UnreachedError(
+            f"{target.name} is waited for no longer: the update was interrupted"
+        ) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _bastion(target: Target, bastion: Bastion) -> _Peer:

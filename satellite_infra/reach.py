@@ -19,6 +19,8 @@ COMMAND = "python3 -Sc 'from satellite_infra.reach import run; run()'"
 """It needs no packages, which take longest to load; and -m brings more along than there is here."""
 ANSWERED = "SATELLITE_ANSWERED"
 """Variable that names a file of the hosts that `satellite` has just logged in to, a line each."""
+INTERRUPTED = "SATELLITE_INTERRUPTED"
+"""Variable that names a file which is there once `satellite` was told to end."""
 LATELY = 60
 """Seconds after which they are asked again."""
 SENT = "SATELLITE_SENT"
@@ -56,7 +58,8 @@ def main() -> int:
 
         try:
             target = dial.Target.of(os.environ)
-            dial.reach(target, sys.stdin.read() if target.bastion else "")
+            with dial.waited_for(target, os.environ.get(INTERRUPTED, "")):
+                dial.reach(target, sys.stdin.read() if target.bastion else "")
         except dial.UnreachedError as problem:
             print(problem, file=sys.stderr)
             return 1

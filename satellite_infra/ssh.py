@@ -81,7 +81,7 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
         },
         triggers=[host.machine],
         add_previous_output_in_env=True,  # it is kept while nothing new is sent
-        logging=local.Logging.NONE,
+        logging=local.Logging.STDERR,  # for how long it has waited
         opts=pulumi.ResourceOptions(depends_on=list(host.openings)),
     )
 

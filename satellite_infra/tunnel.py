@@ -132,6 +132,10 @@ def _run(command: list[str], seconds: float) -> str:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return "timed out"
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
 
 
 def _problem(bastion: Bastion, tunnel: str, said: str, kind: str) -> str:

@@ -791,7 +791,7 @@ def test_a_file_that_was_changed_meanwhile_stays(changing: Desk) -> None:
 
 SLOW = """\
 #!{python}
-import signal, sys, time
+import os, signal, sys, time
 from pathlib import Path
 place = Path({place!r})
 count = 0
@@ -799,6 +799,9 @@ def hear(*_):
     global count
     count += 1
     (place / "signals").write_text(str(count))
+    while not Path(os.environ["SATELLITE_INTERRUPTED"]).exists():
+        time.sleep(0.05)
+    (place / "told").touch()
 signal.signal(signal.SIGINT, hear)
 (place / "began").touch()
 end = time.monotonic() + 60
@@ -833,7 +836,7 @@ def test_an_interrupt_reaches_the_engine_once(tmp_path: Path, number: signal.Sig
     ) as process:
         _until(tmp_path / "began")
         os.killpg(process.pid, number)  # as a terminal does: the whole group
-        _until(tmp_path / "signals")
+        _until(tmp_path / "told")  # what only waits is ended
         os.killpg(process.pid, number)
         time.sleep(0.5)
         (tmp_path / "go").touch()
@@ -923,17 +926,19 @@ def test_a_deploy_that_succeeded_is_none_that_failed_for_what_is_not_known_of_th
 
 def test_each_phase_of_what_takes_long_is_shown(changing: Desk) -> None:
     changing.events["up"][1:1] = [
+        said("worker-2-reach", "== no answer yet (15 of 300 s)"),
         said("worker-1-release", "waiting for release of 0123 by ada@laptop"),
         said("worker-1-release", "== build\n"),
         said("worker-1-release", "worker-1: 20261125-0123: 0123 is live"),
     ]
     lines = changing.satellite("up", "--yes").out.splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "worker-1 release: changes",
+        "worker-2 reach: no answer yet (15 of 300 s)",
         "worker-1 release: waiting for release of 0123 by ada@laptop",
         "worker-1 release: build",
     ]
-    assert lines[3].startswith("worker-1 release: changed in ")
+    assert lines[4].startswith("worker-1 release: changed in ")
     assert changing.satellite("up", "--yes", "--json").json()["changes"] == {"same": 9, "update": 1}
 
 

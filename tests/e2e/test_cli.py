@@ -720,6 +720,30 @@ def test_a_dead_host_is_declared_lost(desk: Desk) -> None:
     ]
 
 
+def test_nobody_has_to_wait_for_a_host_that_is_dead(desk: Desk) -> None:
+    settings = desk.settings()
+    with subprocess.Popen(
+        desk.argv("satellite lost desk-2 --undo --yes"),
+        cwd=desk.site.stack.project,
+        env=desk.site.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout
+        told = "desk-2 reach: no answer yet (15 of 300 s)\n"
+        assert told in iter(process.stdout.readline, "")
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert process.returncode == 130
+    assert "desk-2 reach: FAILED in " in out
+    assert time.monotonic() - asked < 30  # 10 of them for what the hosts run now
+    assert "desk-2 does not answer: " in err
+    assert desk.settings() == settings
+
+
 def test_a_host_that_lives_after_all_is_taken_back(desk: Desk) -> None:
     new = desk.commit()
     desk.good("satellite deploy --yes")

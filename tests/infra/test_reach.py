@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from satellite_infra import dial
 from satellite_infra.dial import Target, UnreachedError, reach
 from satellite_infra.host_identity import HostIdentity, host_identity
 from satellite_infra.keys import fingerprint
@@ -25,6 +27,7 @@ from satellite_infra.reach import (
     ANSWERED,
     BEFORE,
     COMMAND,
+    INTERRUPTED,
     LATELY,
     SENT,
     Visit,
@@ -179,6 +182,30 @@ def test_nobody_listens() -> None:
 def test_a_peer_that_is_no_ssh_server(says: bytes, close: bool, reason: str) -> None:
     with peer(says, close) as port:
         assert f"tried for 1.5 s: {reason}.\n" in refused(target(port))
+
+
+def test_whoever_waits_is_told_how_long_and_may_end_it(
+    here: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """In the middle of a connection, too."""
+    interrupted = tmp_path / "interrupted"
+    monkeypatch.setattr(dial, "TOLD", 0.4)
+    monkeypatch.setenv("SATELLITE_REACH_SECONDS", "60")
+    monkeypatch.setenv(INTERRUPTED, str(interrupted))
+    monkeypatch.delenv(ANSWERED)
+    threading.Timer(1.5, interrupted.touch).start()
+    start = time.monotonic()
+    with peer() as port:
+        monkeypatch.setenv("SATELLITE_PORT", str(port))
+        assert main() == 1
+    assert 1 < time.monotonic() - start < 5
+    *told, last = capsys.readouterr().err.splitlines()
+    assert last == "worker-1 is waited for no longer: the update was interrupted"
+    assert {*told[:2]} == {"== no answer yet (0 of 60 s)", "== no answer yet (1 of 60 s)"}
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_a_name_that_does_not_resolve() -> None:

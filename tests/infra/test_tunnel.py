@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from satellite_infra.keys import fingerprint
-from satellite_infra.reach import COMMAND
+from satellite_infra.reach import COMMAND, INTERRUPTED
 from tests.standins.ssh_server import SshServer
 
 from .test_reach import OTHER, OWN, free_port, peer, ssh_server, variables
@@ -176,3 +177,17 @@ def test_a_text_that_is_no_key(bastion: SshServer) -> None:
     done = look(bastion, 22, key="canary")
     assert "ssh-add does not take satellite:private_key" in done.stderr
     assert "canary" not in done.stderr
+
+
+def test_whoever_waits_no_longer_ends_a_look_through_the_bastion(
+    bastion: SshServer, tmp_path: Path
+) -> None:
+    interrupted = tmp_path / "interrupted"
+    threading.Timer(2, interrupted.touch).start()
+    start = time.monotonic()
+    with peer() as port:
+        done = look(bastion, port, seconds=60, **{INTERRUPTED: str(interrupted)})
+        left = subprocess.run(["pgrep", "-f", f"ssh .*{port}"], capture_output=True, check=False)
+    assert time.monotonic() - start < 8
+    said = "worker-1 is waited for no longer: the update was interrupted\n"
+    assert (done.returncode, done.stderr, left.stdout) == (1, said, b"")
