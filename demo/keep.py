@@ -22,8 +22,13 @@ TRY = (
     ("satellite run ruby -v", "a one-off command, with the config vars"),
     ("ssh worker-2 poweroff", "then: satellite info"),
     ("satellite lost worker-2", "a dead host: nobody waits for it any more"),
+    ("aws ec2 terminate-instances --instance-ids ID", "its id: satellite info"),
+    ("pulumi refresh", "the engine sees that it is gone"),
+    ("satellite lost worker-2 --undo", "a new machine of that name"),
 )
 """What a person may want to type, and what comes of it."""
+WIDTH = 24
+"""Of the commands' column; what is longer goes beyond it."""
 
 
 def keep(screen: Screen, project: Path, hosts: Sequence[str]) -> None:
@@ -38,7 +43,6 @@ def keep(screen: Screen, project: Path, hosts: Sequence[str]) -> None:
         return
     screen.say("The lab stays open until you leave this shell: exit")
     screen.say(f"The stack `demo` is selected; its hosts: {', '.join(hosts)}. To try:")
-    width = max(len(command) for command, _ in TRY)
     for command, what in TRY:
-        screen.command(f"{command:{width}}  # {what}")
+        screen.command(f"{command:{WIDTH}}  # {what}")
     subprocess.run([os.environ.get("SHELL") or "bash"], cwd=project, check=False)

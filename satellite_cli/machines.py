@@ -233,6 +233,8 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
         somebody_to_ask(as_json)
     project = Project.of(stack)
     fleet = project.fleet()
+    if host in {one.name for one in fleet.hosts if one.lost}:
+        raise click.UsageError(f"{host} is lost: nobody drains it. To replace it: {REPLACE}")
     fleet.chosen([host])
     inline.loading(project.file.parent)  # while the hosts are asked
     running = Running.of(project, fleet, strict=False)

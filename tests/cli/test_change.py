@@ -580,6 +580,13 @@ def test_roll_names_the_host_for_this_update_alone(changing: Desk) -> None:
     assert settings(changing) == "config:\n"
 
 
+def test_a_lost_host_is_replaced_in_another_way(changing: Desk) -> None:
+    changing.outputs["hosts"][1]["lost"] = True
+    ran = changing.satellite("roll", "worker-2", "--yes")
+    assert ran.status == 2
+    assert "worker-2 is lost: nobody drains it. To replace it: docs/tasks/a-host-died.md" in ran.err
+
+
 def good(*revisions: str) -> list[dict[str, str]]:
     return [{"release": f"2026112510000{n}", "revision": r} for n, r in enumerate(revisions)]
 
