@@ -34,6 +34,8 @@ Change = Callable[[Draft], None]
 HEROKU = "heroku"
 """The revision that stands for: the commit that Heroku runs."""
 FOLLOWS = f"satellite:revision {HEROKU}"
+TYPE, MANY = r"[A-Za-z][\w-]*", r"(?:0|[1-9]\d{0,3})"
+"""A process type, and how many workers of it."""
 VISIT = ("reach", "agent", "bootstrap")
 """The resources of a host that visit it when they are made; its release follows the first."""
 
@@ -343,19 +345,18 @@ def deploy(
 @options.yes
 @options.as_json
 def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> None:
-    """So many workers of a process type on each host, such as worker=4.
+    """So many workers of a process type on each host, such as worker=4; worker=0 for none.
 
-    No deploy: the hosts go on with the commit that they run.
+    No deploy: the hosts go on with the commit that they run. For a while: satellite stop TYPE.
     """
     types = Counter(word.partition("=")[0] for word in workers)
     if twice := [type_ for type_, many in types.items() if many > 1]:
         raise click.UsageError(f"each process type once, got {', '.join(twice)} again")
-    wrong = [word for word in workers if not re.fullmatch(r"[A-Za-z][\w-]*=[1-9]\d{0,3}", word)]
+    wrong = [word for word in workers if not re.fullmatch(f"{TYPE}={MANY}", word)]
     if wrong:
-        raise click.UsageError(
-            f"should be TYPE=N with N of 1 or more, got {', '.join(wrong)}; none for a while: "
-            "satellite stop TYPE"
-        )
+        meant = re.sub(rf"(?<!\S)({TYPE}) ({MANY})(?!\S)", r"\1=\2", typed := " ".join(workers))
+        near = f", did you mean satellite scale {meant}?" if meant != typed else ""
+        raise click.UsageError(f"should be TYPE=N, got {' '.join(wrong)}{near}")
 
     def change(draft: Draft) -> None:
         for word in workers:
