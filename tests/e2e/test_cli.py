@@ -744,14 +744,14 @@ def test_nobody_has_to_wait_for_a_host_that_is_dead(desk: Desk) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout
-        told = "desk-2 reach: no answer yet (15 of 300 s)\n"
-        assert told in iter(process.stdout.readline, "")
+        told = "desk-2 reach: no answer yet (15 of 6"
+        assert any(line.startswith(told) for line in iter(process.stdout.readline, ""))
         asked = time.monotonic()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert process.returncode == 130
     assert "desk-2 reach: FAILED in " in out
-    assert time.monotonic() - asked < 30  # 10 of them for what the hosts run now
+    assert time.monotonic() - asked < 25  # 10 of them for what the hosts run now
     assert "desk-2 does not answer: " in err
     assert desk.settings() == settings
 
