@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from satellite_cli import inline, look, options, partial, screen
-from satellite_cli.fleet import counted
+from satellite_cli.fleet import NeverUpError, counted
 from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
@@ -154,15 +154,17 @@ def apply(
 
 def keeping(
     project: Project,
-    change: Change,
+    change: Change | None,
     yes: bool,
     as_json: bool,
     why: str = "",
     dead: Collection[str] | None = None,
+    more: Sequence[str] = (),
 ) -> None:
     """Apply a change that is no deploy: the hosts go on with the commit that they run.
 
     `dead`: hosts that are not asked; then it goes on also where others do not answer or agree.
+    `more`: words for the engine.
     """
     if not yes:
         somebody_to_ask(as_json)  # before anybody is asked
@@ -170,7 +172,8 @@ def keeping(
     inline.loading(project.file.parent)  # while the hosts are asked
     running = Running.of(project, fleet, strict=dead is None, but=dead or ())
     commit = running.commit() if dead is None else running.most() or fleet.revision
-    apply(project, change, yes, as_json, why, lambda _: running.check, commit=commit)
+    check = running.check
+    apply(project, change, yes, as_json, why, lambda _: check, more=more, commit=commit)
 
 
 def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
@@ -215,14 +218,18 @@ def somebody_to_ask(as_json: bool) -> None:
 @click.command()
 @options.stack
 @click.option("--again", is_flag=True, help="Visit hosts although nothing changed for them.")
+@click.option("--same-commit", "same", is_flag=True, help="No deploy: at the commit that runs.")
 @options.hosts
 @options.yes
 @options.as_json
-def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def up(
+    stack: str, again: bool, same: bool, names: tuple[str, ...], yes: bool, as_json: bool
+) -> None:
     """Make everything as the stack's file says: machines, settings, the commit.
 
     Shows what would change and asks first. What was shown is what is done, the commit included.
     --again makes what somebody has changed by hand on a host what it was; --host says on which.
+    --same-commit brings settings, such as config vars, and no commit that was pushed meanwhile.
     """
     if names and not again:
         raise click.UsageError("--host: only with --again; everything is made as the file says")
@@ -230,8 +237,20 @@ def up(stack: str, again: bool, names: tuple[str, ...], yes: bool, as_json: bool
     hosts = project.fleet().chosen(names) if again else []
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
     visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
+    if same and _was_up(project):
+        keeping(project, None, yes, as_json, more=visits)
+        return
     # it may be about to replace the very machine that does not answer
     apply(project, None, yes, as_json, check=functools.partial(Check.of, strict=False), more=visits)
+
+
+def _was_up(project: Project) -> bool:
+    """Whether there are hosts, which may run something."""
+    try:
+        project.fleet()
+    except NeverUpError:
+        return False
+    return True
 
 
 @click.command()

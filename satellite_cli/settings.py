@@ -210,15 +210,21 @@ def import_(
         )
 
 
-def _said(lines: list[str], stack: str, as_json: bool, done: bool = True) -> None:
-    """What was done, if it was, and what brings it to the hosts."""
+def _said(
+    lines: list[str],
+    stack: str,
+    as_json: bool,
+    done: bool = True,
+    command: str = "up --same-commit",
+) -> None:
+    """What was done, if it was, and what brings it to the hosts: a `command` of ours."""
     if as_json:
         screen.data({"stack": stack, "said": lines})
         return
     for line in lines:
         click.echo(line)
     if done:
-        click.echo(f"Next: satellite up --stack {stack}")
+        click.echo(f"Next: satellite {command} --stack {stack}")
 
 
 @click.group()
@@ -236,7 +242,7 @@ def init(deploy_key: bool, stack: str, as_json: bool) -> None:
 
     with settings(stack) as found, found.change() as draft:
         lines = list(_done(make(draft, deploy_key)))
-    _said(lines, found.stack, as_json)
+    _said(lines, found.stack, as_json, command="up")
 
 
 @keys.command()

@@ -315,6 +315,21 @@ def test_what_is_no_deploy_goes_on_with_the_commit_that_runs(
     assert "Pulumi.staging.yaml says so now: commit it" in ran.out
 
 
+def test_up_brings_settings_alone_where_that_is_said(changing: Desk) -> None:
+    words = ("up", "--same-commit", "--again", "--host", "worker-2", "--yes")
+    assert changing.satellite(*words).status == 0
+    assert settings(changing, "up.settings") == f"config:\n# set satellite:revision {COMMIT}\n"
+    assert settings(changing) == "config:\n"
+    (up,) = [line for line in changing.engine() if line[0] == "up"]
+    assert "--replace=**::worker-2-reach" in up
+    changing.says("worker-1", status("worker-1", revision=NEW))
+    ran = changing.satellite("up", "--same-commit", "--yes")
+    assert (ran.status, "the hosts run different commits" in ran.err) == (1, True)
+    changing.outputs = {}  # it was never up: nothing runs yet
+    assert changing.satellite("up", "--same-commit", "--yes").status == 0
+    assert settings(changing, "up.settings") == "config:\n"
+
+
 def test_the_host_that_was_left_behind_is_rolled_to_what_the_others_run(changing: Desk) -> None:
     changing.says("worker-1", status("worker-1", revision=NEW))
     assert changing.satellite("roll", "worker-2", "--yes").status == 0

@@ -56,7 +56,8 @@ def place(tmp_path: Path) -> Place:
 def test_the_life_of_a_config_var(place: Place) -> None:
     value = f"{CANARY} $HOME\n\nlast"
     said = place.good("config", "set", "TOKEN", stdin=value + "\n")
-    assert said == "TOKEN is set, encrypted\nNext: satellite up --stack staging\n"
+    next_ = "Next: satellite up --same-commit --stack staging\n"
+    assert said == f"TOKEN is set, encrypted\n{next_}"
     assert "TOKEN" in place.good("config").split()
     assert CANARY not in place.good("config", "--json")
     assert place.good("config", "get", "TOKEN") == value + "\n"

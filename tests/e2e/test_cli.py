@@ -377,9 +377,14 @@ def config(desk: Desk, line: str) -> None:
 
 
 def config_set(desk: Desk, line: str) -> None:
-    assert "Next: satellite up" in desk.good(line, "hello, world\n")
+    name = desk.site.stack.name
+    said = desk.good(line, "hello, world\n")
+    assert f"Next: satellite up --same-commit --stack {name}\n" in said
     assert "hello" not in desk.settings()
-    desk.good("satellite up --yes")
+    runs, newer = desk.runs(), desk.commit()
+    desk.good("satellite up --same-commit --yes")
+    assert desk.runs() == runs != [{newer}] * 2
+    assert newer not in desk.settings()
     for number in (1, 2):
         assert "\0GREETING=hello, world\0" in f"\0{desk.environment_of(number)}"
 
