@@ -7,6 +7,7 @@ import gc
 import importlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         done = satellite.main(list(arguments), prog_name="satellite", standalone_mode=False)
     except click.ClickException as problem:
-        problem.show()
+        _show(problem)
         return problem.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
@@ -134,6 +135,13 @@ def main(arguments: Sequence[str]) -> int:
         )
         return FAULT
     return done if isinstance(done, int) else 0
+
+
+def _show(problem: click.ClickException) -> None:
+    """An error of click's as ours: it begins like them, and its lines are broken between words."""
+    said = io.StringIO()
+    problem.show(said)
+    note(re.sub(r"^Error: ", "error: ", said.getvalue().rstrip("\n"), count=1, flags=re.MULTILINE))
 
 
 def _as_ctrl_c(number: int, frame: FrameType | None) -> None:

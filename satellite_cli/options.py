@@ -63,10 +63,9 @@ def complete_size(context: click.Context) -> Iterable[str]:
 @completed
 def complete_stack(_: click.Context) -> Iterable[str]:
     """The project's stacks that have settings."""
-    from scripts.stack_file import project_folder
+    from scripts.stack_file import named, project_folder
 
-    files = sorted(project_folder().glob("Pulumi.*.yaml"))
-    return (file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files)
+    return named(project_folder())
 
 
 @completed

@@ -162,7 +162,15 @@ class Checkout:
         def top() -> str:
             quiet = ("-c", "core.fsmonitor=false")  # it would leave a process and its socket
             self.git = Git(path, quiet, interactive=interactive)
-            return self.git.output("rev-parse", "--show-toplevel").removesuffix("\n")
+            try:
+                return self.git.output("rev-parse", "--show-toplevel").removesuffix("\n")
+            except GitError as problem:
+                if "not a git repository" not in str(problem):
+                    raise
+                raise GitError(
+                    f"{harmless(str(path.resolve()))} is in no git repository; where the app's "
+                    "checkout is another folder: --checkout PATH"
+                ) from None
 
         if not path.is_dir():
             raise GitError(f"{path} is no directory")

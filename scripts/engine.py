@@ -15,11 +15,13 @@ HINTS = {
     "no stack named": "make it: pulumi stack init NAME",
     "no stack selected": "say which: STACK=NAME for make, --stack NAME for satellite; or select it:"
     " pulumi stack select NAME",
-    "no Pulumi.yaml": "run this in the folder of Pulumi.yaml",
     "passphrase must be set": "it is the one that this stack began with",
     "incorrect passphrase": "PULUMI_CONFIG_PASSPHRASE should be what this stack began with",
 }
 """What to do about an error of the CLI, by a part of its text."""
+
+
+NOWHERE = "no Pulumi.yaml here or above: run this in its folder"
 
 
 class ConfigError(Exception):
@@ -41,9 +43,21 @@ def pulumi(*arguments: str, stdin: str = "") -> str:
     )
     if done.returncode:
         said = done.stderr.strip().removeprefix("error: ")
-        hints = [f"\n  {hint}" for part, hint in HINTS.items() if part in said]
-        raise ConfigError(said + "".join(hints))
+        if "no Pulumi.yaml" in said:  # its own advice would have one begin a project
+            raise ConfigError(NOWHERE)
+        hints = [hint for part, hint in HINTS.items() if part in said]
+        if "no stack named" in said and (others := _stacks()):
+            hints.append(f"known here: {others}")
+        raise ConfigError("\n  ".join([said, *hints]))
     return done.stdout
+
+
+def _stacks() -> str:
+    """The names of those that there are; empty where nobody can tell."""
+    try:
+        return ", ".join(stack["name"] for stack in json.loads(pulumi("stack", "ls", "--json")))
+    except (ConfigError, ValueError):
+        return ""
 
 
 def config(*place: str, secrets: bool = True) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.engine import ConfigError
+from scripts.engine import NOWHERE, ConfigError
 
 
 def project_folder() -> Path:
@@ -24,7 +24,7 @@ def project_folder() -> Path:
     for folder in (here, *here.parents):
         if (folder / "Pulumi.yaml").is_file():
             return folder
-    raise ConfigError("no Pulumi.yaml here or above: run this in its folder")
+    raise ConfigError(NOWHERE)
 
 
 def project_name() -> str:
@@ -41,8 +41,16 @@ def of(stack: str) -> Path:
     """The stack's file; ConfigError where there is none."""
     file = project_folder() / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
     if not file.is_file():
-        raise ConfigError(f"{file.name} is not there: pulumi stack init {stack}")
+        others = ", ".join(named(file.parent))
+        there = f"\n  known here: {others}" if others else ""
+        raise ConfigError(f"{file.name} is not there: pulumi stack init {stack}{there}")
     return file
+
+
+def named(folder: Path) -> list[str]:
+    """The names of the stacks that have such a file there."""
+    files = sorted(folder.glob("Pulumi.*.yaml"))
+    return [file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files]
 
 
 @contextlib.contextmanager

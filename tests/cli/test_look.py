@@ -287,6 +287,34 @@ def test_the_engines_own_error_is_the_message(desk: Desk) -> None:
     assert ran.err.startswith("error: no stack named 'nope' found\n  make it: pulumi stack init")
 
 
+def test_the_stacks_that_there_are_follow_the_one_that_is_none(desk: Desk) -> None:
+    desk.pulumi["stack output"] = (255, "", "error: no stack named 'nope' found")
+    desk.pulumi["stack ls"] = (0, '[{"name": "demo"}, {"name": "staging"}]', "")
+    assert desk.satellite("info", "-s", "nope").err.endswith("\n  known here: demo, staging\n")
+
+
+def test_a_folder_of_no_project_is_said_without_pulumis_advice(desk: Desk) -> None:
+    advice = "If you have not created a project yet, use `pulumi new` to do so"
+    desk.pulumi["stack output"] = (255, "", f"error: no Pulumi.yaml project file found. {advice}")
+    ran = desk.satellite("ps", "--stack", "staging")
+    said = "error: no Pulumi.yaml here or above: run this in its folder\n"
+    assert (ran.status, ran.err) == (2, said)
+
+
+def test_an_error_of_the_command_line_looks_like_ours_on_a_terminal(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken between words; what is typed wrong by a letter is guessed."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((40, 24)))
+    ran = desk.satellite("ps", "--host", "worker-9", "--host", "worker-8")
+    lines = ran.err.splitlines()
+    assert (ran.status, lines[0]) == (2, "Usage: satellite ps [OPTIONS]")
+    assert "error: stack staging has no host" in lines
+    assert max(map(len, lines)) <= 40
+    assert "Did you\nmean 'deploy'?" in desk.satellite("deplyo").err
+
+
 def test_every_wrong_host_is_told(desk: Desk) -> None:
     desk.outputs["hosts"].append(host("worker-3", "i-3", "", lost=True))
     ran = desk.satellite("info", "--host", "worker-9", "--host", "worker-3")

@@ -820,7 +820,7 @@ def test_where_a_commit_is_from(world: World) -> None:
             "origin SERVER). Where this is not the app's checkout: --checkout PATH; where it is, "
             "say which remote: --remote NAME",
         ),
-        ({"checkout": Path("/")}, "git rev-parse: fatal: not a git repository"),
+        ({"checkout": Path("/")}, "/ is in no git repository; where the app's checkout is"),
         ({"checkout": Path("/nowhere")}, "/nowhere is no directory"),
         ({"heroku_remote": "/nowhere"}, "git ls-remote: fatal: '/nowhere' does not appear"),
     ],

@@ -239,10 +239,12 @@ def test_what_does_not_come_to_its_end_has_changed_nothing(place: Place, breaks_
 
 def test_errors_say_what_to_do(place: Place, tmp_path: Path) -> None:
     none = place.refused("--stack", "nowhere")
-    assert none == "error: Pulumi.nowhere.yaml is not there: pulumi stack init nowhere\n"
+    missing = "error: Pulumi.nowhere.yaml is not there: pulumi stack init nowhere\n"
+    assert none == f"{missing}  known here: staging\n"
     (place.folder / "Pulumi.nowhere.yaml").touch()
     none = place.refused("--stack", "nowhere")
-    assert none == "error: no stack named 'nowhere' found\n  make it: pulumi stack init NAME\n"
+    missing = "error: no stack named 'nowhere' found\n  make it: pulumi stack init NAME\n"
+    assert none == f"{missing}  known here: staging\n"
     place.environment["PULUMI_HOME"] = str(tmp_path / "another")
     assert "say which: STACK=NAME" in place.refused()
     environment = {**place.environment}
