@@ -101,7 +101,11 @@ def run(stack: str, name: str, command: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option(
+    *("--follow", "-f", "--tail", "-t", "follow"),
+    is_flag=True,
+    help="Go on with what comes, until Ctrl-C.",
+)
 @click.option(
     "--process",
     "-p",

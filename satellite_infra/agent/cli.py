@@ -305,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
     past = add("history", _history, "Say who released what when, and how it ended.", "app")
     past.add_argument("--json", action="store_true", help="as data")
     for act, about in (
-        ("stop", "Have workers end, until they are started or the next release."),
+        ("stop", "Have workers end, until they are started or another commit is deployed."),
         ("start", "Start workers that are stopped."),
         ("restart", "Have workers end and start anew."),
     ):

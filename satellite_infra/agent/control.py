@@ -1,7 +1,7 @@
 """Workers stopped, started and restarted by a person.
 
 What is stopped is left out of the target that the machine's boot starts; so it stays stopped over a
-reboot and a crash, until it is started here or by the next release that is good.
+reboot and a crash, until it is started here or another commit is deployed.
 """
 
 from __future__ import annotations
@@ -101,8 +101,9 @@ class Control:
         if not mine:
             return [], f"stopped already: {lanes.names(slots)}"
         done = sorted({self.layout.slot(unit)[:2] for unit in mine})
-        ends = "" if self.wait else ", and each ends within its grace"
-        return done, f"stopped {lanes.names(done)}, until `start` or the next release{ends}"
+        ends = "" if self.wait else "; each ends within its grace"
+        again = "until `satellite start`, or until another commit is deployed"
+        return done, f"stopped {lanes.names(done)}, {again}{ends}"
 
     def _keep_stopped(self, slots: list[Slot]) -> bool:
         """Write down that they are to stay stopped; False where the disk is full."""

@@ -54,7 +54,7 @@ def running(host: Control) -> set[str]:
 
 def test_a_stopped_type_is_not_started_by_the_next_boot(host: Control) -> None:
     assert host.stop(["worker"], "ada@laptop") == (
-        "stopped worker.1, worker.2, until `start` or the next release"
+        "stopped worker.1, worker.2, until `satellite start`, or until another commit is deployed"
     )
     assert running(host) == {MAIL}
     assert wanted(host) == [MAIL]
@@ -122,7 +122,8 @@ def test_without_waiting_the_grace_goes_on(host: Control) -> None:
     host.system.slow = True
     host.wait = False
     assert host.stop(["mailer"]) == (
-        "stopped mailer.1, until `start` or the next release, and each ends within its grace"
+        "stopped mailer.1, until `satellite start`, or until another commit is deployed; "
+        "each ends within its grace"
     )
     assert states(host)["mailer.1"] == "ending"
     host.restart(["worker"])
@@ -156,7 +157,8 @@ def test_on_a_full_disk_a_stop_takes_the_room_that_is_held(
     """And no worker that fills the disk may take it first."""
     assert host.layout.reserve.stat().st_size == storage.RESERVE
     disk = Disk(host, True, monkeypatch)
-    assert host.stop(["worker"]) == "stopped worker.1, worker.2, until `start` or the next release"
+    until = "until `satellite start`, or until another commit is deployed"
+    assert host.stop(["worker"]) == f"stopped worker.1, worker.2, {until}"
     assert disk.running[:2] == [{ONE, TWO, MAIL}, {MAIL}]
     assert (running(host), wanted(host)) == ({MAIL}, [MAIL])
     assert Ledger(host.layout).history()[-1]["outcome"] == "stopped"

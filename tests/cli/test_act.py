@@ -247,10 +247,11 @@ def test_a_releases_log_is_no_journal(desk: Desk, words: list[str]) -> None:
     assert "--release: is a log of its own; without -f, -p and --since" in ran.err
 
 
-def test_what_comes_is_followed_and_an_ended_host_is_named(desk: Desk) -> None:
+@pytest.mark.parametrize("option", ["--follow", "-f", "--tail", "-t"])
+def test_what_comes_is_followed_and_an_ended_host_is_named(desk: Desk, option: str) -> None:
     desk.says("worker-1", entry(2_000_000, "later") + "\n", sleep=1, status=255, err="ssh: cut\n")
     desk.says("worker-2", entry(1_000_000, "first") + "\n", status=255, err="ssh: refused\n")
-    ran = desk.satellite("logs", "--follow")
+    ran = desk.satellite("logs", option)
     assert ran.out.splitlines() == [
         "1970-01-01T00:00:01.000Z worker-2 worker.1: first",
         "1970-01-01T00:00:02.000Z worker-1 worker.1: later",

@@ -159,8 +159,9 @@ def info_of_one(desk: Desk, line: str) -> None:
 
 
 def stop(desk: Desk, line: str) -> None:
+    until = "until `satellite start`, or until another commit is deployed"
     for text in desk.good(line).splitlines():
-        assert "stopped worker.1, worker.2, until `start` or the next release" in text
+        assert f"stopped worker.1, worker.2, {until}" in text
     assert desk.workers() == [[], []]
 
 
