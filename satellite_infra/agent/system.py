@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import signal
@@ -10,6 +9,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple
+
+from .printed import Printed
 
 if TYPE_CHECKING:
     import subprocess
@@ -32,6 +33,8 @@ ANEW = 15  # seconds that systemd may take to execute itself anew
 AGAIN = 0.2  # seconds between two questions meanwhile
 LATE = 124
 """Status of a program that had to be killed; as coreutils' `timeout` says it."""
+MOMENT = 1.0  # seconds for the last words of what a program has started, once that has ended
+CHUNK = 1 << 16  # bytes that are read at once
 
 
 class CommandError(Exception):
@@ -67,63 +70,30 @@ class System:
         stdin: str | Path | None = None,
         timeout: float = 1800,
     ) -> None:
-        """Run a program, hand on its output by the line; CommandError when it fails or is late."""
+        """Run a program, hand on its output by the line; CommandError when it fails or is late.
+
+        It has ended when it has, whatever it leaves behind; `timeout` is in seconds.
+        """
         import subprocess  # slow to load, and a worker's start and end run no other program
-        import threading
 
-        with (stdin if isinstance(stdin, Path) else Path(os.devnull)).open("rb") as source:
-            process = self._start(
-                argv, user, cwd, env, subprocess.PIPE if isinstance(stdin, str) else source
+        with _source(stdin) as source:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=cwd,
+                env={"PATH": PATH, "LANG": "C.UTF-8", **(env or {})},
+                start_new_session=True,
+                **_identity(user),
             )
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            os.killpg(process.pid, signal.SIGKILL)
-
-        timer = threading.Timer(timeout, end)
-        timer.start()
-        try:
-            if process.stdin and isinstance(stdin, str):
-                # it may end without reading; its status decides
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(stdin)
-                    process.stdin.close()
-            assert process.stdout
-            with process.stdout as lines:
-                for line in lines:
-                    say(line.rstrip("\n"))
-            status = process.wait()
-        finally:
-            timer.cancel()
-        if late.is_set():
+        late = _hear(process, say, timeout)
+        status = process.wait()
+        if late:
             raise CommandError(f"`{argv[0]}` did not end within {timeout:.0f} s")
         if status:
             how = f"status {status}" if status > 0 else signal.Signals(-status).name
             raise CommandError(f"`{' '.join(argv)}` ended with {how}")
-
-    @staticmethod
-    def _start(
-        argv: Sequence[str],
-        user: str | None,
-        cwd: Path | None,
-        env: Mapping[str, str] | None,
-        stdin: int | BinaryIO,
-    ) -> subprocess.Popen[str]:
-        import subprocess
-
-        return subprocess.Popen(
-            list(argv),
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=cwd,
-            env={"PATH": PATH, "LANG": "C.UTF-8", **(env or {})},
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            **_identity(user),
-        )
 
     def own(self, path: Path, user: str) -> None:
         """Give the directory to that user."""
@@ -210,6 +180,48 @@ class System:
     def time(self) -> float:
         """Seconds since 1970, on the clock that all hosts share."""
         return time.time()
+
+
+def _source(stdin: str | Path | None) -> BinaryIO:
+    """What a program reads; a text from memory, where nobody waits for the program to read it."""
+    if not isinstance(stdin, str):
+        return (stdin or Path(os.devnull)).open("rb")
+    file = os.fdopen(os.memfd_create("stdin"), "w+b")
+    file.write(stdin.encode("utf-8", "replace"))
+    file.seek(0)
+    return file
+
+
+def _hear(process: subprocess.Popen[bytes], say: Say, limit: float) -> bool:
+    """Hand on what it prints until it ends; after so many seconds kill it. True where it was late.
+
+    What it has started may hold the pipe for as long as it likes: that is heard a moment longer.
+    """
+    import select
+
+    printed, poll, late, end = Printed(say), select.poll(), False, time.monotonic() + limit
+    assert process.stdout
+    with process.stdout as output, os.fdopen(os.pidfd_open(process.pid), "rb", 0) as ended:
+        waits = {output.fileno(), ended.fileno()}
+        for handle in waits:
+            poll.register(handle, select.POLLIN)
+        while waits:
+            left = end - time.monotonic()
+            if left <= 0:
+                if ended.fileno() not in waits:
+                    break
+                os.killpg(process.pid, signal.SIGKILL)
+                late, left, end = True, MOMENT, time.monotonic() + MOMENT
+            for handle, _ in poll.poll(left * 1000):
+                if handle == output.fileno() and (data := os.read(handle, CHUNK)):
+                    printed.take(data)
+                    continue
+                poll.unregister(handle)
+                waits.remove(handle)
+                if handle == ended.fileno():
+                    end = time.monotonic() + MOMENT
+    printed.end()
+    return late
 
 
 def _output(argv: Sequence[str], limit: float | None = None) -> tuple[int, str]:

@@ -1,13 +1,16 @@
-"""How the agent has systemd start units, with a `systemctl` that says what a real one says."""
+"""How the agent runs programs, and has systemd start units by a `systemctl` like the real one."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import system
+from satellite_infra.agent import printed, system
 from satellite_infra.agent.system import CommandError, System
 
 UNITS = ["satellite-shop.worker@1.service", "satellite-shop.worker@2.service"]
@@ -84,3 +87,72 @@ def test_who_waits_too_long_goes_on(place: Path) -> None:
     began = time.monotonic()
     assert not System().restart(UNITS, 0.2)
     assert time.monotonic() - began < 300
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Iterator[Path]:
+    """Where a command notes a process that outlives it, which ends with the test."""
+    note = tmp_path / "left"
+    yield note
+    os.kill(int(note.read_text()), signal.SIGKILL)
+
+
+def said(command: str, timeout: float = 60, stdin: str | None = None) -> list[str]:
+    lines: list[str] = []
+    System().run(["/bin/bash", "-c", command], lines.append, stdin=stdin, timeout=timeout)
+    return lines
+
+
+def test_a_program_has_ended_whatever_it_leaves_behind(left: Path) -> None:
+    began = time.monotonic()
+    assert said(f"setsid sleep 600 & echo $! >{left}; echo done") == ["done"]
+    assert time.monotonic() - began < 300
+
+
+def test_nor_does_what_it_has_left_behind_hold_up_its_limit(left: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(CommandError, match=r"^`/bin/bash` did not end within 1 s$"):
+        said(f"setsid sleep 600 & echo $! >{left}; sleep 600", timeout=1)
+    assert time.monotonic() - began < 300
+
+
+def test_one_that_closes_its_output_is_waited_for() -> None:
+    with pytest.raises(CommandError, match=r"ended with status 3$"):
+        said("exec >&- 2>&-; sleep 0.2; exit 3")
+
+
+def test_lines_come_as_they_are_printed() -> None:
+    command = r"printf 'one\ntwo\r\n10 %%\r20 %%\r'; printf '\xff\xc3'; sleep 0.1; printf '\xa4'"
+    assert said(command) == ["one", "two", "10 %", "20 %", "\ufffdä"]
+
+
+def test_a_program_reads_its_text_or_does_not() -> None:
+    text = "a line\n" * 100_000  # more than a pipe holds
+    assert said("cat", stdin=text) == text.splitlines()
+    assert said("exit 0", stdin=text) == []
+    assert said("cat") == []
+
+
+@pytest.mark.parametrize("length", [printed.LONGEST + 1, 50 * printed.LONGEST])
+def test_a_line_without_end_is_left_out_and_no_part_of_it_kept(length: int) -> None:
+    line = f"head -c {length} /dev/zero | tr '\\0' x"
+    mark = f"[a line of {length} characters is left out]"
+    assert said(f"echo before; {line}; echo; echo after") == ["before", mark, "after"]
+    assert said(line) == [mark]
+
+
+def test_a_long_line_that_may_be_a_config_var_is_whole() -> None:
+    assert said(f"head -c {printed.LONGEST} /dev/zero | tr '\\0' x") == ["x" * printed.LONGEST]
+
+
+def test_of_a_program_that_prints_without_end_the_last_lines_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(printed, "MOST", 1 << 20)
+    lines: list[str] = []
+    with pytest.raises(CommandError, match=r"ended with status 3$"):
+        System().run(["/bin/bash", "-c", "seq 1000000; exit 3"], lines.append)
+    at = lines.index("[more than 1 MB: the rest is left out, but for its last lines]")
+    assert lines[:at] == [str(number) for number in range(1, at + 1)]
+    assert sum(len(line) + 1 for line in lines[:at]) in range(1 << 20, (1 << 20) + 10)
+    assert lines[at + 1 :] == [str(number) for number in range(999_981, 1_000_001)]
