@@ -25,6 +25,7 @@ BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
 UNLESS_GOOD = "-/bin/sh -c 'env | grep -qx SERVICE_RESULT=success || exec {}'"
 """Without a `$`: systemd writes it to the unit's file in a way that it cannot read again."""
 TAIL = 20  # lines of the log shown after a failure
+TAIL_BYTES = 1 << 16  # of which no more is read: a build may have printed very much
 
 
 def split(text: str) -> tuple[str, dict[str, Any]]:
@@ -157,7 +158,7 @@ def _told(
     host = manifest.host
     if outcome["ok"]:
         return 0, f"{host}: {outcome['done']}"
-    tail = log.read_text("utf-8", "replace").splitlines()[-TAIL:] if log.is_file() else []
+    tail = storage.tail(log, TAIL_BYTES).splitlines()[-TAIL:] if log.is_file() else []
     lines = [
         f"{host}: {job.name} of {manifest.revision[:12]} FAILED in phase `{outcome['phase']}`: "
         f"{outcome['reason']}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from . import storage, webhook
+from . import prune, storage, webhook
 from .frontend import PHASE, RELEASE, ROTATION, Job, split
 from .layout import Layout
 from .ledger import Ledger
@@ -36,6 +36,7 @@ def work(
             result, {"ok": False, "phase": failure.phase, "reason": reason, "state": failure.state}
         )
         webhook.tell(layout, what.failed(failure.phase, reason, failure.state), system, say)
+        prune.logs(layout)  # one that becomes good may be far off
         return 1
     storage.write_json(result, {"ok": True, "done": done})
     if job is RELEASE:

@@ -21,8 +21,13 @@ def prune(layout: Layout, ledger: Ledger, keep: int, say: Say) -> None:
     # in this order a kill leaves an unknown directory, never a good release without one
     ledger.keep([t for t in good if t in kept or t.release not in dropped])
     discard_unknown(layout, ledger, say)
+    logs(layout)
+
+
+def logs(layout: Layout) -> None:
+    """Keep the newest logs, whatever they tell of."""
     for log in sorted(layout.logs.glob("*.log"))[:-KEEP_LOGS]:
-        log.unlink()
+        storage.remove(log)
 
 
 def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:

@@ -91,6 +91,13 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def tail(path: Path, size: int) -> str:
+    """The text of the file's last bytes."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+        return file.read(size).decode("utf-8", "replace")
+
+
 def read_json(path: Path, default: Any = None) -> Any:
     """The file's JSON, or the default where there is no file."""
     try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from satellite_infra.agent import frontend, gate, progress, storage, webhook
+from satellite_infra.agent import frontend, gate, progress, prune, storage, webhook
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
@@ -125,6 +125,31 @@ def test_a_failure_names_host_phase_reason_log_and_next_step(
     assert "canary-value" not in told + log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
     assert leftovers(layout) == []
+
+
+def test_of_a_log_without_end_the_end_is_read(
+    layout: Layout, submitting: Submitting, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontend, "TAIL_BYTES", 100)
+    wanted = request(origin, origin.commit(), build=("seq 1000 1999; exit 3",))
+    told = frontend.submit(layout, text(wanted), submitting)[1].splitlines()
+    reason = "`/bin/bash -c seq 1000 1999; exit 3` ended with status 3"
+    assert told[-3:] == ["  | 1999", f"  | failed in phase `build`: {reason}", webhook.NEXT]
+    assert not any(line.endswith("| 1980") for line in told)
+
+
+def test_logs_of_failures_are_kept_in_number_too(
+    layout: Layout, submitting: Submitting, origin: Origin
+) -> None:
+    layout.logs.mkdir(parents=True)
+    for number in range(40):
+        (layout.logs / f"release-20250101T0000{number:02}Z-abcd.log").touch()
+    wanted = request(origin, origin.commit(), build=("exit 3",))
+    told = frontend.submit(layout, text(wanted), submitting)[1]
+    names = sorted(path.name for path in layout.logs.iterdir())
+    assert len(names) == prune.KEEP_LOGS
+    assert names[0] == "release-20250101T000011Z-abcd.log"
+    assert names[-1] in told
 
 
 def test_a_release_phase_that_fails_is_told_likewise(
