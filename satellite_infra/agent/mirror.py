@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Callable, NamedTuple
 
+from . import storage
 from .deadlines import FETCH_LIMIT
 from .layout import Layout
 from .manifest import ReleaseManifest
@@ -19,6 +20,8 @@ PLACES = (":(glob)**/.gitattributes", ".gitmodules")
 """What a commit holds that has files elsewhere, and where it says so."""
 UNKNOWN = "unable to resolve revision"
 """What git says of a commit that it has not."""
+ATTRIBUTES = "* -export-ignore -export-subst\n"
+"""A commit's own are for archives that it is published as: a host has all its files as they are."""
 LFS = ("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true")
 
 
@@ -58,6 +61,7 @@ class Mirror:
         if not (self.layout.repository / "HEAD").is_file():
             self.layout.repository.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._git(["init", "--quiet", "--bare"], self.say)
+        storage.write(self.layout.repository / "info" / "attributes", ATTRIBUTES)
         self._each(self.root, self._have)
 
     def archives(self, file: Path, use: Callable[[Part], None]) -> None:

@@ -98,6 +98,39 @@ def test_a_commit_chooses_no_way_but_ssh_and_https(
     assert not marker.exists()
 
 
+def test_a_release_has_each_file_as_it_is_whatever_its_archives_leave_out(
+    tmp_path: Path, origin: Origin, checked_out: Callable[[str], Path]
+) -> None:
+    inner = Origin(tmp_path / "inner")
+    text = "$Format:%H$\n"
+    ignored = "spec/ export-ignore\n/.gitattributes export-ignore\n"
+    rules = f"[attr]private export-ignore\n{ignored}version export-subst\ntasks private\n"
+    for each in (inner, origin):
+        (each.path / "spec").mkdir()
+        (each.path / "spec" / "helper").write_text("h")
+    inner.commit(__gitattributes=rules, version=text, tasks="t")
+    add_submodule(origin, inner, "../inner", "vendor/inner")
+    windows = "*.bat text eol=crlf\n"
+    directory = checked_out(
+        origin.commit(__gitattributes=rules + windows, version=text, tasks="t", run__bat="a\n")
+    )
+    for place in (directory, directory / "vendor/inner"):
+        assert (place / "version").read_text() == text
+        assert (place / "tasks").read_text() == "t"
+        assert (place / "spec" / "helper").read_text() == "h"
+        assert (place / ".gitattributes").read_text().startswith(rules)
+    assert (directory / "run.bat").read_bytes() == b"a\r\n"
+
+
+def test_nor_does_a_mirror_that_was_there_before_leave_files_out(
+    origin: Origin, layout: Layout, checked_out: Callable[[str], Path]
+) -> None:
+    checked_out(origin.commit())
+    (layout.repository / "info" / "attributes").unlink()
+    commit = origin.commit(__gitattributes="tasks export-ignore\n", tasks="t")
+    assert (checked_out(commit) / "tasks").read_text() == "t"
+
+
 def test_lfs_without_git_lfs_says_what_to_add(
     origin: Origin, checked_out: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
