@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ PLACES = (":(glob)**/.gitattributes", ".gitmodules")
 """What a commit holds that has files elsewhere, and where it says so."""
 UNKNOWN = "unable to resolve revision"
 """What git says of a commit that it has not."""
+LOCKS = ("*.lock", "refs/**/*.lock", "objects/*.lock", "objects/info/**/*.lock")
 ATTRIBUTES = "* -export-ignore -export-subst\n"
 """A commit's own are for archives that it is published as: a host has all its files as they are."""
 LFS = ("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true")
@@ -59,8 +61,11 @@ class Mirror:
         FetchError where a server does not give it.
         """
         if not (self.layout.repository / "HEAD").is_file():
-            self.layout.repository.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._git(["init", "--quiet", "--bare"], self.say)
+            self._make()
+        # under the app's lock no other git is at work here: only a killed one has left these
+        for lock in [lock for place in LOCKS for lock in self.layout.repository.glob(place)]:
+            self.say(f"{lock} was left by a git that was killed; removed")
+            lock.unlink()
         storage.write(self.layout.repository / "info" / "attributes", ATTRIBUTES)
         self._each(self.root, self._have)
 
@@ -74,6 +79,18 @@ class Mirror:
             use(part)
 
         self._each(self.root, archive)
+
+    def _make(self) -> None:
+        """An empty mirror, beside and then put there: whole or not at all."""
+        there = self.layout.repository
+        new = there.with_name(f".{there.name}")
+        for path in (new, there):  # of a run that was cut off
+            storage.remove_tree(path)
+        storage.directory(new, 0o700)
+        self._git(["init", "--quiet", "--bare"], self.say, directory=new)
+        os.sync()  # a power cut leaves all of it or nothing
+        new.rename(there)
+        storage.sync_directory(there.parent)
 
     def _each(self, part: Part, act: Callable[[Part], None]) -> None:
         act(part)
@@ -171,7 +188,13 @@ class Mirror:
     def _output(self, argv: Sequence[str]) -> tuple[int, str]:
         return self.system.output(["git", f"--git-dir={self.layout.repository}", *argv])
 
-    def _git(self, argv: Sequence[str], say: Say, options: Sequence[str] = ()) -> None:
+    def _git(
+        self,
+        argv: Sequence[str],
+        say: Say,
+        options: Sequence[str] = (),
+        directory: Path | None = None,
+    ) -> None:
         layout = self.layout
         ssh = [
             "ssh",
@@ -191,7 +214,7 @@ class Mirror:
         }
         # a pack is whole or absent; loose objects of a fetch cut short would pass for the commit
         safe = ["-c", "fetch.unpackLimit=1", "-c", "gc.autoDetach=false"]
-        command = ["git", f"--git-dir={layout.repository}", *safe, *options, *argv]
+        command = ["git", f"--git-dir={directory or layout.repository}", *safe, *options, *argv]
         self.system.run(command, say, env=env, timeout=FETCH_LIMIT)
 
 

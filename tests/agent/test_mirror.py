@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from satellite_infra.agent import source
 from satellite_infra.agent import system as system_module
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.mirror import FetchError, resolved
-from tests.agent.conftest import FakeSystem, Origin, request
+from tests.agent.conftest import FakeSystem, Killed, Origin, request
 
 # keeps what it is asked for in the mirror, as git-lfs does; `version` says that it is there
 GIT_LFS = """#!/bin/sh
@@ -129,6 +131,57 @@ def test_nor_does_a_mirror_that_was_there_before_leave_files_out(
     (layout.repository / "info" / "attributes").unlink()
     commit = origin.commit(__gitattributes="tasks export-ignore\n", tasks="t")
     assert (checked_out(commit) / "tasks").read_text() == "t"
+
+
+def test_what_a_killed_git_has_left_locked_is_no_dead_end(
+    origin: Origin, layout: Layout, checked_out: Callable[[str], Path]
+) -> None:
+    checked_out(origin.commit(a="1"))
+    heads = layout.repository / "refs" / "heads" / "team"
+    heads.mkdir(parents=True)
+    second = origin.commit(a="2")
+    kept = layout.repository / "refs" / "satellite" / second
+    locks = [layout.repository / f"{name}.lock" for name in ("shallow", "config", "HEAD")]
+    locks += [heads / "main.lock", kept.with_name(f"{kept.name}.lock")]
+    locks += [
+        layout.repository / "packed-refs.lock",
+        layout.repository / "objects/maintenance.lock",
+    ]
+    for lock in locks:
+        lock.touch()
+    assert (checked_out(second) / "a").read_text() == "2"
+    assert not any(lock.exists() for lock in locks)
+    # that commit alone: not the history, as where a server refuses to serve a commit by its hash
+    assert second in (layout.repository / "shallow").read_text().split()
+
+
+@pytest.mark.parametrize("left", [["HEAD"], ["config"], ["objects", "refs"], []])
+def test_a_mirror_that_was_cut_off_while_it_was_made_is_made_anew(
+    left: list[str],
+    origin: Origin,
+    layout: Layout,
+    system: FakeSystem,
+    checked_out: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = system.run
+
+    def cut(argv: Sequence[str], *rest: Any, **options: Any) -> None:
+        run(argv, *rest, **options)
+        (made,) = (Path(a.partition("=")[2]) for a in argv if a.startswith("--git-dir="))
+        for path in made.iterdir():
+            if path.name not in left:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise Killed
+
+    commit = origin.commit(a="1")
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "run", cut)
+        with pytest.raises(Killed):
+            checked_out(commit)
+    assert (checked_out(commit) / "a").read_text() == "1"
+    assert layout.repository.stat().st_mode & 0o777 == 0o700
+    assert not [path for path in layout.state.iterdir() if path.name.startswith(".")]
 
 
 def test_lfs_without_git_lfs_says_what_to_add(
