@@ -11,9 +11,9 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
-from . import cloudwatch, measured, storage, units, workers
+from . import cloudwatch, measured, storage, units, urls, workers
 from .cloudwatch import Datum
 from .layout import Layout
 from .ledger import Ledger
@@ -31,6 +31,7 @@ PSQL = (
     *("psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"),
     *("--field-separator= ", "--pset=null=0", "--set=ON_ERROR_STOP=1", "--file=-"),
 )
+HOST = re.compile(r"(?:\[(.+)\]|([^:\[\]]*))(?::([0-9]*))?")
 OPTIONS = frozenset(
     {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslnegotiation", "channel_binding"}
 )
@@ -116,18 +117,26 @@ def measure(layout: Layout, release: str, wanted: Queue, system: System) -> tupl
 
 def database(url: str) -> dict[str, str]:
     """A database's URL as the variables that psql reads: an argument would be shown by `ps`."""
-    place = urlsplit(url)
-    if place.scheme not in ("postgres", "postgresql", "postgis"):
+    if url.partition("://")[0].lower() not in ("postgres", "postgresql", "postgis"):
         raise CommandError(
             f"queue/sql: needs a config var {URL} that begins with postgresql://; for another "
             "database use queue/command"
         )
+    place = urls.parse(url)
+    listed = place.hosts.split(",") if place else []
+    hosts = [host for each in listed if (host := HOST.fullmatch(each))]
+    if place is None or len(hosts) < len(listed):
+        # not its words: where it cannot be read, any of them may be a part of the password
+        raise CommandError(
+            f"queue/sql: {URL} cannot be read: a port should be a number, and in a password / "
+            "should be written as %2F"
+        )
     parts = {
-        "PGHOST": place.hostname,
-        "PGPORT": str(place.port or ""),
-        "PGUSER": place.username,
+        "PGHOST": ",".join(host[1] or host[2] for host in hosts),
+        "PGPORT": ",".join(host[3] or "" for host in hosts),
+        "PGUSER": place.user,
         "PGPASSWORD": place.password,
-        "PGDATABASE": place.path.lstrip("/"),
+        "PGDATABASE": place.path,
     }
     found = {name: unquote(part) for name, part in parts.items() if part}
     options = {name: value for name, value in parse_qsl(place.query) if name in OPTIONS}

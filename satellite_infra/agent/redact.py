@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+from . import urls
 
 SHORTEST = 4  # a shorter value is a part of ordinary words
 
@@ -32,8 +33,7 @@ def secrets(config: Mapping[str, str], environment: str) -> dict[str, str]:
 
 def _spellings(value: str) -> Iterable[str]:
     parts = {value, *(line.strip() for line in value.splitlines())}  # a log is read line by line
-    with contextlib.suppress(ValueError):
-        parts.add(urlsplit(value).password or "")
+    parts |= urls.passwords(value)
     found = {spelling for part in parts for spelling in _escaped(part)}
     return [text for text in found if len(text) >= SHORTEST]
 

@@ -185,10 +185,40 @@ def test_delayed_job_and_sql_say_what_they_lack(
             },
         ),
         ("postgresql:///app", {"PGDATABASE": "app", "PGCONNECT_TIMEOUT": "10"}),
+        (
+            "postgres://h1:1,h2,[::1]:3/app",
+            {
+                "PGHOST": "h1,h2,::1",
+                "PGPORT": "1,,3",
+                "PGDATABASE": "app",
+                "PGCONNECT_TIMEOUT": "10",
+            },
+        ),
     ],
 )
 def test_a_databases_url_becomes_variables(url: str, variables: dict[str, str]) -> None:
     assert queue_metrics.database(url) == variables
+
+
+@pytest.mark.parametrize("password", ["hunter2#secret", "hunter2?secret", "a:b[c", "hun@ter2", ""])
+def test_a_password_may_hold_what_elsewhere_ends_a_host(password: str) -> None:
+    found = queue_metrics.database(f"postgres://u:{password}@db:5432/app?sslmode=require")
+    assert found.pop("PGPASSWORD", "") == password
+    assert found == {
+        "PGHOST": "db",
+        "PGPORT": "5432",
+        "PGUSER": "u",
+        "PGDATABASE": "app",
+        "PGSSLMODE": "require",
+        "PGCONNECT_TIMEOUT": "10",
+    }
+
+
+@pytest.mark.parametrize("rest", ["u:hunter2/secret@db/app", "u:pw@hunter2#x/app", "[hunter2/app"])
+def test_a_databases_url_that_cannot_be_read_is_not_shown(rest: str) -> None:
+    with pytest.raises(CommandError, match=r"^queue/sql: DATABASE_URL cannot be read: ") as problem:
+        queue_metrics.database(f"postgres://{rest}")
+    assert "hunter2" not in str(problem.value)
 
 
 def test_two_numbers_are_told_under_the_apps_name_and_none_without_a_release(

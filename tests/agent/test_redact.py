@@ -24,6 +24,10 @@ from satellite_infra.agent.redact import Redactor, secrets
         ("pa\"$'`x", '"pa\\"\\$\'\\`x"'),  # export -p of bash
         ('pä"#{x}', '"pä\\"\\#{x}"'),  # inspect of Ruby
         ("postgres://me:s3cr3t@db/app", "s3cr3t"),
+        ("redis://:s3cr3t@db?x=a@b", "s3cr3t"),
+        ("postgres://me:s3#c?r@3t@db/app", "s3#c?r@3t"),
+        ("mysql2://me:s3/cr3t@db/app", "s3/cr3t"),
+        ("postgres://me:s%23cr3t@db/app", "s#cr3t"),
         ("pässword", "p\\u00e4ssword"),
     ],
 )
