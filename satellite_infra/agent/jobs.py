@@ -131,7 +131,7 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
     program = None
     if not queue.on_kill:
         lock = layout.releases / release / "Gemfile.lock"
-        if not lock.is_file() or " delayed_job " not in lock.read_text("utf-8"):
+        if not lock.is_file() or " delayed_job " not in lock.read_text("utf-8", "replace"):
             return False
         argv, program = ["bundle", "exec", "ruby", "-"], template("unlock_delayed_job.rb")
     config = ledger.config(release)

@@ -155,7 +155,7 @@ def _how(
         begin = f"BEGIN READ ONLY; SET LOCAL statement_timeout = {(LIMIT - 5) * 1000};"
         return PSQL, f"{begin}\n{wanted.sql}\n;\nROLLBACK;\n", database(config.get(URL, ""))
     lock = release / "Gemfile.lock"
-    if not lock.is_file() or " delayed_job " not in lock.read_text("utf-8"):
+    if not lock.is_file() or " delayed_job " not in lock.read_text("utf-8", "replace"):
         raise CommandError(
             "queue/delayed_job: the release's Gemfile.lock has no delayed_job; use queue/command "
             "or queue/sql"

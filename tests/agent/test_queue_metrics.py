@@ -221,6 +221,13 @@ def test_a_databases_url_that_cannot_be_read_is_not_shown(rest: str) -> None:
     assert "hunter2" not in str(problem.value)
 
 
+def test_a_lock_file_is_read_whatever_its_bytes(
+    layout: Layout, system: FakeSystem, release: str
+) -> None:
+    (layout.releases / release / "Gemfile.lock").write_bytes(b"\xff\n delayed_job (4.1)\n")
+    assert "could not be measured: " in refused(layout, system, delayed_job=True)
+
+
 def test_two_numbers_are_told_under_the_apps_name_and_none_without_a_release(
     layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -412,9 +412,13 @@ def test_jobs_are_given_back_elsewhere_while_their_release_is_removed(
     assert adapter.heard == [(["dead.1"], "r2")]
 
 
+@pytest.mark.parametrize("lock", [b"", b"# not UTF-8: \xff\n"])
 def test_an_app_without_an_adapter_is_forgotten_and_said(
-    layout: Layout, system: FakeSystem
+    lock: bytes, layout: Layout, system: FakeSystem
 ) -> None:
+    (layout.releases / "r1").mkdir(parents=True)
+    (layout.releases / "r1" / "Gemfile.lock").write_bytes(lock)
+    storage.write_json(layout.config("r1"), {})
     write(layout, NOTE._replace(name="dead.1", boot="old"))
     said: list[str] = []
     assert jobs.reap(layout, system, said.append)
