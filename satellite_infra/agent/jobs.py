@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from . import notes, storage, workers
+from . import notes, workers
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import ReleaseManifest
@@ -39,10 +39,10 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
 
 
 def _since(layout: Layout, dead: Sequence[notes.Note], system: System) -> dict[str, float]:
-    """When the main process was started that each unit of the dead has now."""
+    """When the process was started that each unit of the dead has now, to note an end or anew."""
     units = {layout.worker_unit(note.type, note.number, note.lane) for note in dead}
-    pids = {name: unit.pid for name, unit in system.units(sorted(units)).items() if unit.pid}
-    started = {name: notes.process_start(pid) for name, pid in pids.items()}
+    pids = {n: unit.pid or unit.control for n, unit in system.units(sorted(units)).items()}
+    started = {name: notes.process_start(pid) for name, pid in pids.items() if pid}
     return {name: float(ticks) for name, ticks in started.items() if ticks}
 
 
@@ -90,7 +90,7 @@ def _give_back(
             if not told:
                 say(f"{', '.join(names)}: ended; no adapter for their queue")
             for name in names:
-                storage.remove(layout.notes / f"{name}.json")
+                notes.forget(layout, name)
     return left
 
 

@@ -38,7 +38,6 @@ class Note(NamedTuple):
     since: float = 0  # seconds since boot when it became the app's process
     on_kill: str = ""  # how its jobs are given back, in an environment with these variables
     env: Mapping[str, str] = {}
-    piped: bool = False  # a shell's status is told, which may not be that of its worker
 
     def alive(self) -> bool:
         """The very process still runs."""
@@ -68,12 +67,28 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
         backoff.forget(layout, [unit])
     elif dead:
         _count(layout, unit, dead)
-    trusted = clean and not any(note.piped for note in dead)
-    if trusted and not outlived(layout, dead, {unit: math.inf}):
+    trusted = clean and not any(piped(layout, note.name).exists() for note in dead)
+    # what is run at its end began later than all that is left of it: this, and a shell around it
+    began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
+    if trusted and not outlived(layout, dead, {unit: float(began or math.inf)}):
         for note in dead:
-            storage.remove(layout.notes / f"{note.name}.json")
+            forget(layout, note.name)
     elif dead:
         system.systemctl("start", "--no-block", layout.reap_unit)
+
+
+def piped(layout: Layout, name: str) -> Path:
+    """A file that is there where a shell's status is told, which may not be that of its worker.
+
+    Not in the note: an older agent, which may still be at work, reads what it knows alone.
+    """
+    return layout.notes / f"{name}.piped"
+
+
+def forget(layout: Layout, name: str) -> None:
+    """Remove the note of a worker whose jobs are its no more."""
+    storage.remove(piped(layout, name))
+    storage.remove(layout.notes / f"{name}.json")
 
 
 def dead_of(layout: Layout, type_: str, number: int, lane: int) -> list[Note]:

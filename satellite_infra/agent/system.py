@@ -54,6 +54,7 @@ class UnitState(NamedTuple):
     result: str = "success"
     memory: int = 0  # bytes; 0 where systemd does not know
     stale: bool = False  # its files are others now than systemd has read
+    control: int = 0  # the process of what is run before its start or after its end
 
 
 class System:
@@ -164,7 +165,7 @@ class System:
         if not wanted:
             return {}
         properties = "Id,ActiveState,SubState,MainPID,NRestarts,InvocationID,Job,Result"
-        properties += ",MemoryCurrent,NeedDaemonReload"
+        properties += ",MemoryCurrent,NeedDaemonReload,ControlPID"
         text = self.systemctl("show", f"--property={properties}", "--", *wanted)
         found = (_unit(block) for block in text.split("\n\n") if block.strip())
         return {unit.name: unit for unit in found}
@@ -277,6 +278,7 @@ def _unit(block: str) -> UnitState:
         result=pairs.get("Result", "success"),
         memory=_bytes(pairs.get("MemoryCurrent", "")),
         stale=pairs.get("NeedDaemonReload") == "yes",
+        control=int(pairs.get("ControlPID") or 0),
     )
 
 

@@ -123,8 +123,9 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
         since=time.monotonic(),
         on_kill=process.on_kill,
         env=process.env,
-        piped=bool(PIPED.search(command)),
     )
+    if PIPED.search(command):
+        storage.write(notes.piped(layout, name), "")
     storage.write_json(layout.notes / f"{name}.json", note._asdict())
     become(layout.app)
     os.chdir(directory)

@@ -177,11 +177,15 @@ def test_only_a_clean_end_is_forgotten_at_once(
 ) -> None:
     """And only of a worker itself: a shell ends well whatever befell the first part of a pipe."""
     end(monkeypatch, *how)
-    write(layout, NOTE._replace(name="dead.1", boot="old", piped=piped))
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
+    if piped:
+        storage.write(notes.piped(layout, "dead.1"), "")
     notes.ended(layout, "worker", 1, 0, system)
     clean = how == ("success", "exited", "0") and not piped
     assert names(layout) == ([] if clean else ["dead.1"])
     assert system.calls == ([] if clean else REAPS)
+    jobs.reap(layout, system, lambda _: None)
+    assert not list(layout.notes.iterdir())
 
 
 ROOT = "/lxc/h"
@@ -214,6 +218,18 @@ def test_what_is_left_of_a_worker_is_in_its_control_group(
     said: list[str] = []
     assert not jobs.reap(layout, adapter, said.append)
     assert adapter.heard == []
+    # what notes its end is nothing that is left, either
+    process(tmp_path / "proc", 35, 200, unit)
+    process(tmp_path / "proc", 36, 201, unit)
+    ending = UnitState(unit, "deactivating", "stop-post", 0, 1, "", False, control=35)
+    adapter.loaded[unit] = ending
+    (tmp_path / "proc/30").rename(tmp_path / "thirty")
+    write(layout, NOTE._replace(name="dead.0", pid=6))
+    assert notes.outlived(layout, notes.of(layout), {unit: 200.0}) == set()
+    (tmp_path / "thirty").rename(tmp_path / "proc/30")
+    for pid in ("35", "36"):
+        shutil.rmtree(tmp_path / "proc" / pid)
+    storage.remove(layout.notes / "dead.0.json")
     # started anew in the same group, which nothing is left of that is older
     state = UnitState(unit, "active", "running", 40, 1, "", False)
     adapter.loaded[unit] = state
@@ -232,7 +248,8 @@ def test_a_worker_that_ended_well_and_left_something_in_its_group_is_reaped(
     monkeypatch.setattr(notes, "PROC", tmp_path / "proc")
     unit = layout.worker_unit("worker", 1)
     process(tmp_path / "proc", 1, 1)
-    process(tmp_path / "proc", os.getpid(), 400, unit)  # the very program that asks
+    process(tmp_path / "proc", os.getppid(), 399, unit)  # the shell around the very program
+    process(tmp_path / "proc", os.getpid(), 400, unit)
     for left in (True, False):
         write(layout, NOTE._replace(name="dead.1", pid=7))
         if left:
@@ -320,7 +337,7 @@ def test_a_worker_that_an_earlier_agent_started_is_left_alone() -> None:
     assert workers.shape("r1", process) == "80c66d337afe33fd"
     # but not one whose limits were in the unit file, for they are gone from there
     assert workers.shape("r1", process._replace(memory_max="1G")) != "0a7c8f26a02da4cc"
-    later = ("on_kill", "env", "piped")
+    later = ("on_kill", "env")
     earlier = {k: v for k, v in NOTE._asdict().items() if k not in later}
     assert notes.Note(**earlier) == NOTE
 

@@ -52,6 +52,9 @@ def test_a_deploy_in_mid_flight_loses_and_repeats_no_job(shop: Site) -> None:
     shop.up()
     for host in shop.hosts():
         assert shop.runs_from(host) == {new}
+        # all have ended by themselves, and hold nothing
+        reaps = "journalctl -q -b -o cat -u satellite-shop-reap.service | grep -c ' given back'"
+        assert host.run(reaps, check=False).stdout == "0\n"
     enqueue(shop, LATER, 0.4)  # on a slow machine the first are done before the new release works
     jobs = JOBS + LATER
     wait_until("all jobs are done", lambda: report(shop).done == jobs, 120)
