@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 PARTS = re.compile(
     r"(?P<scheme>[^:/?#]+)://"
@@ -13,7 +14,7 @@ PARTS = re.compile(
     r"(?:/(?P<path>[^?]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
-WIDEST = re.compile(r"//[^:/@]*:(.*)@", re.DOTALL)
+LONGEST = 1 << 13  # characters of a URL; what is longer is no place of a database
 
 
 class Place(NamedTuple):
@@ -36,8 +37,16 @@ def parse(url: str) -> Place | None:
 def passwords(text: str) -> set[str]:
     """What may be the password in a text, should it be a URL: as it stands there, and decoded.
 
-    Also with a / in it: libpq takes none, but others do, and it is to be kept out of logs.
+    By each way to read one: libpq takes no / in it, but others do; and of a mail server's URL the
+    user is often an address, with an @ of its own.
     """
-    place, widest = parse(text), WIDEST.search(text)
-    found = {place.password if place else "", widest[1] if widest else ""}
+    if "@" not in text:
+        return set()
+    found: set[str] = set()
+    with contextlib.suppress(ValueError):
+        found.add(urlsplit(text).password or "")
+    if len(text) <= LONGEST:
+        place = parse(text)
+        found.add(place.password if place else "")
+        found.add(text.partition("//")[2].rpartition("@")[0].partition(":")[2])
     return found | {unquote(password) for password in found}

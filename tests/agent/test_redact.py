@@ -28,6 +28,8 @@ from satellite_infra.agent.redact import Redactor, secrets
         ("postgres://me:s3#c?r@3t@db/app", "s3#c?r@3t"),
         ("mysql2://me:s3/cr3t@db/app", "s3/cr3t"),
         ("postgres://me:s%23cr3t@db/app", "s#cr3t"),
+        ("smtp://mailer@example.com:s3cr3tpw@smtp.example.com:587", "s3cr3tpw"),
+        ("https://u:secretpw@host#x@y", "secretpw"),
         ("pässword", "p\\u00e4ssword"),
     ],
 )
