@@ -118,8 +118,8 @@ def set_(name: str, stack: str, as_json: bool) -> None:
         value = value.removesuffix("\n")
     if problem := unfit(name, value):
         raise click.UsageError(f"the value of {name}: {problem}")
-    with settings(stack) as found:
-        found.change_config_vars({name: value})
+    with settings(stack) as found, found.change() as draft:
+        draft.change_config_vars({name: value})
     _said([f"{name} is set, encrypted"], found.stack, as_json)
 
 
@@ -163,11 +163,11 @@ def _typed(name: str) -> str:
 @options.as_json
 def unset(names: tuple[str, ...], stack: str, as_json: bool) -> None:
     """Remove some."""
-    with settings(stack) as found:
-        known = found.config_vars()
+    with settings(stack) as found, found.change() as draft:
+        known = draft.config_vars()
         if missing := [name for name in names if name not in known]:
             raise SatelliteError(f"{found.stack} has no config var {', '.join(missing)}", USAGE)
-        found.change_config_vars({}, names)
+        draft.change_config_vars({}, names)
     _said([f"removed: {', '.join(dict.fromkeys(names))}"], found.stack, as_json)
 
 

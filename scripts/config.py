@@ -87,26 +87,25 @@ class Config:
         return known
 
     def change_config_vars(self, put: Mapping[str, str], remove: Iterable[str] = ()) -> None:
-        """Set these config vars, encrypted, and forget those, in one step."""
-        with self.change() as draft:
-            assert draft.file
-            node = _written(draft.file)
-            plain = {name: one.value for name, one in _pairs(node).items() if _is_plain(one)}
-            if lost := [name for name, text in plain.items() if _misread(text)]:
-                raise ConfigError(
-                    f"{CONFIG}: should be in quotes, or the next change of the file makes a "
-                    f"number of it: {', '.join(lost)}"
-                )
-            gone = {*remove}
-            if _is_text(node):  # be it JSON: it would give way to what is set within it
-                put = {**draft._texts(), **put}
-                draft.remove("config")
-            else:
-                for name in gone:
-                    pulumi("config", "rm", "--path", _path(name), *draft._place())
-            for name, value in put.items():
-                if name not in gone:
-                    draft._put_config_var(name, value)
+        """Set these config vars, encrypted, and forget those; of a `change`, which is one step."""
+        assert self.file
+        node = _written(self.file)
+        plain = {name: one.value for name, one in _pairs(node).items() if _is_plain(one)}
+        if lost := [name for name, text in plain.items() if _misread(text)]:
+            raise ConfigError(
+                f"{CONFIG}: should be in quotes, or the next change of the file makes a "
+                f"number of it: {', '.join(lost)}"
+            )
+        gone = {*remove}
+        if _is_text(node):  # be it JSON: it would give way to what is set within it
+            put = {**self._texts(), **put}
+            self.remove("config")
+        else:
+            for name in gone:
+                pulumi("config", "rm", "--path", _path(name), *self._place())
+        for name, value in put.items():
+            if name not in gone:
+                self._put_config_var(name, value)
 
     def _texts(self) -> dict[str, str]:
         """The config vars as texts; ConfigError with each that is none, nor a whole number."""

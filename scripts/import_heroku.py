@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,9 +158,10 @@ class Import:
 
     def run(self) -> list[str]:
         """Set what is missing, all in one step; what became of each thing in the file."""
-        lines = list(self._read(self.config.config_vars()))
-        if self._taken and not self.dry_run:
-            self.config.change_config_vars(self._taken)
+        with nullcontext(self.config) if self.dry_run else self.config.change() as config:
+            lines = list(self._read(config.config_vars()))
+            if self._taken and not self.dry_run:
+                config.change_config_vars(self._taken)
         return lines
 
     def _read(self, there: Mapping[str, str]) -> Iterator[str]:

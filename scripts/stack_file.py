@@ -43,7 +43,10 @@ def of(stack: str) -> Path:
     if not file.is_file():
         others = ", ".join(named(file.parent))
         there = f"\n  known here: {others}" if others else ""
-        raise ConfigError(f"{file.name} is not there: pulumi stack init {stack}{there}")
+        raise ConfigError(
+            f"{file.name} is not there: pulumi stack init {stack} (where that stack is there, its "
+            f"file is in git; if it never had one: touch {file.name}){there}"
+        )
     return file
 
 
