@@ -69,7 +69,7 @@ def submit(
     storage.directory(layout.run, 0o700)
     storage.directory(layout.logs, 0o700)
     result = layout.run / f"result-{number}"
-    log = layout.logs / f"release-{number}.log"
+    log = layout.logs / f"{job.verb.partition('-job')[0]}-{number}.log"
     storage.write(log, "")
     try:
         with _passed(text) as request, progress.told(progress.noted(layout.phase), tell):
@@ -158,12 +158,13 @@ def _told(
     host = manifest.host
     if outcome["ok"]:
         return 0, f"{host}: {outcome['done']}"
+    shown = f" (`satellite logs --release --host {host}`)" if job is not ROTATION else ""
     tail = storage.tail(log, TAIL_BYTES).splitlines()[-TAIL:] if log.is_file() else []
     lines = [
         f"{host}: {job.name} of {manifest.revision[:12]} FAILED in phase `{outcome['phase']}`: "
         f"{outcome['reason']}",
         f"{host} {outcome['state']}. {job.aside}",
-        f"The log is {log} on {host} (`satellite logs --release --host {host}`); its end:",
+        f"The log is {log} on {host}{shown}; its end:",
         *(f"  | {line}" for line in tail),
         webhook.NEXT,
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,9 +26,13 @@ def prune(layout: Layout, ledger: Ledger, keep: int, say: Say) -> None:
 
 
 def logs(layout: Layout) -> None:
-    """Keep the newest logs, whatever they tell of."""
-    for log in sorted(layout.logs.glob("*.log"))[:-KEEP_LOGS]:
-        storage.remove(log)
+    """Keep the newest logs of releases, of release phases and of rotations, each for themselves."""
+    kinds: dict[str, list[Path]] = {}
+    for log in sorted(layout.logs.glob("*.log")):
+        kinds.setdefault(re.split(r"-(?=\d)", log.name)[0], []).append(log)
+    for found in kinds.values():
+        for log in found[:-KEEP_LOGS]:
+            storage.remove(log)
 
 
 def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:

@@ -95,12 +95,13 @@ def test_its_limits_allow_for_the_longest_grace_of_what_runs(
         return output(argv)
 
     monkeypatch.setattr(submitting, "output", heard)
-    for grace in (6, 240):
+    for grace in ("6", "240", "2min"):  # the last by a person, who may do so
         file = layout.units / layout.template_unit("slow")
         storage.write(file, f"[Service]\nTimeoutStopSec={grace}\n")
         frontend.submit(layout, text(request(origin, origin.commit())), submitting)
         storage.remove(file)
     assert limits[1] - limits[0] == 2 * (240 - 6)
+    assert limits[2] == limits[0] - 2 * (6 - 5)
 
 
 def test_a_failure_names_host_phase_reason_log_and_next_step(

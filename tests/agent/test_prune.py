@@ -40,11 +40,13 @@ def test_a_directory_that_a_process_stands_in_is_kept(
 
 def test_logs_are_kept_in_number(layout: Layout) -> None:
     layout.logs.mkdir(parents=True)
+    kinds = ("release", "release-phase", "rotate")  # a rotation that fails again and again
     for number in range(40):
-        (layout.logs / f"release-{number:02}.log").touch()
+        for kind in kinds:
+            (layout.logs / f"{kind}-{number:02}T-1a.log").touch()
     prune.prune(layout, Ledger(layout), 5, lambda _: None)
     names = sorted(path.name for path in layout.logs.iterdir())
-    assert names == [f"release-{number:02}.log" for number in range(10, 40)]
+    assert names == [f"{kind}-{number:02}T-1a.log" for kind in kinds for number in range(10, 40)]
 
 
 def test_the_last_good_release_stays_whatever_is_asked(
