@@ -15,6 +15,7 @@ from .ledger import Ledger
 
 FROM_HERE = ("TERM", "COLUMNS", "LINES")
 """What it sees of the connection that asks for it."""
+TELLING = (signal.SIGTERM, signal.SIGHUP)
 NOT_RUN = 126
 """Status of a command that could not be begun, as a shell has it."""
 BY_SIGNAL = 128
@@ -36,9 +37,11 @@ def run(layout: Layout, command: str) -> int:
         **{name: os.environ[name] for name in FROM_HERE if name in os.environ},
     }
     apart = not os.isatty(0)  # a terminal tells its whole group by itself
+    signal.pthread_sigmask(signal.SIG_BLOCK, TELLING)  # until there is somebody to hand them on to
     child = os.fork()
     if not child:
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, TELLING)
             _become(layout, release, command, env, apart)
         except Exception as problem:  # noqa: BLE001 - this process ends here
             print(problem, file=sys.stderr, flush=True)
@@ -66,14 +69,20 @@ def _ended(child: int, apart: bool) -> int:
         with contextlib.suppress(ProcessLookupError):  # it has just ended
             (os.killpg if apart else os.kill)(child, number)
 
+    if apart:
+        with contextlib.suppress(OSError):  # it has done so itself, and begun
+            os.setpgid(child, child)
     for number in (signal.SIGINT, signal.SIGQUIT):  # at a terminal it gets them itself
         signal.signal(number, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in TELLING:
         signal.signal(number, hand_on)
-    end = os.pidfd_open(child)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TELLING)
     watch = select.poll()
+    with contextlib.suppress(OSError):  # it may be closed
+        os.fstat(1)
+        watch.register(1, 0)  # of a connection: nobody reads it any more
+    end = os.pidfd_open(child)
     watch.register(end, select.POLLIN)
-    watch.register(1, 0)  # of a connection: nobody reads it any more
     while True:
         seen = {handle for handle, _ in watch.poll()}
         if end in seen:

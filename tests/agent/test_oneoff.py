@@ -73,6 +73,11 @@ def test_the_command_ends_with_what_asked_for_it(tmp_path: Path, by: str) -> Non
         wait_until("it ends", lambda pid=pid: not Path("/proc", pid).exists())  # type: ignore[misc]
 
 
+def test_without_an_output_it_ends_as_well(tmp_path: Path) -> None:
+    argv = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", RUN, str(tmp_path), "exit 7"]
+    assert subprocess.run(argv, cwd=CHECKOUT, check=False, timeout=60).returncode == 7
+
+
 def test_a_ctrl_c_is_the_commands_own(tmp_path: Path) -> None:
     with begun(tmp_path, "trap 'echo heard' INT; kill -INT $PPID; sleep 0.2; echo on") as process:
         assert process.communicate() == ("on\n", "")
