@@ -239,8 +239,11 @@ def test_what_does_not_come_to_its_end_has_changed_nothing(place: Place, breaks_
 
 def test_errors_say_what_to_do(place: Place, tmp_path: Path) -> None:
     none = place.refused("--stack", "nowhere")
-    missing = "error: Pulumi.nowhere.yaml is not there: pulumi stack init nowhere\n"
-    assert none == f"{missing}  known here: staging\n"
+    assert none == (
+        "error: Pulumi.nowhere.yaml is not there: pulumi stack init nowhere (where that stack is "
+        "there, its file is in git; if it never had one: touch Pulumi.nowhere.yaml)\n"
+        "  known here: staging\n"
+    )
     (place.folder / "Pulumi.nowhere.yaml").touch()
     none = place.refused("--stack", "nowhere")
     missing = "error: no stack named 'nowhere' found\n  make it: pulumi stack init NAME\n"
