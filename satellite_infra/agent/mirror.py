@@ -60,13 +60,14 @@ class Mirror:
 
         FetchError where a server does not give it.
         """
-        if not (self.layout.repository / "HEAD").is_file():
-            self._make()
         # under the app's lock no other git is at work here: only a killed one has left these
         for lock in [lock for place in LOCKS for lock in self.layout.repository.glob(place)]:
             self.say(f"{lock} was left by a git that was killed; removed")
             lock.unlink()
-        storage.write(self.layout.repository / "info" / "attributes", ATTRIBUTES)
+        attributes = self.layout.repository / "info" / "attributes"
+        if not attributes.is_file():
+            self._make()
+        storage.write(attributes, ATTRIBUTES)  # last: with it the mirror is whole
         self._each(self.root, self._have)
 
     def archives(self, file: Path, use: Callable[[Part], None]) -> None:
@@ -81,16 +82,16 @@ class Mirror:
         self._each(self.root, archive)
 
     def _make(self) -> None:
-        """An empty mirror, beside and then put there: whole or not at all."""
-        there = self.layout.repository
-        new = there.with_name(f".{there.name}")
-        for path in (new, there):  # of a run that was cut off
-            storage.remove_tree(path)
-        storage.directory(new, 0o700)
-        self._git(["init", "--quiet", "--bare"], self.say, directory=new)
-        os.sync()  # a power cut leaves all of it or nothing
-        new.rename(there)
-        storage.sync_directory(there.parent)
+        """Make a mirror of what is there: nothing, a part of one, or one of an older agent.
+
+        In its place, which may be a volume of its own.
+        """
+        storage.directory(self.layout.repository, 0o700)
+        head = self.layout.repository / "HEAD"
+        if head.is_file() and not head.read_bytes().startswith(b"ref: "):
+            head.unlink()  # of a run that was cut off; git would leave it as it is
+        self._git(["init", "--quiet", "--bare"], self.say)
+        os.sync()
 
     def _each(self, part: Part, act: Callable[[Part], None]) -> None:
         act(part)
@@ -188,13 +189,7 @@ class Mirror:
     def _output(self, argv: Sequence[str]) -> tuple[int, str]:
         return self.system.output(["git", f"--git-dir={self.layout.repository}", *argv])
 
-    def _git(
-        self,
-        argv: Sequence[str],
-        say: Say,
-        options: Sequence[str] = (),
-        directory: Path | None = None,
-    ) -> None:
+    def _git(self, argv: Sequence[str], say: Say, options: Sequence[str] = ()) -> None:
         layout = self.layout
         ssh = [
             "ssh",
@@ -214,7 +209,7 @@ class Mirror:
         }
         # a pack is whole or absent; loose objects of a fetch cut short would pass for the commit
         safe = ["-c", "fetch.unpackLimit=1", "-c", "gc.autoDetach=false"]
-        command = ["git", f"--git-dir={directory or layout.repository}", *safe, *options, *argv]
+        command = ["git", f"--git-dir={layout.repository}", *safe, *options, *argv]
         self.system.run(command, say, env=env, timeout=FETCH_LIMIT)
 
 
