@@ -151,22 +151,17 @@ class Fleet:
             return hosts
         raise SatelliteError(ALL_LOST, USAGE)
 
-    def check_workers(self, words: Sequence[str], idle: bool = False) -> None:
-        """UsageError with each word that is no `TYPE` or `TYPE.N` of the formation.
-
-        `idle`: a type of which none is to run will do, too.
-        """
-        if wrong := list(self._wrong_workers(words, idle)):
+    def check_workers(self, words: Sequence[str]) -> None:
+        """UsageError with each word that is no `TYPE` or `TYPE.N` of the formation."""
+        if wrong := list(self._wrong_workers(words)):
             raise click.UsageError("\n  ".join(wrong))
 
-    def _wrong_workers(self, words: Sequence[str], idle: bool) -> Iterator[str]:
+    def _wrong_workers(self, words: Sequence[str]) -> Iterator[str]:
         for word in words:
             type_, dot, number = word.partition(".")
             most = self.formation.get(type_)
             if most is None:
                 yield f"{word}: should be a process type ({', '.join(self.formation)}), or TYPE.N"
-            elif not most and idle and not dot:
-                continue
             elif not most:
                 yield f"{word}: no worker of that type is to run: satellite scale {type_}=N"
             elif dot and not 1 <= whole(number) <= most:

@@ -40,7 +40,7 @@ def ask(
     hosts = fleet.chosen(names)
     if not hosts:
         note(ALL_LOST)
-    fleet.check_workers(workers, idle=True)
+    fleet.check_workers(workers)
     return fleet, hosts, *sorted_out(answers_of(fleet, hosts, seconds, verb, *words))
 
 

@@ -150,7 +150,7 @@ def logs(
         raise click.UsageError("--release: is a log of its own; without -f, -p and --since")
     fleet = Fleet.of(stack)
     hosts: list[Host] = fleet.living(names)
-    fleet.check_workers(workers, idle=True)
+    fleet.check_workers(workers)
     last = lines or (0 if began or release else FEW)
     words = ["--app", fleet.app, "--lines", str(last)]
     words += [f"--since={began}"] if began else []

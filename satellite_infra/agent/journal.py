@@ -18,6 +18,7 @@ def show(layout: Layout, words: Sequence[str], lines: int, since: str, follow: b
     argv = ["journalctl", "--quiet", "--no-pager", "--utc", "--output=json"]
     argv += [f"--output-fields={FIELDS}", f"--lines={lines or 'all'}"]
     argv += ["--all"]  # without it a field of more than 4096 bytes is null
+    argv += ["--all"]  # else it tells nothing of a field that is longer than 4096 bytes
     argv += [f"--since={since}"] if since else []
     argv += ["--follow"] if follow else []
     argv += [f"--unit={unit}" for unit in _units(layout, words)]
@@ -32,10 +33,6 @@ def _units(layout: Layout, words: Sequence[str]) -> list[str]:
         if words:
             raise
         target = None
-    processes = target.manifest.processes if target else ()
-    idle = [p.type for p in processes if not p.quantity and p.type in words]  # what it said before
-    others = [word for word in words if word not in idle]
-    slots = control.chosen(target.manifest, others) if target and (others or not words) else []
+    slots = control.chosen(target.manifest, words) if target else []
     named = [layout.worker_unit(type_, number, lane) for type_, number in slots for lane in LANES]
-    named += [layout.template_unit(type_).replace("@", "@*") for type_ in idle]
     return named if words else [*named, layout.worker_units]

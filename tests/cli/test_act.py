@@ -96,13 +96,6 @@ def test_every_wrong_worker_is_told_and_nobody_is_asked(desk: Desk) -> None:
     assert ran.status == 2
     assert "web: should be a process type (worker), or TYPE.N" in ran.err
     assert "worker.3: its number should be from 1 to 2" in ran.err
-    desk.outputs["formation"]["mailer"] = 0
-    ran = desk.satellite("stop", "mailer")
-    assert (ran.status, "mailer: no worker of that type is to run" in ran.err) == (2, True)
-    for words in (["logs", "-p", "mailer"], ["ps", "mailer"]):  # what it said before
-        assert "no worker of that type" not in desk.satellite(*words).err
-    for seen in desk.place.glob("ssh.*.seen"):
-        seen.unlink()
     ran = desk.satellite("stop", "worker.\N{SUPERSCRIPT TWO}")
     assert (ran.status, "its number should be from 1 to 2" in ran.err) == (2, True)
     desk.outputs["formation"]["mailer"] = 0
