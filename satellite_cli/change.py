@@ -31,11 +31,11 @@ from satellite_cli.update import Outcome, Update, left_over, shown, summary
 from satellite_infra.reach import ANSWERED
 
 Change = Callable[[Draft], None]
+TYPE, MANY = r"[A-Za-z][\w-]*", r"[1-9]\d{0,3}"
+"""A process type, and how many workers of it."""
 HEROKU = "heroku"
 """The revision that stands for: the commit that Heroku runs."""
 FOLLOWS = f"satellite:revision {HEROKU}"
-TYPE, MANY = r"[A-Za-z][\w-]*", r"(?:0|[1-9]\d{0,3})"
-"""A process type, and how many workers of it."""
 VISIT = ("reach", "agent", "bootstrap")
 """The resources of a host that visit it when they are made; its release follows the first."""
 
@@ -364,9 +364,9 @@ def deploy(
 @options.yes
 @options.as_json
 def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> None:
-    """So many workers of a process type on each host, such as worker=4; worker=0 for none.
+    """So many workers of a process type on each host, such as worker=4.
 
-    No deploy: the hosts go on with the commit that they run. For a while: satellite stop TYPE.
+    No deploy: the hosts go on with the commit that they run.
     """
     types = Counter(word.partition("=")[0] for word in workers)
     if twice := [type_ for type_, many in types.items() if many > 1]:
@@ -375,7 +375,12 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
     if wrong:
         meant = re.sub(rf"(?<!\S)({TYPE}) ({MANY})(?!\S)", r"\1=\2", typed := " ".join(workers))
         near = f", did you mean satellite scale {meant}?" if meant != typed else ""
-        raise click.UsageError(f"should be TYPE=N, got {' '.join(wrong)}{near}")
+        raise click.UsageError(
+            f"should be TYPE=N with N of 1 or more, got {' '.join(wrong)}{near}\n"
+            "  None for a while: satellite stop TYPE\n"
+            "  None for good: pulumi config rm --path satellite:processes.TYPE, then satellite up "
+            "--same-commit"
+        )
 
     def change(draft: Draft) -> None:
         for word in workers:

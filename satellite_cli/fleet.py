@@ -162,8 +162,6 @@ class Fleet:
             most = self.formation.get(type_)
             if most is None:
                 yield f"{word}: should be a process type ({', '.join(self.formation)}), or TYPE.N"
-            elif not most:
-                yield f"{word}: no worker of that type is to run: satellite scale {type_}=N"
             elif dot and not 1 <= whole(number) <= most:
                 yield f"{word}: its number should be from 1 to {most}"
 

@@ -55,8 +55,8 @@ class WatchSettings(Model):
 class ProcessSettings(Model):
     """One process type of the Procfile: how many workers on each host, and how each ends."""
 
-    quantity: Annotated[f.Number, Field(ge=0, le=1000)] = Field(examples=[2])
-    """How many workers on each host; 0 for none, with all else of the type kept. Required."""
+    quantity: Annotated[f.Number, Field(ge=1, le=1000)] = Field(examples=[2])
+    """How many workers on each host. Required."""
     command: f.Line = Field(default="", examples=["bundle exec rake jobs:work"])
     """Instead of the Procfile's line."""
     # systemd takes 0 for: no limit

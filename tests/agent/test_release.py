@@ -93,18 +93,6 @@ def test_scaling_touches_only_the_difference(
     no_leftovers(layout)
 
 
-def test_scaling_to_none_and_back(layout: Layout, system: FakeSystem, origin: Origin) -> None:
-    revision = origin.commit()
-    deploy(layout, system, request(origin, revision))
-    deploy(layout, system, request(origin, revision, quantity=0))
-    assert system.loaded == {}
-    deploy(layout, system, request(origin, origin.commit(), quantity=0))
-    assert system.loaded == {}
-    no_leftovers(layout)
-    deploy(layout, system, request(origin, revision))
-    assert len(system.loaded) == 2
-
-
 def test_removed_process_type_leaves_no_unit(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:

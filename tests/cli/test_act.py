@@ -98,10 +98,6 @@ def test_every_wrong_worker_is_told_and_nobody_is_asked(desk: Desk) -> None:
     assert "worker.3: its number should be from 1 to 2" in ran.err
     ran = desk.satellite("stop", "worker.\N{SUPERSCRIPT TWO}")
     assert (ran.status, "its number should be from 1 to 2" in ran.err) == (2, True)
-    desk.outputs["formation"]["mailer"] = 0
-    none = "{}: no worker of that type is to run: satellite scale mailer=N"
-    ran = desk.satellite("stop", "mailer", "mailer.1")
-    assert (ran.status, ran.err.count(none[2:])) == (2, 2)
     assert not list(desk.place.glob("ssh.*.seen"))
 
 

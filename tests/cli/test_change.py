@@ -276,7 +276,6 @@ def test_a_stack_that_followed_heroku_is_told_how_to_do_so_again(changing: Desk)
     ("words", "lines"),
     [
         (["scale", "worker=4"], ["set satellite:processes.worker.quantity 4"]),
-        (["scale", "worker=0"], ["set satellite:processes.worker.quantity 0"]),
         (["lost", "worker-2"], ["set satellite:hosts.worker-2.lost true"]),
         (
             ["lost", "worker-1", "worker-2"],
@@ -755,9 +754,9 @@ def test_what_was_rolled_back_is_on_no_way_back(kept: str, runs: str | None, way
 @pytest.mark.parametrize(
     ("words", "rule"),
     [
-        (["scale", "worker"], "should be TYPE=N, got worker\n"),
-        (["scale", "worker=00"], "should be TYPE=N, got worker=00\n"),
-        (["scale", "worker=-1"], "should be TYPE=N, got worker=-1\n"),
+        (["scale", "worker=0"], "None for good: pulumi config rm --path"),
+        (["scale", "worker"], "should be TYPE=N with N of 1 or more, got worker\n"),
+        (["scale", "worker=-1"], "None for a while: satellite stop TYPE\n"),
         (["scale", "worker", "3"], "got worker 3, did you mean satellite scale worker=3?\n"),
         (["scale", "a", "1", "b=2"], "got a 1, did you mean satellite scale a=1 b=2?\n"),
         (["deploy", "--revision", "abc"], "should be 40 hex digits, got abc"),

@@ -347,17 +347,6 @@ def scale(desk: Desk, line: str) -> None:
     wait_until("two workers run", lambda: desk.workers() == ALL)
 
 
-def scale_to_none(desk: Desk, line: str) -> None:
-    grace = "systemctl show -p TimeoutStopUSec 'satellite-desk.worker@1.service'"
-    before = desk.site.host(1).run(grace).stdout
-    desk.good(f"{line} --yes")
-    assert desk.workers() == [[], []]
-    assert desk.run("satellite restart worker").returncode == 2
-    desk.good("satellite scale worker=2 --yes")
-    wait_until("two workers run", lambda: desk.workers() == ALL)
-    assert desk.site.host(1).run(grace).stdout == before
-
-
 def rollback(desk: Desk, line: str) -> None:
     commits = [desk.commit() for _ in range(1)]
     desk.good("satellite deploy --yes")
@@ -430,7 +419,6 @@ SCENES: dict[str, Callable[[Desk, str], None]] = {
     "`heroku ps:restart`": restart,
     "`heroku ps:restart worker.1`": restart,
     "`heroku ps:scale worker=4`": scale,
-    "`heroku ps:scale worker=0`": scale_to_none,
     "`heroku ps:exec`": shell,
     "`heroku logs`": logs,
     "`heroku logs -n 200 -p worker`": logs,

@@ -248,8 +248,8 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ({"generation": "-1"}, "generation: should be at least 0, got -1"),
         ({"count": "5000"}, "count: should be at most 1000, got 5000"),
         (
-            {"processes": {"worker": {"quantity": -1}}},
-            "processes/worker/quantity: should be at least 0, got -1",
+            {"processes": {"worker": {"quantity": 0}}},
+            "processes/worker/quantity: should be at least 1, got 0",
         ),
         (
             {"processes": {"worker": {"quantity": True}}},
