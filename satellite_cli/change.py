@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import sys
@@ -237,20 +238,12 @@ def up(
     hosts = project.fleet().chosen(names) if again else []
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
     visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
-    if same and _was_up(project):
-        keeping(project, None, yes, as_json, more=visits)
-        return
+    if same:
+        with contextlib.suppress(NeverUpError):  # no host runs anything: then it is an `up`
+            keeping(project, None, yes, as_json, more=visits)
+            return
     # it may be about to replace the very machine that does not answer
     apply(project, None, yes, as_json, check=functools.partial(Check.of, strict=False), more=visits)
-
-
-def _was_up(project: Project) -> bool:
-    """Whether there are hosts, which may run something."""
-    try:
-        project.fleet()
-    except NeverUpError:
-        return False
-    return True
 
 
 @click.command()

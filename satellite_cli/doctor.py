@@ -91,7 +91,7 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
     try:
         return look.answers_of(fleet, hosts, seconds, "status")
     except SatelliteError as problem:  # no key: `doctor_local` has it, too
-        return {host: remote.Answer(255, problem=str(problem)) for host in hosts}
+        return {host: remote.Answer(remote.CLOSED, problem=str(problem)) for host in hosts}
 
 
 def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:

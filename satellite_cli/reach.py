@@ -12,8 +12,6 @@ from satellite_cli import options, remote, screen, stream
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import note
 
-CLOSED = 255
-"""Status of an ssh that did not get there, or not to the end."""
 FEW = 100
 """Lines that are shown where nobody says how many."""
 WORDS = {"allow_interspersed_args": False}
@@ -61,7 +59,7 @@ def _end(host: Host, answer: remote.Answer, as_json: bool) -> NoReturn:
     if as_json:
         said = {"status": answer.status, "out": answer.out, "err": answer.err}
         screen.data({"host": host.name, **said})
-    if answer.status == CLOSED:
+    if answer.status == remote.CLOSED:
         note(f"{host.name}: its connection ended. What to do: satellite doctor --host {host.name}")
     sys.exit(answer.status)
 

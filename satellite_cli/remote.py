@@ -34,6 +34,8 @@ DIAL = 10
 OPENLY = "curve25519-sha256"
 """How keys are exchanged for what is not secret: what stays safe from tomorrow's quantum computers
 costs five times the computing."""
+CLOSED = 255
+"""Status of an ssh that did not get there, or not to the end."""
 NOT_PREPARED = 113
 STRANGER = "it shows another host key than the pinned one; nothing was sent: satellite preview"
 REFUSED = "it does not let the stack's key in: satellite:private_key, or your SSH agent"
@@ -142,7 +144,7 @@ class Connection:
                 status = process.wait()
         finally:
             signal.signal(signal.SIGINT, before)
-        if told and status in (255, -signal.SIGTERM, -signal.SIGINT):
+        if told and status in (CLOSED, -signal.SIGTERM, -signal.SIGINT):
             raise KeyboardInterrupt
         return status
 
@@ -164,7 +166,7 @@ class Connection:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
-                return Answer(255, problem=f"no answer within {time.monotonic() - began:.0f} s")
+                return Answer(CLOSED, problem=f"no answer within {time.monotonic() - began:.0f} s")
             answer = judged(process.returncode, out, err)
             return replace(answer, began=asked, ended=time.time())
 
@@ -243,7 +245,7 @@ def openly() -> list[str]:
 def judged(status: int, out: str, err: str) -> Answer:
     """The answer, or why it is none."""
     said = [line for line in err.strip().splitlines() if line]
-    if status == 255:
+    if status == CLOSED:
         return Answer(status, problem=_reason(said))
     if status == NOT_PREPARED:
         return Answer(status, problem=UNPREPARED)
@@ -272,7 +274,7 @@ def away(fleet: Fleet, answers: Mapping[Host, Answer]) -> str:
     Empty where somebody is, or where there is no bastion and not every host was asked.
     """
     silent = all(
-        answer.status == 255
+        answer.status == CLOSED
         and answer.problem not in REACHED
         and not answer.problem.endswith(BY_BASTION)
         for answer in answers.values()

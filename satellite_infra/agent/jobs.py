@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from . import notes, workers
@@ -23,6 +24,12 @@ class Queue(NamedTuple):
     release: str
     on_kill: str = ""  # empty: the adapter that fits the release's Gemfile.lock
     env: Mapping[str, str] = {}
+
+
+def has_delayed_job(release: Path) -> bool:
+    """Whether the app of that release brings the queue that the adapters know."""
+    lock = release / "Gemfile.lock"
+    return lock.is_file() and " delayed_job " in lock.read_text("utf-8", "replace")
 
 
 def reap(layout: Layout, system: System, say: Say) -> bool:
@@ -130,8 +137,7 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
     argv: Sequence[str] = ["/bin/bash", "-c", queue.on_kill]
     program = None
     if not queue.on_kill:
-        lock = layout.releases / release / "Gemfile.lock"
-        if not lock.is_file() or " delayed_job " not in lock.read_text("utf-8", "replace"):
+        if not has_delayed_job(layout.releases / release):
             return False
         argv, program = ["bundle", "exec", "ruby", "-"], template("unlock_delayed_job.rb")
     config = ledger.config(release)

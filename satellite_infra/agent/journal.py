@@ -18,7 +18,6 @@ def show(layout: Layout, words: Sequence[str], lines: int, since: str, follow: b
     argv = ["journalctl", "--quiet", "--no-pager", "--utc", "--output=json"]
     argv += [f"--output-fields={FIELDS}", f"--lines={lines or 'all'}"]
     argv += ["--all"]  # without it a field of more than 4096 bytes is null
-    argv += ["--all"]  # else it tells nothing of a field that is longer than 4096 bytes
     argv += [f"--since={since}"] if since else []
     argv += ["--follow"] if follow else []
     argv += [f"--unit={unit}" for unit in _units(layout, words)]

@@ -114,8 +114,6 @@ def outlived(layout: Layout, dead: Sequence[Note], since: Mapping[str, float]) -
     root = _root() if marks else ""
     for path in PROC.glob("[0-9]*") if marks else ():
         pid = int(path.name)
-        if pid == os.getpid():
-            continue
         with contextlib.suppress(OSError):  # it ended meanwhile
             pairs = (path / "environ").read_bytes().split(b"\0")
             found.update(marks[pair] for pair in pairs if pair in marks)

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 
 from . import cloudwatch, measured, storage, units, urls, workers
 from .cloudwatch import Datum
+from .jobs import has_delayed_job
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import Queue
@@ -154,8 +155,7 @@ def _how(
         # within a transaction: a pooler would give settings of the connection to others
         begin = f"BEGIN READ ONLY; SET LOCAL statement_timeout = {(LIMIT - 5) * 1000};"
         return PSQL, f"{begin}\n{wanted.sql}\n;\nROLLBACK;\n", database(config.get(URL, ""))
-    lock = release / "Gemfile.lock"
-    if not lock.is_file() or " delayed_job " not in lock.read_text("utf-8", "replace"):
+    if not has_delayed_job(release):
         raise CommandError(
             "queue/delayed_job: the release's Gemfile.lock has no delayed_job; use queue/command "
             "or queue/sql"
