@@ -12,6 +12,7 @@ from satellite_cli import options, remote, screen
 from satellite_cli.fleet import ALL_LOST, Fleet, Host
 from satellite_cli.histories import Event, together
 from satellite_cli.problems import UNANSWERED, note
+from satellite_infra.agent import changes
 
 SECONDS = 20
 COLUMNS: tuple[str, ...] = (
@@ -257,7 +258,7 @@ def _worker(worker: Mapping[str, Any]) -> tuple[str, ...]:
 @options.seconds(SECONDS)
 @options.as_json
 def releases(lines: int, stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
-    """What was released where, by whom, and how it ended; the newest last.
+    """What was released where, what that changed, by whom, and how it ended; the newest last.
 
     One line for what befell several hosts alike. A * is before what the hosts run now.
     """
@@ -277,13 +278,14 @@ def releases(lines: int, stack: str, names: tuple[str, ...], seconds: float, as_
             (
                 ("* " if runs else "  ") + screen.short(event.get("revision")),
                 _outcome(event),
+                changes.told(event) or "-",
                 screen.when(event["at"]),
                 str(event.get("by", "-")),
                 "all hosts" if len(on) == len(hosts) > 1 else ", ".join(on),
             )
         )
-    columns = ("  revision", "outcome", "when", "by", "on")
-    screen.table(columns, rows, narrow=("by", "when", "on"))
+    columns = ("  revision", "outcome", "changed", "when", "by", "on")
+    screen.table(columns, rows, narrow=("by", "changed", "when", "on"))
     finish(silent)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import progress, storage, webhook
+from . import changes, progress, storage, webhook
 from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT, longest_grace
 from .layout import AGENT, Layout
 from .ledger import Ledger
@@ -206,5 +206,5 @@ def history(layout: Layout) -> str:
 
 def _remark(line: dict[str, Any]) -> str:
     found = [f"{line['phase']}: {line['reason']}"] if "reason" in line else []
-    found += [f"changed: {', '.join(line['changed'])}"] if "changed" in line else []
+    found += [f"changed: {changes.told(line)}"] if "changed" in line else []
     return "; ".join(found)

@@ -11,17 +11,31 @@ and removed after it; who finds one goes to the last good release (`recover`).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
-from . import before, config_files, gate, phase, progress, prune, seal, source, storage, workers
+from . import (
+    before,
+    changes,
+    config_files,
+    gate,
+    phase,
+    progress,
+    prune,
+    seal,
+    source,
+    storage,
+    workers,
+)
 from .converge import converge, retire, stopped
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
+from .mirror import Mirror
 from .redact import Redactor, secrets
 from .system import Say, System
 
@@ -91,6 +105,7 @@ class Release:
         self._phase = "check"
         self._no_room = False  # somebody complained of the disk
         self._made: str | None = None  # the release at work, which goes if it does not become good
+        self._changed: list[str] = []  # by the request, of what ran before it
 
     def say(self, line: str) -> None:
         """Hand on a line, and note what explains a failure."""
@@ -126,6 +141,7 @@ class Release:
                 self.at("check")
                 request.check()
                 finish(self.layout, self.system, self.say)
+                self._changed = self._changes(request)
                 release, done = work(request)
             except Exception as problem:
                 raise self._undone(request, problem, began) from problem
@@ -133,6 +149,15 @@ class Release:
                 return done
             self._record(outcome, request, began, release=release)
             return f"{release}: {done}"
+
+    def _changes(self, request: Request) -> list[str]:
+        last, config = self.ledger.last_good(), request.config
+        if last is None:
+            return [changes.COMMIT]
+        known = config
+        with contextlib.suppress(LookupError, ValueError):  # lost or damaged: then of no name
+            known = self.ledger.config(last.release)
+        return changes.between((last.manifest, known), (request.manifest, config))
 
     def _wait(self, holder: str) -> None:
         self.say(f"{progress.WAITS}{holder}")
@@ -281,7 +306,10 @@ class Release:
 
     def _record(self, outcome: str, request: Request, began: float, **details: Any) -> None:
         details |= {"by": request.deployer} if request.deployer else {}
-        details |= {"changed": list(request.rotation.names)} if request.rotation else {}
+        details |= {"changed": self._changed} if self._changed else {}
+        if changes.COMMIT in self._changed:
+            subject = Mirror(self.layout, request.manifest, self.system, self.say).subject()
+            details |= {"subject": request.redactor()(subject)} if subject else {}
         seconds = round(time.monotonic() - began, 1)
         self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
 

@@ -91,7 +91,7 @@ def test_its_limits_allow_for_the_longest_grace_of_what_runs(
 
     def heard(argv: Sequence[str]) -> tuple[int, str]:
         named = dict(a.split("=", 2)[1:] for a in argv if a.startswith("--property="))
-        limits.append(int(named["TimeoutStopSec"]))
+        limits.extend(int(named[key]) for key in ("TimeoutStopSec",) if key in named)
         return output(argv)
 
     monkeypatch.setattr(submitting, "output", heard)
@@ -184,8 +184,8 @@ def test_the_history_is_a_table_for_people(
     reason = "satellite-shop.worker@1.service: ended while its health was watched"
     current = layout.current.readlink().name
     assert [re.sub(" +", " ", line) for line in lines] == [
-        f"* good {good[:12]} * bob@ci",
-        f"* failed {bad[:12]} * bob@ci gate: {reason} (success, 1 restarts)",
+        f"* good {good[:12]} * bob@ci changed: commit: c",
+        f"* failed {bad[:12]} * bob@ci gate: {reason} (success, 1 restarts); changed: commit: c",
         f"* recovered {good[:12]} - -",
     ]
     assert [line["release"] for line in Ledger(layout).history()[::2]] == [current, current]

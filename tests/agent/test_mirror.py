@@ -13,7 +13,7 @@ import pytest
 from satellite_infra.agent import source
 from satellite_infra.agent import system as system_module
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.mirror import FetchError, resolved
+from satellite_infra.agent.mirror import FetchError, Mirror, resolved
 from tests.agent.conftest import FakeSystem, Killed, Origin, request
 
 # keeps what it is asked for in the mirror, as git-lfs does; `version` says that it is there
@@ -131,6 +131,17 @@ def test_nor_does_a_mirror_that_was_there_before_leave_files_out(
     (layout.repository / "info" / "attributes").unlink()
     commit = origin.commit(__gitattributes="tasks export-ignore\n", tasks="t")
     assert (checked_out(commit) / "tasks").read_text() == "t"
+
+
+def test_a_commits_first_line_is_told_as_a_line(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    said = f"\x1b[31mred\u202e{'x' * 200}\n\nMore"
+    origin.git("commit", "--quiet", "--allow-empty", "-m", said)
+    commit = origin.git("rev-parse", "HEAD")
+    mirror = source.fetch(layout, request(origin, commit).manifest, system, print)
+    assert mirror.subject() == f" [31mred {'x' * 91}"
+    assert Mirror(layout, request(origin, "a" * 40).manifest, system, print).subject() == ""
 
 
 def test_what_a_killed_git_has_left_locked_is_no_dead_end(

@@ -288,6 +288,8 @@ def test_the_history_says_who_what_when_and_why_and_has_an_end(
         "by": "bob (GitHub Actions)",
         "release": Ledger(layout).current(),
         "revision": good.manifest.revision,
+        "changed": ["commit"],
+        "subject": "c",
     }
     assert second == {
         "outcome": "failed",
@@ -295,6 +297,8 @@ def test_the_history_says_who_what_when_and_why_and_has_an_end(
         "phase": "build",
         "reason": "`/bin/bash -c echo [TOKEN]; exit 3` ended with status 3",
         "revision": bad.manifest.revision,
+        "changed": ["commit", "build"],
+        "subject": "c",
     }
     monkeypatch.setattr(ledger, "HISTORY_KEPT", 3)
     for _ in range(4):

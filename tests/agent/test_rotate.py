@@ -118,7 +118,7 @@ def test_what_changed_reaches_the_workers_and_nothing_else_changes(night: Night)
     assert (line["outcome"], line["by"], line["changed"]) == (
         "rotated",
         "rotation",
-        ["DATABASE_URL"],
+        ["config DATABASE_URL"],
     )
     assert line["revision"] == night.wanted.manifest.revision
     starts = night.system.starts
@@ -196,7 +196,11 @@ def test_values_that_fail_the_gate_are_taken_back_and_tried_later_and_later(nigh
     assert night.look() == 1
     assert night.config()["DATABASE_URL"] == OLD
     line = night.history()[-2]
-    assert (line["outcome"], line["phase"], line["changed"]) == ("failed", "gate", ["DATABASE_URL"])
+    assert (line["outcome"], line["phase"], line["changed"]) == (
+        "failed",
+        "gate",
+        ["config DATABASE_URL"],
+    )
     assert night.outcomes() == ["good", "failed", "recovered"]
     starts = night.system.starts
     assert night.look() == 1
@@ -393,5 +397,5 @@ def test_the_history_shows_the_names(night: Night) -> None:
     night.platform.apps["shop-staging"].set(DATABASE_URL=NEW, REDIS_URL="redis://canary-new")
     night.look()
     last = frontend.history(night.layout).splitlines()[-1]
-    assert last.endswith("rotation  changed: DATABASE_URL, REDIS_URL")
+    assert last.endswith("rotation  changed: config DATABASE_URL, REDIS_URL")
     assert Path(night.layout.history).stat().st_mode & 0o777 == 0o600

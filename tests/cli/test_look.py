@@ -155,13 +155,18 @@ def event(at: str, outcome: str = "good", **more: object) -> dict[str, object]:
 
 
 def test_what_befell_all_hosts_is_one_line(desk: Desk) -> None:
-    first = [event("01", by="ada"), event("20", "failed", phase="gate", reason="it ended")]
+    what = ["commit", "worker 1 -> 2"]
+    ended = {"phase": "gate", "reason": "it ended", "changed": what, "subject": "Mend it"}
+    first = [event("01", by="ada"), event("20", "failed", **ended)]
     desk.says("worker-1", first)
     desk.says("worker-2", [event("05", by="ada")])
     assert desk.satellite("releases").out == (
-        "  REVISION  OUTCOME                   WHEN                  BY   ON\n"
-        "* 0123456   good                      2026-11-25T10:00:01Z  ada  all hosts\n"
-        "  0123456   failed in gate: it ended  2026-11-25T10:00:20Z  -    worker-1\n"
+        "  REVISION  OUTCOME                   CHANGED                         "
+        "WHEN                  BY   ON\n"
+        "* 0123456   good                      -                               "
+        "2026-11-25T10:00:01Z  ada  all hosts\n"
+        "  0123456   failed in gate: it ended  commit: Mend it; worker 1 -> 2  "
+        "2026-11-25T10:00:20Z  -    worker-1\n"
     )
     ran = desk.satellite("releases", "--json")
     assert ran.json()["hosts"]["worker-1"] == first
