@@ -28,7 +28,8 @@ def topic(settings: Settings) -> pulumi.Output[str] | None:
     if alerts is None:
         return None
     made = sns.Topic(
-        f"satellite-{settings.app}-{settings.environment}-alerts",
+        # a topic's name may have no dot, other names may
+        f"satellite-{settings.app}-{settings.environment.replace('.', '-')}-alerts",
         display_name=f"{settings.app} {settings.environment}"[:100],
         kms_master_key_id=alerts.kms_key or None,
         tags=tags(settings),

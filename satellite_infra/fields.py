@@ -31,6 +31,11 @@ SHELLS_VARS = frozenset(
     }
 )  # fmt: skip
 """What bash, which starts every command, sets or unsets whatever it was given (tried)."""
+DYNOS_OWN = frozenset(
+    {"DYNO", "GEM_HOME", "GEM_PATH", "LD_LIBRARY_PATH", "PATH", "PORT", "PYTHONHOME", "PYTHONPATH"}
+)
+"""Config vars that old buildpacks left in apps on Heroku, and that are about a dyno's disk: taken
+from there only where somebody names them."""
 _URL = re.compile(r"(?P<scheme>https|ssh)://((?P<user>[^/]*)@)?[^/@\s:]+(:[0-9]+)?/\S+")
 _SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:]+")
 

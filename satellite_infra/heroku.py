@@ -8,14 +8,9 @@ import pulumi
 from pydantic import TypeAdapter, ValidationError
 
 from satellite_infra.agent.heroku import Api, HerokuError
-from satellite_infra.fields import EnvName, EnvValue
+from satellite_infra.fields import DYNOS_OWN, EnvName, EnvValue
 from satellite_infra.settings import HEROKU, Settings
 
-DYNOS_OWN = frozenset(
-    {"DYNO", "GEM_HOME", "GEM_PATH", "LD_LIBRARY_PATH", "PATH", "PORT", "PYTHONHOME", "PYTHONPATH"}
-)
-"""Config vars that old buildpacks left in apps, and that are about a dyno's disk: inherited only
-where `heroku.names` names them."""
 VARIABLE = TypeAdapter(tuple[EnvName, EnvValue])
 
 

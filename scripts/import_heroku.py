@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from satellite_infra.fields import EnvName, EnvValue
+from satellite_infra.fields import DYNOS_OWN, EnvName, EnvValue
 from scripts.config import Config, ConfigError
 
 ELSEWHERE = {
@@ -33,6 +33,7 @@ ELSEWHERE = {
 """Keys of heroku.yml that become no config var, and what there is instead."""
 
 
+SET = "satellite config set"
 SHOWN = frozenset({"app", "tag", "stack"})
 """Those whose value is nobody's secret."""
 
@@ -184,6 +185,8 @@ class Import:
             return f"LEFT OUT, {problem}"
         if there.get(name) == value:
             return "is there already"
+        if name in DYNOS_OWN:
+            return f"left out, it is about a dyno's disk; to have it all the same: {SET} {name}"
         if name in there and not self.overwrite:
             self.conflicts += 1
             return (

@@ -216,6 +216,8 @@ def test_alarms_of_each_instance_are_told_by_one_topic() -> None:
         for resource in ran.resources.values()
     ]
     assert "canary-5d1f" not in json.dumps([shown, list(ran.resources), ran.outputs])
+    dotted = run(changed(count="1", environment="eu.prod", **ALERTS))
+    assert "satellite-shop-eu-prod-alerts" in {urn.rpartition("::")[2] for urn in dotted.resources}
 
 
 def test_a_queue_is_measured_by_two_instances_and_watched_after_their_releases() -> None:

@@ -30,7 +30,8 @@ staging:
   config:
     <<: *shared
     DATABASE_URL: postgres://app:canary-staging@db/app
-    PORT: 0123
+    LIMIT: 0123
+    PATH: /app/bin
     FLAG: on
     "QUOTED": "on"
     LINES: |
@@ -44,7 +45,13 @@ demo:
   app: shop-demo
   config: *shared
 """
-NASTY = {"A": "\n'\"$HOME `id` ü😀\u2028\n\n", "EMPTY": "", "TRUE": "true", "PORT": "007", "N": "5"}
+NASTY = {
+    "A": "\n'\"$HOME `id` ü😀\u2028\n\n",
+    "EMPTY": "",
+    "TRUE": "true",
+    "AGENT": "007",
+    "N": "5",
+}
 
 
 @pytest.fixture
@@ -84,13 +91,15 @@ def test_an_environment_of_an_old_file(place: Place) -> None:
         "staging of heroku.yml, into stack staging:",
         "  BUNDLE_WITHOUT: is satellite:config.BUNDLE_WITHOUT, encrypted",
         "  DATABASE_URL: is satellite:config.DATABASE_URL, encrypted",
-        "  PORT: is satellite:config.PORT, encrypted",
+        "  LIMIT: is satellite:config.LIMIT, encrypted",
+        "  PATH: left out, it is about a dyno's disk; to have it all the same: "
+        "satellite config set PATH",
         "  FLAG: is satellite:config.FLAG, encrypted",
         "  QUOTED: is satellite:config.QUOTED, encrypted",
         "  LINES: is satellite:config.LINES, encrypted",
         "  A-B: LEFT OUT, should be named with letters, digits and _, no digit first",
         "  HOME: LEFT OUT, should have another name: satellite itself sets this variable",
-        "  PORT: was taken as it is written; Ruby may have read it otherwise",
+        "  LIMIT: was taken as it is written; Ruby may have read it otherwise",
         "  FLAG: was taken as it is written; Ruby may have read it otherwise",
         "  NOTHING: left out, it has no value",
         "  DEEP: LEFT OUT, it is no text",
@@ -106,7 +115,7 @@ def test_an_environment_of_an_old_file(place: Place) -> None:
     assert config(place) == {
         "BUNDLE_WITHOUT": "development:test",
         "DATABASE_URL": "postgres://app:canary-staging@db/app",
-        "PORT": "0123",
+        "LIMIT": "0123",
         "FLAG": "on",
         "QUOTED": "on",
         "LINES": "canary one\ncanary two\n",
