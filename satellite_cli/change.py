@@ -51,6 +51,8 @@ def run(
 ) -> Outcome:
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
     inline.loading(project.file.parent)  # while the engine is asked for the settings
+    if verb != "destroy":
+        project.check()
     words = [*words, "--parallel", str(max(project.hosts, 8))]
     heard = (lambda _: None) if as_json else tell
     if verb == "preview" and sys.stderr.isatty():

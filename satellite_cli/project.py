@@ -77,6 +77,13 @@ class Project:
             found = None
         return found if isinstance(found, kind) else kind()
 
+    def check(self) -> None:
+        """SatelliteError where the file has what the engine would not read as it stands."""
+        from scripts.config import check  # slow to load
+
+        with ours():
+            check(self.file)
+
     def config_names(self) -> list[str]:
         """Of the app's config vars, as they are in the stack's file: nothing is decrypted."""
         import yaml  # most commands do without

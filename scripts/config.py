@@ -90,12 +90,7 @@ class Config:
         """Set these config vars, encrypted, and forget those; of a `change`, which is one step."""
         assert self.file
         node = _written(self.file)
-        plain = {name: one.value for name, one in _pairs(node).items() if _is_plain(one)}
-        if lost := [name for name, text in plain.items() if _misread(text)]:
-            raise ConfigError(
-                f"{CONFIG}: should be in quotes, or the next change of the file makes a "
-                f"number of it: {', '.join(lost)}"
-            )
+        _check(node)
         gone = {*remove}
         if _is_text(node):  # be it JSON: it would give way to what is set within it
             put = {**self._texts(), **put}
@@ -131,6 +126,19 @@ class Config:
         return found
 
 
+def check(file: Path) -> None:
+    """ConfigError where a stack's file has config vars that Pulumi does not read as they stand."""
+    _check(_written(file))
+
+
+def _check(node: yaml.Node | None) -> None:
+    plain = {name: one.value for name, one in _pairs(node).items() if _is_plain(one)}
+    if lost := [name for name, text in plain.items() if _misread(text)]:
+        raise ConfigError(
+            f"{CONFIG}: should be in quotes, or another number is made of it: {', '.join(lost)}"
+        )
+
+
 def _path(name: str) -> str:
     """Where a config var is, whatever its name has, such as a dot."""
     quoted = name.replace('"', '\\"')
@@ -140,7 +148,7 @@ def _path(name: str) -> str:
 def _written(file: Path) -> yaml.Node | None:
     """The config vars as they stand in the file."""
     try:
-        found = yaml.compose(file.read_text("utf-8"), yaml.SafeLoader)
+        found = yaml.compose(file.read_text("utf-8"), yaml.CSafeLoader)  # 40 times as fast
     except (yaml.YAMLError, ValueError):  # whose text quotes the file
         raise ConfigError(f"{file.name} is no YAML") from None
     for key in ("config", CONFIG):
@@ -160,7 +168,7 @@ def _is_text(node: yaml.Node | None) -> bool:
 
 
 def _is_plain(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.style is None
+    return isinstance(node, yaml.ScalarNode) and not node.style
 
 
 def _misread(text: str) -> bool:

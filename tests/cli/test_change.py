@@ -104,6 +104,17 @@ def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
     assert settings(changing) == "config:\n"
 
 
+@pytest.mark.parametrize("words", [["preview"], ["up", "--yes"], ["scale", "worker=3", "--yes"]])
+def test_what_would_be_read_as_another_number_stops_it(changing: Desk, words: list[str]) -> None:
+    file = changing.place / "Pulumi.staging.yaml"
+    file.write_text("config:\n  satellite:config:\n    PIN: 0123\n    GOOD: 12\n    OWN: '0123'\n")
+    ran = changing.satellite(*words)
+    said = "error: satellite:config: should be in quotes, or another number is made of it: PIN\n"
+    assert ran.err.endswith(said)
+    assert ran.status == 1
+    assert not (changing.place / "up.settings").exists()
+
+
 def test_the_settings_are_asked_for_once(changing: Desk) -> None:
     for words in (["deploy"], ["scale", "worker=4"]):
         (changing.place / "pulumi.seen").unlink(missing_ok=True)
