@@ -62,7 +62,7 @@ def lost(
                 raise click.UsageError(f"{host} is not declared lost")
     over = [host for host in hosts if host in said & tried and not undo]
     for host in over:
-        note(f"{host} is lost already; to replace it: {REPLACE}")
+        note(f"{host} is lost already; to replace it: {_replace(fleet, host)}")
     names = [host for host in hosts if host not in over]
     if names:
         if not yes:
@@ -114,7 +114,8 @@ def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
         ways = "".join(f"\n  {_switch(host)}" for host in alive)
         raise SatelliteError(
             f"nothing was done: {names} {what} would be done twice. Switch off first:{ways}\n"
-            "  To declare lost what lives all the same: --although-it-answers",
+            "  To declare lost what lives all the same: --although-it-answers\n"
+            "  To drain and replace it: satellite roll HOST --again",
             REFUSED,
         )
     each = (f"{host.name} does not answer ({answer.problem})" for host, answer in answers.items())
@@ -122,22 +123,42 @@ def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
     return f"{', '.join(each)}{f'; it may be {away}' if away else ''}."
 
 
+def _instance(host: Host) -> bool:
+    """Whether its machine is one that we make, and not one that was there without us."""
+    return host.machine.startswith("i-")
+
+
+def _replace(fleet: Fleet, name: str) -> str:
+    """What gives a lost host another machine."""
+    ours = any(_instance(host) for host in fleet.hosts if host.name == name)
+    return f"satellite roll {name}" if ours else REPLACE
+
+
 def _switch(host: Host) -> str:
     """What switches it off."""
-    if host.machine.startswith("i-"):
+    if _instance(host):
         return f"aws ec2 terminate-instances --instance-ids {host.machine}"
     return f"satellite ssh {host.name} -- sudo poweroff"
 
 
 def _take_back(
-    project: Project, fleet: Fleet, names: Sequence[str], yes: bool, as_json: bool
+    project: Project,
+    fleet: Fleet,
+    names: Sequence[str],
+    yes: bool,
+    as_json: bool,
+    replaced: Host | None = None,
 ) -> None:
+    """`replaced`: the one of them that gets a new instance instead of that which is lost."""
     said = declared_lost(project)
     lost = [host for host in fleet.hosts if host.name in names]
-    for name, why in _dead(project, fleet, lost):
+    question, more = f"Take {', '.join(names)} back?", []
+    if replaced:
+        question, more = f"Replace {replaced.name}?", [_new_instance(replaced)]
+    for name, why in _dead(project, fleet, [] if replaced else lost):
         note(
             f"{name} does not answer: {why}. Is it the same dead machine, it would be waited for "
-            f"in vain: replace it first: {REPLACE}"
+            f"in vain: rather replace it: {_replace(fleet, name)}"
         )
 
     def change(draft: Draft) -> None:
@@ -147,7 +168,7 @@ def _take_back(
 
     before = {host.name: host.machine for host in lost}
     try:
-        keeping(project, change, yes, as_json, f"Take {', '.join(names)} back?", dead=names)
+        keeping(project, change, yes, as_json, question, dead=names, more=more)
     except SatelliteError as problem:
         if problem.status == REFUSED:
             raise
@@ -218,25 +239,43 @@ def _give_back(machines: dict[str, str], project: Project) -> None:
             note(f"{alive[0].name}: {remote.last_line(answer.out)}")
 
 
+def _new_instance(host: Host) -> str:
+    """The engine's word for another instance in the place of this host's."""
+    return f"--replace=**::aws:ec2/instance:Instance::{host.name}"
+
+
 @click.command()
 @click.argument("host", metavar="HOST", shell_complete=options.complete_host)
 @options.stack
+@click.option("--again", is_flag=True, help="Also where it is as the settings say.")
 @options.yes
 @options.as_json
-def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
+def roll(host: str, stack: str, again: bool, yes: bool, as_json: bool) -> None:
     """Replace an instance whose image, type or key differ from the settings; drained first.
 
-    The settings stay as they are: `satellite:roll` names it for this one update. No deploy: the
-    hosts go on with the commit that they run.
+    One that is lost is replaced in any case: terminated, and no longer lost. The settings stay as
+    they are: `satellite:roll` names it for this one update. No deploy: the hosts go on with the
+    commit that they run.
     """
     if not yes:
         somebody_to_ask(as_json)
     project = Project.of(stack)
     fleet = project.fleet()
-    if host in {one.name for one in fleet.hosts if one.lost}:
-        raise click.UsageError(f"{host} is lost: nobody drains it. To replace it: {REPLACE}")
-    fleet.chosen([host])
+    known = {one.name: one for one in fleet.hosts}.get(host)
+    if known and not _instance(known):
+        raise click.UsageError(f"{host} is no instance, but a machine of your own: {REPLACE}")
     inline.loading(project.file.parent)  # while the hosts are asked
+    if known and known.lost:
+        _take_back(project, fleet, [host], yes, as_json, replaced=known)
+    else:
+        _roll(project, fleet, fleet.chosen([host])[0], again, yes, as_json)
+
+
+def _roll(
+    project: Project, fleet: Fleet, known: Host, again: bool, yes: bool, as_json: bool
+) -> None:
+    """Replace one that lives; `again`: also where nothing differs."""
+    host, more = known.name, [_new_instance(known)] if again else []
     running = Running.of(project, fleet, strict=False)
     # it may be the one that is left behind, and replaced for that
     commit = running.commit(but=host) or running.commit() or fleet.revision
@@ -246,10 +285,10 @@ def roll(host: str, stack: str, yes: bool, as_json: bool) -> None:
             draft.put(f"roll[{len(named)}]", host)
         with draft.pinned(commit) as file:
             if not yes:
-                words = ["--config-file", str(file)]
+                words = ["--config-file", str(file), *more]
                 click.echo(summary(run(project, "preview", words, as_json=False), planned=True))
                 consent(f"Replace {host}?")
-            done = update(project, file, as_json)
+            done = update(project, file, as_json, more=more)
     if as_json:
         screen.data({"stack": project.stack, "changes": done.changes})
     else:

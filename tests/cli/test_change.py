@@ -411,6 +411,7 @@ error: nothing was done: worker-1 answers, and what it works on would be done tw
 first:
   aws ec2 terminate-instances --instance-ids i-1
   To declare lost what lives all the same: --although-it-answers
+  To drain and replace it: satellite roll HOST --again
 """
 
 
@@ -461,7 +462,7 @@ def test_what_is_lost_already_is_said_and_nothing_is_done(changing: Desk) -> Non
     ran = changing.satellite("lost", "worker-2")
     assert (ran.status, ran.err) == (
         0,
-        "worker-2 is lost already; to replace it: docs/tasks/a-host-died.md\n",
+        "worker-2 is lost already; to replace it: satellite roll worker-2\n",
     )
     assert not (changing.place / "up.settings").exists()
     assert changing.satellite("lost", "worker-2", "--json").json()["changes"] == {}
@@ -489,7 +490,7 @@ def test_what_is_taken_back_while_it_is_dead_is_said_to_be(changing: Desk) -> No
     assert (ran.status, ran.err) == (
         0,
         "worker-2 does not answer: connection refused. Is it the same dead machine, it would be "
-        "waited for in vain: replace it first: docs/tasks/a-host-died.md\n",
+        "waited for in vain: rather replace it: satellite roll worker-2\n",
     )
     changing.outputs["ssh_config"] += "  ProxyJump bastion.shop\n"
     assert changing.satellite("lost", "worker-2", "--undo", "--yes").err == ""
@@ -606,11 +607,45 @@ def test_roll_names_the_host_for_this_update_alone(changing: Desk) -> None:
     assert settings(changing) == "config:\n"
 
 
-def test_a_lost_host_is_replaced_in_another_way(changing: Desk) -> None:
+INSTANCE = "--replace=**::aws:ec2/instance:Instance::worker-2"
+
+
+def updated(changing: Desk) -> list[str]:
+    """The command line of the last update."""
+    return [line for line in changing.engine() if line[0] == "up"][-1]
+
+
+def test_roll_replaces_what_is_right_where_that_is_said(changing: Desk) -> None:
+    assert changing.satellite("roll", "worker-2", "--yes").status == 0
+    assert INSTANCE not in updated(changing)
+    assert changing.satellite("roll", "worker-2", "--again", "--yes").status == 0
+    assert INSTANCE in updated(changing)
+
+
+def test_roll_gives_a_lost_host_another_machine(changing: Desk) -> None:
     changing.outputs["hosts"][1]["lost"] = True
+    changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
+    changing.hosts["worker-2"] = DEAD
+    ran = changing.satellite("roll", "worker-2", "--yes")
+    assert (ran.status, ran.err) == (0, "")
+    assert INSTANCE in updated(changing)
+    assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
+    # and what it held is given back, as after `lost --undo`
+    changing.pulumi["up"] = (255, "", "error: no capacity")
+    ran = changing.satellite("roll", "worker-2", "--yes")
+    assert ran.status == 1
+    assert "give-back --app shop --host worker-2 --machine i-2\n" in ran.err
+
+
+def test_a_machine_of_ones_own_is_not_rolled(changing: Desk) -> None:
+    changing.outputs["hosts"][1] |= {"machine": "1", "lost": True}
     ran = changing.satellite("roll", "worker-2", "--yes")
     assert ran.status == 2
-    assert "worker-2 is lost: nobody drains it. To replace it: docs/tasks/a-host-died.md" in ran.err
+    assert "is no instance, but a machine of your own: docs/tasks/a-host-died.md" in ran.err
+    changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
+    assert changing.satellite("lost", "worker-2").err == (
+        "worker-2 is lost already; to replace it: docs/tasks/a-host-died.md\n"
+    )
 
 
 def good(*revisions: str) -> list[dict[str, str]]:

@@ -705,6 +705,10 @@ def test_a_machine_is_replaced_by_name(desk: Desk) -> None:
     assert desk.runs() == runs  # at the commit that runs, whatever the branch has
     assert newer not in runs[0]
     assert "roll" not in desk.settings()
+    assert "desk-1 (aws:ec2/instance:Instance): " not in desk.good("satellite roll desk-1 --yes")
+    desk.good("satellite roll desk-1 --again --yes")
+    assert desk.site.host(1).instance_id != now["desk-1"]
+    assert desk.runs() == runs
 
 
 def test_a_host_that_lives_is_not_declared_lost(desk: Desk) -> None:
@@ -761,6 +765,20 @@ def test_a_host_that_lives_after_all_is_taken_back(desk: Desk) -> None:
     found = json.loads(desk.good("satellite info --json"))["hosts"]
     booted_again = [host["launched"] < host["booted"] for host in found]
     assert booted_again == [False, True]
+
+
+def test_a_host_that_is_dead_for_good_gets_another_machine(desk: Desk) -> None:
+    runs, old = desk.runs(), [host.instance_id for host in desk.site.hosts()]
+    desk.commit()  # which is not deployed by the way
+    desk.site.host(2).kill()
+    desk.good("satellite lost desk-2 --yes")
+    desk.good("satellite roll desk-2 --yes")
+    now = [host.instance_id for host in desk.site.hosts()]
+    assert now[0] == old[0]
+    assert now[1] != old[1]
+    assert desk.runs() == runs
+    assert "lost" not in desk.settings()
+    assert json.loads(desk.good("satellite doctor --json"))["findings"] == []
 
 
 def test_the_row_that_ends_it_all(desk: Desk) -> None:
