@@ -104,8 +104,10 @@ def _instance(
     )
 
 
-def _console(place: list[str]) -> str:
+def _console(place: Sequence[str | None]) -> str:
     region, machine = place
+    if not region:
+        return ""  # of mocks
     page = f"region={region}#InstanceDetails:instanceId={machine}"
     return f"https://{region}.console.aws.amazon.com/ec2/home?{page}"
 

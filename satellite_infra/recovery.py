@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 from pulumi_aws import cloudwatch, ec2
 
@@ -36,7 +38,9 @@ def recovers(
     )
 
 
-def _recover(place: list[str]) -> str:
-    """The action of that name in the instance's own partition and region."""
+def _recover(place: Sequence[str | None]) -> str:
+    """The action of that name in the instance's own partition and region, of which mocks know
+    nothing.
+    """
     arn, region = place
-    return f"arn:{arn.split(':')[1]}:automate:{region}:ec2:recover"
+    return f"arn:{(arn or 'arn:aws').split(':')[1]}:automate:{region or ''}:ec2:recover"

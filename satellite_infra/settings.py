@@ -575,7 +575,7 @@ class Settings(Model):
     def load(cls) -> Settings:
         """This stack's settings; RunError lists every problem, before any resource is touched."""
         stack, secret = _read()
-        stack.setdefault("environment", pulumi.get_stack())
+        stack["environment"] = stack.get("environment") or pulumi.get_stack()
         settings, found = validated(stack, secret)
         if found:
             many = f"{len(found)} problems" if len(found) > 1 else "1 problem"

@@ -87,8 +87,8 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
 
 
 def visit(reached: local.Command) -> dict[str, pulumi.Output[str]]:
-    """What `reach` has printed: who deploys, and what no other visit has."""
-    lines = reached.stdout.apply(lambda text: [*text.split("\n"), ""])
+    """What `reach` has printed: who deploys, and what no other visit has. Of mocks, nothing."""
+    lines = reached.stdout.apply(lambda text: [*(text or "").split("\n"), ""])
     return {
         "visit": lines.apply(lambda said: said[1]),
         "deployer": lines.apply(lambda said: said[0]),

@@ -780,6 +780,8 @@ def test_load_reads_the_engines_map_and_raises_one_error(monkeypatch: pytest.Mon
         pulumi_config.CONFIG.get().pop("satellite:procesess")
         loaded = Settings.load()
         assert (loaded.environment, loaded.count) == ("staging", 3)
+        pulumi_config.set_config("satellite:environment", "")
+        assert Settings.load().environment == "staging"
     finally:
         pulumi_config.set_all_config({}, [])
 
