@@ -185,9 +185,13 @@ LONGEST_VALUE = 130_000
 NUL (execve(2), MAX_ARG_STRLEN)."""
 
 
+def _digits(value: Any) -> Any:
+    """A text where it is a whole number: `pulumi config set --path` writes digits as one."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _env_value(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # `pulumi config set --path` writes digits as a number
+    value = _digits(value)
     if not isinstance(value, str):
         raise broken("should be text: write it in quotes")
     if "\0" in value:
@@ -342,6 +346,7 @@ AmiOwner = Annotated[
         r"[0-9]{12}|amazon|aws-marketplace|self",
         "should be an account's 12 digits, amazon, aws-marketplace or self",
     ),
+    BeforeValidator(_digits),
 ]
 Email = Annotated[
     Text,
@@ -431,6 +436,7 @@ TagKey = Annotated[
 TagValue = Annotated[
     Text,
     _matching(r"[\w .:/=+@-]{0,256}", "should be at most 256 letters, digits, spaces, _.:/=+-@"),
+    BeforeValidator(_digits),
 ]
 Description = Annotated[
     Text,

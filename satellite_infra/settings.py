@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_origin
 
 import pulumi
@@ -577,6 +578,7 @@ class Settings(Model):
         stack, secret = _read()
         stack["environment"] = stack.get("environment") or pulumi.get_stack()
         settings, found = validated(stack, secret)
+        found = [*_elsewhere(), *found]
         if found:
             many = f"{len(found)} problems" if len(found) > 1 else "1 problem"
             raise pulumi.RunError("\n  ".join([f"{many} in this stack's settings:", *found]))
@@ -619,6 +621,14 @@ def _read() -> tuple[dict[str, Any], frozenset[str]]:
     values = {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
     short = {key.removeprefix(prefix): v for key, v in values.items() if key.startswith(prefix)}
     return short, frozenset(key for key in short if pulumi_config.is_config_secret(prefix + key))
+
+
+def _elsewhere() -> Iterator[str]:
+    """What is of a namespace that is nearly ours, and would be heeded by nobody."""
+    for key in sorted({**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}):
+        namespace, _, name = key.partition(":")
+        if namespace != NAMESPACE and get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
+            yield f"{key}: unknown key, did you mean {NAMESPACE}:{name}?"
 
 
 def _parsed(key: str, value: Any) -> Any:
