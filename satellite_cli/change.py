@@ -8,7 +8,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -117,12 +117,13 @@ def apply(
     names: Sequence[str] = (),
     more: Sequence[str] = (),
     commit: str = "",
+    once: Mapping[str, str] = {},
 ) -> None:
     """Preview the change, ask, do it, and keep it in the stack's file once it is done.
 
     The commit that the preview was about is the one that is deployed. `names`: to these hosts
-    alone, and then the file stays as it is. `more`: words for the engine. `commit`: the one for
-    this time, which does not go into the file.
+    alone, and then the file stays as it is. `more`: words for the engine. `commit`, `once`: the
+    commit and other settings for this time, which do not go into the file.
     """
     if not yes:
         somebody_to_ask(as_json)  # before anything is begun
@@ -134,14 +135,14 @@ def apply(
         more = [*more, *(partial.targets(project, draft, names) if names else ())]
         revision = commit
         if not yes:
-            with draft.pinned(commit) as file:
+            with draft.pinned(commit, once) as file:
                 words = ["--config-file", str(file), *more]
                 planned = run(project, "preview", words, check=asked)
             revision = planned.revision or commit if not names else ""
             if not planned.idle:
                 click.echo(summary(planned, planned=True))
                 consent(why or "Do this?")
-        with draft.pinned(revision) as file:
+        with draft.pinned(revision, once) as file:
             done = update(project, file, as_json, check=asked, more=more)
         kept = not names and draft.keep()
     if as_json:
@@ -163,11 +164,12 @@ def keeping(
     why: str = "",
     dead: Collection[str] | None = None,
     more: Sequence[str] = (),
+    once: Mapping[str, str] = {},
 ) -> None:
     """Apply a change that is no deploy: the hosts go on with the commit that they run.
 
     `dead`: hosts that are not asked; then it goes on also where others do not answer or agree.
-    `more`: words for the engine.
+    `more`: words for the engine. `once`: settings for this time.
     """
     if not yes:
         somebody_to_ask(as_json)  # before anybody is asked
@@ -176,7 +178,7 @@ def keeping(
     running = Running.of(project, fleet, strict=dead is None, but=dead or ())
     commit = running.commit() if dead is None else running.most() or fleet.revision
     check = running.check
-    apply(project, change, yes, as_json, why, lambda _: check, more=more, commit=commit)
+    apply(project, change, yes, as_json, why, lambda _: check, (), more, commit, once)
 
 
 def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:

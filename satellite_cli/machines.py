@@ -152,9 +152,9 @@ def _take_back(
     """`replaced`: the one of them that gets a new instance instead of that which is lost."""
     said = declared_lost(project)
     lost = [host for host in fleet.hosts if host.name in names]
-    question, more = f"Take {', '.join(names)} back?", []
-    if replaced:
-        question, more = f"Replace {replaced.name}?", [_new_instance(replaced)]
+    question = f"Replace {replaced.name}?" if replaced else f"Take {', '.join(names)} back?"
+    more = [_new_instance(replaced)] if replaced else []
+    once = _rolled(project, replaced.name) if replaced else {}
     for name, why in _dead(project, fleet, [] if replaced else lost):
         note(
             f"{name} does not answer: {why}. Is it the same dead machine, it would be waited for "
@@ -168,7 +168,7 @@ def _take_back(
 
     before = {host.name: host.machine for host in lost}
     try:
-        keeping(project, change, yes, as_json, question, dead=names, more=more)
+        keeping(project, change, yes, as_json, question, names, more, once)
     except SatelliteError as problem:
         if problem.status == REFUSED:
             raise
@@ -244,6 +244,12 @@ def _new_instance(host: Host) -> str:
     return f"--replace=**::aws:ec2/instance:Instance::{host.name}"
 
 
+def _rolled(project: Project, host: str) -> dict[str, str]:
+    """The settings by which its new instance is made as they say, and not as the old one was."""
+    named = project.known_as("roll", list)
+    return {} if host in named else {f"roll[{len(named)}]": host}
+
+
 @click.command()
 @click.argument("host", metavar="HOST", shell_complete=options.complete_host)
 @options.stack
@@ -279,16 +285,12 @@ def _roll(
     running = Running.of(project, fleet, strict=False)
     # it may be the one that is left behind, and replaced for that
     commit = running.commit(but=host) or running.commit() or fleet.revision
-    with project.draft() as draft:
-        named = project.known_as("roll", list)
-        if host not in named:
-            draft.put(f"roll[{len(named)}]", host)
-        with draft.pinned(commit) as file:
-            if not yes:
-                words = ["--config-file", str(file), *more]
-                click.echo(summary(run(project, "preview", words, as_json=False), planned=True))
-                consent(f"Replace {host}?")
-            done = update(project, file, as_json, more=more)
+    with project.draft() as draft, draft.pinned(commit, _rolled(project, host)) as file:
+        if not yes:
+            words = ["--config-file", str(file), *more]
+            click.echo(summary(run(project, "preview", words, as_json=False), planned=True))
+            consent(f"Replace {host}?")
+        done = update(project, file, as_json, more=more)
     if as_json:
         screen.data({"stack": project.stack, "changes": done.changes})
     else:

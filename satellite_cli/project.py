@@ -7,7 +7,7 @@ import functools
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -142,14 +142,19 @@ class Draft:
         return (*place, f"satellite:{path}")
 
     @contextlib.contextmanager
-    def pinned(self, revision: str) -> Iterator[Path]:
-        """The same file with that commit, whatever the branch says by then."""
-        if not revision:
+    def pinned(self, revision: str, once: Mapping[str, str] = {}) -> Iterator[Path]:
+        """The same file with that commit, whatever the branch says by then; nothing of it is kept.
+
+        `once`: more settings for this time, by their paths.
+        """
+        wanted = {**once, **({"revision": revision} if revision else {})}
+        if not wanted:
             yield self.file
             return
         copy = self.file.with_name(f"pinned.{self.file.name}")
         shutil.copyfile(self.file, copy)
-        Draft(self.project, copy, self.before).put("revision", revision)
+        for path, value in wanted.items():
+            Draft(self.project, copy, self.before).put(path, value)
         yield copy
 
     def keep(self) -> bool:

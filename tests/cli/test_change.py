@@ -630,6 +630,8 @@ def test_roll_gives_a_lost_host_another_machine(changing: Desk) -> None:
     assert (ran.status, ran.err) == (0, "")
     assert INSTANCE in updated(changing)
     assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
+    # or the engine would make it of the old one's image
+    assert "# set satellite:roll[0] worker-2\n" in settings(changing, "up.settings")
     # and what it held is given back, as after `lost --undo`
     changing.pulumi["up"] = (255, "", "error: no capacity")
     ran = changing.satellite("roll", "worker-2", "--yes")
