@@ -164,8 +164,8 @@ def _how(
 
 
 def _shown(redact: Redactor, what: str, said: Sequence[str]) -> str:
-    lines = "\n".join(said).strip()
-    return redact(f"{what}; it said: {lines[-LONGEST:]}" if lines else what)
+    lines = redact("\n".join(said).strip())  # the end of a secret is not known as one any more
+    return redact(what) + (f"; it said: {lines[-LONGEST:]}" if lines else "")
 
 
 def _stop_measuring(layout: Layout, system: System) -> bool:

@@ -131,6 +131,15 @@ def test_what_fails_is_said_and_no_config_var_is_shown(
     )
 
 
+def test_no_end_of_a_secret_is_left_where_much_was_said(
+    layout: Layout, system: FakeSystem, release: str
+) -> None:
+    """What is shown may begin within one."""
+    rest = "x" * (queue_metrics.LONGEST - 3)
+    said = refused(layout, system, command=f'echo "${{TOKEN}}{rest}"; exit 3')
+    assert said.endswith(f"; it said: EN]{rest}")
+
+
 def test_one_that_hangs_is_ended(
     layout: Layout, system: FakeSystem, release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
