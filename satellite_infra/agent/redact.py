@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus, unquote
 
 from . import urls
 
@@ -17,9 +19,8 @@ class Redactor:
 
     def __init__(self, config: Mapping[str, str]):
         names = {spelling: name for name, value in config.items() for spelling in _spellings(value)}
-        longest_first = sorted(names, key=len, reverse=True)
         self._names = names
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        self._pattern = re.compile(_any_of(names) or r"(?!)")
 
     def __call__(self, text: str) -> str:
         """The text without values."""
@@ -31,20 +32,56 @@ def secrets(config: Mapping[str, str], environment: str) -> dict[str, str]:
     return {name: value for name, value in config.items() if value != environment}
 
 
+def _any_of(texts: Iterable[str]) -> str:
+    """An expression for the longest of them that stands there.
+
+    By their first characters: all in one row would be tried one by one all along a log.
+    """
+    rests: dict[str, list[str]] = {}
+    for text in sorted(texts, key=len, reverse=True):
+        rests.setdefault(text[0], []).append(re.escape(text[1:]))
+    return "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in rests.items())
+
+
 def _spellings(value: str) -> Iterable[str]:
     parts = {value, *(line.strip() for line in value.splitlines())}  # a log is read line by line
     parts |= urls.passwords(value)
     found = {spelling for part in parts for spelling in _escaped(part)}
+    logins = {unquote(login) for login in urls.logins(value)}
+    logins |= {value} if ":" in value else set()  # such as what Bundler takes for a server of gems
+    # as HTTP's Basic sends it
+    found |= {base64.b64encode(login.encode()).decode() for login in logins}
     return [text for text in found if len(text) >= SHORTEST]
 
 
 def _escaped(text: str) -> Iterable[str]:
+    return (text, repr(text)[1:-1], *_json(text), *_percent(text), *_html(text), *_shell(text))
+
+
+def _json(text: str) -> Iterable[str]:
     inner = json.dumps(text, ensure_ascii=False)[1:-1]
-    return (
-        *(text, quote(text, safe=""), repr(text)[1:-1]),
-        *(json.dumps(text)[1:-1], inner, re.sub(r"#(?=[{$@])", r"\\#", inner)),  # JSON, Ruby
-        *(
-            text.replace("'", q) for q in ("'\\''", "'\"'\"'")
-        ),  # `set -x` and `export -p` of a shell
-        re.sub(r'([\\"$`])', r"\\\1", text),
-    )
+    for found in (inner, json.dumps(text)[1:-1]):
+        yield from (found, found.replace("/", "\\/"))  # PHP
+        yield re.sub("[&<>]", lambda sign: f"\\u{ord(sign.group()):04x}", found)  # Rails, Go
+    yield re.sub(r"#(?=[{$@])", r"\\#", inner)  # Ruby
+
+
+def _percent(text: str) -> Iterable[str]:
+    # the last is `encode_www_form` of Ruby
+    form = quote_plus(text), quote_plus(text, safe="*").replace("~", "%7E")
+    for found in (quote(text, safe=""), quote(text), *form):
+        yield from (found, re.sub("%..", lambda byte: byte.group().lower(), found))
+
+
+def _html(text: str) -> Iterable[str]:
+    found = html.escape(text)
+    yield from (html.escape(text, quote=False), found, found.replace("&#x27;", "&#39;"))  # Rails
+
+
+def _shell(text: str) -> Iterable[str]:
+    # `set -x` and `export -p` of a shell
+    yield from (text.replace("'", quoted) for quoted in ("'\\''", "'\"'\"'"))
+    yield re.sub(r'([\\"$`])', r"\\\1", text)
+    # `printf %q` of bash, and Ruby's Shellwords
+    yield re.sub(r"""([] \t'"\\|&;()<>!{}*[?^$`,]|^[#~]|(?<=[=:])~)""", r"\\\1", text)
+    yield re.sub(r"([^A-Za-z0-9_.,:+/@-])", r"\\\1", text)

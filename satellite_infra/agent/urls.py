@@ -34,8 +34,8 @@ def parse(url: str) -> Place | None:
     return Place(**found.groupdict("")) if found else None
 
 
-def passwords(text: str) -> set[str]:
-    """What may be the password in a text, should it be a URL: as it stands there, and decoded.
+def logins(text: str) -> set[str]:
+    """What may be USER:PASSWORD in a text, should it be a URL, as it stands there.
 
     By each way to read one: libpq takes no / in it, but others do; and of a mail server's URL the
     user is often an address, with an @ of its own.
@@ -44,9 +44,15 @@ def passwords(text: str) -> set[str]:
         return set()
     found: set[str] = set()
     with contextlib.suppress(ValueError):
-        found.add(urlsplit(text).password or "")
+        found.add(urlsplit(text).netloc.rpartition("@")[0])
     if len(text) <= LONGEST:
         place = parse(text)
-        found.add(place.password if place else "")
-        found.add(text.partition("//")[2].rpartition("@")[0].partition(":")[2])
+        found.add(f"{place.user}:{place.password}" if place else "")
+        found.add(text.partition("//")[2].rpartition("@")[0])
+    return {login for login in found if login.partition(":")[2]}
+
+
+def passwords(text: str) -> set[str]:
+    """What may be the password in it: as it stands there, and decoded."""
+    found = {login.partition(":")[2] for login in logins(text)}
     return found | {unquote(password) for password in found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
@@ -30,7 +31,22 @@ from satellite_infra.agent.redact import Redactor, secrets
         ("postgres://me:s%23cr3t@db/app", "s#cr3t"),
         ("smtp://mailer@example.com:s3cr3tpw@smtp.example.com:587", "s3cr3tpw"),
         ("https://u:secretpw@host#x@y", "secretpw"),
+        ("postgres://a%3Ab:s%23cr3t@db/app", "s#cr3t"),
         ("pässword", "p\\u00e4ssword"),
+        ("<s3c&r3t>", "\\u003cs3c\\u0026r3t\\u003e"),  # JSON of Rails and of Go
+        ("ä<s3cr3t", "\\u00e4\\u003cs3cr3t"),
+        ("s3c/r3t", "s3c\\/r3t"),  # JSON of PHP
+        ("s3 c/r3t", "s3+c%2Fr3t"),  # a form
+        ("s3 c*r3~t", "s3+c*r3%7Et"),  # the same by Ruby's encode_www_form
+        ("s3 c/r3t", "s3%20c/r3t"),  # a path
+        ("s3 c/r3t", "s3%20c%2fr3t"),
+        ("s3c&r3\"t'<", "s3c&amp;r3&quot;t&#39;&lt;"),  # ERB
+        ("s3c&r3\"t'<", "s3c&amp;r3&quot;t&#x27;&lt;"),
+        ("s3c&r3\"t'<", "s3c&amp;r3\"t'&lt;"),  # XML's text
+        ("#s3 c&r,3#t", "\\#s3\\ c\\&r\\,3#t"),  # printf %q of bash
+        ("s3 c&r,3#t", "s3\\ c\\&r,3\\#t"),  # Shellwords of Ruby
+        ("https://us:s3%23cr3t@gems.example.com", b64encode(b"us:s3#cr3t").decode()),
+        ("us:s3%23cr3t", b64encode(b"us:s3%23cr3t").decode()),
     ],
 )
 def test_each_spelling_is_replaced_by_the_name(value: str, printed: str) -> None:
