@@ -98,12 +98,13 @@ def way_back(told: Told) -> list[str]:
     A host keeps them in the order in which they became good, last. One that does so again although
     it was built before others is a rollback: nobody wants to go back to what was rolled back.
     """
-    good = [(str(one["release"]), str(one["revision"])) for one in told["good"]]
+    good = [str(one["revision"]) for one in told["good"]]
     built: dict[str, str] = {}
-    for release, commit in good:
-        built[commit] = min(release, built.get(commit, release))
+    for one, commit in zip(told["good"], good, strict=True):
+        first = str(one.get("first", one["release"]))  # an older agent does not say it
+        built[commit] = min(first, built.get(commit, first))
     found: list[str] = []
-    for _, commit in good:
+    for commit in good:
         while found and built[found[-1]] >= built[commit]:
             found.pop()
         found.append(commit)

@@ -408,7 +408,7 @@ class Settings(Model):
     distribution's, from `packages`, which also has to hold what a build needs: `build-essential`,
     `libffi-dev`, `libssl-dev`, `libyaml-dev`, `zlib1g-dev`."""
     keep_releases: Annotated[f.Number, Field(ge=1, le=100)] = Field(default=5, examples=[10])
-    """Good releases that each host keeps."""
+    """Commits of which each host keeps its newest good release."""
     gate_seconds: Annotated[f.Number, Field(ge=0, le=3600)] = Field(default=10, examples=[30])
     """Seconds that new workers must stay up before a release counts as good."""
     health: f.Line = Field(default="", examples=["bin/check-worker --queue mail"])

@@ -54,8 +54,25 @@ class Ledger:
         self.forget_prepared()
 
     def keep(self, targets: list[Target]) -> None:
-        """Remember exactly these as good, oldest first."""
-        storage.write_json(self.layout.good, [target.record() for target in targets])
+        """Remember exactly these as good, oldest first; and of each commit its first build."""
+        first = self.first_builds()
+        for target in targets:
+            first.setdefault(target.manifest.revision, target.release)
+        records = [{**t.record(), "first": first[t.manifest.revision]} for t in targets]
+        storage.write_json(self.layout.good, records)
+
+    def first_builds(self) -> dict[str, str]:
+        """Commit -> its first release that was good, which may be on disk no more.
+
+        Of names that sort by time; a later one, of other config vars, takes its place.
+        """
+        found: dict[str, str] = {}
+        for record in storage.read_json(self.layout.good, []):
+            target = Target.of(record)
+            first = record.get("first", target.release)  # an older agent's list does not say it
+            commit = target.manifest.revision
+            found[commit] = min(first, found.get(commit, first))
+        return found
 
     def prepared(self) -> Target | None:
         """The release that is built and has never been switched to."""

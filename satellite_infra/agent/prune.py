@@ -15,12 +15,17 @@ KEEP_LOGS = 30
 
 
 def prune(layout: Layout, ledger: Ledger, keep: int, say: Say) -> None:
-    """Keep the newest `keep` good releases, and whatever is in use."""
+    """Keep the newest good release of each of `keep` commits, and whatever is in use.
+
+    A commit may have many: each other set of config vars is another release.
+    """
     good = ledger.good()
-    kept = good[-keep:]
-    dropped = [t.release for t in good[:-keep] if t.release not in in_use(layout, ledger)]
+    newest: dict[str, str] = {}
+    for target in reversed(good):
+        newest.setdefault(target.manifest.revision, target.release)
+    kept = {*list(newest.values())[:keep], *in_use(layout, ledger)}
     # in this order a kill leaves an unknown directory, never a good release without one
-    ledger.keep([t for t in good if t in kept or t.release not in dropped])
+    ledger.keep([target for target in good if target.release in kept])
     discard_unknown(layout, ledger, say)
     logs(layout)
 

@@ -38,7 +38,7 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
         "booted": stamp(_booted()),
         "current": target.release if target else None,
         "revision": target.manifest.revision if target else None,
-        "good": [{"release": t.release, "revision": t.manifest.revision} for t in ledger.good()],
+        "good": _good(ledger),
         "last_release": _last_release(ledger),
         "unfinished": layout.journal.is_file(),
         "lock": held,
@@ -65,6 +65,13 @@ def current(layout: Layout) -> Target | None:
         raise LookupError(
             f"{layout.current} is no release, or its manifest cannot be read: satellite up --again"
         ) from None
+
+
+def _good(ledger: Ledger) -> list[dict[str, str]]:
+    """What is kept, oldest first; `first`: which release of its commit came before all others."""
+    first = ledger.first_builds()
+    good = ((target.release, target.manifest.revision) for target in ledger.good())
+    return [{"release": r, "revision": commit, "first": first[commit]} for r, commit in good]
 
 
 def _last_release(ledger: Ledger) -> dict[str, Any] | None:

@@ -215,7 +215,7 @@ def test_a_host_says_what_it_is(host: Control) -> None:
     current = Ledger(host.layout).current()
     assert (found["host"], found["machine"], found["environment"]) == ("h", "m", "test")
     assert found["current"] == current
-    assert found["good"] == [{"release": current, "revision": found["revision"]}]
+    assert found["good"] == [{"release": current, "revision": found["revision"], "first": current}]
     assert (found["unfinished"], found["lock"]) == (False, None)
     last = found["last_release"]
     assert (last["outcome"], last["revision"]) == ("good", found["revision"])

@@ -38,6 +38,27 @@ def test_a_directory_that_a_process_stands_in_is_kept(
     assert [path.name for path in layout.releases.iterdir()] == releases[1:]
 
 
+def test_other_config_vars_of_a_commit_take_the_place_of_no_other_commit(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """A rotation each night leaves a way back; and when each commit was built first is known."""
+    ledger, names = Ledger(layout), []
+
+    def deploy(commit: str, password: str) -> None:
+        wanted = request(origin, commit, keep_releases=2)._replace(config={"TOKEN": password})
+        Release(layout, system, lambda _: None).run(wanted)
+        names.append(str(ledger.current()))
+
+    first, second = origin.commit(a="1"), origin.commit(a="2")
+    for commit in (origin.commit(a="0"), first, second):
+        deploy(commit, "canary-1")
+    for night in range(2, 5):
+        deploy(second, f"canary-{night}")
+    assert [t.release for t in ledger.good()] == [names[1], names[-1]]
+    assert {path.name for path in layout.releases.iterdir()} == {names[1], names[-1]}
+    assert ledger.first_builds() == {first: names[1], second: names[2]}
+
+
 def test_logs_are_kept_in_number(layout: Layout) -> None:
     layout.logs.mkdir(parents=True)
     kinds = ("release", "release-phase", "rotate")  # a rotation that fails again and again

@@ -788,6 +788,7 @@ def test_back_from_the_newest_that_runs(ways: list[str], back: str) -> None:
         ("b2 a1 c3", "c", "ac"),  # b was rolled back to a; then c
         ("b2 c3 a1", "a", "a"),  # all was
         ("a1 b2 c3 b4", "b", "ab"),  # it was, and built anew, as settings had changed
+        ("a1 c3 b42", "b", "ab"),  # the same, where a host keeps the newest of each commit
         ("a1 a2", "a", "a"),  # other settings
         ("a1 b2", "c", "abc"),  # somebody moved it
         ("a1 b2", None, "ab"),
@@ -795,7 +796,10 @@ def test_back_from_the_newest_that_runs(ways: list[str], back: str) -> None:
     ],
 )
 def test_what_was_rolled_back_is_on_no_way_back(kept: str, runs: str | None, way: str) -> None:
-    releases = [{"release": one[1], "revision": one[0]} for one in kept.split()]
+    releases = [
+        {"release": one[1], "revision": one[0], **({"first": one[2]} if one[2:] else {})}
+        for one in kept.split()
+    ]
     assert "".join(way_back({"good": releases, "revision": runs})) == way
 
 
