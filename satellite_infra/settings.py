@@ -82,7 +82,8 @@ class ProcessSettings(Model):
     alert: WatchSettings | None = Field(
         default=None, examples=[{"memory": "300M", "cpu": "90%", "restarts": 1}]
     )
-    """What `monit` tells of a worker: `memory`, with its children; `cpu`, of one core's time since
+    """What `monit` tells of a worker: `memory`, with its children and
+    without files that are cached for it; `cpu`, of one core's time since
     the last look; `restarts`, unclean ends in a row, until ten minutes go without one."""
     on_kill: f.Line = Field(default="", examples=["bin/release-jobs"])
     """Shell command that gives back the jobs of workers that were killed: the lines of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from . import backoff, storage
+from . import backoff, held, storage
 from .layout import Layout
 from .system import System
 
@@ -37,7 +37,7 @@ def _shown(
     layout: Layout, type_: str, system: System, note: bool
 ) -> dict[str, tuple[int, float | None]]:
     """Worker -> bytes of memory, and percent of a core since the last look that was noted."""
-    wanted = "--property=Id,InvocationID,MemoryCurrent,CPUUsageNSec"
+    wanted = "--property=Id,InvocationID,ControlGroup,MemoryCurrent,CPUUsageNSec"
     text = system.systemctl("show", wanted, "--", layout.worker_units)
     store = layout.run / "checks" / f"{type_}.json"
     before, after, now = storage.read_json(store, {}), {}, system.now()
@@ -52,7 +52,8 @@ def _shown(
         then = before.get(run)
         share = (spent - then[0]) / 1e7 / (now - then[1]) if then and now > then[1] else None
         worker = f"{type_}.{number}" + (f".{lane}" if lane else "")
-        found[worker] = _number(pairs.get("MemoryCurrent")), share
+        counted = _number(pairs.get("MemoryCurrent"))
+        found[worker] = held.memory(layout, pairs.get("ControlGroup", ""), counted), share
     if note:
         storage.write_json(store, after)
     return found

@@ -212,6 +212,11 @@ class Layout:
     # the system's
 
     @property
+    def control_groups(self) -> Path:
+        """Where the kernel tells of them."""
+        return self.root / "sys/fs/cgroup"
+
+    @property
     def logs(self) -> Path:
         """One log for each release."""
         return self.root / "var/log/satellite" / self.app

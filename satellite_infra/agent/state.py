@@ -8,7 +8,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import backoff, converge, examine, flat, installed, lanes, measured, notes, storage
+from . import (
+    backoff,
+    converge,
+    examine,
+    flat,
+    held,
+    installed,
+    lanes,
+    measured,
+    notes,
+    storage,
+)
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
@@ -163,7 +174,7 @@ def _worker(
         "state": "stopped" if stopped else _state(unit, runs, ends),
         "since": since,
         "pid": unit.pid or None,
-        "memory": unit.memory,
+        "memory": held.memory(layout, unit.group, unit.memory),
         "ends": ends,
         "restarts": unit.restarts,
         "release": note.release if note else None,

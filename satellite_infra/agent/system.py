@@ -52,9 +52,10 @@ class UnitState(NamedTuple):
     invocation: str
     job: bool  # a start or stop is queued or under way
     result: str = "success"
-    memory: int = 0  # bytes; 0 where systemd does not know
+    memory: int = 0  # bytes, with cached files; 0 where systemd does not know
     stale: bool = False  # its files are others now than systemd has read
     control: int = 0  # the process of what is run before its start or after its end
+    group: str = ""  # its control group; empty where it has none
 
 
 class System:
@@ -165,7 +166,7 @@ class System:
         if not wanted:
             return {}
         properties = "Id,ActiveState,SubState,MainPID,NRestarts,InvocationID,Job,Result"
-        properties += ",MemoryCurrent,NeedDaemonReload,ControlPID"
+        properties += ",MemoryCurrent,NeedDaemonReload,ControlPID,ControlGroup"
         text = self.systemctl("show", f"--property={properties}", "--", *wanted)
         found = (_unit(block) for block in text.split("\n\n") if block.strip())
         return {unit.name: unit for unit in found}
@@ -279,6 +280,7 @@ def _unit(block: str) -> UnitState:
         memory=_bytes(pairs.get("MemoryCurrent", "")),
         stale=pairs.get("NeedDaemonReload") == "yes",
         control=int(pairs.get("ControlPID") or 0),
+        group=pairs.get("ControlGroup", ""),
     )
 
 

@@ -224,6 +224,15 @@ def test_a_host_says_what_it_is(host: Control) -> None:
     assert worker["revision"] == found["revision"]
 
 
+def test_what_is_cached_for_a_worker_is_not_its_memory(host: Control, system: FakeSystem) -> None:
+    unit = system.loaded[ONE]._replace(memory=900 << 20, group="/system.slice/one")
+    system.loaded[ONE] = unit
+    account = host.layout.control_groups / "system.slice/one/memory.stat"
+    for shown in (900 << 20, 84 << 20):
+        assert state.report(host.layout, host.system)["workers"][1]["memory"] == shown
+        storage.write(account, f"anon {84 << 20}\nfile {800 << 20}\n")
+
+
 def test_when_a_machine_was_launched_is_what_its_first_boot_has_marked(
     layout: Layout, system: FakeSystem
 ) -> None:

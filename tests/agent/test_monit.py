@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -104,6 +105,7 @@ class Shown(FakeSystem):
         assert argv[0] == "show"
         blocks = [
             f"Id=satellite-shop.{name}.service\nInvocationID={name}\n"
+            f"ControlGroup=/system.slice/{name}\n"
             f"MemoryCurrent={memory << 20}\nCPUUsageNSec={int(cpu * 1e9)}\n"
             for name, (memory, cpu) in self.workers.items()
         ]
@@ -130,6 +132,34 @@ def test_a_worker_above_its_thresholds_is_named_and_below_again_it_is_not(layout
     ]
     system.clock += 60
     assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("place", "account", "swapped", "shown"),
+    [
+        ("", "anon {250}\nfile {900}\nshmem {40}\nfile_mapped 1\n", "{30}", 320),
+        ("", "anon {250}\nfile {900}\nshmem {60}\n", "", 310),
+        ("", "anon {250}\nfile {900}\nshmem {0}\n", "", 0),
+        ("memory", "cache {900}\nrss {1}\ntotal_rss {290}\ntotal_swap {20}\n", "", 310),
+        ("memory", "cache {900}\nrss {900}\ntotal_rss {290}\ntotal_cache {900}\n", "", 0),
+    ],
+)
+def test_what_the_kernel_only_caches_for_a_worker_is_not_its_memory(
+    place: str, account: str, swapped: str, shown: int, layout: Layout
+) -> None:
+    """Such as a large file that it has written."""
+    system = Shown(layout)
+    system.workers = {"worker@1": (1200, 5)}
+    group = layout.control_groups / place / "system.slice/worker@1"
+    group.mkdir(parents=True)
+    for name, text in (("memory.stat", account), ("memory.swap.current", swapped)):
+        if text:
+            bytes_ = re.sub("{(.*?)}", lambda found: str(int(found[1]) << 20), text)
+            (group / name).write_text(bytes_)
+    found = check.check(layout, "worker", "300M", "", 0, system)
+    assert [line.partition(",")[0] for line in found] == (
+        [f"worker.1: memory {shown} MB"] if shown else []
+    )
 
 
 def test_a_worker_that_was_killed_is_told_until_ten_quiet_minutes_have_gone(

@@ -39,6 +39,9 @@ grow, held = f"/tmp/grow-{os.environ['PS']}", b""
 while True:
     if os.path.exists(grow) != bool(held):
         held = b"" if held else b"." * (150 << 20)
+    if os.path.exists(f"/tmp/write-{os.environ['PS']}") and not os.path.exists("written"):
+        with open("written", "wb") as file:
+            file.write(b"." * (150 << 20))
     time.sleep(0.5)
 """
 AGE = 15  # seconds
@@ -221,6 +224,17 @@ def test_a_worker_above_its_memory_threshold(watched: Watched) -> None:
     watched.host.run(f"touch --date='1 hour ago' /run/satellite/watched/ends/{unit}")
     for check in ("memory", "restarts"):
         assert watched.told(f"watched.hungry.{check}", 2)[1][0] == "Status succeeded"
+
+
+def test_a_file_that_a_worker_has_written_is_not_its_memory(watched: Watched) -> None:
+    """The kernel caches it for as long as nobody else needs the room."""
+    host, unit = watched.host, "satellite-watched.hungry@1.service"
+    host.run("touch /tmp/write-hungry.1")
+    show = f"systemctl show --property=MemoryCurrent --value {unit}"
+    wait_until("it is counted", lambda: int(host.run(show).stdout) > 150 << 20)
+    check = "/usr/local/lib/satellite/agent check --app watched --type hungry --memory 100M"
+    wait_until("it is no alarm", lambda: host.run(check))
+    assert int(host.run(show).stdout) > 150 << 20
 
 
 def test_a_full_disk(watched: Watched) -> None:
