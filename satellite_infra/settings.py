@@ -250,7 +250,7 @@ class MonitSettings(Model):
     mail_from: f.Email = Field(examples=["satellite@example.com"])
     """The sender. Required."""
     smtp_host: f.Address = Field(examples=["smtp.example.com"])
-    """The mail server. Required."""
+    """The mail server; apps that share a host share it, with its port and user. Required."""
     smtp_port: Annotated[f.Number, Field(ge=1, le=65_535)] = Field(default=587, examples=[465])
     """Its port."""
     smtp_tls: f.Switch = Field(default=True, examples=[True])
@@ -258,7 +258,7 @@ class MonitSettings(Model):
     smtp_user: f.MonitText = Field(default="", examples=["satellite"])
     """Who logs in there; the password is `monit_password`."""
     every_seconds: Annotated[f.Number, Field(ge=5, le=3600)] = Field(default=60, examples=[30])
-    """Seconds between two looks."""
+    """Seconds between two looks; where apps share a host, one app's."""
     disk_percent: Annotated[f.Number, Field(ge=1, le=99)] = Field(default=85, examples=[90])
     """Use of the disk from which on it is told."""
     load_per_core: Annotated[f.Number, Field(ge=1, le=100)] = Field(default=4, examples=[8])

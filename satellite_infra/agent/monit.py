@@ -6,6 +6,7 @@ Two supervisors would fight: a worker is a unit of systemd, and monit asks this 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 from . import storage
@@ -16,6 +17,8 @@ from .system import CommandError
 from .units import fill
 
 UNIT = "monit.service"
+SERVER = re.compile(r'^set mailserver (.*?)(?: password ".*)?(?: using tls)?$', re.MULTILINE)
+"""The same as `_server`, of a file."""
 FULL = (
     "see what is large: du -xh / | sort -h | tail -n 30; fewer satellite:keep_releases, or a "
     "larger satellite:root_volume_gb"
@@ -27,11 +30,11 @@ LOADED = (
 
 def render(layout: Layout, manifest: BootstrapManifest, monit: Monit, password: str) -> str:
     """The whole file; with a password it is secret."""
-    server = f"{monit.smtp_host} port {monit.smtp_port}"
-    server += f' username "{monit.smtp_user}" password "{password}"' if monit.smtp_user else ""
+    server = _server(monit) + (f' password "{password}"' if monit.smtp_user else "")
 
     def alerts(what_to_do: str) -> str:
         words = {"ENVIRONMENT": manifest.environment, "HOST": manifest.host, "TODO": what_to_do}
+        words["FROM"] = monit.mail_from
         each = (fill("monit-alert", layout, ADDRESS=to, **words) for to in monit.mail_to)
         return "".join(each)
 
@@ -40,9 +43,6 @@ def render(layout: Layout, manifest: BootstrapManifest, monit: Monit, password: 
         layout,
         SERVER=server + (" using tls" if monit.smtp_tls else ""),
         EVERY=str(monit.every_seconds),
-        FROM=monit.mail_from,
-        ENVIRONMENT=manifest.environment,
-        HOST=manifest.host,
         LOAD=str(monit.load_per_core),
         DISK=str(monit.disk_percent),
         LOADED=alerts(LOADED),
@@ -64,6 +64,8 @@ def set_up(host: Preparation) -> bool:
     if storage.same(layout.monit, text, 0o600) and storage.same(layout.monit_read, digest, 0o600):
         return False
     before = layout.monit.read_text("utf-8") if layout.monit.is_file() else None
+    if before is None:  # who moves both apps to another server has to begin with one of them
+        _refuse_another_server(layout, monit)
     storage.write(layout.monit, text)
     status, said = host.system.output(["monit", "-t"])
     if status:
@@ -76,6 +78,23 @@ def set_up(host: Preparation) -> bool:
     host.system.systemctl("restart", UNIT)
     storage.write(layout.monit_read, digest)
     return True
+
+
+def _server(monit: Monit) -> str:
+    user = f' username "{monit.smtp_user}"' if monit.smtp_user else ""
+    return f"{monit.smtp_host} port {monit.smtp_port}{user}"
+
+
+def _refuse_another_server(layout: Layout, monit: Monit) -> None:
+    """ValueError where another app of this machine has one: monit takes the first that answers."""
+    for path in sorted(layout.monit.parent.glob("satellite-*")):
+        theirs = SERVER.search(path.read_text("utf-8"))
+        if theirs and theirs[1] != _server(monit):
+            raise ValueError(
+                f"satellite:monit: {path.name.removeprefix('satellite-')} on this host has its "
+                f"mails sent by {theirs[1]}, and monit has one mail server for all apps: take its "
+                "smtp_host, smtp_port and smtp_user"
+            )
 
 
 def _stop_watching(host: Preparation) -> bool:

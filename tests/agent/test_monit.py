@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import backoff, check, monit, packages
+from satellite_infra.agent import backoff, check, monit, packages, storage
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.manifest import BootstrapManifest
 from satellite_infra.agent.system import CommandError
@@ -80,6 +80,26 @@ def test_a_file_that_monit_does_not_take_goes_and_its_password_is_not_told(
     with pytest.raises(CommandError):
         monit.set_up(host)
     assert host.layout.monit.read_text() == good
+
+
+def test_apps_of_one_machine_have_one_mail_server_and_each_its_own_sender(machine: Machine) -> None:
+    other, shop = (preparation(machine, app=app, monit=LOGGED_IN) for app in ("other", "shop"))
+    monit.set_up(other._replace(bundle={**other.bundle, "monit_password": PASSWORD}))
+    assert monit.set_up(shop)
+    globals_ = [line for line in shop.layout.monit.read_text().splitlines() if line[:4] == "set "]
+    assert [line.split()[1] for line in globals_] == ["daemon", "mailserver"]
+    storage.remove(shop.layout.monit)
+    for change in ({"smtp_host": "b.example.com"}, {"smtp_port": 25}, {"smtp_user": "me"}):
+        another = preparation(machine, monit=LOGGED_IN._replace(**change))
+        with pytest.raises(ValueError, match="other on this host has its mails sent by") as failure:
+            monit.set_up(another)
+        assert 'smtp.example.com port 587 username "ops", and' in str(failure.value)
+        assert PASSWORD not in str(failure.value)
+        assert not another.layout.monit.exists()
+        # but a server that both shall have must begin at one of them
+        monit.set_up(shop)
+        assert monit.set_up(another)
+        storage.remove(shop.layout.monit)
 
 
 def test_a_password_that_looks_like_a_word_of_the_template() -> None:
