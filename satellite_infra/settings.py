@@ -260,7 +260,7 @@ class MonitSettings(Model):
     every_seconds: Annotated[f.Number, Field(ge=5, le=3600)] = Field(default=60, examples=[30])
     """Seconds between two looks; where apps share a host, one app's."""
     disk_percent: Annotated[f.Number, Field(ge=1, le=99)] = Field(default=85, examples=[90])
-    """Use of the disk from which on it is told."""
+    """Use of a disk from which on it is told: the system's, and others that the app fills."""
     load_per_core: Annotated[f.Number, Field(ge=1, le=100)] = Field(default=4, examples=[8])
     """Load of five minutes for each core from which on it is told."""
 

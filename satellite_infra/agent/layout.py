@@ -56,6 +56,11 @@ class Layout:
         return self.base / "current"
 
     @property
+    def places(self) -> tuple[Path, ...]:
+        """Where it grows, which may be on disks of their own; the system's comes first."""
+        return self.root, self.base, self.shared / "log", self.state, self.logs
+
+    @property
     def first_boot(self) -> Path:
         """What cloud-init has marked as done once for this instance."""
         return self.root / "var/lib/cloud/instance/sem"

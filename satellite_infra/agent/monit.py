@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from . import storage
 from .layout import AGENT, Layout
@@ -20,8 +21,8 @@ UNIT = "monit.service"
 SERVER = re.compile(r'^set mailserver (.*?)(?: password ".*)?(?: using tls)?$', re.MULTILINE)
 """The same as `_server`, of a file."""
 FULL = (
-    "see what is large: du -xh / | sort -h | tail -n 30; fewer satellite:keep_releases, or a "
-    "larger satellite:root_volume_gb"
+    "see what is large: du -xh {} | sort -h | tail -n 30; fewer satellite:keep_releases, or a "
+    "larger disk (an instance's: satellite:root_volume_gb)"
 )
 LOADED = (
     "see who works or waits for the disk: top; fewer workers, or a larger satellite:instance_type"
@@ -44,13 +45,13 @@ def render(layout: Layout, manifest: BootstrapManifest, monit: Monit, password: 
         SERVER=server + (" using tls" if monit.smtp_tls else ""),
         EVERY=str(monit.every_seconds),
         LOAD=str(monit.load_per_core),
-        DISK=str(monit.disk_percent),
         LOADED=alerts(LOADED),
-        FULL=alerts(FULL),
     )
+    percent = monit.disk_percent
+    disks = (_disk(layout, d, percent) + alerts(FULL.format(d)) for d in _mounts(layout))
     wanted = (check for watch in monit.watches for check in _checks(layout, watch))
     journal = f"journalctl -u 'satellite-{layout.app}.*'; {AGENT} history --app {layout.app}"
-    return head + "".join(f"\n{check}\n{alerts(journal)}" for check in wanted)
+    return head + "".join(disks) + "".join(f"\n{check}\n{alerts(journal)}" for check in wanted)
 
 
 def set_up(host: Preparation) -> bool:
@@ -102,6 +103,24 @@ def _stop_watching(host: Preparation) -> bool:
     if there or host.layout.monit_read.exists():
         host.system.systemctl("restart", UNIT)
     return storage.remove(host.layout.monit_read) or there
+
+
+def _mounts(layout: Layout) -> Iterator[Path]:
+    """Where each disk is mounted that the app fills, the system's first.
+
+    monit takes no other directory of a disk.
+    """
+    devices: dict[int, Path] = {}
+    for place in layout.places:
+        if place.is_dir():
+            devices.setdefault(place.stat().st_dev, place.resolve())
+    for place in devices.values():
+        yield next(path for path in (place, *place.parents) if path.is_mount())
+
+
+def _disk(layout: Layout, mount: Path, percent: int) -> str:
+    name = f"{layout.app}-disk{str(mount).rstrip('/').replace('/', '-')}"
+    return fill("monit-disk", layout, NAME=name, PATH=str(mount), DISK=str(percent))
 
 
 def _checks(layout: Layout, watch: Watch) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,6 +35,21 @@ def test_the_whole_file() -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(found)
     assert found == GOLDEN.read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="needs a second disk")
+def test_each_disk_that_the_app_fills_is_watched_where_it_is_mounted(tmp_path: Path) -> None:
+    """Once, although several places are on it; and a link says nothing of where."""
+    layout = Layout("shop", tmp_path)
+    layout.state.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as volume:
+        (Path(volume) / "shop/shared/log").mkdir(parents=True)
+        (tmp_path / "app").symlink_to(volume)
+        found = monit.render(layout, MANIFEST, MONIT, "").splitlines()
+    disks = [line for line in found if line.startswith("check filesystem ")]
+    assert [line.startswith("check filesystem shop-disk") for line in disks] == [True, True]
+    assert disks[1] == "check filesystem shop-disk-dev-shm with path /dev/shm"
+    assert sum("du -xh /dev/shm | sort" in line for line in found) == len(MONIT.mail_to)
 
 
 def test_it_never_starts_or_stops_anything() -> None:
