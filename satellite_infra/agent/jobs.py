@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import notes, workers
+from . import notes, urls, workers
 from .layout import Layout
 from .ledger import Ledger
 from .manifest import ReleaseManifest
@@ -38,11 +38,21 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
     for name in sorted(notes.outlived(layout, dead, _since(layout, dead, system))):
         say(f"{name}: ended, but processes that it started still run, maybe its job")
         dead = [note for note in dead if note.name != name]
+    now = _as_of_now(layout, dead)
     left = _give_back(layout, [(note, _own(note)) for note in dead], system, say)
-    if left:  # what they ran with may be revoked, or wrong, by now
-        _give_back(layout, _as_of_now(layout, left), system, say)
+    # what they ran with may be revoked, or wrong, by now; or their jobs are elsewhere, too
+    again = [(n, q) for n, q in now if n.name in left or _elsewhere(layout, _own(n), q)]
+    left -= {note.name for note, _ in again}
+    left |= _give_back(layout, again, system, say)
+    for name in {note.name for note in dead} - left:
+        notes.forget(layout, name)
     # one that died meanwhile asked systemd for this run, which was under way
     return all(note.alive() for note in notes.of(layout))
+
+
+def moved(layout: Layout, dead: Sequence[notes.Note]) -> bool:
+    """Whether the release that runs has its queue elsewhere than one of these had."""
+    return any(_elsewhere(layout, _own(note), now) for note, now in _as_of_now(layout, dead))
 
 
 def _since(layout: Layout, dead: Sequence[notes.Note], system: System) -> dict[str, float]:
@@ -74,17 +84,42 @@ def _as_of_now(layout: Layout, dead: Sequence[notes.Note]) -> list[tuple[notes.N
     return found
 
 
+def _elsewhere(layout: Layout, own: Queue, now: Queue) -> bool:
+    """Whether two queues may be in different places, where one job is locked by one name in both.
+
+    Such as where a follower of the database was promoted. A command may read any config var.
+    """
+    try:
+        ours, theirs = (_config(layout, queue) for queue in (own, now))
+    except (OSError, ValueError, LookupError):  # who asks there says it
+        return True
+    if own.on_kill or now.on_kill:
+        return ours != theirs
+    return _database(ours) != _database(theirs)
+
+
+def _config(layout: Layout, queue: Queue) -> dict[str, str]:
+    return {**Ledger(layout).config(_at(layout, queue) or queue.release), **queue.env}
+
+
+def _database(config: Mapping[str, str]) -> tuple[str, ...]:
+    """Where it is: not as whom, or by which password, it is asked."""
+    url = config.get("DATABASE_URL", "")
+    place = urls.parse(url)
+    return (place.hosts, place.path) if place else (url,)
+
+
 def _give_back(
     layout: Layout, dead: Sequence[tuple[notes.Note, Queue]], system: System, say: Say
-) -> list[notes.Note]:
-    """Have each queue release what these held, and forget them; those where it could not."""
+) -> set[str]:
+    """Have each queue release what these held; the names of those where it could not."""
     queues: list[tuple[Queue, list[notes.Note]]] = []
     for note, queue in dead:
         mine = next((mine for other, mine in queues if other == queue), None)
         if mine is None:
             queues.append((queue, mine := []))
         mine.append(note)
-    left: list[notes.Note] = []
+    left: set[str] = set()
     for queue, every in queues:
         for mine in (every[n : n + TOGETHER] for n in range(0, len(every), TOGETHER)):
             names = [note.name for note in mine]
@@ -92,12 +127,10 @@ def _give_back(
                 told = tell(layout, queue, names, system, say)
             except (CommandError, OSError, LookupError) as problem:
                 say(f"{', '.join(names)}: their jobs could not be given back yet: {problem}")
-                left += mine
+                left.update(names)
                 continue
             if not told:
                 say(f"{', '.join(names)}: ended; no adapter for their queue")
-            for name in names:
-                notes.forget(layout, name)
     return left
 
 
@@ -128,10 +161,7 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
     `dead` are names; one with a dot at its end stands for all that begin so. A command that knows
     nothing of those does nothing then, which an empty variable for them would not warrant.
     """
-    ledger = Ledger(layout)
-    # where a release is being removed its config vars go first
-    there = layout.config(queue.release).is_file() and (layout.releases / queue.release).is_dir()
-    release = queue.release if there else ledger.current()
+    release = _at(layout, queue)
     if release is None:
         return False
     argv: Sequence[str] = ["/bin/bash", "-c", queue.on_kill]
@@ -140,7 +170,7 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
         if not has_delayed_job(layout.releases / release):
             return False
         argv, program = ["bundle", "exec", "ruby", "-"], template("unlock_delayed_job.rb")
-    config = ledger.config(release)
+    config = Ledger(layout).config(release)
     redact = Redactor(config)
     app = workers.environment(layout, release, {**config, **queue.env})
     system.run(
@@ -153,3 +183,10 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
         timeout=LIMIT,
     )
     return True
+
+
+def _at(layout: Layout, queue: Queue) -> str | None:
+    """The release to tell it in: where its own is being removed, the one that runs."""
+    # its config vars go first
+    there = layout.config(queue.release).is_file() and (layout.releases / queue.release).is_dir()
+    return queue.release if there else Ledger(layout).current()

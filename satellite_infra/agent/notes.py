@@ -70,11 +70,22 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     trusted = clean and not any(piped(layout, note.name).exists() for note in dead)
     # what is run at its end began later than all that is left of it: this, and a shell around it
     began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
-    if trusted and not outlived(layout, dead, {unit: float(began or math.inf)}):
+    left = outlived(layout, dead, {unit: float(began or math.inf)}) if trusted else set()
+    if trusted and not left and not _moved(layout, dead):
         for note in dead:
             forget(layout, note.name)
     elif dead:
         system.systemctl("start", "--no-block", layout.reap_unit)
+
+
+def _moved(layout: Layout, dead: Sequence[Note]) -> bool:
+    """Whether their queue is elsewhere by now, where their clean end has given nothing back."""
+    current = layout.current.readlink().name if layout.current.is_symlink() else ""
+    if all(note.release == current for note in dead):
+        return False
+    from . import jobs  # slow to load, and only where another release has come
+
+    return jobs.moved(layout, dead)
 
 
 def piped(layout: Layout, name: str) -> Path:

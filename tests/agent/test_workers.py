@@ -14,6 +14,7 @@ import pytest
 
 from satellite_infra.agent import backoff, jobs, limits, notes, storage, workers
 from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release
 from satellite_infra.agent.system import CommandError, Say, UnitState
@@ -282,6 +283,69 @@ def test_what_fails_as_it_was_is_tried_as_it_is_now(
     assert not jobs.reap(layout, system, said.append)
     assert [name for name in names(layout) if name.startswith("dead.")] == ["dead.mailer"]
     assert [line for line in said if " could not " not in line] == ["dead.gone dead.worker"]
+
+
+def test_where_the_database_is_another_by_now_both_are_asked(
+    layout: Layout, adapter: Adapter, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A follower that was promoted has the same locks."""
+    storage.point(layout.current, layout.releases / "r2")
+    storage.write(layout.manifest("r2"), request(origin, origin.commit()).manifest.text())
+    dead = NOTE._replace(name="dead.1", boot="old")
+
+    def heard(own: str, url: str) -> list[str]:
+        for release, each in (("r1", own), ("r2", url)):
+            storage.write_json(layout.config(release), {"DATABASE_URL": each})
+        adapter.heard.clear()
+        # a clean end, too, has given back in its own alone
+        write(layout, dead)
+        adapter.calls.clear()
+        end(monkeypatch, "success", "exited", "0")
+        notes.ended(layout, "worker", 1, 0, adapter)
+        clean = not names(layout)
+        assert adapter.calls == ([] if clean else REAPS)
+        write(layout, dead)
+        assert jobs.reap(layout, adapter, lambda _: None)
+        assert names(layout) == []
+        assert clean == (len(adapter.heard) == 1)
+        return [release for _, release in adapter.heard]
+
+    old = "postgres://u:p@db:5432/app?sslmode=require"
+    assert heard(old, old) == ["r1"]
+    assert heard(old, "postgresql://v:another@db:5432/app") == ["r1"]
+    for url in ("postgres://u:p@new:5432/app", "postgres://u:p@db:5433/app", "postgres://db/b"):
+        assert heard(old, url) == ["r1", "r2"]
+    # the new one does not answer: its jobs are not forgotten, and asked for again
+    run = adapter.run
+
+    def silent(*argv: Any, **named: Any) -> None:
+        if named["cwd"].name == "r2":
+            raise CommandError("the database does not answer")
+        run(*argv, **named)
+
+    write(layout, dead)
+    monkeypatch.setattr(adapter, "run", silent)
+    assert not jobs.reap(layout, adapter, lambda _: None)
+    assert names(layout) == ["dead.1"]
+
+
+def test_a_command_is_asked_as_each_release_has_it_where_a_config_var_differs(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    processes = (Process("worker", 0, on_kill="echo now $QUEUE $DEAD_WORKERS"),)
+    Release(layout, system, lambda _: None).run(
+        request(origin, origin.commit(), processes=processes)
+    )
+    current = str(Ledger(layout).current())
+    (layout.releases / "r1").mkdir()
+    for theirs, told in (("a", ["own a dead.1"]), ("b", ["own a dead.1", "now b dead.1"])):
+        storage.write_json(layout.config("r1"), {"QUEUE": "a"})
+        storage.write_json(layout.config(current), {"QUEUE": theirs})
+        write(layout, NOTE._replace(name="dead.1", boot="old", on_kill="echo own $QUEUE dead.1"))
+        said: list[str] = []
+        assert jobs.reap(layout, system, said.append)
+        assert said == told
+        assert names(layout) == []
 
 
 def test_a_worker_that_starts_asks_for_what_nobody_could_ask_for_at_its_last_end(
