@@ -70,4 +70,5 @@ def manifest(settings: Settings, host: str, deploy: Deploy) -> ReleaseManifest:
         ),
         webhook=digests.one("release_webhook", webhook) if webhook else "",
         inherited=deploy.inherited,
+        inherited_from=settings.heroku.app if settings.heroku and deploy.inherited else "",
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from . import storage
 from .layout import Layout
 from .ledger import Ledger, Target
+from .manifest import ReleaseManifest
 from .system import Say
 
 
@@ -32,22 +33,29 @@ def remember(
 
 
 def check(
-    layout: Layout, names: Sequence[str], config: Mapping[str, str], last: Target | None, say: Say
+    layout: Layout,
+    manifest: ReleaseManifest,
+    config: Mapping[str, str],
+    last: Target | None,
+    say: Say,
 ) -> None:
     """ValueError where an inherited value is one that came before, unless Heroku has it now."""
     found = storage.read_json(layout.before(last.release), {}) if last else {}
     values = found.get("values", {})
-    older = [n for n in names if n in values and _digest(n, config[n]) in values[n]]
-    if older and not _agrees(layout, older, config, say):
+    older = [n for n in manifest.inherited if _digest(n, config[n]) in values.get(n, ())]
+    if older and not _agrees(layout, manifest, {n: config[n] for n in older}, say):
         raise ValueError(
             f"{', '.join(older)}: this run has what Heroku had before, and the workers what this "
             f"host has found there since ({found['at']}): run `pulumi up` again, which asks anew"
         )
 
 
-def _agrees(layout: Layout, names: Sequence[str], config: Mapping[str, str], say: Say) -> bool:
+def _agrees(layout: Layout, manifest: ReleaseManifest, older: Mapping[str, str], say: Say) -> bool:
     told = storage.read_json(layout.heroku)
     if not told:
+        return False
+    if manifest.inherited_from != told["app"]:
+        say(f"this run has config vars of {manifest.inherited_from}, not of {told['app']}")
         return False
     from .heroku import Api, HerokuError  # not at every start of the agent
 
@@ -56,7 +64,7 @@ def _agrees(layout: Layout, names: Sequence[str], config: Mapping[str, str], say
     except HerokuError as problem:
         say(str(problem))
         return False
-    return all(theirs.get(name) == config[name] for name in names)
+    return older.items() <= theirs.items()
 
 
 def _digest(name: str, value: str) -> str:

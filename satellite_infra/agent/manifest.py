@@ -292,6 +292,7 @@ class ReleaseManifest(NamedTuple):
     config_files: tuple[ConfigFile, ...] = ()
     webhook: str = ""  # keyed digest of the URL that hears how a release ended; empty: none
     inherited: tuple[str, ...] = ()  # the config vars that follow Heroku; empty: none by itself
+    inherited_from: str = ""  # the app on Heroku; empty: none, or of a release that did not say
 
     def text(self) -> str:
         """The flat text; `parse` reads it back."""
@@ -314,6 +315,7 @@ class ReleaseManifest(NamedTuple):
                 *[line for file in self.config_files for line in file.pairs()],
                 *([("webhook", self.webhook)] if self.webhook else []),
                 *flat.numbered("inherited", self.inherited),
+                *([("inherited_from", self.inherited_from)] if self.inherited_from else []),
                 *[(f"config.{name}", digest) for name, digest in sorted(self.config.items())],
             ]
         )
@@ -341,6 +343,7 @@ class ReleaseManifest(NamedTuple):
             config_files=_config_files(pairs),
             webhook=pairs.get("webhook", ""),
             inherited=tuple(flat.items(pairs, "inherited")),
+            inherited_from=pairs.get("inherited_from", ""),
         )
 
     def _health(self) -> list[tuple[str, flat.Value]]:

@@ -163,8 +163,8 @@ class Release:
         self.say(f"{progress.WAITS}{holder}")
 
     def _release(self, request: Request) -> tuple[str, str]:
-        names, last = request.manifest.inherited, self.ledger.last_good()
-        before.check(self.layout, names, request.config, last, self.say)
+        last = self.ledger.last_good()
+        before.check(self.layout, request.manifest, request.config, last, self.say)
         target = self._at_hand(request) or self._prepare(request)
         # other settings for the commit that runs, such as one worker more, are no deploy
         deploys = last is None or last.manifest.revision != target.manifest.revision

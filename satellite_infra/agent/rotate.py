@@ -159,6 +159,10 @@ def rotate(layout: Layout, system: System, say: Say) -> int:
     if last is None or not last.manifest.inherited:
         say("no release here inherits a config var from Heroku")
         return 0
+    if last.manifest.inherited_from != told["app"]:  # the way to another app's was taken back
+        whose = last.manifest.inherited_from or "an app that it does not name"
+        say(f"the release here has config vars of {whose}: the next one follows {told['app']}")
+        return 0
     return _Look(layout, told, last, system, say).run()
 
 

@@ -128,6 +128,14 @@ def test_config_files_are_part_of_the_release() -> None:
     assert len(ids) == 3
 
 
+def test_what_follows_heroku_and_its_app_are_lines_only_where_there_are_some() -> None:
+    follows = RELEASE._replace(inherited=("A", "TOKEN"), inherited_from="shop-staging")
+    added = set(follows.text().splitlines()) - set(RELEASE.text().splitlines())
+    assert added == {"inherited.1: A", "inherited.2: TOKEN", "inherited_from: shop-staging"}
+    assert ReleaseManifest.parse(follows.text()) == follows
+    assert follows.code_id() == RELEASE.code_id()
+
+
 def test_bootstrap_text() -> None:
     assert BOOTSTRAP.text() == (
         "manifest: bootstrap 1\n"

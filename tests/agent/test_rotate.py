@@ -79,7 +79,9 @@ def night(
     files = (ConfigFile("config/database.yml", "digest"),)
     base = request(origin, origin.commit(), health=WORKS, config_files=files)
     names = ("DATABASE_URL", "REDIS_URL")
-    manifest = base.manifest._replace(config=dict.fromkeys(config, "digest"), inherited=names)
+    manifest = base.manifest._replace(
+        config=dict.fromkeys(config, "digest"), inherited=names, inherited_from="shop-staging"
+    )
     templates = {"config/database.yml": "url: {{ DATABASE_URL | json }}\n"}
     wanted = base._replace(manifest=manifest, config=config, templates=templates)
     told = {"app": "shop-staging", "token": TOKEN, "minutes": 30, "place": 1, "hosts": 2}
@@ -335,6 +337,58 @@ def test_what_heroku_has_again_or_the_stack_says_itself_is_no_older_value(night:
     assert night.config()["DATABASE_URL"] == OLD
     assert night.next_turn() == 0
     assert night.config()["DATABASE_URL"] == OLD
+
+
+def other_app(night: Night, **config: str) -> None:
+    """Have the stack follow another app: bootstrap has told the host, and no release came yet."""
+    night.platform.apps["shop-production"] = HerokuApp(config)
+    told = storage.read_json(night.layout.heroku)
+    storage.write_json(night.layout.heroku, {**told, "app": "shop-production"})
+
+
+def test_what_came_from_one_app_is_not_followed_on_another(night: Night) -> None:
+    bad = "postgres://u:canary-bad@db/app"
+    other_app(night, DATABASE_URL=bad, REDIS_URL="redis://canary")
+    older = night.wanted
+    manifest = older.manifest._replace(inherited_from="shop-production")
+    night.wanted = older._replace(manifest=manifest)
+    with pytest.raises(ReleaseError):
+        night.deploy(DATABASE_URL=bad)
+    night.platform.apps["shop-production"].set(DATABASE_URL=NEW)
+    assert night.next_turn() == 0
+    assert (night.config(), night.platform.asked) == (older.config, [])
+    assert night.said[-1] == (
+        "the release here has config vars of shop-staging: the next one follows shop-production"
+    )
+    night.deploy(DATABASE_URL=NEW)
+    night.platform.apps["shop-production"].set(DATABASE_URL=NEWER)
+    assert night.next_turn() == 0
+    assert night.config()["DATABASE_URL"] == NEWER
+
+
+def test_a_release_that_does_not_say_of_which_app_it_is_waits_for_the_next(night: Night) -> None:
+    """As the programs before this one made them."""
+    named = night.wanted
+    night.wanted = named._replace(manifest=named.manifest._replace(inherited_from=""))
+    night.deploy()
+    night.platform.apps["shop-staging"].set(DATABASE_URL=NEW)
+    assert night.look() == 0
+    assert (night.config()["DATABASE_URL"], night.platform.asked) == (OLD, [])
+    night.wanted = named
+    night.deploy()
+    assert night.look() == 0
+    assert night.config()["DATABASE_URL"] == NEW
+
+
+def test_another_app_is_not_asked_whether_a_value_came_back(night: Night) -> None:
+    night.platform.apps["shop-staging"].set(DATABASE_URL=NEW)
+    night.look()
+    other_app(night, DATABASE_URL=OLD)
+    asked = len(night.platform.asked)
+    with pytest.raises(ReleaseError, match="this run has what Heroku had before"):
+        night.deploy(DATABASE_URL=OLD)
+    assert len(night.platform.asked) == asked
+    assert "this run has config vars of shop-staging, not of shop-production" in night.said
 
 
 def test_one_that_is_cut_off_is_recovered_and_tried_again(

@@ -166,8 +166,11 @@ def test_hosts_follow_what_is_inherited_each_in_its_turn(platform: Heroku) -> No
     platform.apps["shop-staging"].set(RACK_ENV="production")
     ran = following({"config": "inherit", "rotate": 30}, heroku_host_token=HOST_TOKEN)
     manifest = ran.outputs["manifest"].splitlines()
-    inherited = [line for line in manifest if line.startswith("inherited.")]
-    assert inherited == ["inherited.1: RACK_ENV", "inherited.2: REDIS_URL"]  # not the stack's own
+    assert [line for line in manifest if line.startswith("inherited")] == [
+        "inherited.1: RACK_ENV",  # not the stack's own
+        "inherited.2: REDIS_URL",
+        "inherited_from: shop-staging",
+    ]
     for place, host in enumerate(("worker-1", "worker-2"), 1):
         lines, secret = prepared(ran, host)
         assert lines[:-1] == [
@@ -182,7 +185,7 @@ def test_hosts_follow_what_is_inherited_each_in_its_turn(platform: Heroku) -> No
     off = following({"config": "inherit"})
     assert prepared(off, "worker-1")[0] == []
     assert "heroku_host_token" not in prepared(off, "worker-1")[1]
-    assert "inherited." not in off.outputs["manifest"]
+    assert "inherited" not in off.outputs["manifest"]
 
 
 @pytest.mark.parametrize(
