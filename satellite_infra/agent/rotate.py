@@ -1,7 +1,8 @@
 """One look at Heroku: where an inherited config var has another value there, a release with it.
 
 It is of the commit that runs here, under the release's lock, with its journal, drain, gate and way
-back. Anything but a whole answer changes nothing; it is told once, and when it is over.
+back. Anything but a whole answer changes nothing, and a name that has gone there keeps its value;
+that is told once, and when it is over.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from . import frontend, storage, webhook
@@ -36,13 +37,23 @@ class _Look(NamedTuple):
 
     def run(self) -> int:
         """The exit status: 1 where the workers have not what Heroku has, but for the hour."""
-        manifest = self.last.manifest
+        names = self.last.manifest.inherited
         api = Api(self.told["app"], self.told["token"], setting="heroku_host_token")
         try:
-            theirs = inherited(api.app, manifest.inherited, api.config_vars())
+            found = api.config_vars()
         except HerokuError as problem:
             return self._kept(problem)
-        self._answered()
+        theirs = {name: found[name] for name in names if name in found and _fits(found[name])}
+        if len(theirs) == len(names):
+            self._answered()
+            return self._follow(theirs)
+        self._kept(_left_out(api.app, names, found))
+        if theirs:
+            self._follow(theirs)
+        return 1
+
+    def _follow(self, theirs: Mapping[str, str]) -> int:
+        """Have the workers run with these values."""
         ours = Ledger(self.layout).config(self.last.release)
         names = tuple(sorted(name for name, value in theirs.items() if ours.get(name) != value))
         if not names:
@@ -50,7 +61,7 @@ class _Look(NamedTuple):
             self.say("the workers have what Heroku has")
             return 0
         self.say(f"Heroku has other values: {', '.join(names)}")
-        missing = [f for f in manifest.config_files if f.path not in self._templates()]
+        missing = [f for f in self.last.manifest.config_files if f.path not in self._templates()]
         if missing:
             self.say("the next release brings the templates of the config files: until then, wait")
             return 1
@@ -166,19 +177,16 @@ def rotate(layout: Layout, system: System, say: Say) -> int:
     return _Look(layout, told, last, system, say).run()
 
 
-def inherited(app: str, names: tuple[str, ...], found: Mapping[str, str]) -> dict[str, str]:
-    """The named ones of what Heroku has; HerokuError unless all are there and can be set."""
-    if lost := [name for name in names if name not in found]:
-        raise HerokuError(
-            f"satellite:heroku.app: {app} on Heroku has no config var {', '.join(lost)} any more; "
-            "what the workers have stays until a `pulumi up`"
-        )
-    if unfit := [name for name in names if not _fits(found[name])]:
-        raise HerokuError(
-            f"what {app} on Heroku has as {', '.join(unfit)} cannot be set on a host; what the "
-            "workers have stays"
-        )
-    return {name: found[name] for name in names}
+def _left_out(app: str, names: Sequence[str], found: Mapping[str, str]) -> HerokuError:
+    """What to say of those among the names that are lost, or cannot be set."""
+    lost = [name for name in names if name not in found]
+    unfit = [name for name in names if name in found and not _fits(found[name])]
+    said = [f"{app} on Heroku has no config var {', '.join(lost)} any more"] if lost else []
+    said += [f"what {app} has there as {', '.join(unfit)} cannot be set on a host"] if unfit else []
+    return HerokuError(
+        f"satellite:heroku.app: {'; '.join(said)}; of those what the workers have stays until a "
+        "`pulumi up`"
+    )
 
 
 def _fits(value: str) -> bool:

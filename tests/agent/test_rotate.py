@@ -143,10 +143,7 @@ WEATHER = {
     "nothing": Weather(body=b"{}"),
     "no object": Weather(body=b"[]"),
     "null": Weather(body=b'{"DATABASE_URL": null, "REDIS_URL": "x"}'),
-    "one is lost": Weather(body=b'{"DATABASE_URL": "postgres://canary-new"}'),
-    "NUL": Weather(body=b'{"DATABASE_URL": "canary\\u0000", "REDIS_URL": "x"}'),
-    "half a character": Weather(body=b'{"DATABASE_URL": "canary\\ud800", "REDIS_URL": "x"}'),
-    "too long": Weather(body=b'{"DATABASE_URL": "%s", "REDIS_URL": "x"}' % (b"x" * 131_072)),
+    "none of them": Weather(body=b'{"DATABASE_URL": "canary\\u0000", "MORE": "x"}'),
 }
 
 
@@ -173,6 +170,39 @@ def test_an_answer_that_is_none_changes_nothing_and_is_told_once(
         "Heroku tells its config vars again",
         "rotated: DATABASE_URL changed on Heroku; the workers have it",
     ]
+
+
+UNFIT = {"NUL": "canary\0", "half a character": "canary\ud800", "too long": "x" * 131_072}
+
+
+@pytest.mark.parametrize("value", [None, *UNFIT.values()], ids=["lost", *UNFIT])
+def test_one_that_is_lost_or_unfit_is_kept_and_told_once_and_the_others_follow(
+    night: Night, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(webhook, "tell", lambda _layout, text, *_: told.append(text))
+    app = night.platform.apps["shop-staging"]
+    app.config.pop("REDIS_URL")
+    if value:
+        app.set(REDIS_URL=value)
+    for new in (NEW, NEWER):
+        app.set(DATABASE_URL=new)
+        assert night.next_turn() == 1
+        assert night.config() == {**night.wanted.config, "DATABASE_URL": new}
+    assert night.next_turn() == 1
+    lost = "shop-staging on Heroku has no config var REDIS_URL any more"
+    unfit = "what shop-staging has there as REDIS_URL cannot be set on a host"
+    kept, *others = told
+    assert kept == (
+        f"config vars are kept as they are: satellite:heroku.app: {unfit if value else lost}; "
+        "of those what the workers have stays until a `pulumi up`"
+    )
+    assert others == ["rotated: DATABASE_URL changed on Heroku; the workers have it"] * 2
+    assert night.outcomes() == ["good", "kept", "rotated", "rotated"]
+    app.set(REDIS_URL="redis://canary-new")
+    assert night.next_turn() == 0
+    assert night.config()["REDIS_URL"] == "redis://canary-new"
+    assert night.outcomes()[4:] == ["answered", "rotated"]
 
 
 def test_changing_weather_is_one_line_and_what_to_mend_another(night: Night) -> None:
