@@ -31,6 +31,8 @@ def deploy(settings: Settings) -> Deploy:
         raise pulumi.RunError("\n  ".join(["neither this stack nor Heroku tells:", *found]))
     if how == "check":
         heroku.check(settings, wanted, config)
+    elif how == "inherit":
+        heroku.outdone(settings, theirs)
     rotates = settings.heroku and settings.heroku.rotate
     followed = theirs.keys() - settings.config.keys() if rotates else ()
     return Deploy(wanted, config, tuple(sorted(followed)))

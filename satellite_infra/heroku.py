@@ -63,6 +63,24 @@ def check(settings: Settings, revision: str, config: Mapping[str, str]) -> None:
         pulumi.log.warn(f"not compared with Heroku: {error}")
 
 
+def outdone(settings: Settings, theirs: Mapping[str, str]) -> None:
+    """In a preview: warn of what is not inherited because the stack has it itself."""
+    if not pulumi.runtime.is_dry_run():
+        return
+    assert settings.heroku
+    where, ours = f"(satellite:heroku, {settings.heroku.app})", settings.config
+    both = sorted(ours.keys() & theirs.keys())
+    if other := [name for name in both if ours[name] != theirs[name]]:
+        pulumi.log.warn(
+            f"satellite:config wins over Heroku's {', '.join(other)}, whose value is another "
+            f"{where}"
+        )
+    if settings.heroku.rotate and both:
+        pulumi.log.warn(
+            f"no host follows Heroku's {', '.join(both)}, which satellite:config has, too {where}"
+        )
+
+
 def differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[str]:
     """What is not the same, by name; never a value."""
     other = [name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]]

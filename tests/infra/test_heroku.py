@@ -77,6 +77,35 @@ def test_inherited_config_vars_are_sent_and_the_stacks_own_win(platform: Heroku)
     assert sent(following({"config": "inherit"}))["RACK_ENV"] == "production"
 
 
+def test_a_preview_names_what_the_stack_itself_has_in_place_of_herokus(
+    platform: Heroku, warned: list[str]
+) -> None:
+    app = platform.apps["shop-staging"]
+    wins = (
+        "satellite:config wins over Heroku's DATABASE_URL, whose value is another "
+        "(satellite:heroku, shop-staging)"
+    )
+    following({"config": "inherit"})  # an update comes after its preview
+    following({"config": "inherit", "names": ["REDIS_URL"]}, preview=True)
+    assert warned == []
+    following({"config": "inherit"}, preview=True)
+    assert warned == [wins]
+    warned.clear()
+    alone = (
+        "no host follows Heroku's DATABASE_URL, which satellite:config has, too "
+        "(satellite:heroku, shop-staging)"
+    )
+    rotates = {"config": "inherit", "rotate": 30}
+    following(rotates, preview=True, heroku_host_token=HOST_TOKEN)
+    assert warned == [wins, alone]
+    warned.clear()
+    app.set(DATABASE_URL=OWN["DATABASE_URL"])  # the same for now, which is how it begins
+    following({"config": "inherit"}, preview=True)
+    assert warned == []
+    following(rotates, preview=True, heroku_host_token=HOST_TOKEN)
+    assert warned == [alone]
+
+
 def test_only_named_ones_are_inherited(platform: Heroku) -> None:
     found = sent(following({"config": "inherit", "names": ["PATH"]}))
     assert found["PATH"] == "bin"
