@@ -90,6 +90,7 @@ MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
     SILENT: lambda found, _: ["satellite", "lost", found.host],
     "host_key": lambda found, _: ["satellite", "lost", found.host],
     "login": lambda *_: [],
+    "not_followed": lambda *_: [],
     "not_prepared": _up,
     "agent_older": _up,
     "agent_differs": _up,

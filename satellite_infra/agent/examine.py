@@ -61,6 +61,7 @@ def examine(
             lambda: _units(layout, last),
             lambda: _sealed(layout.release_seal(last.release)),
             lambda: _workers(last, workers),
+            lambda: _followed(layout, last),
         ]
     return [finding._asdict() for look in looks for finding in _looked(look)]
 
@@ -217,3 +218,11 @@ def _workers(last: Target, workers: Sequence[Mapping[str, Any]]) -> Found:
         elif worker["state"] == "running" and worker["release"] != last.release:
             text = f"{name} runs {worker['release']}, not the last good {last.release}"
             yield Finding("worker_old", text, name)
+
+
+def _followed(layout: Layout, last: Target) -> Found:
+    """Whether the last look at Heroku told what the workers shall have."""
+    memory = storage.read_json(layout.rotation, {})
+    if last.manifest.inherited and "since" in memory:
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(memory["since"]))
+        yield Finding("not_followed", f"Heroku is not followed since {since}: {memory['trouble']}")

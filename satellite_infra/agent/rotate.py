@@ -2,7 +2,7 @@
 
 It is of the commit that runs here, under the release's lock, with its journal, drain, gate and way
 back. Anything but a whole answer changes nothing, and a name that has gone there keeps its value;
-that is told once, and when it is over.
+that is told when it begins, once a day, and when it is over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from .turns import Turns, restart_seconds
 BY = "rotation"
 DAY = 86_400  # seconds between two attempts with the same values, at most
 LONGEST = 128 * 1024  # bytes; a variable of Linux is shorter
-WEATHER = "weather"  # stands for each trouble that passes by itself: they change by the minute
+WEATHER = "Heroku does not tell; it is asked again in each turn"
+"""Stands for each trouble that passes by itself: they change by the minute."""
 
 
 class _Look(NamedTuple):
@@ -78,8 +79,7 @@ class _Look(NamedTuple):
             self.say(f"these values have failed here ({times}): not tried again yet")
             return 1
         # before: not even values that end this machine are tried in each turn
-        period = self.told["minutes"] * 60
-        pause = min(DAY, period * 2**times) - period / 2
+        pause = self._pause(self.told["minutes"] * 60 * 2**times)
         self._remember(tried={"mark": mark, "times": times + 1, "not_before": now + pause})
         text = self._request(names, config, now)
         status, said = frontend.submit(
@@ -91,6 +91,11 @@ class _Look(NamedTuple):
             if Ledger(self.layout).current() != self.last.release:
                 self._tell(f"rotated: {', '.join(names)} changed on Heroku; the workers have it")
         return status
+
+    def _pause(self, seconds: float) -> float:
+        """So many, a day at most, and half a period less: no turn is missed for a moment."""
+        period: int = self.told["minutes"] * 60
+        return min(DAY, seconds) - period / 2
 
     def _request(self, names: tuple[str, ...], config: dict[str, str], now: float) -> str:
         """What a deployer would send; the digests of new values are the deployer's to make."""
@@ -136,18 +141,23 @@ class _Look(NamedTuple):
 
     def _kept(self, problem: HerokuError) -> int:
         self.say(str(problem))
+        memory, now = self._memory(), self.system.time()
         trouble = WEATHER if problem.passing else str(problem)
-        if self._memory().get("trouble") != trouble:
-            self._record("kept", str(problem))
+        begins = memory.get("trouble") != trouble
+        if begins or now >= memory.get("tell_again", 0):
+            since = now if begins else memory.get("since", now)
+            # first: what cannot be remembered would be told in each turn
+            self._remember(trouble=trouble, since=since, tell_again=now + self._pause(DAY))
+            if begins:
+                self._record("kept", str(problem))
             self._tell(f"config vars are kept as they are: {problem}")
-            self._remember(trouble=trouble)
         return 1
 
     def _answered(self) -> None:
         if self._memory().get("trouble"):
+            self._remember(trouble=None, since=None, tell_again=None)
             self._record("answered", "Heroku tells its config vars again")
             self._tell("Heroku tells its config vars again")
-            self._remember(trouble=None)
 
     def _record(self, outcome: str, reason: str) -> None:
         Ledger(self.layout).record(outcome, by=BY, phase="ask", reason=reason)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import calendar
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import frontend, gate, heroku, storage, webhook
+from satellite_infra.agent import frontend, gate, heroku, state, storage, webhook
 from satellite_infra.agent.control import Control
 from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
@@ -220,6 +223,64 @@ def test_changing_weather_is_one_line_and_what_to_mend_another(night: Night) -> 
         "satellite:heroku_host_token: Heroku does not accept it (401",
     ]
     assert mend[1].endswith("pulumi config set --secret satellite:heroku_host_token")
+
+
+def test_what_lasts_is_told_once_a_day_and_to_whoever_examines_the_host(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(webhook, "tell", lambda _layout, text, *_: told.append(text))
+    night.system.clock = calendar.timegm((2026, 11, 25, 2, 0, 0))
+    assert not_followed(night) == []
+    night.platform.tokens = set()
+    tells = []
+    for turn in range(120):
+        before = len(told)
+        night.next_turn()
+        tells += [turn] if len(told) > before else []
+    assert tells == [0, 48, 96]
+    assert len(set(told)) == 1
+    assert night.outcomes() == ["good", "kept"]
+    reason = night.history()[-1]["reason"]
+    assert not_followed(night) == [f"Heroku is not followed since 2026-11-25T02:30:00Z: {reason}"]
+    night.platform.weather = [Weather(500)]
+    night.next_turn()
+    assert not_followed(night) == [
+        "Heroku is not followed since 2026-11-27T14:30:00Z: "
+        "Heroku does not tell; it is asked again in each turn"
+    ]
+    night.platform.tokens = {TOKEN}
+    night.next_turn()
+    assert not_followed(night) == []
+    assert night.outcomes() == ["good", "kept", "kept", "answered"]
+
+
+def not_followed(night: Night) -> list[str]:
+    found = state.report(night.layout, night.system)["findings"]
+    return [one["text"] for one in found if one["code"] == "not_followed"]
+
+
+def test_what_cannot_be_remembered_as_told_is_not_told(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(webhook, "tell", lambda _layout, text, *_: told.append(text))
+    night.platform.tokens = set()
+    write = storage.write_json
+
+    def full(path: Path, value: Any) -> bool:
+        if path == night.layout.rotation:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_json", full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space left"):
+                night.next_turn()
+    assert (told, night.outcomes()) == ([], ["good"])
+    night.next_turn()
+    assert (len(told), night.outcomes()) == (1, ["good", "kept"])
 
 
 def test_values_that_fail_the_gate_are_taken_back_and_tried_later_and_later(night: Night) -> None:

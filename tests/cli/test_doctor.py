@@ -193,6 +193,7 @@ def drifted(code: str, about: str = "") -> Any:
         ),
         ("unit_stopped", "a.timer", VISIT),
         ("metadata_open", "", VISIT),
+        ("not_followed", "", "docs/runbook.md says what to look at"),
         (
             "disk_full",
             "/",
