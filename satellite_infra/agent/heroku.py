@@ -10,10 +10,12 @@ import json
 import os
 import random
 import re
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent import futures
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any, Callable
@@ -148,6 +150,26 @@ class Api:
         raise AssertionError
 
     def _once(self, path: str, page: str | None) -> tuple[Any, http.client.HTTPMessage]:
+        """One answer, however slowly it comes, but not for ever.
+
+        Of a thread of its own: a socket's time-out begins anew with each byte, and the look-up of a
+        name has none. One that is late is left alone, and ends with the process at the latest.
+        """
+        answer: futures.Future[tuple[Any, http.client.HTTPMessage]] = futures.Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._answer(path, page))
+            except Exception as problem:  # noqa: BLE001 - it is raised below
+                answer.set_exception(problem)
+
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            return answer.result(ANSWER)
+        except futures.TimeoutError:
+            raise _Again(f"no answer within {ANSWER} s") from None
+
+    def _answer(self, path: str, page: str | None) -> tuple[Any, http.client.HTTPMessage]:
         headers = {"Accept": ACCEPT, "Authorization": f"Bearer {self.token}"}
         headers |= {"User-Agent": "satellite", **({"Range": page} if page else {})}
         request = urllib.request.Request(self.url + path, headers=headers)
@@ -163,17 +185,14 @@ class Api:
             raise _Again(f"no answer within {ANSWER} s") from None
         except (OSError, http.client.HTTPException):
             raise _Again("the connection broke off") from None
-        except ValueError:  # its text would show a part of the answer
+        except (ValueError, RecursionError):  # its text would show a part of the answer
             raise _Again("the answer is no JSON") from None
 
     def _whole(self, answer: http.client.HTTPResponse) -> bytes:
-        """All of the answer's body, however slowly it comes, but not for ever."""
-        end = self.now() + ANSWER
+        """All of the answer's body."""
         body = bytearray()
         while part := answer.read1(65_536):
             body += part
-            if self.now() > end:
-                raise TimeoutError
             if len(body) > LARGEST:
                 raise HerokuError(f"Heroku's answer about {self.app} is too long to be one")
         length = answer.headers.get("Content-Length")

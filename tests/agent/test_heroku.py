@@ -121,6 +121,7 @@ def test_what_may_pass_is_asked_again(
         (Weather(429, {"Retry-After": "3600"}), "its rate limit is reached (429) (asked 1 time)"),
         (Weather(half=True), "half an answer (asked 5 times)"),
         (Weather(body=HTML), "the answer is no JSON (asked 5 times)"),
+        (Weather(body=b"[" * 200_000), "the answer is no JSON (asked 5 times)"),
         (Weather(gone=True), "the connection broke off (asked 5 times)"),
     ],
 )
@@ -136,6 +137,16 @@ def test_a_silent_server_is_given_up(
 ) -> None:
     monkeypatch.setattr(heroku, "ANSWER", 0.2)
     platform.weather = [Weather(silent=True)] * 9
+    assert "no answer within 0.2 s (asked 5 times)" in refused(api)
+
+
+@pytest.mark.parametrize("what", ["headers", "body"])
+def test_an_answer_that_drips_is_given_up(
+    api: Api, platform: Heroku, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Never silent for as long as a socket's time-out, and without an end."""
+    monkeypatch.setattr(heroku, "ANSWER", 0.2)
+    platform.weather = [Weather(drip=what)] * 9
     assert "no answer within 0.2 s (asked 5 times)" in refused(api)
 
 

@@ -138,6 +138,8 @@ WEATHER = {
     "half": Weather(half=True),
     "gone": Weather(gone=True),
     "silent": Weather(silent=True),
+    "drip": Weather(drip="headers"),
+    "too deep": Weather(body=b"[" * 200_000),
     "html": Weather(body=HTML),
     "401": Weather(401),
     "403": Weather(403),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import uuid
@@ -26,6 +27,7 @@ class Weather:
     half: bool = False  # the connection ends in the middle of the body
     silent: bool = False  # no answer until the server ends
     gone: bool = False  # the connection ends without an answer
+    drip: str = ""  # `headers` or `body`: one byte of them now and then, until the server ends
 
 
 @dataclass
@@ -126,6 +128,9 @@ def serving(heroku: Heroku, address: str = "127.0.0.1", port: int = 0) -> Iterat
                 ending.wait()
             if weather.silent or weather.gone:
                 return
+            if weather.drip:
+                self._drip(weather.drip)
+                return
             headers = {name: self.headers.get(name, "") for name in ("Authorization", "Range")}
             status, more, document = heroku.answer(self.path, *headers.values())
             if self.headers.get("Accept") != VERSION:  # what it says of a version that is none
@@ -140,6 +145,13 @@ def serving(heroku: Heroku, address: str = "127.0.0.1", port: int = 0) -> Iterat
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body[: len(body) // 2] if weather.half else body)
+
+        def _drip(self, what: str) -> None:
+            begin = b"HTTP/1.1 200 OK\r\nX: " if what == "headers" else b"HTTP/1.1 200 OK\r\n\r\n"
+            self.wfile.write(begin)
+            with contextlib.suppress(OSError):  # nobody listens any more
+                while not ending.wait(0.05):
+                    self.wfile.write(b"x")
 
         def log_message(self, *arguments: Any) -> None:
             """Say nothing."""
