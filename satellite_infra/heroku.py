@@ -23,7 +23,7 @@ def commit(settings: Settings) -> str:
 
 
 def inherited(settings: Settings) -> dict[str, str]:
-    """The config vars to inherit; RunError when Heroku does not tell, or lacks a named one."""
+    """The config vars to inherit; RunError when Heroku tells none, or lacks a named one."""
     try:
         found = _api(settings).config_vars()
     except HerokuError as error:
@@ -33,6 +33,11 @@ def inherited(settings: Settings) -> dict[str, str]:
         raise pulumi.RunError(
             f"satellite:heroku/names: {settings.heroku.app} on Heroku has no config var "
             f"{', '.join(missing)}"
+        )
+    if not found:  # all that the workers have of it would be taken away
+        raise pulumi.RunError(
+            f"satellite:heroku.config: {settings.heroku.app} on Heroku has no config vars at all "
+            "to inherit; where that is right: pulumi config set --path satellite:heroku.config off"
         )
     wanted = _chosen(settings, found)
     unfit = [name for name, value in wanted.items() if not _fits(name, value)]

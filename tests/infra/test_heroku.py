@@ -129,6 +129,7 @@ def test_no_answer_stops_the_run_before_any_resource(platform: Heroku) -> None:
         (Weather(500), "Heroku does not tell about shop-staging: it fails (status 500)"),
         (Weather(half=True), "half an answer"),
         (Weather(403), "satellite:heroku_api_token: it may not read shop-staging (403)"),
+        (Weather(body=b"{}"), "shop-staging on Heroku has no config vars at all to inherit"),
     ):
         platform.weather = [weather]
         with pytest.raises(pulumi.RunError) as caught:
