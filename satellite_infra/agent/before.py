@@ -14,7 +14,6 @@ from . import storage
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
-from .system import Say
 
 
 def remember(
@@ -33,38 +32,34 @@ def remember(
 
 
 def check(
-    layout: Layout,
-    manifest: ReleaseManifest,
-    config: Mapping[str, str],
-    last: Target | None,
-    say: Say,
+    layout: Layout, manifest: ReleaseManifest, config: Mapping[str, str], last: Target | None
 ) -> None:
     """ValueError where an inherited value is one that came before, unless Heroku has it now."""
     found = storage.read_json(layout.before(last.release), {}) if last else {}
     values = found.get("values", {})
     older = [n for n in manifest.inherited if _digest(n, config[n]) in values.get(n, ())]
-    if older and not _agrees(layout, manifest, {n: config[n] for n in older}, say):
+    if older and (advice := _doubt(layout, manifest, {n: config[n] for n in older})):
         raise ValueError(
             f"{', '.join(older)}: this run has what Heroku had before, and the workers what this "
-            f"host has found there since ({found['at']}): run `pulumi up` again, which asks anew"
+            f"host has found there since ({found['at']}): {advice}"
         )
 
 
-def _agrees(layout: Layout, manifest: ReleaseManifest, older: Mapping[str, str], say: Say) -> bool:
+def _doubt(layout: Layout, manifest: ReleaseManifest, older: Mapping[str, str]) -> str:
+    """What to do about these values; empty where Heroku has them again."""
+    anew = "run `pulumi up` again, which asks anew"
     told = storage.read_json(layout.heroku)
     if not told:
-        return False
+        return anew
     if manifest.inherited_from != told["app"]:
-        say(f"this run has config vars of {manifest.inherited_from}, not of {told['app']}")
-        return False
+        return f"they are of {manifest.inherited_from}, and it follows {told['app']}: {anew}"
     from .heroku import Api, HerokuError  # not at every start of the agent
 
     try:
         theirs = Api(told["app"], told["token"], setting="heroku_host_token").config_vars()
     except HerokuError as problem:
-        say(str(problem))
-        return False
-    return older.items() <= theirs.items()
+        return f"whether they are there again it cannot tell: {problem}; then run `pulumi up` again"
+    return "" if older.items() <= theirs.items() else anew
 
 
 def _digest(name: str, value: str) -> str:

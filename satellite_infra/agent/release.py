@@ -164,7 +164,7 @@ class Release:
 
     def _release(self, request: Request) -> tuple[str, str]:
         last = self.ledger.last_good()
-        before.check(self.layout, request.manifest, request.config, last, self.say)
+        before.check(self.layout, request.manifest, request.config, last)
         target = self._at_hand(request) or self._prepare(request)
         # other settings for the commit that runs, such as one worker more, are no deploy
         deploys = last is None or last.manifest.revision != target.manifest.revision
