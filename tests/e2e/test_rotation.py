@@ -125,7 +125,7 @@ def test_workers_follow_the_credentials_in_turns_and_no_job_is_lost(
     turns = []
     for host in night.hosts():
         (line,) = history(host, "rotated")
-        assert (line["by"], line["changed"]) == ("rotation", ["DATABASE_URL"])
+        assert (line["by"], line["changed"]) == ("rotation", ["config DATABASE_URL"])
         end = timegm(time.strptime(line["at"], "%Y-%m-%dT%H:%M:%SZ"))
         turns.append((end - line["seconds"], end))
         now = night.workers(host)
