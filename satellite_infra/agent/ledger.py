@@ -13,6 +13,8 @@ from .layout import Layout
 from .manifest import ReleaseManifest, Slot
 
 HISTORY_KEPT = 1000  # lines
+ROTATION = "rotation"
+"""Who asks for a release that the host makes by itself; people are USER@MACHINE."""
 PHASES_KEPT = 1000  # revisions whose release phase is remembered; one forgotten would run again
 
 

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 from . import frontend, storage, webhook
 from .heroku import Api, HerokuError
 from .layout import Layout
-from .ledger import Ledger, Target
+from .ledger import ROTATION, Ledger, Target
 from .system import Say, System
 from .turns import Turns, restart_seconds
 
-BY = "rotation"
 DAY = 86_400  # seconds between two attempts with the same values, at most
 LONGEST = 128 * 1024  # bytes; a variable of Linux is shorter
 WEATHER = "Heroku does not tell; it is asked again in each turn"
@@ -103,13 +102,13 @@ class _Look(NamedTuple):
         turn = Turns(told["minutes"], told["place"], told["hosts"]).end(now)
         graces = [process.grace for process in manifest.processes]
         watched = manifest.gate_seconds, manifest.health_seconds if manifest.health else 0
-        digests = {**manifest.config, **dict.fromkeys(names, BY)}
+        digests = {**manifest.config, **dict.fromkeys(names, ROTATION)}
         # other hosts wait for their turn, not for this one's soak
         new = manifest._replace(config=digests, soak_seconds=0)
         bundle = {
             "config": config,
             "config_files": self._templates(),
-            "deployer": BY,
+            "deployer": ROTATION,
             "rotation": {
                 "names": names,
                 "base": self.last.release,
@@ -160,7 +159,7 @@ class _Look(NamedTuple):
             self._tell("Heroku tells its config vars again")
 
     def _record(self, outcome: str, reason: str) -> None:
-        Ledger(self.layout).record(outcome, by=BY, phase="ask", reason=reason)
+        Ledger(self.layout).record(outcome, by=ROTATION, phase="ask", reason=reason)
 
     def _tell(self, text: str) -> None:
         webhook.tell(self.layout, text, self.system, self.say)
@@ -180,8 +179,8 @@ def rotate(layout: Layout, system: System, say: Say) -> int:
     if last is None or not last.manifest.inherited:
         say("no release here inherits a config var from Heroku")
         return 0
-    if last.manifest.inherited_from != told["app"]:  # the way to another app's was taken back
-        whose = last.manifest.inherited_from or "an app that it does not name"
+    whose = last.manifest.inherited_from or told["app"]  # which an older release does not name
+    if whose != told["app"]:  # the way to another app's was taken back
         say(f"the release here has config vars of {whose}: the next one follows {told['app']}")
         return 0
     return _Look(layout, told, last, system, say).run()

@@ -21,7 +21,7 @@ from . import (
     storage,
 )
 from .layout import Layout
-from .ledger import Ledger, Target
+from .ledger import ROTATION, Ledger, Target
 from .manifest import ReleaseManifest
 from .system import System, UnitState
 
@@ -92,7 +92,7 @@ def _last_release(ledger: Ledger) -> dict[str, Any] | None:
     """
     with contextlib.suppress(OSError, ValueError, KeyError):  # somebody has changed it
         for event in reversed(ledger.history()):
-            if event["outcome"] in ("good", "failed") and "changed" not in event:
+            if event["outcome"] in ("good", "failed") and event.get("by") != ROTATION:
                 return {key: event.get(key) for key in ("at", "outcome", "revision")}
     return None
 

@@ -255,7 +255,7 @@ def test_what_an_operator_or_a_rotation_did_is_no_release(host: Control) -> None
     ledger = Ledger(host.layout)
     ledger.record("failed", revision="f" * 40, phase="gate", reason="it ended")
     host.stop([])
-    ledger.record("failed", revision="e" * 40, phase="gate", reason="it ended", changed=["A"])
+    ledger.record("failed", revision="e" * 40, phase="gate", reason="it ended", by="rotation")
     last = state.report(host.layout, host.system)["last_release"]
     assert (last["outcome"], last["revision"]) == ("failed", "f" * 40)
     host.layout.history.write_text("{edited by hand\n")

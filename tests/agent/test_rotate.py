@@ -477,16 +477,12 @@ def test_what_came_from_one_app_is_not_followed_on_another(night: Night) -> None
     assert night.config()["DATABASE_URL"] == NEWER
 
 
-def test_a_release_that_does_not_say_of_which_app_it_is_waits_for_the_next(night: Night) -> None:
-    """As the programs before this one made them."""
+def test_a_release_that_does_not_say_of_which_app_it_is_goes_on_with_the_hosts(night: Night) -> None:
+    """As the programs before this one made them: a deploy that fails must not end it."""
     named = night.wanted
     night.wanted = named._replace(manifest=named.manifest._replace(inherited_from=""))
     night.deploy()
     night.platform.apps["shop-staging"].set(DATABASE_URL=NEW)
-    assert night.look() == 0
-    assert (night.config()["DATABASE_URL"], night.platform.asked) == (OLD, [])
-    night.wanted = named
-    night.deploy()
     assert night.look() == 0
     assert night.config()["DATABASE_URL"] == NEW
 
