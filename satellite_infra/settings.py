@@ -344,7 +344,7 @@ class Settings(Model):
     """Everything that a stack declares. An empty text stands for: not set."""
 
     app: f.AppName = Field(default="", examples=["shop"])
-    """Name of the app, and of its user on the hosts. Required."""
+    """Name of the app, and of its user on the hosts. A stack keeps its app. Required."""
     environment: f.EnvironmentName = Field(default="", examples=["staging"])
     """Name of the environment; the stack's name where it is not set."""
     repository: f.Repository = Field(default="", examples=["git@github.com:you/app.git"])

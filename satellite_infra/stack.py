@@ -16,6 +16,7 @@ from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
 from satellite_infra.deploy import Deploy, deploy
 from satellite_infra.digests import Digests
+from satellite_infra.former import check_former
 from satellite_infra.host import Host, existing_hosts
 from satellite_infra.image import image
 from satellite_infra.instances import instances
@@ -43,6 +44,7 @@ def satellite(settings: Settings) -> dict[str, Any]:
     """Declare everything; the stack's outputs."""
     # what can fail here fails before any resource is touched
     check_ssh_agent(settings)
+    check_former(settings)
     wanted = deploy(settings)
     agent = agent_bundle()
     plan = plans(settings, wanted, agent)

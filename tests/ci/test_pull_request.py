@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ci import preview
+from demo.failure import DemoError
 from demo.stack import Stack
 from lab.engine import environment
 from tests.ci import simulated
@@ -173,6 +174,21 @@ def test_what_is_wrong_with_the_settings_comes_first(
         "satellite:colour: unknown key",
         "satellite:gate_seconds: should be a whole number, got soon",
     ]
+
+
+def test_another_app_is_refused_as_long_as_the_one_before_runs(
+    stack: Stack, servers: tuple[int, str]
+) -> None:
+    deploy(stack, servers, 1)
+    stack.configure({"satellite:app": "store"}, {})
+    for _ in range(2):  # an update that was refused leaves the stack's outputs as they are
+        status, comment, _ = written(stack)
+        assert status != 0
+        assert "satellite:app: should stay shop, whose workers would go on" in comment
+        with pytest.raises(DemoError):
+            stack.run("up", "--yes", "--skip-preview")
+    stack.run("destroy", "--yes", "--skip-preview")
+    assert written(stack)[0] == 0
 
 
 def test_an_engine_that_tells_nothing_else_is_quoted(

@@ -83,7 +83,7 @@ def test_every_part_of_a_setting_has_a_row() -> None:
     text = reference.settings_page()
     grace = "Seconds from `signal` to SIGKILL: more than the longest job takes."
     assert f"| `processes.TYPE.grace` | {grace} | `60` |" in text
-    assert "| `app` | Name of the app, and of its user on the hosts. | required |" in text
+    assert "| `reach_seconds` | Seconds that a host may take to answer on SSH. | `300` |" in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))

@@ -18,6 +18,7 @@ from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
 
 from satellite_infra import keys
+from satellite_infra.former import ASK
 
 from .conftest import LOGIN, SECRET, SEED
 
@@ -28,11 +29,14 @@ GOLDEN = Path(__file__).parent / "golden"
 class Ec2(mocks.Mocks):
     """Gives every resource an id, and instances their addresses, in the order of their names."""
 
-    def __init__(self, image: str | None) -> None:
-        self.image = image
+    def __init__(self, image: str | None, former: dict[str, Any]) -> None:
+        self.image, self.former = image, former
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def call(self, args: mocks.MockCallArgs) -> Any:
+        if args.token == ASK:
+            assert args.args == {"name": "acme/satellite/staging"}
+            return {"outputs": self.former}
         self.asked.append((args.token, args.args))
         assert self.image is not None, f"the program should ask for nothing, asked {args.token}"
         if not self.image:
@@ -64,8 +68,8 @@ class Ec2(mocks.Mocks):
 class Recorder(mocks.MockMonitor):
     """Keeps each request with its options, which mocks are not shown."""
 
-    def __init__(self, image: str | None) -> None:
-        super().__init__(Ec2(image))
+    def __init__(self, image: str | None, former: dict[str, Any]) -> None:
+        super().__init__(Ec2(image, former))
         self.asked: dict[str, dict[str, Any]] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
@@ -90,13 +94,17 @@ def run(
     secret: frozenset[str] = SECRET,
     image: str | None = None,
     preview: bool = False,
+    former: dict[str, Any] | None = None,
 ) -> Ran:
     """Run `__main__.py` with these settings, as the engine would.
 
     `image` is what a look-up finds, empty for nothing; without it, nothing may be looked up.
+    `former`: the outputs of the run before.
     """
-    recorder = Recorder(image)
-    mocks.set_mocks(recorder.mocks, "satellite", "staging", preview, monitor=recorder)
+    recorder = Recorder(image, former or {})
+    mocks.set_mocks(
+        recorder.mocks, "satellite", "staging", preview, monitor=recorder, organization="acme"
+    )
     pulumi_config.set_all_config(
         {f"satellite:{key}": value for key, value in values.items()},
         [f"satellite:{key}" for key in secret & values.keys()],

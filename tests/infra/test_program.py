@@ -491,6 +491,18 @@ def test_bad_settings_touch_nothing() -> None:
         run(changed(count="0"))
 
 
+def test_another_app_does_not_leave_the_workers_of_the_one_before_behind() -> None:
+    former = run(stack_values()).outputs
+    assert run(stack_values(), former=former).resources
+    with pytest.raises(pulumi.RunError) as caught:
+        run(changed(app="store"), former=former)
+    assert str(caught.value) == (
+        "these settings leave workers behind:\n  satellite:app: should stay shop, whose workers "
+        "would go on for ever: another app has a stack of its own; or end this one first: pulumi "
+        "destroy, got store"
+    )
+
+
 def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
     with pytest.raises(pulumi.RunError, match=r"the command's text has 1\d\d KB"):
         run(changed(build=["x" * 1000] * 140))

@@ -1,0 +1,34 @@
+"""What the stack was last about: what would go on working unseen must not be turned away from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pulumi
+
+from satellite_infra.agent import flat
+from satellite_infra.problems import line
+from satellite_infra.settings import Settings
+
+ASK = "pulumi:pulumi:readStackOutputs"
+"""The engine's own function; a stack may ask for its own outputs, too."""
+
+
+def check_former(settings: Settings) -> None:
+    """RunError when workers of before would be left behind: no drain would ever go to them."""
+    stack = "/".join((pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack()))
+    former = pulumi.runtime.invoke(ASK, {"name": stack}).value["outputs"]
+    if former and (found := list(_app(settings, former))):
+        raise pulumi.RunError("\n  ".join(["these settings leave workers behind:", *found]))
+
+
+def _app(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
+    """A host's drain, its units and its directories are those of one app."""
+    app = flat.load(f"{former['manifest']}{flat.END}\n")["app"]
+    if settings.app != app:
+        rule = (
+            f"should stay {app}, whose workers would go on for ever: another app has a stack of "
+            "its own; or end this one first: pulumi destroy"
+        )
+        yield line(["app"], rule, settings.app)
