@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from satellite_infra.agent import flat
+from satellite_infra.keys import fingerprint
 from satellite_infra.problems import line
 from satellite_infra.settings import Settings
 
@@ -19,7 +20,7 @@ def check_former(settings: Settings) -> None:
     """RunError when workers of before would be left behind: no drain would ever go to them."""
     stack = "/".join((pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack()))
     former = pulumi.runtime.invoke(ASK, {"name": stack}).value["outputs"]
-    if former and (found := list(_app(settings, former))):
+    if former and (found := [*_app(settings, former), *_machines(settings, former)]):
         raise pulumi.RunError("\n  ".join(["these settings leave workers behind:", *found]))
 
 
@@ -32,3 +33,21 @@ def _app(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
             "its own; or end this one first: pulumi destroy"
         )
         yield line(["app"], rule, settings.app)
+
+
+def _machines(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
+    """One that has moved keeps its key, and one with new keys its address."""
+    before = {host["name"]: host for host in former["hosts"]}
+    for name, host in settings.existing().items():
+        was, machine = before.get(name), host.machine or 1
+        if (
+            was
+            and was["machine"] == str(machine)
+            and was["address"] != host.address
+            and was["host_key"] != fingerprint(str(host.host_key))
+        ):
+            rule = (
+                "should be raised: another address and another host_key are another machine's, "
+                f"and workers of the one at {was['address']} would go on for ever"
+            )
+            yield line(["hosts", name, "machine"], rule, machine)

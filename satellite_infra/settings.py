@@ -239,7 +239,8 @@ class HostSettings(Model):
     port: Annotated[f.Number, Field(ge=1, le=65_535)] | None = Field(default=None, examples=[22])
     """SSH port where there is an address; 22 where it is not set."""
     machine: Annotated[f.Number, Field(ge=1, le=10**9)] | None = Field(default=None, examples=[1])
-    """Raise it when the machine behind the address is another one; 1 where it is not set."""
+    """Raise it whenever it is another machine, behind this address or with another one: that is
+    prepared, and the old one drained, or `lost` first. 1 where it is not set."""
 
 
 class MonitSettings(Model):

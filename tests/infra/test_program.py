@@ -503,6 +503,32 @@ def test_another_app_does_not_leave_the_workers_of_the_one_before_behind() -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("now", "refused"),
+    [
+        ({"address": "192.0.2.8", "host_key": OTHER.public}, True),
+        ({"address": "192.0.2.8", "host_key": OTHER.public, "machine": 2}, False),
+        ({"address": "192.0.2.8"}, False),
+        ({"host_key": OTHER.public}, False),
+    ],
+    ids=["both", "raised", "moved", "new keys"],
+)
+def test_another_machine_is_said_to_be_one(now: dict[str, Any], refused: bool) -> None:
+    was = {"address": "192.0.2.7", "host_key": host_identity(SEED, "rented").public}
+    former = run(changed(hosts={"rented": was})).outputs
+    values = changed(hosts={"rented": was | now})
+    if not refused:
+        assert run(values, former=former).resources
+        return
+    with pytest.raises(pulumi.RunError) as caught:
+        run(values, former=former)
+    assert str(caught.value) == (
+        "these settings leave workers behind:\n  satellite:hosts/rented/machine: should be raised: "
+        "another address and another host_key are another machine's, and workers of the one at "
+        "192.0.2.7 would go on for ever, got 1"
+    )
+
+
 def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
     with pytest.raises(pulumi.RunError, match=r"the command's text has 1\d\d KB"):
         run(changed(build=["x" * 1000] * 140))
