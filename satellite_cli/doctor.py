@@ -33,7 +33,7 @@ WHY = {
     remote.STRANGER: (
         "host_key",
         "shows another host key than the pinned one: it was rebuilt, or somebody is in between; "
-        "nothing was sent. Switch it off, then:",
+        "nothing was sent. Once its old machine is off, or gone:",
     ),
     remote.REFUSED: ("login", "does not let the stack's key in"),
     remote.UNPREPARED: ("not_prepared", "is not prepared yet"),

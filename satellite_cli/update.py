@@ -37,6 +37,8 @@ QUOTED = re.compile(r'running "(?:[^"\\]|\\.)*"(?:\.\.\.)?:?\s*')
 """The text of a command, which stands in its error before what it said."""
 ON_THE_WAY = re.compile(rf"^{re.escape(MARK)}.*\n", re.MULTILINE)
 """A phase that was shown while it lasted, in what an error quotes."""
+UNDRAINED = re.compile(r"(\S+) drain: .*\bafter \d+ failed attempts: ", re.DOTALL)
+"""An error of a drain that has not reached its machine."""
 LOCKED = "the stack is currently locked by"
 HOLDER = re.compile(r"^ .*: created by (.+) at (\S+)$", re.MULTILINE)
 """A line of that error: the lock's file, and who has made it."""
@@ -274,6 +276,9 @@ def left_over(outcome: Outcome, stack: str) -> list[str]:
     said = [line for line in outcome.said.splitlines() if line.startswith("error:")]
     texts = outcome.errors or [line.removeprefix("error:").strip() for line in said]
     own = [text for text in texts if not text.startswith(("update failed", "preview failed"))]
+    gone = [found[1] for text in own if (found := UNDRAINED.match(text))]
+    if gone:
+        own.append(f"  Is what {', '.join(gone)} was gone for good: docs/tasks/a-host-died.md")
     return own or texts or [outcome.said.strip()[-500:] or "the engine said nothing"]
 
 

@@ -236,8 +236,12 @@ Nothing was sent to it.
   - If nobody changed this machine or its keys, another machine answers there: find out which one.
   - An EC2 instance has its key from satellite:host_key_seed since its first boot. If the seed was
     changed, put the old one back, or replace the machine: add {target.name} to satellite:roll.
-  - If you rebuilt an existing host, compare the new key on the host itself, then set
-    satellite:hosts.{target.name}.host_key, and raise satellite:hosts.{target.name}.machine."""
+  - If you gave an existing host new keys, compare this one on the host itself, then set
+    satellite:hosts.{target.name}.host_key.
+  - If you rebuilt it, its old machine is gone and cannot be drained, which has to be said first:
+      pulumi config set --path 'satellite:hosts.{target.name}.lost' true && pulumi up
+    Then set its host_key, raise satellite:hosts.{target.name}.machine, take lost away, and
+    pulumi up."""
 
 
 def _silent_bastion(target: Target, bastion: Bastion, problem: str) -> str:

@@ -21,7 +21,9 @@ def check_former(settings: Settings) -> None:
     stack = "/".join((pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack()))
     former = pulumi.runtime.invoke(ASK, {"name": stack}).value["outputs"]
     if former and (found := [*_app(settings, former), *_machines(settings, former)]):
-        raise pulumi.RunError("\n  ".join(["these settings leave workers behind:", *found]))
+        raise pulumi.RunError(
+            "\n  ".join(["these settings leave workers, or their jobs, behind:", *found])
+        )
 
 
 def _app(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
@@ -36,18 +38,25 @@ def _app(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _machines(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
-    """One that has moved keeps its key, and one with new keys its address."""
+    """One that has moved keeps its key, and one with new keys its place; else it is another one."""
     before = {host["name"]: host for host in former["hosts"]}
     for name, host in settings.existing().items():
         was, machine = before.get(name), host.machine or 1
-        if (
-            was
-            and was["machine"] == str(machine)
-            and was["address"] != host.address
-            and was["host_key"] != fingerprint(str(host.host_key))
-        ):
+        if not was or was["lost"]:  # nobody works there
+            continue
+        same, moved = was["machine"] == str(machine), was["address"] != host.address
+        rekeyed = was["host_key"] != fingerprint(str(host.host_key))
+        # outputs of an older version have no port
+        stays = not moved and was.get("port") == (host.port or 22)
+        if same and moved and rekeyed and not host.lost:
             rule = (
                 "should be raised: another address and another host_key are another machine's, "
                 f"and workers of the one at {was['address']} would go on for ever"
+            )
+            yield line(["hosts", name, "machine"], rule, machine)
+        if not same and (host.lost or (stays and rekeyed)):
+            rule = (
+                f"should stay {was['machine']} until an update has declared that machine lost: it "
+                "cannot be drained any more, and what it held is found by this number"
             )
             yield line(["hosts", name, "machine"], rule, machine)

@@ -156,6 +156,7 @@ def outputs(settings: Settings, hosts: Sequence[Host], wanted: Deploy) -> dict[s
                 "name": host.name,
                 "machine": host.machine,
                 "address": host.address,
+                "port": host.port,
                 "host_key": fingerprint(host.host_key),
                 "lost": host.lost,
                 **({"console": host.console} if host.console else {}),

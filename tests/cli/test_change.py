@@ -565,6 +565,16 @@ def test_what_failed_stays_out_of_it_and_the_resources_own_error_comes_first(
     assert settings(changing) == "config:\n"
 
 
+def test_a_machine_that_is_not_reached_for_its_drain_may_be_gone(changing: Desk) -> None:
+    own = "after 2 failed attempts: ssh: handshake failed: ssh: host key mismatch"
+    changing.events["up"] = [error("worker-1-drain", own)]
+    changing.pulumi["up"] = (255, "", "error: update failed")
+    assert changing.satellite("up", "--yes").err == (
+        f"error: worker-1 drain: {own}\n"
+        "  Is what worker-1 was gone for good: docs/tasks/a-host-died.md\n"
+    )
+
+
 def test_the_programs_own_problems_are_the_message(changing: Desk) -> None:
     text = "2 problems in this stack's settings:\n  satellite:app: is missing"
     changing.events["up"] = [error("satellite-staging", text, "pulumi:pulumi:Stack")]

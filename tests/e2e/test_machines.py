@@ -187,6 +187,45 @@ def test_an_existing_host_is_prepared_again_when_its_machine_is_another(pair: Si
     assert pair.workers(rented) == {}
 
 
+def test_a_rebuilt_host_comes_back_in_the_order_that_its_message_says(pair: Site) -> None:
+    """A rented server that was set up anew behind its address, with another key."""
+    rented = pair.host(2)
+    file = "/etc/ssh/ssh_host_ed25519_key"
+
+    def key() -> str:
+        return " ".join(rented.run(f"cat {file}.pub").stdout.split()[:2])
+
+    pair.put("hosts.rented.address", rented.address)
+    pair.put("hosts.rented.user", "admin")
+    pair.put("hosts.rented.host_key", old := key())
+    pair.put("hosts.pair-2.lost", "true")  # it is the same machine under another name here
+    pair.put("reach_seconds", "10")
+    pair.up()
+    rented.run("systemctl stop 'satellite-pair*' && rm /etc/systemd/system/satellite-pair*")
+    rented.run("rm -r /var/lib/satellite /usr/local/lib/satellite /app/pair")
+    rented.run(f"rm {file}* && ssh-keygen -q -t ed25519 -N '' -f {file} && systemctl restart ssh")
+    pair.repository.commit({"number": "after the rebuild"})
+    assert "rebuilt" in pair.fails(*UP)
+    # what would lead to a drain of a machine that is gone
+    pair.put("hosts.rented.host_key", key())
+    pair.put("hosts.rented.machine", "2")
+    assert "should stay 1 until" in pair.fails("preview")
+    pair.put("hosts.rented.host_key", old)
+    pair.unset("hosts.rented.machine")
+    # as the message says
+    pair.put("hosts.rented.lost", "true")
+    pair.up()
+    pair.put("hosts.rented.host_key", key())
+    pair.put("hosts.rented.machine", "2")
+    pair.unset("hosts.rented.lost")
+    pair.up()
+    assert '"machine": "2"' in rented.run("cat /var/lib/satellite/pair/host.json").stdout
+    assert len(pair.workers(rented)) == 2
+    pair.unset("hosts.rented")
+    pair.up()
+    assert pair.workers(rented) == {}
+
+
 def test_the_canary_is_nowhere_but_in_its_file_and_the_workers(steady: Site) -> None:
     needs_it = '#!/bin/sh\ntest -n "$CANARY" || exit 1\n'
     steady.repository.commit({"worker": needs_it + PLAIN_APP["worker"].partition("\n")[2]})

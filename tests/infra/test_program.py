@@ -497,35 +497,51 @@ def test_another_app_does_not_leave_the_workers_of_the_one_before_behind() -> No
     with pytest.raises(pulumi.RunError) as caught:
         run(changed(app="store"), former=former)
     assert str(caught.value) == (
-        "these settings leave workers behind:\n  satellite:app: should stay shop, whose workers "
-        "would go on for ever: another app has a stack of its own; or end this one first: pulumi "
-        "destroy, got store"
+        "these settings leave workers, or their jobs, behind:\n"
+        "  satellite:app: should stay shop, whose workers would go on for ever: another app has a "
+        "stack of its own; or end this one first: pulumi destroy, got store"
     )
 
 
-@pytest.mark.parametrize(
-    ("now", "refused"),
-    [
-        ({"address": "192.0.2.8", "host_key": OTHER.public}, True),
-        ({"address": "192.0.2.8", "host_key": OTHER.public, "machine": 2}, False),
-        ({"address": "192.0.2.8"}, False),
-        ({"host_key": OTHER.public}, False),
-    ],
-    ids=["both", "raised", "moved", "new keys"],
+RAISED = (
+    "should be raised: another address and another host_key are another machine's, and workers of "
+    "the one at 192.0.2.7 would go on for ever, got 1"
 )
-def test_another_machine_is_said_to_be_one(now: dict[str, Any], refused: bool) -> None:
-    was = {"address": "192.0.2.7", "host_key": host_identity(SEED, "rented").public}
+STAYS = (
+    "should stay 1 until an update has declared that machine lost: it cannot be drained any more, "
+    "and what it held is found by this number, got 2"
+)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "rule"),
+    [
+        ({}, {"address": "192.0.2.8", "host_key": OTHER.public}, RAISED),
+        ({}, {"address": "192.0.2.8", "host_key": OTHER.public, "machine": 2}, ""),
+        ({}, {"address": "192.0.2.8", "host_key": OTHER.public, "lost": True}, ""),
+        ({}, {"address": "192.0.2.8"}, ""),
+        ({}, {"host_key": OTHER.public}, ""),
+        ({}, {"host_key": OTHER.public, "machine": 2}, STAYS),
+        ({}, {"host_key": OTHER.public, "machine": 2, "port": 2222}, ""),
+        ({}, {"machine": 2}, ""),
+        ({}, {"machine": 2, "lost": True}, STAYS),
+        ({"lost": True}, {"host_key": OTHER.public, "machine": 2, "lost": False}, ""),
+    ],
+)
+def test_another_machine_of_a_host_is_said_to_be_one_in_the_order_that_ends_the_old_one(
+    was: dict[str, Any], now: dict[str, Any], rule: str
+) -> None:
+    was = {"address": "192.0.2.7", "host_key": host_identity(SEED, "rented").public, **was}
     former = run(changed(hosts={"rented": was})).outputs
     values = changed(hosts={"rented": was | now})
-    if not refused:
+    if not rule:
         assert run(values, former=former).resources
         return
     with pytest.raises(pulumi.RunError) as caught:
         run(values, former=former)
     assert str(caught.value) == (
-        "these settings leave workers behind:\n  satellite:hosts/rented/machine: should be raised: "
-        "another address and another host_key are another machine's, and workers of the one at "
-        "192.0.2.7 would go on for ever, got 1"
+        "these settings leave workers, or their jobs, behind:\n"
+        f"  satellite:hosts/rented/machine: {rule}"
     )
 
 

@@ -152,8 +152,13 @@ def test_another_key_ends_it_at_once_with_both_fingerprints() -> None:
         "seed was\n"
         "    changed, put the old one back, or replace the machine: add worker-1 to satellite:roll."
         "\n"
-        "  - If you rebuilt an existing host, compare the new key on the host itself, then set\n"
-        "    satellite:hosts.worker-1.host_key, and raise satellite:hosts.worker-1.machine."
+        "  - If you gave an existing host new keys, compare this one on the host itself, then set\n"
+        "    satellite:hosts.worker-1.host_key.\n"
+        "  - If you rebuilt it, its old machine is gone and cannot be drained, which has to be "
+        "said first:\n"
+        "      pulumi config set --path 'satellite:hosts.worker-1.lost' true && pulumi up\n"
+        "    Then set its host_key, raise satellite:hosts.worker-1.machine, take lost away, and\n"
+        "    pulumi up."
     )
 
 
