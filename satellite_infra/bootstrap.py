@@ -20,7 +20,6 @@ from satellite_infra.ssh import Task
 def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
     """The task that prepares a host; it runs the agent that was just copied, and installs it."""
     key = settings.deploy_key
-    existing = settings.existing().get(host)
     # apart from the team's, so that no list of people can lock the deployer out
     deployer = (settings.public_key, settings.next_public_key)
     manifest = BootstrapManifest(
@@ -28,7 +27,7 @@ def bootstrap(settings: Settings, host: str, agent: AgentBundle) -> Task:
         app=settings.app,
         environment=settings.environment,
         agent=agent.digest,
-        user=(existing and existing.user) or settings.ssh_user,
+        user=settings.login_user(host),
         deployer_keys=tuple(line for line in deployer if line),
         authorized_keys=settings.authorized_keys,
         apt_sources=tuple(

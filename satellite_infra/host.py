@@ -39,7 +39,7 @@ def existing_hosts(settings: Settings) -> list[Host]:
             name=name,
             machine=pulumi.Output.from_input(str(host.machine or 1)),
             address=pulumi.Output.from_input(str(host.address)),
-            user=host.user or settings.ssh_user,
+            user=settings.login_user(name),
             port=host.port or 22,
             host_key=bare(str(host.host_key)),
             lost=host.lost,

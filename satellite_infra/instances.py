@@ -94,7 +94,7 @@ def _instance(
         name=name,
         machine=instance.id,
         address=instance.public_ip if public else instance.private_ip,
-        user=settings.ssh_user,
+        user=settings.login_user(name),
         port=22,
         host_key=identity.public,
         lost=own.lost,

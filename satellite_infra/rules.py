@@ -140,7 +140,7 @@ def overrides(s: Settings) -> Iterator[str]:
         kind = "a host with an `address`" if host.address else "an EC2 instance"
         foreign = list(INSTANCE_ONLY)
         if not host.address:
-            foreign = ["user", "port", "host_key", "machine"]
+            foreign = ["port", "host_key", "machine"]
         for key in foreign:
             if getattr(host, key) is not None:
                 yield line(["hosts", name, key], f"has no meaning for {kind}")

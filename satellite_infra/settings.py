@@ -235,7 +235,8 @@ class HostSettings(Model):
     )
     """`TYPE KEY`: the only SSH host key that is accepted. Required with an address."""
     user: f.LoginUser | None = Field(default=None, examples=["root"])
-    """How to log in where there is an address; `ssh_user` where it is not set."""
+    """Who logs in to this host, such as the user of its own `ami`; `ssh_user` where it is not
+    set."""
     port: Annotated[f.Number, Field(ge=1, le=65_535)] | None = Field(default=None, examples=[22])
     """SSH port where there is an address; 22 where it is not set."""
     machine: Annotated[f.Number, Field(ge=1, le=10**9)] | None = Field(default=None, examples=[1])
@@ -569,6 +570,10 @@ class Settings(Model):
         """Whether this instance may not go."""
         own = self.hosts[name].protect if name in self.hosts else None
         return self.protect if own is None else own
+
+    def login_user(self, name: str) -> str:
+        """Who logs in to this host."""
+        return (self.hosts[name].user if name in self.hosts else None) or self.ssh_user
 
     def existing(self) -> dict[str, HostSettings]:
         """The hosts that exist without us."""

@@ -102,7 +102,7 @@ def copy_agent(settings: Settings, host: Host, agent: AgentBundle, after: After)
         connection=_connection(settings, host),
         source=pulumi.FileAsset(agent.path),
         remote_path=agent.remote_path,
-        triggers=[host.machine],
+        triggers=[host.machine, host.user],  # another one's home
         opts=pulumi.ResourceOptions(depends_on=list(after)),
     )
 

@@ -226,6 +226,22 @@ def test_a_rebuilt_host_comes_back_in_the_order_that_its_message_says(pair: Site
     assert pair.workers(rented) == {}
 
 
+def test_an_instance_may_have_a_login_user_of_its_own(pair: Site) -> None:
+    host, logins = pair.host(2), pair.host(1).ssh_logins()
+    workers = pair.workers(host)
+    host.run("useradd --create-home --shell /bin/bash ubuntu")
+    host.run("install -d -m 700 -o ubuntu /home/ubuntu/.ssh")
+    host.run("install -m 600 -o ubuntu /home/admin/.ssh/authorized_keys /home/ubuntu/.ssh/")
+    host.run("echo 'ubuntu ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ubuntu")
+    pair.put("hosts.pair-2.user", "ubuntu")
+    pair.up()
+    host.run("grep -q 'satellite pair' /home/ubuntu/.ssh/authorized_keys")
+    host.run("! grep -q 'satellite pair' /home/admin/.ssh/authorized_keys")  # nobody's any more
+    assert "\n  User ubuntu\n" in pair.pulumi("stack", "output", "ssh_config")
+    assert pair.workers(host) == workers
+    assert pair.host(1).ssh_logins() == logins
+
+
 def test_the_canary_is_nowhere_but_in_its_file_and_the_workers(steady: Site) -> None:
     needs_it = '#!/bin/sh\ntest -n "$CANARY" || exit 1\n'
     steady.repository.commit({"worker": needs_it + PLAIN_APP["worker"].partition("\n")[2]})

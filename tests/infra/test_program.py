@@ -81,6 +81,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
             },
             "reports-2": {
                 "ami": "ami-0fedcba9876543210",
+                "user": "debian",
                 "root_volume_gb": 200,
                 "subnet_id": "subnet-0aaaaaaaaaaaaaaaa",
             },
@@ -339,6 +340,22 @@ def test_an_image_is_looked_up_once_for_the_instances_without_their_own() -> Non
     # where each has its own, nobody is asked
     all_own = {f"worker-{n}": {"ami": "ami-0fedcba9876543210"} for n in (1, 2, 3)}
     assert run(changed(count="3", ami=None, ami_lookup=lookup, hosts=all_own)).looked_up == []
+
+
+def test_an_instance_with_an_image_of_its_own_may_have_its_user() -> None:
+    own = {"worker-2": {"ami": "ami-0fedcba9876543210", "user": "ubuntu"}}
+    ran = run(changed(hosts=own))
+    for name, user in {"worker-1": "admin", "worker-2": "ubuntu"}.items():
+        bootstrap = ran.resources[f"command:remote:Command::{name}-bootstrap"]["inputs"]
+        assert bootstrap["connection"]["SECRET"]["user"] == user
+        assert f"\nuser: {user}\n" in bootstrap["create"]
+        drain = ran.resources[f"command:remote:Command::{name}-drain"]["inputs"]
+        assert drain["connection"]["SECRET"]["user"] == user
+        agent = ran.resources[f"command:remote:CopyToRemote::{name}-agent"]["inputs"]
+        assert agent["triggers"] == [f"id-of-{name}", user]
+        reach = ran.resources[f"command:local:Command::{name}-reach"]["inputs"]
+        assert reach["environment"]["SATELLITE_USER"] == user
+    assert "  HostName 172.31.0.2\n  User ubuntu\n" in ran.outputs["ssh_config"]
 
 
 def test_no_such_image_names_the_setting_and_touches_nothing() -> None:
