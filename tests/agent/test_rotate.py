@@ -477,7 +477,7 @@ def test_what_came_from_one_app_is_not_followed_on_another(night: Night) -> None
     assert night.config()["DATABASE_URL"] == NEWER
 
 
-def test_a_release_that_does_not_say_of_which_app_it_is_goes_on_with_the_hosts(night: Night) -> None:
+def test_a_release_that_does_not_say_of_which_app_it_is_follows_the_hosts(night: Night) -> None:
     """As the programs before this one made them: a deploy that fails must not end it."""
     named = night.wanted
     night.wanted = named._replace(manifest=named.manifest._replace(inherited_from=""))
