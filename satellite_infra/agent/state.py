@@ -36,7 +36,7 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
     with contextlib.suppress(LookupError):  # a finding
         target = current(layout)
     free, total = storage.room(layout.base)
-    held, found, clock = lock(layout), _workers(layout, target, system), time.time()
+    holder, found, clock = lock(layout), _workers(layout, target, system), time.time()
     return {
         "host": identity["host"],
         "machine": identity["machine"],
@@ -52,12 +52,12 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
         "good": _good(ledger),
         "last_release": _last_release(ledger),
         "unfinished": layout.journal.is_file(),
-        "lock": held,
+        "lock": holder,
         "disk": {"free": free, "total": total},
         "workers": found,
         "manifest": flat.digests(flat.load(target.manifest.text())) if target else None,
         "queue": measured.last(layout, clock),
-        "findings": examine.examine(layout, system, found, held),
+        "findings": examine.examine(layout, system, found, holder),
     }
 
 
