@@ -27,6 +27,21 @@ REPLACED = frozenset({"create-replacement", "delete-replaced", "replace"})
 ROLES = ("machine", "bootstrap", "release", "drain")
 """What is told of a host, in this order; that it is reached and gets the agent follows from it."""
 ALL_ROLES = frozenset({*ROLES, "reach", "agent"})
+FATES = {
+    "changes": ("host changes", "hosts change", ""),
+    "added": ("host is added", "hosts are added", ""),
+    "back": ("host is no longer lost", "hosts are no longer lost", ""),
+    "lost": (
+        "host is declared lost",
+        "hosts are declared lost",
+        " (NOT drained; what jobs it had are given back)",
+    ),
+    "removed": ("host is removed", "hosts are removed", " (drained first)"),
+    "dropped": ("host is removed without a drain", "hosts are removed without a drain", ""),
+}
+"""What becomes of a host as such: of one and of many, and what that means, in this order."""
+BEGIN = ("added", "back")
+"""Of these, the hosts that run nothing yet."""
 LATER = {"04da6b54-80e4-46f7-96ec-b56ff0331ba9": "(known when it is made)"}
 LONGEST_ERROR = 40  # lines
 SOME = 30  # things that one line lists
@@ -73,16 +88,19 @@ def comment(
             hosts.setdefault(host, {})[role] = resource
         else:
             rest.append(resource)
-    changes = [manifests.change(*_texts(roles)) for roles in hosts.values()]
+    fates = by_fate(hosts)
+    # a host that comes or goes is compared with nothing, which is no change of what others run
+    changes = [manifests.change(*_texts(hosts[name])) for name in fates.get("changes", ())]
     replaced = sum("machine" in r and r["machine"].op == "replace" for r in hosts.values())
+    begun = _begun(hosts, fates)
     failed = list(errors(preview, violations, trouble))
-    said = "the preview failed" if failed else headline(len(hosts), replaced, changes, bool(rest))
+    said = "the preview failed" if failed else headline(fates, replaced, changes, begun, bool(rest))
     seen = "" if failed or not commit else approval(commit)
     return joined(
         [
             Block((marker(stack), *([seen] if seen else []), f"### {stack}: {said}")),
             *failed,
-            Block(tuple(summary(changes, found, preview.get("changeSummary") or {}))),
+            Block(tuple(summary(fates, changes, begun, found, preview.get("changeSummary") or {}))),
             *groups(hosts),
             *beside(rest),
             Block((f"<sub>Preview of commit `{commit[:12]}`.</sub>",) if commit else ()),
@@ -118,22 +136,61 @@ def resources(steps: Iterable[Step]) -> Iterator[Resource]:
         )
 
 
-def headline(hosts: int, replaced: int, changes: Sequence[Change], other: bool) -> str:
-    """What happens, to how many, and from which commit to which."""
-    if not hosts and not other:
+def by_fate(hosts: Mapping[str, Mapping[str, Resource]]) -> dict[str, list[str]]:
+    """The names of the hosts by what becomes of them, in the order of `FATES`."""
+    found: dict[str, list[str]] = {fate: [] for fate in FATES}
+    for name, roles in hosts.items():
+        found[_fate(roles)].append(name)
+    return {fate: names for fate, names in found.items() if names}
+
+
+def _fate(roles: Mapping[str, Resource]) -> str:
+    """By its release and its drain: a host that is declared lost keeps one that does nothing."""
+    drain, release = roles.get("drain"), roles.get("release")
+    drained = drain is not None and bool(drain.old.get("delete"))
+    if all(resource.op == "delete" for resource in roles.values()):
+        return "removed" if drained else "dropped"
+    if drain and not drain.new.get("delete") and (drained or drain.op == "create"):
+        return "lost"
+    if release and release.op == "create":
+        return "added" if drain is None or drain.op == "create" else "back"
+    return "changes"
+
+
+def headline(
+    fates: Mapping[str, Sequence[str]],
+    replaced: int,
+    changes: Sequence[Change],
+    begun: Sequence[str],
+    other: bool,
+) -> str:
+    """What happens, to how many, and from which commit to which; `begun`: those of new hosts."""
+    if not fates and not other:
         return "nothing changes"
-    parts = [_counted(hosts, "host changes", "hosts change")]
+    parts = [_fated(fate, names) for fate, names in fates.items()] or ["no host changes"]
     if replaced:
         parts.append(_counted(replaced, "machine is replaced", "machines are replaced"))
     moves = _unique(c.revision for c in changes if c.revision)
     parts += [f"{old[:7] or 'nothing'} → {new[:7] or 'nothing'}" for old, new in moves[:SOME]]
+    reached = {new for _, new in moves}
+    parts += [f"at {revision[:7]}" for revision in begun if revision not in reached]
     return ", ".join(parts)
 
 
 def summary(
-    changes: Sequence[Change], found: Sequence[Resource], counts: Mapping[str, int]
+    fates: Mapping[str, Sequence[str]],
+    changes: Sequence[Change],
+    begun: Sequence[str],
+    found: Sequence[Resource],
+    counts: Mapping[str, int],
 ) -> Iterator[str]:
-    """What changes on any host, each thing once, and how many resources do."""
+    """Which hosts come and go, what changes on any that stays, each thing once, and how many
+    resources do.
+    """
+    for fate, names in fates.items():
+        if fate != "changes":
+            at = f", at {_some(map(_code, begun))}" if fate in BEGIN and begun else ""
+            yield f"- **{_fated(fate, names)}**{FATES[fate][2]}: {ranges(names)}{at}"
     if moves := _unique(c.revision for c in changes if c.revision):
         yield f"- **revision** {_some(f'{_code(old)} → {_code(new)}' for old, new in moves)}"
     if formation := _unique(line for c in changes for line in c.formation):
@@ -220,7 +277,7 @@ def _host_lines(host: str, roles: Mapping[str, Resource]) -> Iterator[str]:
         yield f"@@ {role}: {resource.op} @@"
         if role == "machine":
             yield from _inputs_diff(resource, own=host)
-        elif role in ("bootstrap", "release"):
+        elif role in ("bootstrap", "release") and resource.op != "delete":
             yield from manifests.diff(_text(resource.old), _text(resource.new))
     if not told:
         yield "@@ reached again @@"
@@ -262,6 +319,14 @@ def _shown(value: Any) -> str:
     return LATER.get(text, text)
 
 
+def _begun(
+    hosts: Mapping[str, Mapping[str, Resource]], fates: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """The revisions that hosts begin with."""
+    texts = [_texts(hosts[name])[1] for fate in BEGIN for name in fates.get(fate, ())]
+    return _unique(filter(None, (manifests.pairs(text).get("revision") for text in texts)))
+
+
 def _texts(roles: Mapping[str, Resource]) -> tuple[str, str]:
     """The host's release, before and after, as the command's text."""
     release = roles.get("release")
@@ -290,8 +355,13 @@ def _some(values: Iterable[str]) -> str:
     return ", ".join([*all_[:SOME], *more])
 
 
+def _fated(fate: str, names: Sequence[str]) -> str:
+    one, many, _ = FATES[fate]
+    return _counted(len(names), one, many)
+
+
 def _counted(number: int, one: str, many: str) -> str:
-    return f"{number or 'no'} {many if number > 1 else one}"
+    return f"{number} {many if number > 1 else one}"
 
 
 def _unique(values: Iterable[T]) -> list[T]:

@@ -92,7 +92,7 @@ def test_machines_and_what_is_beside_the_hosts() -> None:
         step("delete-replaced", instance, "worker-1", machine, None),
         step("replace", "command:remote:Command", "worker-1-drain", {}, {}),
         step("delete", instance, "worker-2", machine, None),
-        step("delete", "command:remote:Command", "worker-2-drain", {}, None),
+        step("delete", "command:remote:Command", "worker-2-drain", {"delete": "x"}, None),
         step("delete", "command:remote:Command", "worker-2-release", {"create": "x"}, None),
         step("create", rule, "ssh-from-a", None, {"cidrIpv4": "192.0.2.1/32"}),
         step("update", rule, "ssh-from-b", {"tags": {"a": "", "b": True}}, {"tags": {"a": "2"}}),
@@ -103,7 +103,9 @@ def test_machines_and_what_is_beside_the_hosts() -> None:
         shown(*steps)
         == """\
 <!-- satellite-preview: staging -->
-### staging: 2 hosts change, 1 machine is replaced
+### staging: 1 host changes, 1 host is removed, 1 machine is replaced
+
+- **1 host is removed** (drained first): worker-2
 
 <details open><summary>1 host: worker-1</summary>
 
@@ -148,11 +150,9 @@ def test_a_new_host_is_told_whole_but_for_its_config() -> None:
         lines
         == f"""\
 <!-- satellite-preview: staging -->
-### staging: 1 host changes, nothing → 0f1e2d3
+### staging: 1 host is added, at 0f1e2d3
 
-- **revision** nothing → `{OLD}`
-- **formation, on each host** `worker` 0 → 2
-- **config vars** added `DATABASE_URL` (values are never shown)
+- **1 host is added**: worker-1, at `{OLD}`
 
 <details open><summary>1 host: worker-1</summary>
 
@@ -166,6 +166,58 @@ def test_a_new_host_is_told_whole_but_for_its_config() -> None:
 </details>
 """
     )
+
+
+DRAIN: dict[str, Any] = {"delete": "drain it"}
+
+
+def of_host(
+    host: str, op: str, old: dict[str, Any] | None, new: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The steps of all that there is for a host; what these say is about its drain."""
+    manifest = {"create": text(host, RELEASE)}
+    states = [manifest if op == "delete" else None, manifest if op == "create" else None]
+    kind, drain = "command:remote:Command", "update" if old is not None and new is not None else op
+    return [
+        *(step(op, kind, f"{host}-{role}", *states) for role in ("bootstrap", "release")),
+        step(drain, kind, f"{host}-drain", old, new),
+    ]
+
+
+def test_hosts_that_come_and_go_are_no_change_of_what_the_others_run() -> None:
+    steps = [
+        release("worker-1", revision=NEW),
+        *of_host("worker-2", "create", None, DRAIN),
+        *of_host("worker-3", "create", {}, DRAIN),
+        *of_host("worker-4", "delete", DRAIN, {}),
+        *of_host("worker-5", "delete", DRAIN, None),
+        *of_host("worker-6", "delete", DRAIN, None),
+        *of_host("worker-7", "delete", {}, None),
+    ]
+    lines = shown(*steps)
+    head = lines.partition("\n\n<details")[0].splitlines()
+    assert head[1:] == [
+        "### staging: 1 host changes, 1 host is added, 1 host is no longer lost, "
+        "1 host is declared lost, 2 hosts are removed, 1 host is removed without a drain, "
+        "0f1e2d3 → 9a8b7c6, at 0f1e2d3",
+        "",
+        f"- **1 host is added**: worker-2, at `{OLD}`",
+        f"- **1 host is no longer lost**: worker-3, at `{OLD}`",
+        "- **1 host is declared lost** (NOT drained; what jobs it had are given back): worker-4",
+        "- **2 hosts are removed** (drained first): worker-5, worker-6",
+        "- **1 host is removed without a drain**: worker-7",
+        f"- **revision** `{OLD}` → `{NEW}`",
+    ]
+    assert "- processes.worker.quantity" not in lines  # of what goes that it goes is enough
+
+
+def test_a_release_on_another_machine_is_a_change_of_what_the_host_runs() -> None:
+    changed = {**release("worker-1", revision=NEW), "op": "replace"}
+    assert shown(changed).splitlines()[1:4] == [
+        "### staging: 1 host changes, 0f1e2d3 → 9a8b7c6",
+        "",
+        f"- **revision** `{OLD}` → `{NEW}`",
+    ]
 
 
 def test_a_change_that_only_secrets_tell_is_one_all_the_same() -> None:

@@ -121,6 +121,22 @@ def test_the_comment_of_a_change_is_the_one_in_the_docs(
     assert digests == []
 
 
+def test_a_host_that_goes_and_one_that_is_lost(stack: Stack, servers: tuple[int, str]) -> None:
+    deploy(stack, servers, 3)
+    stack.run("config", "rm", "--path", "satellite:hosts.worker-2")
+    stack.configure({"satellite:hosts.worker-3.lost": "true"}, {})
+    status, comment, _ = written(stack)
+    assert status == 0
+    assert comment.splitlines()[2:6] == [
+        "### staging: 1 host is declared lost, 1 host is removed",
+        "",
+        "- **1 host is declared lost** (NOT drained; what jobs it had are given back): worker-3",
+        "- **1 host is removed** (drained first): worker-2",
+    ]
+    assert "**formation" not in comment
+    assert "**config vars**" not in comment
+
+
 def test_fifty_new_machines_are_one_group(
     stack: Stack, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +163,7 @@ def test_fifty_new_machines_are_one_group(
     )
     status, comment, _ = written(stack)
     assert status == 0
-    assert comment.splitlines()[2] == "### staging: 50 hosts change, nothing → 0f1e2d3"
+    assert comment.splitlines()[2] == "### staging: 50 hosts are added, at 0f1e2d3"
     titles = re.findall("<summary>(.*)</summary>", comment)
     assert titles == ["50 hosts: worker-1 to worker-50", "beside the hosts"]
     assert "+ ami: ami-0123456789abcdef0\n" in comment

@@ -107,5 +107,5 @@ def test_the_pull_requests_comment_says_what_is_broken(
         f"no-public-address-in-production: worker-2 {public}",
         "```",
         "",
-        "- **revision** nothing → `0f1e2d3c4b5a69788796a5b4c3d2e1f000112233`",
+        f"- **2 hosts are added**: worker-1, worker-2, at `{REVISION}`",
     ]
