@@ -25,8 +25,20 @@ COMMANDS = (LOCAL, "command:remote:Command", "command:remote:CopyToRemote")
 STACK = "pulumi:pulumi:Stack"
 REPLACED = frozenset({"create-replacement", "delete-replaced", "replace"})
 ROLES = ("machine", "bootstrap", "release", "drain")
-"""What is told of a host, in this order; that it is reached and gets the agent follows from it."""
+"""What is told of a host, in this order; that it is asked and gets the agent follows from it."""
 ALL_ROLES = frozenset({*ROLES, "reach", "agent"})
+HOST_KEYS = ("SATELLITE_HOST_KEY", "SATELLITE_BASTION_HOST_KEY")
+WAY = {
+    "SATELLITE_ADDRESS": "address",
+    "SATELLITE_PORT": "port",
+    "SATELLITE_USER": "user",
+    "SATELLITE_HOST_KEY": "host_key",
+    "SATELLITE_BASTION": "bastion.address",
+    "SATELLITE_BASTION_PORT": "bastion.port",
+    "SATELLITE_BASTION_USER": "bastion.user",
+    "SATELLITE_BASTION_HOST_KEY": "bastion.host_key",
+}
+"""Variable of a host's `reach` -> the setting: all that says to whom what is secret is sent."""
 FATES = {
     "changes": ("host changes", "hosts change", ""),
     "added": ("host is added", "hosts are added", ""),
@@ -101,6 +113,7 @@ def comment(
             Block((marker(stack), *([seen] if seen else []), f"### {stack}: {said}")),
             *failed,
             Block(tuple(summary(fates, changes, begun, found, preview.get("changeSummary") or {}))),
+            *ways(hosts),
             *groups(hosts),
             *beside(rest),
             Block((f"<sub>Preview of commit `{commit[:12]}`.</sub>",) if commit else ()),
@@ -216,6 +229,17 @@ def _fates(changes: Sequence[Mapping[str, tuple[str, ...]]]) -> str:
     )
 
 
+def ways(hosts: Mapping[str, Mapping[str, Resource]]) -> Iterator[Block]:
+    """Which machines are logged in to from now on, where that is not as before."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for host, roles in hosts.items():
+        if lines := tuple(_way_lines(roles)):
+            alike.setdefault(lines, []).append(host)
+    told = [line for way, names in alike.items() for line in (f"@@ {ranges(names)} @@", *way)]
+    if told:
+        yield Block.details("where what is secret is sent", told, opened=True)
+
+
 def groups(hosts: Mapping[str, Mapping[str, Resource]]) -> Iterator[Block]:
     """One block for all hosts that change alike, the largest group first."""
     alike: dict[tuple[str, ...], list[str]] = {}
@@ -281,6 +305,30 @@ def _host_lines(host: str, roles: Mapping[str, Resource]) -> Iterator[str]:
             yield from manifests.diff(_text(resource.old), _text(resource.new))
     if not told:
         yield "@@ reached again @@"
+
+
+def _way_lines(roles: Mapping[str, Resource]) -> Iterator[str]:
+    """What differs of the way to a host; an instance's own new address is nobody's choice."""
+    reach, machine = roles.get("reach"), roles.get("machine")
+    if not reach or reach.op == "delete" or (machine and machine.op == "create"):
+        return
+    old, new = reach.old.get("environment", {}), reach.new.get("environment", {})
+    for variable, key in WAY.items():
+        before, after = old.get(variable), new.get(variable)
+        if before != after and after not in LATER:
+            told = [_known_by(variable, value) for value in (before, after)]
+            yield from manifests.pair(key, *told)
+
+
+def _known_by(variable: str, value: str | None) -> str | None:
+    """A host key by its fingerprint, anything else as it is."""
+    if value is None or variable not in HOST_KEYS:
+        return value
+    from satellite_infra.keys import (
+        fingerprint,
+    )  # not on a runner that only asks what was previewed
+
+    return fingerprint(value)
 
 
 def _resource_lines(resource: Resource) -> Iterator[str]:

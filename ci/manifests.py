@@ -54,7 +54,7 @@ def diff(old_text: str, new_text: str) -> Iterator[str]:
     for key in changed:
         yield from pair(key, old.get(key), new.get(key))
     if not changed and old and new:
-        yield "  only what is secret, or which machine it is"
+        yield "  only what is secret, which machine it is, or how it is reached"
 
 
 def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from ci.blocks import LONGEST, NOTE
-from ci.comment import comment, ranges
+from ci.comment import LATER, comment, ranges
+from satellite_infra.host_identity import host_identity
+from satellite_infra.keys import fingerprint
+from satellite_infra.reach import COMMAND
+from tests.infra.conftest import SEED
 
 OLD, NEW = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233", "9a8b7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
 RELEASE = {
@@ -221,7 +225,79 @@ def test_a_release_on_another_machine_is_a_change_of_what_the_host_runs() -> Non
 
 
 def test_a_change_that_only_secrets_tell_is_one_all_the_same() -> None:
-    assert "only what is secret, or which machine it is\n" in shown(release("worker-1"))
+    lines = shown(release("worker-1"))
+    assert "only what is secret, which machine it is, or how it is reached\n" in lines
+
+
+KEYS = [host_identity(SEED, name).public for name in ("old", "new")]
+PRINTS = [fingerprint(key) for key in KEYS]
+THERE = {
+    "SATELLITE_HOST": "worker-1",
+    "SATELLITE_ADDRESS": "192.0.2.1",
+    "SATELLITE_PORT": "22",
+    "SATELLITE_USER": "admin",
+    "SATELLITE_HOST_KEY": KEYS[0],
+    "SATELLITE_SENT": "37d0437f025079ad",
+}
+
+
+def reach(op: str, host: str, new: dict[str, str]) -> dict[str, Any]:
+    old, changed = ({"create": COMMAND, "environment": there} for there in (THERE, new))
+    kind, before = "command:local:Command", None if op == "create" else old
+    return step(op, kind, f"{host}-reach", before, changed)
+
+
+def reached(*steps: dict[str, Any]) -> list[str]:
+    """The lines about where hosts are reached."""
+    _, title, rest = shown(*steps).partition("<summary>where what is secret is sent</summary>\n")
+    return rest.split("```")[1].splitlines()[1:] if title else []
+
+
+def test_another_machine_behind_a_name_is_shown_by_address_and_host_key() -> None:
+    elsewhere = {"SATELLITE_ADDRESS": "203.0.113.9", "SATELLITE_HOST_KEY": KEYS[1]}
+    bastion = {"SATELLITE_BASTION": "bastion.example.com", "SATELLITE_BASTION_HOST_KEY": KEYS[1]}
+    lines = reached(
+        reach("update", "worker-1", {**THERE, **elsewhere}),
+        reach("update", "worker-2", {**THERE, "SATELLITE_PORT": "2222"}),
+        *(reach("replace", f"worker-{n}", {**THERE, **bastion}) for n in (3, 4, 5)),
+        reach("create", "worker-6", THERE),
+    )
+    assert lines == [
+        "@@ worker-1 @@",
+        "- address: 192.0.2.1",
+        "+ address: 203.0.113.9",
+        f"- host_key: {PRINTS[0]}",
+        f"+ host_key: {PRINTS[1]}",
+        "@@ worker-2 @@",
+        "- port: 22",
+        "+ port: 2222",
+        "@@ worker-3 to worker-5 @@",
+        "+ bastion.address: bastion.example.com",
+        f"+ bastion.host_key: {PRINTS[1]}",
+        "@@ worker-6 @@",
+        "+ address: 192.0.2.1",
+        "+ port: 22",
+        "+ user: admin",
+        f"+ host_key: {PRINTS[0]}",
+    ]
+
+
+def test_a_new_deploy_and_an_instances_new_address_are_no_other_way() -> None:
+    later = {**THERE, "SATELLITE_ADDRESS": next(iter(LATER))}
+    kind = "aws:ec2/instance:Instance"
+    steps = [
+        reach("update", "worker-1", {**THERE, "SATELLITE_SENT": "0123456789abcdef"}),
+        step("replace", kind, "worker-2", {"ami": "a"}, {"ami": "b"}),
+        reach("replace", "worker-2", later),
+        step("create", kind, "worker-3", None, {"ami": "a"}),
+        reach("create", "worker-3", later),
+    ]
+    assert reached(*steps) == []
+    # but keys of machines are derived: another one is another seed
+    (_, *lines) = reached(
+        *steps[:2], reach("replace", "worker-2", {**later, "SATELLITE_HOST_KEY": KEYS[1]})
+    )
+    assert lines == [f"- host_key: {PRINTS[0]}", f"+ host_key: {PRINTS[1]}"]
 
 
 def test_neither_value_nor_digest_of_a_config_var_is_shown() -> None:

@@ -137,6 +137,18 @@ def test_a_host_that_goes_and_one_that_is_lost(stack: Stack, servers: tuple[int,
     assert "**config vars**" not in comment
 
 
+def test_another_machine_behind_a_name(stack: Stack, servers: tuple[int, str]) -> None:
+    deploy(stack, servers, 2)
+    stack.configure({"satellite:hosts.worker-2.address": "127.0.0.9"}, {})
+    status, comment, _ = written(stack)
+    assert status == 0
+    assert comment.split("```")[1].splitlines()[1:] == [
+        "@@ worker-2 @@",
+        "- address: 127.0.0.2",
+        "+ address: 127.0.0.9",
+    ]
+
+
 def test_fifty_new_machines_are_one_group(
     stack: Stack, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
