@@ -55,8 +55,23 @@ FATES = {
 BEGIN = ("added", "back")
 """Of these, the hosts that run nothing yet."""
 LATER = {"04da6b54-80e4-46f7-96ec-b56ff0331ba9": "(known when it is made)"}
+NOTHING = "nothing"
+"""Instead of the commit that a stack runs before its first deploy."""
+APPROVAL = re.compile(
+    r"<!-- satellite-previewed: ([0-9a-f]{40})"
+    r"(?:; revision ([0-9a-f]{40}) after ([0-9a-f]{40}|nothing))? -->"
+)
 LONGEST_ERROR = 40  # lines
 SOME = 30  # things that one line lists
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a preview was about: a commit of this repository, and of the app one after another."""
+
+    commit: str
+    revision: str = ""
+    before: str = NOTHING
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,7 @@ def comment(
     begun = _begun(hosts, fates)
     failed = list(errors(preview, violations, trouble))
     said = "the preview failed" if failed else headline(fates, replaced, changes, begun, bool(rest))
-    seen = "" if failed or not commit else approval(commit)
+    seen = "" if failed or not commit else approval(Seen(commit, *deployed(steps)))
     return joined(
         [
             Block((marker(stack), *([seen] if seen else []), f"### {stack}: {said}")),
@@ -126,9 +141,25 @@ def marker(stack: str) -> str:
     return f"<!-- satellite-preview: {stack} -->"
 
 
-def approval(commit: str) -> str:
+def approval(seen: Seen) -> str:
     """The line by which a deploy knows that this commit had a preview, and one that succeeded."""
-    return f"<!-- satellite-previewed: {commit} -->"
+    after = f"; revision {seen.revision} after {seen.before}" if seen.revision else ""
+    return f"<!-- satellite-previewed: {seen.commit}{after} -->"
+
+
+def approved(line: str) -> Seen | None:
+    """What such a line says; None where it is another one."""
+    match = APPROVAL.fullmatch(line)
+    return Seen(match[1], match[2] or "", match[3] or NOTHING) if match else None
+
+
+def deployed(steps: Sequence[Step]) -> tuple[str, str]:
+    """The app's commit that hosts would run, empty where none would; and the one before it."""
+    texts = (_text(_inputs([step], "newState")) for step in steps)
+    after = {found for text in texts if (found := manifests.pairs(text).get("revision"))}
+    stacks = [step.get("oldState") or {} for step in steps if step["urn"].split("::")[2] == STACK]
+    outputs = next((state.get("outputs") or {} for state in stacks), {})
+    return after.pop() if len(after) == 1 else "", outputs.get("revision") or NOTHING
 
 
 def resources(steps: Iterable[Step]) -> Iterator[Resource]:

@@ -39,7 +39,8 @@ def preview(stack: str, options: Sequence[str] = ()) -> Previewed:
     """Preview the stack of the current folder; one without a file there gets none."""
     file = Path(f"Pulumi.{stack.rpartition('/')[2]}.yaml")
     there = file.exists()
-    command = ["pulumi", "preview", "--json", "--stack", stack, "--non-interactive"]
+    # what stays the same says, too, which commit the hosts run
+    command = ["pulumi", "preview", "--json", "--show-sames", "--stack", stack, "--non-interactive"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "events")
         done = subprocess.run(

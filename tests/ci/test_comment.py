@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ci.blocks import LONGEST, NOTE
-from ci.comment import LATER, comment, ranges
+from ci.comment import LATER, Seen, approved, comment, ranges
 from satellite_infra.host_identity import host_identity
 from satellite_infra.keys import fingerprint
 from satellite_infra.reach import COMMAND
@@ -186,6 +186,20 @@ def of_host(
         *(step(op, kind, f"{host}-{role}", *states) for role in ("bootstrap", "release")),
         step(drain, kind, f"{host}-drain", old, new),
     ]
+
+
+def test_what_a_deploy_is_to_pin_is_in_the_comments_second_line() -> None:
+    def line(*steps: dict[str, Any]) -> Seen | None:
+        return approved(comment("staging", {"steps": steps}, commit=NEW).text().splitlines()[1])
+
+    stack = step("same", "pulumi:pulumi:Stack", "satellite-staging", {}, {})
+    stack["oldState"]["outputs"] = {"revision": OLD}
+    same = {**release("worker-1", revision=OLD), "op": "same"}
+    gone = of_host("worker-2", "delete", DRAIN, None)
+    assert line(stack, release("worker-1", revision=NEW), *gone) == Seen(NEW, NEW, OLD)
+    assert line(stack, same) == Seen(NEW, OLD, OLD)  # config alone changes, or nothing
+    assert line(*of_host("worker-1", "create", None, DRAIN)) == Seen(NEW, OLD, "nothing")
+    assert line(stack, *gone) == Seen(NEW)  # nobody would run anything
 
 
 def test_hosts_that_come_and_go_are_no_change_of_what_the_others_run() -> None:

@@ -1,8 +1,9 @@
-"""A commit is pinned where the app is in this very repository, and nowhere else."""
+"""A commit is pinned where the app is in this very repository, or where a preview has shown it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +13,8 @@ from demo.stack import Stack
 from lab.engine import environment
 
 COMMIT = "9a8b7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
+OTHER = "git@github.com:example/other.git"
+BEFORE, SHOWN, LATER = "1" * 40, "2" * 40, "3" * 40
 
 
 @pytest.mark.parametrize(
@@ -54,21 +57,90 @@ def test_in_the_stack_file(
     repository: str,
     revision: str | None,
     said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    stack: Stack,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in environment(tmp_path / "engine").items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("GITHUB_REPOSITORY", "Example/shop")
-    (tmp_path / "logs").mkdir()
-    stack = Stack.copied(tmp_path / "project", tmp_path / "logs", "staging")
-    monkeypatch.chdir(stack.project)
-    stack.run("stack", "init")
     stack.run("config", "set", "satellite:repository", repository)
     if revision == "heroku":
         stack.run("config", "set", "satellite:revision", revision)
     assert pin.main(["staging", COMMIT]) == 0
     assert capsys.readouterr().out == said
-    config = yaml.safe_load((stack.project / "Pulumi.staging.yaml").read_text())["config"]
-    assert config.get("satellite:revision") == revision
+    assert pinned(stack) == revision
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """The stack `staging` of a copy of the program, which is the current folder."""
+    for name, value in environment(tmp_path / "engine").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "Example/shop")
+    (tmp_path / "logs").mkdir()
+    made = Stack.copied(tmp_path / "project", tmp_path / "logs", "staging")
+    monkeypatch.chdir(made.project)
+    made.run("stack", "init")
+    return made
+
+
+def pinned(stack: Stack) -> Any:
+    """The revision in the stack file."""
+    file = stack.project / "Pulumi.staging.yaml"
+    return yaml.safe_load(file.read_text())["config"].get("satellite:revision")
+
+
+@pytest.fixture
+def elsewhere(stack: Stack) -> Stack:
+    """One whose app is in a repository of its own."""
+    stack.run("config", "set", "satellite:repository", OTHER)
+    return stack
+
+
+def runs(stack: Stack, revision: str) -> None:
+    """Have it deployed with that commit."""
+    program = f"import pulumi\npulumi.export('revision', {revision!r})\n"
+    (stack.project / "__main__.py").write_text(program)
+    stack.run("up", "--yes", "--skip-preview")
+
+
+def pins(previewed: str, before: str) -> int:
+    return pin.main(["staging", COMMIT, "--previewed", previewed, "--before", before])
+
+
+@pytest.mark.engine
+def test_what_a_preview_has_shown_of_an_app_elsewhere(
+    elsewhere: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pins(SHOWN, "nothing") == 0  # the first deploy
+    assert pinned(elsewhere) == SHOWN
+    assert capsys.readouterr().out == f"pinned: staging runs {SHOWN}\n"
+
+
+@pytest.mark.engine
+def test_it_is_pinned_while_nobody_else_has_deployed(
+    elsewhere: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs(elsewhere, LATER)
+    assert pins(SHOWN, BEFORE) == 1
+    stale = (
+        f"staging runs {LATER[:12]} by now, and what was previewed is {BEFORE[:12]} → {SHOWN[:12]}"
+    )
+    assert capsys.readouterr().err == f"error: {stale}.\n{pin.ADVICE}\n"
+    monkeypatch.setenv("SATELLITE_UNPREVIEWED", "allow")
+    assert pins(SHOWN, BEFORE) == 0
+    assert capsys.readouterr().out == f"::warning::not pinned: {stale}\n"
+    assert pinned(elsewhere) is None
+    assert pins(LATER, BEFORE) == 0  # the same deploy once more
+    assert pinned(elsewhere) == LATER
+
+
+@pytest.mark.engine
+def test_an_app_elsewhere_whose_commit_nobody_has_shown(
+    elsewhere: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pins("", "") == 0
+    said = capsys.readouterr().out
+    assert said.endswith(", not this repository, and no preview has shown its commit\n")
+    assert pinned(elsewhere) is None
+    elsewhere.run("config", "set", "satellite:revision", LATER)
+    assert pins(SHOWN, LATER) == 0
+    assert capsys.readouterr().out == "not pinned: satellite:revision is in the stack file\n"
+    assert pinned(elsewhere) == LATER

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ci import previewed
-from ci.comment import approval, marker
+from ci.comment import Seen, approval, marker
 
 from .github import Server
 
 HEAD, MERGE = "a" * 40, "b" * 40
+CHECKOUT = Path(__file__).parents[2]
+REVISION, BEFORE = "1" * 40, "2" * 40
 
 
 def comment(
-    stack: str = "staging", commit: str = HEAD, user: str = "github-actions[bot]", said: str = ""
+    stack: str = "staging",
+    commit: str = HEAD,
+    user: str = "github-actions[bot]",
+    said: str = "",
+    revision: str = "",
+    before: str = "nothing",
 ) -> dict[str, Any]:
-    seen = f"{approval(commit)}\r\n" if commit else ""
+    seen = f"{approval(Seen(commit, revision, before))}\r\n" if commit else ""
     body = f"{marker(stack)}\r\n{seen}### {stack}: nothing changes\r\n{said}"
     return {"id": 1, "body": body, "user": {"login": user}}
 
@@ -39,6 +49,46 @@ def test_a_merge_and_a_fast_forward(
     assert previewed.main(["staging", commit]) == 0
     said = f"{commit[:12]} is what was previewed in #7 as {HEAD[:12]}\n"
     assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("there", "handed"),
+    [
+        (
+            comment(revision=REVISION, before=BEFORE),
+            f"revision={REVISION}\nbefore={BEFORE}\n",
+        ),
+        (comment(revision=REVISION), f"revision={REVISION}\nbefore=nothing\n"),  # the first deploy
+        (comment(), ""),
+    ],
+)
+def test_the_apps_commit_that_was_shown_is_handed_on(
+    merged: Server, there: dict[str, Any], handed: str, tmp_path: Path
+) -> None:
+    somebody = comment(user="ada", revision="3" * 40)
+    older = comment(commit="c" * 40, revision="4" * 40)
+    production = comment("production", revision="5" * 40)
+    merged.comments = [somebody, older, production, there]
+    output = tmp_path / "output"
+    output.write_text("other=1\n")
+    assert previewed.main(["staging", MERGE, "--output", str(output)]) == 0
+    assert output.read_text() == f"other=1\n{handed}"
+
+
+@pytest.mark.parametrize("revision", ["1" * 39, f"{'1' * 40}\nPATH=/tmp", "HEAD"])
+def test_a_commit_of_the_app_is_forty_hex_digits(
+    merged: Server, revision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merged.comments = [comment(revision=revision)]
+    assert previewed.main(["staging", MERGE, "--output", str(tmp_path / "output")]) == 1
+    assert not (tmp_path / "output").exists()
+
+
+def test_it_needs_nothing_that_is_installed() -> None:
+    """The workflow asks before it installs anything."""
+    command = [sys.executable, "-S", "-m", "ci.previewed", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def refused(capsys: pytest.CaptureFixture[str]) -> str:
@@ -65,7 +115,7 @@ def test_a_merge_of_what_went_on_in_between(
         [comment("production")],
         [comment(commit="c" * 40)],
         [comment(user="User")],  # anybody can write a comment
-        [comment(said=f"a git server says\n{approval(HEAD)}\n", commit="")],
+        [comment(said=f"a git server says\n{approval(Seen(HEAD))}\n", commit="")],
     ],
 )
 def test_a_merge_without_a_preview(

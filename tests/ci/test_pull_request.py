@@ -109,7 +109,10 @@ def test_the_comment_of_a_change_is_the_one_in_the_docs(
     stack: Stack, servers: tuple[int, str], count: int
 ) -> None:
     deploy(stack, servers, count)
-    assert written(stack)[1].splitlines()[2] == "### staging: nothing changes"
+    assert written(stack)[1].splitlines()[1:3] == [
+        f"<!-- satellite-previewed: {COMMIT}; revision {REVISION} after {REVISION} -->",
+        "### staging: nothing changes",
+    ]
     change(stack)
     status, comment, whole = written(stack)
     assert status == 0

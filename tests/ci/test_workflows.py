@@ -87,8 +87,21 @@ def test_a_fork_is_skipped() -> None:
 def test_a_deploy_is_of_what_was_previewed_before_it_touches_anything() -> None:
     steps = job("deploy")["steps"]
     first = next(n for n, step in enumerate(steps) if "run" in step)
-    assert steps[first]["run"] == 'python3 -m ci.previewed "$STACK" "$GITHUB_SHA"'
+    asks = 'python3 -m ci.previewed "$STACK" "$GITHUB_SHA" --output "$GITHUB_OUTPUT"'
+    assert steps[first]["run"] == asks
     assert [s for s in steps[:first] if "aws" in s["uses"] or "pulumi" in s["uses"]] == []
+
+
+def test_a_deploy_pins_what_was_previewed() -> None:
+    steps = job("deploy")["steps"]
+    (pins,) = [n for n, step in enumerate(steps) if "ci.pin" in step.get("run", "")]
+    (asks,) = [n for n, step in enumerate(steps) if "ci.previewed" in step.get("run", "")]
+    (deploys,) = [n for n, step in enumerate(steps) if "pulumi up" in step.get("run", "")]
+    assert asks < pins < deploys
+    shown = f"steps.{steps[asks]['id']}.outputs"
+    given = {"PREVIEWED": f"${{{{ {shown}.revision }}}}", "BEFORE": f"${{{{ {shown}.before }}}}"}
+    assert given.items() <= steps[pins]["env"].items()
+    assert steps[pins]["run"].endswith(' --previewed "$PREVIEWED" --before "$BEFORE"')
 
 
 def test_the_door_is_closed_whatever_happened_within_the_jobs_time() -> None:
