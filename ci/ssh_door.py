@@ -1,6 +1,7 @@
 """Open a stack's security group to this machine's own address for SSH, and close it again.
 
 Usage: python3 -m ci.ssh_door open|close --app APP --environment ENVIRONMENT --holder NAME
+           [--region REGION]
 
 A runner in somebody's cloud has an address that nobody knows before. `open` adds one rule for it,
 tagged with the holder (the name of this run); `close` removes whatever rule has that tag. Both may
@@ -149,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--app", required=True)
     parser.add_argument("--environment", required=True)
     parser.add_argument("--holder", required=True, help="whose door it is: a name for this run")
+    parser.add_argument("--region", help="the stack's; AWS's own variables say it otherwise")
     parser.add_argument("--group", help="the security group; found by its tags otherwise")
     address = parser.add_mutually_exclusive_group()
     address.add_argument("--cidr", type=_cidr, help="whom to let in; this machine otherwise")
@@ -171,8 +173,8 @@ def act(arguments: argparse.Namespace, ec2: Any) -> str:
         return f"nothing was open: {app}, {environment} has no security group"
     if not group:
         raise DoorError(
-            f"{app}, {environment} has no security group yet: run the first `pulumi up` of a stack "
-            "from a machine in satellite:ssh_cidrs"
+            f"{app}, {environment} has no security group in {ec2.meta.region_name} yet: run the "
+            "first `pulumi up` of a stack from a machine in satellite:ssh_cidrs"
         )
     tags = {"label": "satellite", "app": app, "environment": environment, TAG: arguments.holder}
     door = Door(ec2, group, tags)
@@ -185,7 +187,7 @@ def main(arguments: list[str]) -> int:
     """0 when done; else 1 and one message on stderr."""
     parsed = _parser().parse_args(arguments)
     try:
-        ec2 = boto3.client("ec2")
+        ec2 = boto3.client("ec2", region_name=parsed.region or None)
         try:
             print(f"{parsed.action}: {act(parsed, ec2)}")
         finally:

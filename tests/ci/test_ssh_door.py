@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import boto3
 import pytest
 
 from ci import ssh_door
@@ -140,6 +141,20 @@ def test_ipv6(ec2: Any) -> None:
     assert rules(ec2, shop) == OFFICE
 
 
+def test_the_stacks_region_wins_over_the_runners(ec2: Any) -> None:
+    there = boto3.client("ec2", region_name="eu-central-1")
+    shop = group(there)
+    assert run("open", "--cidr", "203.0.113.7") == 1
+    assert run("open", "--cidr", "203.0.113.7", "--region", "eu-central-1") == 0
+    assert rules(there, shop) == OPEN
+    assert run("close", "--region", "eu-central-1") == 0
+    assert rules(there, shop) == OFFICE
+    here = group(ec2)
+    assert run("open", "--cidr", "203.0.113.7", "--region", "") == 0  # a stack that says none
+    assert rules(ec2, here) == OPEN
+    there.close()
+
+
 def test_before_the_first_up_there_is_nothing_to_open_or_close(
     ec2: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,8 +162,8 @@ def test_before_the_first_up_there_is_nothing_to_open_or_close(
     assert run("close") == 0
     out, err = capsys.readouterr()
     assert err == (
-        "error: shop, staging has no security group yet: run the first `pulumi up` of a stack "
-        "from a machine in satellite:ssh_cidrs\n"
+        "error: shop, staging has no security group in us-east-1 yet: run the first `pulumi up` of "
+        "a stack from a machine in satellite:ssh_cidrs\n"
     )
     assert out == "close: nothing was open: shop, staging has no security group\n"
 

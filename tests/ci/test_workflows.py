@@ -104,6 +104,16 @@ def test_a_deploy_pins_what_was_previewed() -> None:
     assert steps[pins]["run"].endswith(' --previewed "$PREVIEWED" --before "$BEFORE"')
 
 
+def test_where_the_hosts_are_is_said_by_the_stack_alone() -> None:
+    for name in NAMES:
+        assert (FOLDER / f"{name}.yml").read_text().count("AWS_REGION") == 1
+        assert "AWS_REGION" in str([s for s in job(name)["steps"] if "aws-actions/" in str(s)])
+    runs = [step["run"] for step in job("deploy")["steps"] if "run" in step]
+    (asks,) = [n for n, run in enumerate(runs) if "config get aws:region" in run]
+    doors = [run for run in runs[asks:] if "ci.ssh_door" in run]
+    assert [run for run in doors if ' --region "$REGION"' in run] == doors != []
+
+
 def test_the_door_is_closed_whatever_happened_within_the_jobs_time() -> None:
     steps = job("deploy")["steps"]
     doors = [n for n, step in enumerate(steps) if "ci.ssh_door" in step.get("run", "")]
