@@ -134,6 +134,8 @@ def new_site(
             **{f"satellite:names[{n}]": f"{app}-{n + 1}" for n in range(hosts)},
             "satellite:ami": os.environ["LAB_AMI"],
             "satellite:connect": "private",
+            "satellite:vpc_id": os.environ["LAB_VPC"],
+            "satellite:subnet_ids[0]": os.environ["LAB_SUBNET"],
             "satellite:ssh_cidrs[0]": "172.31.0.1/32",
             "satellite:public_key": key.with_suffix(".pub").read_text().strip(),
             "satellite:gate_seconds": "2",

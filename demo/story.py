@@ -130,6 +130,8 @@ def settings(key: Path) -> dict[str, str]:
         "satellite:build[0]": "BUNDLE_FROZEN=true bundle install --local",
         "satellite:ami": environ["LAB_AMI"],
         "satellite:connect": "private",
+        "satellite:vpc_id": environ["LAB_VPC"],
+        "satellite:subnet_ids[0]": environ["LAB_SUBNET"],
         "satellite:ssh_cidrs[0]": "172.31.0.1/32",
         "satellite:public_key": key.with_suffix(".pub").read_text().strip(),
     }

@@ -60,6 +60,12 @@ class Ec2:
         self.refresh()
         emulated_aws.serve(GATEWAY, PORT)
 
+    def place(self) -> dict[str, str]:
+        """Where instances are that ask for no other place, as variables."""
+        subnets = self._backend.get_default_subnets()
+        subnet = subnets[min(subnets)]
+        return {"LAB_VPC": subnet.vpc_id, "LAB_SUBNET": subnet.id}
+
     def resolve(self, name: str) -> str | None:
         """The private address of the running instance with this id, Name tag or EC2 host name."""
         for instance in self._running():

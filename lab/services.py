@@ -57,7 +57,7 @@ async def _serve(run: Run, image: Image, apt: Apt, outside: Mapping[str, str]) -
         asyncio.to_thread(ec2.start, fleet),
         asyncio.to_thread(database.wait, sql, GATEWAY),
     )
-    environment = engine_variables | _environment(run.directory) | git
+    environment = engine_variables | _environment(run.directory) | ec2.place() | git
     environment["PATH"] = f"{paths.package() / 'bin'}:{environment['PATH']}"
     (run.directory / ENVIRONMENT).write_text(json.dumps(environment))
     os.kill(os.getppid(), READY)

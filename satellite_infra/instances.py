@@ -67,7 +67,8 @@ def _instance(
         subnet_id=own.subnet_id or _subnet(settings.subnet_ids, name),
         private_ip=own.private_ip,
         associate_public_ip_address=public,
-        iam_instance_profile=profile,
+        # the provider leaves one that is not mentioned any more where it is
+        iam_instance_profile="" if profile is None else profile,
         user_data=pulumi.Output.secret(identity.user_data()),
         metadata_options=ec2.InstanceMetadataOptionsArgs(
             http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1

@@ -517,7 +517,8 @@ class Settings(Model):
     removed is locked out."""
 
     connect: Literal["public", "private"] = Field(default="public", examples=["private"])
-    """Reach instances by their public or their private address."""
+    """Reach instances by their public or their private address. With `private` they have no public
+    one, for which they need `subnet_ids`: in a default subnet EC2 gives one to each."""
     bastion: BastionSettings | None = None
     """Reach every host through this machine; `ssh_cidrs` then has to hold its address."""
     ssh_cidrs: tuple[f.Cidr, ...] = Field(

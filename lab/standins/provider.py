@@ -36,6 +36,7 @@ class Resource:
     """
 
     replace_on: ClassVar[frozenset[str]] = frozenset()  # properties, or paths, fixed once created
+    kept: ClassVar[tuple[str, ...]] = ()  # properties that stay as they are when none is given
 
     def __init__(self, provider: Any, urn: str) -> None:
         self.provider, self.urn, self.name = provider, urn, urn.split("::")[-1]
@@ -43,6 +44,10 @@ class Resource:
     def replaces(self, path: str, inputs: Properties) -> bool:
         """Whether a change at this path needs a new resource; inputs are the new ones, plain."""
         return any(path == p or path.startswith((p + ".", p + "[")) for p in self.replace_on)
+
+    def wanted(self, inputs: Properties, old_inputs: Properties) -> Properties:
+        """The inputs, with what stays as it is although they name it no longer."""
+        return {**{key: old_inputs[key] for key in self.kept if key in old_inputs}, **inputs}
 
     def needs_delete_first(self, inputs: Properties) -> bool:
         """Whether a replacement must wait for the old one's end; inputs are the old ones, plain."""
@@ -147,7 +152,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, context: Any) -> pb.DiffResponse:
         resource = self._resource(request, context)
-        olds, news = unpack(request.old_inputs), unpack(request.news)
+        olds = unpack(request.old_inputs)
+        news = resource.wanted(unpack(request.news), olds)
         ignored = set(request.ignoreChanges)
         detailed: dict[str, pb.PropertyDiff] = {}
         replaces: set[str] = set()
@@ -181,10 +187,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> pb.UpdateResponse:
         def act() -> pb.UpdateResponse:
             resource = self._resource(request, context)
-            state, news = unpack(request.olds), unpack(request.news)
+            state, olds = unpack(request.olds), unpack(request.old_inputs)
+            news = resource.wanted(unpack(request.news), olds)
             if request.preview:
                 return pb.UpdateResponse(properties=pack(resource.planned(news, state)))
-            updated = resource.update(request.id, news, state, unpack(request.old_inputs))
+            updated = resource.update(request.id, news, state, olds)
             return pb.UpdateResponse(properties=pack(updated))
 
         return _guarded(context, act)

@@ -91,6 +91,21 @@ def test_each_instance_has_the_role_and_alarms_and_nothing_drifts(trio: Site) ->
     assert machines(trio) == before
 
 
+def test_who_may_do_nothing_in_aws_any_more_has_no_role(trio: Site) -> None:
+    def associated() -> set[str]:
+        found = trio.lab.ec2.describe_iam_instance_profile_associations()
+        return {a["InstanceId"] for a in found["IamInstanceProfileAssociations"]}
+
+    ids = {host.instance_id for host in trio.hosts()}
+    assert associated() >= ids
+    trio.unset("app_policies")
+    trio.up()
+    assert not associated() & ids
+    trio.put("app_policies[0]", POLICY)
+    trio.up()
+    assert associated() >= ids
+
+
 def test_an_added_host_a_removed_one_and_a_new_name_touch_no_other(trio: Site) -> None:
     before = machines(trio)
     trio.put("names[3]", "trio-4")

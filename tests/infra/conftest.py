@@ -46,6 +46,8 @@ def stack_values() -> dict[str, Any]:
         "count": "2",
         "ami": "ami-0123456789abcdef0",
         "connect": "private",
+        "vpc_id": "vpc-0123456789abcdef0",
+        "subnet_ids": json.dumps(["subnet-0123456789abcdef0"]),
         "ssh_cidrs": json.dumps(["203.0.113.0/24"]),
         "processes": json.dumps({"worker": {"quantity": 2}}),
         "config": json.dumps({"DATABASE_URL": "postgresql://app:canary@db/app"}),

@@ -37,6 +37,7 @@ RUBY = {
     "sha256": "0f" * 32,
 }
 HOST = {"address": "192.0.2.7", "host_key": OTHER.public}
+PUBLIC = {"connect": "public", "vpc_id": None, "subnet_ids": None}
 
 
 def problems(secret: frozenset[str] = SECRET, **changed: Any) -> list[str]:
@@ -62,6 +63,8 @@ def test_good_values_become_one_frozen_value() -> None:
         "private_key": LOGIN,
         "host_key_seed": SEED,
         "connect": "private",
+        "vpc_id": "vpc-0123456789abcdef0",
+        "subnet_ids": (SUBNET,),
         "ssh_cidrs": ("203.0.113.0/24",),
     }
     assert good.instance_names() == ("worker-1", "worker-2")
@@ -83,6 +86,8 @@ MONIT = {
         {"count": "10", "max_unavailable": "25%", "canary": "true", "soak_seconds": "600"},
         {"release_phase": "on", "health": "bin/check --queue mail", "health_seconds": "5"},
         {"count": None, "names": ["mailer-1", "reports"]},
+        PUBLIC,
+        {**PUBLIC, "connect": "private", "count": None, "hosts": {"rented": HOST}},
         {"count": None, "ami": None, "hosts": {"rented": HOST}},
         {"hosts": {"worker-2": {"lost": True}, "rented": {**HOST, "machine": 3, "port": 2222}}},
         {"repository": SSH, "deploy_key": LOGIN, "known_hosts": [f"git.lab {OTHER.public}"]},
@@ -403,14 +408,19 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             "app: should have another name than root and the login users, got admin",
         ),
         ({"app": "root"}, "app: should have another name than root and the login users, got root"),
-        ({"vpc_id": "vpc-01234567"}, "subnet_ids: is missing: vpc_id and subnet_ids go together"),
-        ({"subnet_ids": [SUBNET]}, "vpc_id: is missing: vpc_id and subnet_ids go together"),
+        ({"subnet_ids": None}, "subnet_ids: is missing: vpc_id and subnet_ids go together"),
+        ({"vpc_id": None}, "vpc_id: is missing: vpc_id and subnet_ids go together"),
         (
-            {"vpc_id": "vpc-01234567", "subnet_ids": [SUBNET, SUBNET]},
+            {"vpc_id": None, "subnet_ids": None},
+            "connect: should be public without satellite:vpc_id and subnet_ids: an instance in a "
+            "default subnet has a public address, got private",
+        ),
+        (
+            {"subnet_ids": [SUBNET, SUBNET]},
             f"subnet_ids: should hold each subnet once, got {SUBNET}",
         ),
         (
-            {"hosts": {"worker-1": {"subnet_id": SUBNET}}},
+            {**PUBLIC, "hosts": {"worker-1": {"subnet_id": SUBNET}}},
             "hosts/worker-1/subnet_id: has no meaning without satellite:vpc_id",
         ),
         (

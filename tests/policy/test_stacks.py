@@ -78,7 +78,8 @@ def test_without_the_packs_configuration_production_is_private() -> None:
     assert problems(declared("production"), {}) == [
         f"no-public-address-in-production: worker-{n} {line}" for n in (1, 2)
     ]
-    assert problems(declared("production", connect="private"), {}) == []
+    own = {"vpc_id": "vpc-01234567", "subnet_ids": json.dumps(["subnet-01234567"])}
+    assert problems(declared("production", connect="private", **own), {}) == []
 
 
 def test_what_the_program_refuses_only_without_a_switch_the_policy_refuses_with_it() -> None:

@@ -446,9 +446,15 @@ def test_deleting_what_is_gone_is_no_error(project: Project, aws: Aws) -> None:
 
 
 def test_an_instance_is_put_where_ec2_would_put_it(project: Project, aws: Aws) -> None:
+    subnets = {
+        s["AvailabilityZone"]: s["SubnetId"] for s in aws("ec2").describe_subnets()["Subnets"]
+    }
+    private = {**INSTANCE, "associate_public_ip_address": False}
     project.declare(
         made("ec2.Instance", "plain", **INSTANCE),
-        made("ec2.Instance", "private", **INSTANCE, associate_public_ip_address=False),
+        made("ec2.Instance", "private", **private, subnet_id=subnets["us-east-1b"]),
+        # only where a subnet is given the vendor's provider says so to EC2
+        made("ec2.Instance", "public all the same", **private),
         made("ec2.Instance", "zone", **INSTANCE, availability_zone="us-east-1c"),
         made(
             *("ec2.Instance", "fixed"),
@@ -458,17 +464,40 @@ def test_an_instance_is_put_where_ec2_would_put_it(project: Project, aws: Aws) -
         ),
     )
     assert project.up().errors == []
-    subnets = {
-        s["AvailabilityZone"]: s["SubnetId"] for s in aws("ec2").describe_subnets()["Subnets"]
-    }
     state = {name: resource["outputs"] for name, resource in project.state().items()}
     assert {name: (made["subnetId"], bool(made["publicIp"])) for name, made in state.items()} == {
         "plain": (subnets["us-east-1a"], True),
-        "private": (subnets["us-east-1a"], False),
+        "private": (subnets["us-east-1b"], False),
+        "public all the same": (subnets["us-east-1a"], True),
         "zone": (subnets["us-east-1c"], True),
         "fixed": (subnets["us-east-1a"], True),
     }
     assert state["fixed"]["privateIp"] == "172.31.0.77"
+
+
+def test_a_profile_goes_when_it_is_empty_not_when_it_is_left_out(
+    project: Project, aws: Aws
+) -> None:
+    def profiles() -> list[str]:
+        found = aws("ec2").describe_iam_instance_profile_associations()
+        arns = [a["IamInstanceProfile"]["Arn"] for a in found["IamInstanceProfileAssociations"]]
+        return [arn.split("/")[-1] for arn in arns]
+
+    profile = made("iam.InstanceProfile", "profile", name="mine")
+    project.declare(
+        profile,
+        made("ec2.Instance", "machine", **INSTANCE, iam_instance_profile=ref("profile", "name")),
+    )
+    assert project.up().errors == []
+    project.declare(profile, made("ec2.Instance", "machine", **INSTANCE))
+    assert project.up().steps == {}
+    project.declare(profile, made("ec2.Instance", "machine", **INSTANCE, tags={"team": "ops"}))
+    assert project.up().paths == {"machine": ["tags"]}
+    assert profiles() == ["mine"]
+    without = {**INSTANCE, "iam_instance_profile": "", "tags": {"team": "ops"}}
+    project.declare(profile, made("ec2.Instance", "machine", **without))
+    assert project.up().paths == {"machine": ["iamInstanceProfile"]}
+    assert profiles() == []
 
 
 def test_a_protected_instance_cannot_be_deleted_unless_forced(project: Project, aws: Aws) -> None:

@@ -46,6 +46,7 @@ class Instance(Ec2Resource):
         *("privateIp", "publicDns", "publicIp", "subnetId", "vpcSecurityGroupIds"),
         *("rootBlockDevice", "metadataOptions", "securityGroups", "keyName"),
     )
+    kept = ("iamInstanceProfile", "privateIp", "subnetId")
     gone = ("InvalidInstanceID.NotFound",)
 
     def replaces(self, path: str, inputs: Properties) -> bool:
@@ -104,13 +105,17 @@ class Instance(Ec2Resource):
         return launch
 
     def _network(self, inputs: Properties) -> dict[str, Any]:
-        """As EC2 takes it: on the interface if it is described, else on the instance."""
+        """On the interface, if it is described, else on the instance.
+
+        The vendor describes it only with a subnet: a default one gives a public address, whatever
+        the program says.
+        """
         place = {"SubnetId": inputs.get("subnetId") or self._default_subnet(inputs)}
         if inputs.get("privateIp"):
             place["PrivateIpAddress"] = inputs["privateIp"]
         groups = inputs.get("vpcSecurityGroupIds")
         public = inputs.get("associatePublicIpAddress")
-        if public is None:
+        if public is None or not inputs.get("subnetId"):
             return {**place, **({"SecurityGroupIds": groups} if groups else {})}
         interface = {"DeviceIndex": 0, "AssociatePublicIpAddress": public, **place}
         return {"NetworkInterfaces": [{**interface, **({"Groups": groups} if groups else {})}]}
