@@ -49,12 +49,15 @@ def topic(settings: Settings) -> pulumi.Output[str] | None:
     return made.arn
 
 
-def watch(settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Output[str]) -> None:
+def watch(
+    settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Output[str]
+) -> list[pulumi.Resource]:
     """Alarms for the status checks that nothing else watches, and for the CPU."""
+    made: list[pulumi.Resource] = []
     for check, what_to_do in CHECKS.items():
         if check == "System" and settings.auto_recover:
             continue  # the alarm that recovers it tells as well
-        cloudwatch.MetricAlarm(
+        alarm = cloudwatch.MetricAlarm(
             f"{name}-{check.lower()}-check",
             alarm_description=f"{_which(settings, name)} fails EC2's {check.lower()} status check: "
             f"{what_to_do}",
@@ -63,10 +66,11 @@ def watch(settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Ou
             threshold=1,
             period=60,
             evaluation_periods=2,
-            **_common(settings, name, instance, told),
+            **_common(settings, instance, told),
         )
+        made.append(alarm)
     alerts = settings.alerting() or AlertSettings()
-    cloudwatch.MetricAlarm(
+    cpu = cloudwatch.MetricAlarm(
         f"{name}-cpu",
         alarm_description=f"{_which(settings, name)} has used {alerts.cpu_percent}% of its CPU or "
         f"more for {alerts.cpu_minutes} minutes: look at its processes, then take fewer workers, "
@@ -76,8 +80,9 @@ def watch(settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Ou
         threshold=alerts.cpu_percent,
         period=EC2_MINUTES * 60,
         evaluation_periods=alerts.cpu_minutes // EC2_MINUTES,
-        **_common(settings, name, instance, told),
+        **_common(settings, instance, told),
     )
+    return [*made, cpu]
 
 
 def watch_queue(
@@ -128,14 +133,10 @@ def _which(settings: Settings, name: str) -> str:
     return f"{name} of {settings.app}, {settings.environment},"
 
 
-def _common(
-    settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Output[str]
-) -> dict[str, Any]:
+def _common(settings: Settings, instance: ec2.Instance, told: pulumi.Output[str]) -> dict[str, Any]:
     return {
         "namespace": "AWS/EC2",
         "dimensions": {"InstanceId": instance.id},
-        # or a removal that is refused would take it away all the same
-        "opts": pulumi.ResourceOptions(protect=settings.protected(name)),
         **_calls(settings, told),
     }
 

@@ -30,6 +30,8 @@ class Host:
     """Its page in the AWS console."""
     openings: tuple[pulumi.Resource, ...] = ()
     """The rules without which it cannot be reached, or drained at its end."""
+    alarms: tuple[pulumi.Resource, ...] = ()
+    """They outlive its drain: where that may not go, they stay."""
 
 
 def existing_hosts(settings: Settings) -> list[Host]:

@@ -87,10 +87,11 @@ def _instance(
             protected=settings.protected(name),
         ),
     )
+    alarms: list[pulumi.Resource] = []
     if settings.auto_recover:
-        recovers(settings, name, instance, told)
+        alarms.append(recovers(settings, name, instance, told))
     if told is not None:
-        watch(settings, name, instance, told)
+        alarms += watch(settings, name, instance, told)
     return Host(
         name=name,
         machine=instance.id,
@@ -100,6 +101,7 @@ def _instance(
         host_key=identity.public,
         lost=own.lost,
         openings=network.rules,
+        alarms=tuple(alarms),
         protected=settings.protected(name),
         console=pulumi.Output.all(instance.region, instance.id).apply(_console),
     )

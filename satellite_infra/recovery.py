@@ -13,13 +13,13 @@ from satellite_infra.settings import Settings
 
 def recovers(
     settings: Settings, name: str, instance: ec2.Instance, told: pulumi.Output[str] | None
-) -> None:
+) -> pulumi.Resource:
     """Have the instance moved to other hardware, with its id, address and disk, after 2 minutes.
 
     `told`: the ARN of the topic that hears of it, and of its end.
     """
     also = [] if told is None else [told]
-    cloudwatch.MetricAlarm(
+    return cloudwatch.MetricAlarm(
         f"{name}-recover",
         alarm_description=f"EC2 moves {name} to other hardware when its own fails",
         namespace="AWS/EC2",
@@ -33,8 +33,6 @@ def recovers(
         alarm_actions=[pulumi.Output.all(instance.arn, instance.region).apply(_recover), *also],
         ok_actions=also or None,
         tags=tags(settings),
-        # or a removal that is refused would take it away all the same
-        opts=pulumi.ResourceOptions(protect=settings.protected(name)),
     )
 
 

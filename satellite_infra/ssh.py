@@ -178,7 +178,8 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
         opts=pulumi.ResourceOptions(
-            depends_on=list(after or host.openings),  # they outlive it, or it could not connect
+            # the openings outlive it, or it could not connect
+            depends_on=[*(after or host.openings), *host.alarms],
             # a drain that fails stays what it is, and can still be told that its host is lost;
             # created first, the old one would be left to be deleted, out of anybody's reach
             delete_before_replace=True,

@@ -223,8 +223,9 @@ def test_the_ssh_config_output_is_all_that_a_login_needs(trio: Site, tmp_path: P
 
 @pytest.fixture
 def protected(tmp_path: Path) -> Iterator[Site]:
-    """Two protected hosts."""
-    site = new_site(tmp_path / "kept", "kept", PLAIN_APP, hosts=2, settings={"protect": "true"})
+    """Two protected hosts, with alarms."""
+    settings = {"protect": "true", "auto_recover": "true", "alerts.emails[0]": "ops@example.com"}
+    site = new_site(tmp_path / "kept", "kept", PLAIN_APP, hosts=2, settings=settings)
     with demolished(site):
         try:
             site.up()
@@ -234,14 +235,22 @@ def protected(tmp_path: Path) -> Iterator[Site]:
             site.up()
 
 
+def alarms(site: Site) -> set[str]:
+    """The names of the instances' alarms, without what Pulumi adds."""
+    found = boto3.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{site.app}-")
+    return {alarm["AlarmName"].rpartition("-")[0] for alarm in found["MetricAlarms"]}
+
+
 def test_a_protected_host_goes_in_two_steps_and_is_never_drained_before(protected: Site) -> None:
-    before = [
-        (host.name, protected.workers(host), host.ssh_connections()) for host in protected.hosts()
-    ]
+    def seen() -> list[object]:
+        hosts = protected.hosts()
+        each = [(h.name, protected.workers(h), h.ssh_connections()) for h in hosts]
+        return [*each, alarms(protected)]
+
+    before = seen()
 
     def untouched() -> bool:
-        hosts = protected.hosts()
-        return before == [(h.name, protected.workers(h), h.ssh_connections()) for h in hosts]
+        return before == seen()
 
     for how in (("preview",), ("up", "--yes"), UP):
         protected.unset("names[1]")
@@ -261,6 +270,18 @@ def test_a_protected_host_goes_in_two_steps_and_is_never_drained_before(protecte
     protected.put("roll[0]", "kept-1")
     assert "satellite:roll: should hold no protected host" in protected.fails("preview")
     protected.unset("roll")
+
+    kept = machines(protected)
+    watched = {f"kept-{n}-{what}" for n in (1, 2) for what in ("cpu", "instance-check")}
+    assert alarms(protected) == watched | {"kept-1-recover", "kept-2-recover"}
+    protected.put("auto_recover", "false")
+    protected.up()  # its alarms may go, and come back
+    assert alarms(protected) == watched | {"kept-1-system-check", "kept-2-system-check"}
+    protected.put("auto_recover", "true")
+    protected.unset("alerts")
+    protected.up()
+    assert alarms(protected) == {"kept-1-recover", "kept-2-recover"}
+    assert machines(protected) == kept
 
     protected.put("hosts.kept-2.protect", "false")
     workers = protected.workers(protected.host(2))
