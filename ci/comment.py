@@ -127,6 +127,7 @@ def comment(
         [
             Block((marker(stack), *([seen] if seen else []), f"### {stack}: {said}")),
             *failed,
+            warnings(preview),
             Block(tuple(summary(fates, changes, begun, found, preview.get("changeSummary") or {}))),
             *ways(hosts),
             *groups(hosts),
@@ -303,6 +304,13 @@ def errors(preview: Mapping[str, Any], violations: Sequence[str], trouble: str) 
         yield Block.fenced([first, *text[1:]][:LONGEST_ERROR])
     if trouble and not told and not violations:
         yield Block.fenced(trouble.strip().splitlines()[-LONGEST_ERROR:])
+
+
+def warnings(preview: Mapping[str, Any]) -> Block:
+    """What the program warns of, which is no change: a machine that is not as declared."""
+    told = [one for one in preview.get("diagnostics") or [] if one.get("severity") == "warning"]
+    lines = [line for one in told for line in str(one["message"]).strip().splitlines()]
+    return Block.fenced(lines) if lines else Block()
 
 
 def ranges(names: Sequence[str]) -> str:

@@ -99,6 +99,8 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     said: dict[str, Any] = {}
     away = remote.away(fleet, answers)
     for host, answer in answers.items():
+        if different := fleet.to_roll.get(host.name):
+            yield Finding("to_roll", different, host.name)
         told, problem = remote.read(answer)
         if problem:
             yield _silent(host, problem, away)

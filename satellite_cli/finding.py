@@ -91,6 +91,7 @@ MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
     "host_key": lambda found, _: ["satellite", "lost", found.host],
     "login": lambda *_: [],
     "not_followed": lambda *_: [],
+    "to_roll": lambda found, _: ["satellite", "roll", found.host],
     "not_prepared": _up,
     "agent_older": _up,
     "agent_differs": _up,

@@ -75,6 +75,8 @@ class Fleet:
     public_key: str = ""
     manifest: dict[str, str] = field(default_factory=dict)
     """Of every host, as `flat.load` reads it."""
+    to_roll: dict[str, str] = field(default_factory=dict)
+    """Host -> what its machine has that the settings do not say."""
 
     @classmethod
     def of(cls, stack: str, asked: Callable[[], dict[str, Any]] | None = None) -> Fleet:
@@ -126,6 +128,7 @@ class Fleet:
             private_key="" if own else setting("private_key"),
             public_key=setting("public_key") if own else "",
             manifest=manifest,
+            to_roll=found.get("to_roll", {}),
         )
 
     def way(self, name: str) -> tuple[str, str, str]:

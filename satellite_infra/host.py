@@ -28,6 +28,8 @@ class Host:
     """Neither it nor its drain may go; so it is never drained and then kept."""
     console: pulumi.Output[str] | None = None
     """Its page in the AWS console."""
+    differs: pulumi.Output[str] | None = None
+    """What its machine has that the settings do not say; empty where it is as they say."""
     openings: tuple[pulumi.Resource, ...] = ()
     """The rules without which it cannot be reached, or drained at its end."""
     alarms: tuple[pulumi.Resource, ...] = ()

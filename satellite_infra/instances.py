@@ -92,6 +92,7 @@ def _instance(
         alarms.append(recovers(settings, name, instance, told))
     if told is not None:
         alarms += watch(settings, name, instance, told)
+    stays = name not in settings.roll and not own.lost
     return Host(
         name=name,
         machine=instance.id,
@@ -104,6 +105,43 @@ def _instance(
         alarms=tuple(alarms),
         protected=settings.protected(name),
         console=pulumi.Output.all(instance.region, instance.id).apply(_console),
+        differs=_differs(settings, name, instance) if stays else None,
+    )
+
+
+def _differs(settings: Settings, name: str, instance: ec2.Instance) -> pulumi.Output[str]:
+    """What the machine has that the settings do not say, of which a warning tells.
+
+    Not the image that a lookup finds: it is for new instances alone.
+    """
+    own = settings.hosts.get(name, HostSettings())
+    mine = f"hosts.{name}."
+    declared = [
+        (f"{mine}ami" if own.ami else "ami", own.ami or settings.ami),
+        (
+            f"{mine}instance_type" if own.instance_type else "instance_type",
+            own.instance_type or settings.instance_type,
+        ),
+        (
+            f"{mine}subnet_id" if own.subnet_id else "subnet_ids",
+            own.subnet_id or _subnet(settings.subnet_ids, name),
+        ),
+    ]
+
+    def compared(actual: Sequence[str | None]) -> str:
+        said = [
+            f"{has}, and satellite:{key} says {wanted}"
+            for has, (key, wanted) in zip(actual, declared, strict=True)
+            if has and wanted and has != wanted
+        ]
+        if not said:
+            return ""
+        text = f"has {'; '.join(said)}"
+        pulumi.log.warn(f"{name} {text}: satellite roll {name}")
+        return text
+
+    return pulumi.Output.all(instance.ami, instance.instance_type, instance.subnet_id).apply(
+        compared
     )
 
 

@@ -150,6 +150,7 @@ def outputs(settings: Settings, hosts: Sequence[Host], wanted: Deploy) -> dict[s
     """What people and programs ask a stack for; nothing secret."""
     text = manifest(settings, "", wanted).text()
     not_app_wide = ('host: ""', END)
+    machines = {host.name: host.differs for host in hosts if host.differs is not None}
     return {
         "hosts": [
             {
@@ -164,7 +165,12 @@ def outputs(settings: Settings, hosts: Sequence[Host], wanted: Deploy) -> dict[s
             for host in hosts
         ],
         "ssh_config": ssh_config(settings, hosts),
+        **({"to_roll": pulumi.Output.all(**machines).apply(_different)} if machines else {}),
         "revision": wanted.revision,
         "formation": {type_: process.quantity for type_, process in settings.processes.items()},
         "manifest": "".join(f"{line}\n" for line in text.splitlines() if line not in not_app_wide),
     }
+
+
+def _different(machines: dict[str, str]) -> dict[str, str]:
+    return {name: differs for name, differs in machines.items() if differs}

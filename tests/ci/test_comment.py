@@ -357,6 +357,20 @@ def test_errors_come_first_whatever_is_in_them() -> None:
     ]
 
 
+def test_what_is_warned_of_stands_above_what_changes() -> None:
+    """What never is a change, such as a machine that keeps its image."""
+    text = "worker-1 has ami-1, and satellite:ami says ami-2: satellite roll worker-1"
+    told = [{"severity": "warning", "message": f"warning: {text}\n"}]
+    assert shown(diagnostics=told).splitlines()[:6] == [
+        "<!-- satellite-preview: staging -->",
+        "### staging: nothing changes",
+        "",
+        "```text",
+        f"warning: {text}",
+        "```",
+    ]
+
+
 def test_the_engines_last_words_only_where_it_told_nothing_else() -> None:
     assert (
         comment("staging", {}, "error: no passphrase\n", commit=NEW).text()

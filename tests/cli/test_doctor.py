@@ -92,6 +92,13 @@ def test_where_current_was_moved_that_is_the_finding(clinic: Desk) -> None:
     assert told(clinic.satellite("doctor", "--json")) == [("worker-2", "current_moved", VISIT)]
 
 
+def test_a_machine_that_is_not_as_declared_is_to_be_rolled(clinic: Desk) -> None:
+    differs = "has t3.small, and satellite:instance_type says m5.4xlarge"
+    clinic.outputs["to_roll"] = {"worker-2": differs}
+    out = clinic.satellite("doctor").out
+    assert f"  to_roll: {differs}\n    > satellite roll worker-2\n" in out
+
+
 def test_who_is_on_what(clinic: Desk) -> None:
     clinic.says("worker-2", status("worker-2", revision=NEW))
     out = clinic.satellite("doctor").out

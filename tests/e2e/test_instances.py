@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,7 +142,9 @@ def test_a_disk_grows_in_place_and_a_pinned_image_is_for_new_machines_only(trio:
     trio.put("root_volume_gb", "30")
     trio.put("hosts.trio-2.root_volume_gb", "40")
     trio.put("hosts.trio-2.ami", image)
-    trio.up()
+    differs = f"has {os.environ['LAB_AMI']}, and satellite:hosts.trio-2.ami says {image}"
+    assert f"trio-2 {differs}: satellite roll trio-2" in trio.up()
+    assert json.loads(trio.pulumi("stack", "output", "to_roll", "--json")) == {"trio-2": differs}
     assert machines(trio) == before
     disks = trio.lab.ec2.describe_volumes()["Volumes"]
     sizes = {tag["Value"]: disk["Size"] for disk in disks for tag in disk["Tags"]}
@@ -151,6 +154,7 @@ def test_a_disk_grows_in_place_and_a_pinned_image_is_for_new_machines_only(trio:
     new = trio.host(2)
     seen = trio.lab.ec2.describe_instances(InstanceIds=[new.instance_id])["Reservations"][0]
     assert new.instance_id != old.instance_id
+    assert json.loads(trio.pulumi("stack", "output", "to_roll", "--json")) == {}
     assert seen["Instances"][0]["ImageId"] == image
     assert {name: machine for name, machine in machines(trio).items() if name != new.name} == {
         name: machine for name, machine in before.items() if name != new.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ GOLDEN = Path(__file__).parent / "golden"
 class Ec2(mocks.Mocks):
     """Gives every resource an id, and instances their addresses, in the order of their names."""
 
-    def __init__(self, image: str | None, former: dict[str, Any]) -> None:
-        self.image, self.former = image, former
+    def __init__(self, image: str | None, former: dict[str, Any], kept: Mapping[str, str]) -> None:
+        self.image, self.former, self.kept = image, former, kept
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def call(self, args: mocks.MockCallArgs) -> Any:
@@ -53,6 +54,7 @@ class Ec2(mocks.Mocks):
                 "arn": f"arn:aws-eu:ec2:eu-west-9:123456789012:instance/id-of-{args.name}",
                 "region": "eu-west-9",
                 **args.inputs,
+                **self.kept,
             }
         if args.typ == "aws:sns/topic:Topic":
             computed = {"arn": f"arn:aws-eu:sns:eu-west-9:123456789012:{args.name}-abcdef0"}
@@ -68,8 +70,8 @@ class Ec2(mocks.Mocks):
 class Recorder(mocks.MockMonitor):
     """Keeps each request with its options, which mocks are not shown."""
 
-    def __init__(self, image: str | None, former: dict[str, Any]) -> None:
-        super().__init__(Ec2(image, former))
+    def __init__(self, image: str | None, former: dict[str, Any], kept: Mapping[str, str]) -> None:
+        super().__init__(Ec2(image, former, kept))
         self.asked: dict[str, dict[str, Any]] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
@@ -95,13 +97,15 @@ def run(
     image: str | None = None,
     preview: bool = False,
     former: dict[str, Any] | None = None,
+    kept: Mapping[str, str] | None = None,
 ) -> Ran:
     """Run `__main__.py` with these settings, as the engine would.
 
     `image` is what a look-up finds, empty for nothing; without it, nothing may be looked up.
-    `former`: the outputs of the run before.
+    `former`: the outputs of the run before. `kept`: what instances have that exist already,
+    whatever they are declared to be.
     """
-    recorder = Recorder(image, former or {})
+    recorder = Recorder(image, former or {}, kept or {})
     mocks.set_mocks(
         recorder.mocks, "satellite", "staging", preview, monitor=recorder, organization="acme"
     )
@@ -112,9 +116,10 @@ def run(
     outputs: dict[str, Any] = {}
 
     def program() -> pulumi.Output[None]:
-        runpy.run_path(str(CHECKOUT), run_name="__main__")
         stack = get_root_resource()
         assert isinstance(stack, Stack)
+        stack.outputs = {}  # it is the same in each run of a process
+        runpy.run_path(str(CHECKOUT), run_name="__main__")
         exported: pulumi.Output[dict[str, Any]] = pulumi.Output.from_input(stack.outputs)
         return exported.apply(outputs.update)
 

@@ -358,6 +358,41 @@ def test_an_instance_with_an_image_of_its_own_may_have_its_user() -> None:
     assert "  HostName 172.31.0.2\n  User ubuntu\n" in ran.outputs["ssh_config"]
 
 
+def test_what_an_instance_has_that_is_not_declared_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kept = {"ami": "ami-0fedcba9876543210", "instanceType": "t3.small", "subnetId": SUBNET}
+    values = changed(
+        count="4",
+        instance_type="m5.4xlarge",
+        subnet_ids=[SUBNET, "subnet-0fedcba9876543210"],
+        hosts={
+            "worker-2": {"ami": "ami-0aaaaaaaaaaaaaaaa", "instance_type": "t3.small"},
+            "worker-3": {"lost": True},
+        },
+        roll=["worker-4"],
+    )
+    ran = run(values, kept=kept)
+    image = f"has {kept['ami']}, and satellite:"
+    assert ran.outputs["to_roll"] == {
+        "worker-1": f"{image}ami says ami-0123456789abcdef0; t3.small, and "
+        "satellite:instance_type says m5.4xlarge",
+        "worker-2": f"{image}hosts.worker-2.ami says ami-0aaaaaaaaaaaaaaaa; {SUBNET}, and "
+        "satellite:subnet_ids says subnet-0fedcba9876543210",
+    }
+    assert sorted(caplog.messages) == [
+        f"{name} {differs}: satellite roll {name}"
+        for name, differs in ran.outputs["to_roll"].items()
+    ]
+
+
+def test_a_newer_image_than_an_instance_has_is_nothing_to_roll_for() -> None:
+    lookup = {"owner": "136693071363", "name": "debian-12-amd64-*"}
+    values = changed(ami=None, ami_lookup=lookup)
+    ran = run(values, image="ami-0aaaaaaaaaaaaaaaa", kept={"ami": "ami-0fedcba9876543210"})
+    assert ran.outputs["to_roll"] == {}
+
+
 def test_no_such_image_names_the_setting_and_touches_nothing() -> None:
     lookup = {"owner": "self", "name": "nothing-*"}
     with pytest.raises(pulumi.RunError) as caught:
@@ -568,4 +603,5 @@ def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
 
 
 PUBLIC = stack_values()["public_key"]
+SUBNET = "subnet-0123456789abcdef0"
 ORDER = {"all-reached", "worker-2-release", *(f"batch-{n}" for n in range(1, 9))}
