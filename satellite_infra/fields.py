@@ -18,6 +18,9 @@ BROKEN = "broken rule"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HOST_PART = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PRIVATE = tuple(
+    map(ipaddress.IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"))
+)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED_VARS = frozenset(
     {"WORKER_NAME", "PS", "HOME", "USER", "LOGNAME", "SHELL", "INVOCATION_ID", "JOURNAL_STREAM"}
@@ -143,11 +146,14 @@ def _address(value: str) -> str:
     return value
 
 
-def _ipv4(value: str) -> str:
+def _private_ipv4(value: str) -> str:
     try:
-        return str(ipaddress.IPv4Address(value))
+        address = ipaddress.IPv4Address(value)
     except ValueError:
         raise broken("should be an IPv4 address") from None
+    if not any(address in network for network in _PRIVATE):
+        raise broken("should be a private address, such as 10.0.1.10")
+    return str(address)
 
 
 def _line(value: str) -> str:
@@ -330,7 +336,7 @@ Repository = Annotated[Text, AfterValidator(_repository)]
 HerokuRemote = Annotated[Text, AfterValidator(_heroku_remote)]
 Cidr = Annotated[Text, AfterValidator(_cidr)]
 Address = Annotated[Text, AfterValidator(_address)]
-IPv4 = Annotated[Text, AfterValidator(_ipv4)]
+PrivateIPv4 = Annotated[Text, AfterValidator(_private_ipv4)]
 Line = Annotated[Text, AfterValidator(_line)]
 Statement = Annotated[Text, AfterValidator(_statement)]
 MinutesOfAnHour = Annotated[Number, AfterValidator(_of_an_hour)]

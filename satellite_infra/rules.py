@@ -343,6 +343,10 @@ def network(s: Settings) -> Iterator[str]:
         yield line(["subnet_ids"], "should hold each subnet once", subnet)
     for name in (n for n, host in s.hosts.items() if host.subnet_id and not s.vpc_id):
         yield line(["hosts", name, "subnet_id"], "has no meaning without satellite:vpc_id")
+    for name, host in s.hosts.items():
+        if host.private_ip and not host.address and not host.subnet_id and len(s.subnet_ids) != 1:
+            rule = "should be there with a subnet_id beside it, or with one satellite:subnet_ids"
+            yield line(["hosts", name, "private_ip"], rule, host.private_ip)
     nets = [ipaddress.ip_network(cidr) for cidr in s.ssh_cidrs]
     v4 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv4Network))
     v6 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv6Network))

@@ -221,8 +221,9 @@ class HostSettings(Model):
     """Encrypted disk of this instance alone, in GB; `root_volume_gb` says how it changes."""
     subnet_id: f.SubnetId | None = Field(default=None, examples=["subnet-0123456789abcdef0"])
     """Subnet of this instance alone."""
-    private_ip: f.IPv4 | None = Field(default=None, examples=["10.0.1.10"])
-    """A private address that this instance keeps when it is replaced."""
+    private_ip: f.PrivateIPv4 | None = Field(default=None, examples=["10.0.1.10"])
+    """A private address that this instance keeps when it is replaced, of its `subnet_id`, or of the
+    only one of `subnet_ids`."""
     protect: f.Switch | None = Field(default=None, examples=[False])
     """`protect` of this instance alone: set `false` and `pulumi up`, then remove or roll it."""
     address: f.Address | None = Field(default=None, examples=["rented.example.com"])

@@ -76,6 +76,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
         hosts={
             "mailer-1": {
                 "private_ip": "172.31.0.77",
+                "subnet_id": SUBNET,
                 "instance_type": "t3.large",
                 "protect": False,
             },

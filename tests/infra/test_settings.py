@@ -20,6 +20,7 @@ from .conftest import ARMOURED, LOGIN, LOGIN_PUBLIC, REVISION, SECRET, SEED, sta
 OTHER = host_identity("another seed with more than 32 characters", "x")
 SSH = "ssh://git@git.example.com/shop.git"
 SUBNET = "subnet-0123456789abcdef0"
+SECOND = "subnet-0fedcba9876543210"
 SHOP = "https://git.heroku.com/shop.git"
 TOKEN = "canary-token"
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
@@ -87,6 +88,11 @@ MONIT = {
         {"release_phase": "on", "health": "bin/check --queue mail", "health_seconds": "5"},
         {"count": None, "names": ["mailer-1", "reports"]},
         PUBLIC,
+        {
+            "subnet_ids": [SUBNET, SECOND],
+            "hosts": {"worker-1": {"private_ip": "10.0.0.1", "subnet_id": SECOND}},
+        },
+        {"hosts": {"worker-1": {"private_ip": "100.64.0.1"}}},
         {**PUBLIC, "connect": "private", "count": None, "hosts": {"rented": HOST}},
         {"count": None, "ami": None, "hosts": {"rented": HOST}},
         {"hosts": {"worker-2": {"lost": True}, "rented": {**HOST, "machine": 3, "port": 2222}}},
@@ -422,6 +428,16 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         (
             {**PUBLIC, "hosts": {"worker-1": {"subnet_id": SUBNET}}},
             "hosts/worker-1/subnet_id: has no meaning without satellite:vpc_id",
+        ),
+        (
+            {"subnet_ids": [SUBNET, SECOND], "hosts": {"worker-1": {"private_ip": "10.0.0.1"}}},
+            "hosts/worker-1/private_ip: should be there with a subnet_id beside it, or with one "
+            "satellite:subnet_ids, got 10.0.0.1",
+        ),
+        (
+            {"hosts": {"worker-1": {"private_ip": "8.8.8.8"}}},
+            "hosts/worker-1/private_ip: should be a private address, such as 10.0.1.10, "
+            "got 8.8.8.8",
         ),
         (
             {"ami_lookup": {"owner": "amazon", "name": "debian-12-*"}},
