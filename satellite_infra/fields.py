@@ -382,6 +382,12 @@ VpcId = Annotated[Text, _matching(r"vpc-[0-9a-f]{8,17}", "should be a VPC id suc
 SubnetId = Annotated[
     Text, _matching(r"subnet-[0-9a-f]{8,17}", "should be a subnet id such as subnet-0123abcd")
 ]
+SecurityGroupId = Annotated[
+    Text,
+    _matching(
+        r"sg-([0-9a-f]{8}|[0-9a-f]{17})", "should be a security group's id such as sg-0123abcd"
+    ),
+]
 InstanceType = Annotated[
     Text, _matching(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "should be an instance type such as t3.small")
 ]

@@ -63,7 +63,7 @@ def _instance(
         ami=own.ami or image,
         instance_type=own.instance_type or settings.instance_type,
         key_name=network.key_name,
-        vpc_security_group_ids=[network.group],
+        vpc_security_group_ids=[network.group, *settings.security_group_ids],
         subnet_id=own.subnet_id or _subnet(settings.subnet_ids, name),
         private_ip=own.private_ip,
         associate_public_ip_address=public,

@@ -341,6 +341,8 @@ def network(s: Settings) -> Iterator[str]:
         yield line(["connect"], rule, s.connect)
     for subnet in _twice(s.subnet_ids):
         yield line(["subnet_ids"], "should hold each subnet once", subnet)
+    for group in _twice(s.security_group_ids):
+        yield line(["security_group_ids"], "should hold each group once", group)
     for name in (n for n, host in s.hosts.items() if host.subnet_id and not s.vpc_id):
         yield line(["hosts", name, "subnet_id"], "has no meaning without satellite:vpc_id")
     for name, host in s.hosts.items():

@@ -537,6 +537,12 @@ class Settings(Model):
     )
     """Its subnets, over which the instances are spread by the numbers in their names. Required with
     `vpc_id`."""
+    security_group_ids: tuple[f.SecurityGroupId, ...] = Field(
+        default=(), examples=[["sg-0123456789abcdef0"]]
+    )
+    """Existing security groups of the same VPC, such as one that a database lets in: the instances
+    are in them, too, and what these allow is allowed beside `ssh_cidrs` and `egress`. Our own
+    group is the stack's output `security_group`, for rules of others."""
     reach_seconds: Annotated[f.Number, Field(ge=1, le=3600)] = Field(default=300, examples=[600])
     """Seconds that a host may take to answer on SSH."""
 

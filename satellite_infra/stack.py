@@ -51,13 +51,15 @@ def satellite(settings: Settings) -> dict[str, Any]:
     ami = image(settings)
     with without_stack_traces():
         hosts, told = existing_hosts(settings), alerts.topic(settings)
-        if settings.instance_names():
-            hosts = [*instances(settings, network(settings), ami, told), *hosts]
+        around = network(settings) if settings.instance_names() else None
+        if around:
+            hosts = [*instances(settings, around, ami, told), *hosts]
         releases = roll_out(settings, hosts, plan, agent, wanted)
         if told is not None:
             # after them: before its first release no host measures a queue
             alerts.watch_queue(settings, told, releases)
-    return outputs(settings, hosts, wanted)
+    found = outputs(settings, hosts, wanted)
+    return {**found, "security_group": around.group} if around else found
 
 
 @contextmanager

@@ -107,6 +107,38 @@ def test_who_may_do_nothing_in_aws_any_more_has_no_role(trio: Site) -> None:
     assert associated() >= ids
 
 
+def test_existing_security_groups_are_joined_and_left_in_place(trio: Site) -> None:
+    ec2, (first, second, _) = trio.lab.ec2, trio.hosts()
+    mates = ec2.create_security_group(
+        GroupName="mates", Description="SSH to each other", VpcId=os.environ["LAB_VPC"]
+    )["GroupId"]
+    peers = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    ec2.authorize_security_group_ingress(
+        GroupId=mates, IpPermissions=[{**peers, "UserIdGroupPairs": [{"GroupId": mates}]}]
+    )
+    own = trio.pulumi("stack", "output", "security_group").strip()
+    ids = [host.instance_id for host in trio.hosts()]
+
+    def reaches() -> bool:
+        command = f"timeout 2 bash -c '</dev/tcp/{second.address}/22'"
+        return first.run(command, check=False).returncode == 0
+
+    def groups() -> list[set[str]]:
+        found = ec2.describe_instances(InstanceIds=ids)["Reservations"]
+        seen = [reservation["Instances"][0]["NetworkInterfaces"][0] for reservation in found]
+        return [{group["GroupId"] for group in interface["Groups"]} for interface in seen]
+
+    assert (groups(), reaches()) == ([{own}] * 3, False)
+    trio.put("security_group_ids[0]", mates)
+    assert "-release" not in trio.up()
+    assert (groups(), reaches()) == ([{own, mates}] * 3, True)
+    trio.unset("security_group_ids")
+    trio.up()
+    assert (groups(), reaches()) == ([{own}] * 3, False)
+    ec2.delete_security_group(GroupId=mates)
+    assert [host.instance_id for host in trio.hosts()] == ids
+
+
 def test_an_added_host_a_removed_one_and_a_new_name_touch_no_other(trio: Site) -> None:
     before = machines(trio)
     trio.put("names[3]", "trio-4")

@@ -238,6 +238,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     ),
     "vpc_id": st.sampled_from(["vpc-0123456789abcdef0", "vpc"]),
     "subnet_ids": lists(subnets),
+    "security_group_ids": lists(st.sampled_from(["sg-01234567", "sg-0123456789abcdef0", "sg"])),
     "reach_seconds": numbers,
 }
 """What people might write, right and wrong, for each setting."""

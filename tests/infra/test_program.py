@@ -103,6 +103,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
         tags={"team": "orders"},
         vpc_id="vpc-0123456789abcdef0",
         subnet_ids=["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"],
+        security_group_ids=["sg-0123456789abcdef0"],
         ssh_cidrs=["203.0.113.7/32", "2001:db8::/32"],
         egress=[
             {"from_port": 443, "to_port": 443, "cidr": "0.0.0.0/0", "description": "HTTPS"},

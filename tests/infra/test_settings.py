@@ -88,6 +88,7 @@ MONIT = {
         {"release_phase": "on", "health": "bin/check --queue mail", "health_seconds": "5"},
         {"count": None, "names": ["mailer-1", "reports"]},
         PUBLIC,
+        {**PUBLIC, "security_group_ids": ["sg-01234567", "sg-0123456789abcdef0"]},
         {
             "subnet_ids": [SUBNET, SECOND],
             "hosts": {"worker-1": {"private_ip": "10.0.0.1", "subnet_id": SECOND}},
@@ -438,6 +439,15 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             {"hosts": {"worker-1": {"private_ip": "8.8.8.8"}}},
             "hosts/worker-1/private_ip: should be a private address, such as 10.0.1.10, "
             "got 8.8.8.8",
+        ),
+        (
+            {"security_group_ids": ["database"]},
+            "security_group_ids/0: should be a security group's id such as sg-0123abcd, "
+            "got database",
+        ),
+        (
+            {"security_group_ids": ["sg-01234567", "sg-01234567"]},
+            "security_group_ids: should hold each group once, got sg-01234567",
         ),
         (
             {"ami_lookup": {"owner": "amazon", "name": "debian-12-*"}},
