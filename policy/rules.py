@@ -102,8 +102,13 @@ def public_address(kind: str, name: str, inputs: Inputs, allowed: bool = False) 
     production = (inputs.get("tags") or {}).get("environment") == "production"
     if allowed or not production:
         return
-    if kind == ADDRESS or (kind == INSTANCE and inputs.get("associatePublicIpAddress") is True):
-        yield f"{name} has a public address in production: satellite:connect should be private"
+    # a default subnet gives one to whoever does not refuse it
+    given = inputs.get("associatePublicIpAddress", "subnetId" not in inputs)
+    if kind == ADDRESS or (kind == INSTANCE and given is True):
+        yield (
+            f"{name} has a public address in production: satellite:connect should be private, with "
+            "subnet_ids"
+        )
 
 
 def plain_secrets(

@@ -40,6 +40,11 @@ def instances(
     `image`: the id for new ones; `told`: the ARN of the topic that hears of alarms.
     """
     profile = instance_profile(settings)
+    if settings.connect == "private" and not settings.subnet_ids:
+        pulumi.log.warn(
+            "satellite:connect: private, and without satellite:vpc_id and subnet_ids each instance "
+            "has a public address, too: EC2 gives one in a default subnet"
+        )
     return [
         _instance(settings, network, image, profile, told, name)
         for name in settings.instance_names()
@@ -57,6 +62,7 @@ def _instance(
     own = settings.hosts.get(name, HostSettings())
     identity = host_identity(settings.host_key_seed, name)
     public = settings.connect == "public"
+    subnet = own.subnet_id or _subnet(settings.subnet_ids, name)
     named = {**tags(settings), "Name": name}
     instance = ec2.Instance(
         name,
@@ -64,9 +70,10 @@ def _instance(
         instance_type=own.instance_type or settings.instance_type,
         key_name=network.key_name,
         vpc_security_group_ids=[network.group, *settings.security_group_ids],
-        subnet_id=own.subnet_id or _subnet(settings.subnet_ids, name),
+        subnet_id=subnet,
         private_ip=own.private_ip,
-        associate_public_ip_address=public,
+        # a `false` without a subnet the provider does not tell EC2, and finds to differ for ever
+        associate_public_ip_address=public if public or subnet else None,
         # the provider leaves one that is not mentioned any more where it is
         iam_instance_profile="" if profile is None else profile,
         user_data=pulumi.Output.secret(identity.user_data()),

@@ -335,10 +335,6 @@ def network(s: Settings) -> Iterator[str]:
     if bool(s.vpc_id) != bool(s.subnet_ids):
         missing = "subnet_ids" if s.vpc_id else "vpc_id"
         yield line([missing], "is missing: vpc_id and subnet_ids go together")
-    if s.connect == "private" and s.instance_names() and not (s.vpc_id or s.subnet_ids):
-        rule = "should be public without satellite:vpc_id and subnet_ids: "
-        rule += "an instance in a default subnet has a public address"
-        yield line(["connect"], rule, s.connect)
     for subnet in _twice(s.subnet_ids):
         yield line(["subnet_ids"], "should hold each subnet once", subnet)
     for group in _twice(s.security_group_ids):

@@ -388,6 +388,17 @@ def test_what_an_instance_has_that_is_not_declared_is_warned_of(
     ]
 
 
+def test_what_is_private_and_has_a_public_address_all_the_same_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ran = run(changed(vpc_id=None, subnet_ids=None))
+    for name in ("worker-1", "worker-2"):
+        instance = ran.resources[f"aws:ec2/instance:Instance::{name}"]["inputs"]
+        assert "associatePublicIpAddress" not in instance
+    (said,) = caplog.messages
+    assert said.startswith("satellite:connect: private, and without satellite:vpc_id and subnet_")
+
+
 def test_a_newer_image_than_an_instance_has_is_nothing_to_roll_for() -> None:
     lookup = {"owner": "136693071363", "name": "debian-12-amd64-*"}
     values = changed(ami=None, ami_lookup=lookup)

@@ -418,11 +418,6 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ({"subnet_ids": None}, "subnet_ids: is missing: vpc_id and subnet_ids go together"),
         ({"vpc_id": None}, "vpc_id: is missing: vpc_id and subnet_ids go together"),
         (
-            {"vpc_id": None, "subnet_ids": None},
-            "connect: should be public without satellite:vpc_id and subnet_ids: an instance in a "
-            "default subnet has a public address, got private",
-        ),
-        (
             {"subnet_ids": [SUBNET, SUBNET]},
             f"subnet_ids: should hold each subnet once, got {SUBNET}",
         ),

@@ -73,7 +73,9 @@ def preview(stack: Stack, *options: str) -> set[tuple[str, str]]:
 
 
 def test_a_broken_rule_stops_the_preview(stack: Stack) -> None:
-    public = "has a public address in production: satellite:connect should be private"
+    public = (
+        "has a public address in production: satellite:connect should be private, with subnet_ids"
+    )
     assert preview(stack) == {
         ("no-public-address-in-production", f"worker-{n} {public}") for n in (1, 2)
     }
@@ -97,7 +99,9 @@ def test_the_pull_requests_comment_says_what_is_broken(
     file = stack.project / "comment.md"
     pack = ["--", "--policy-pack", str(PACK)]
     assert preview_comment.main(["production", "--comment", str(file), *pack]) != 0
-    public = "has a public address in production: satellite:connect should be private"
+    public = (
+        "has a public address in production: satellite:connect should be private, with subnet_ids"
+    )
     assert file.read_text().splitlines()[:9] == [
         "<!-- satellite-preview: production -->",
         "### production: the preview failed",

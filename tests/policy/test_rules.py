@@ -136,7 +136,9 @@ def test_tags_say_what_a_thing_belongs_to(
     assert said(rules.tags, kind, {"tags": present}) == problems
 
 
-PUBLIC = "it has a public address in production: satellite:connect should be private"
+PUBLIC = (
+    "it has a public address in production: satellite:connect should be private, with subnet_ids"
+)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,8 @@ PUBLIC = "it has a public address in production: satellite:connect should be pri
         (rules.ADDRESS, {"tags": TAGGED}, False, [PUBLIC]),
         (rules.INSTANCE, {"tags": TAGGED, "associatePublicIpAddress": True}, True, []),
         (rules.INSTANCE, {"tags": TAGGED, "associatePublicIpAddress": False}, False, []),
-        (rules.INSTANCE, {"tags": TAGGED}, False, []),
+        (rules.INSTANCE, {"tags": TAGGED}, False, [PUBLIC]),
+        (rules.INSTANCE, {"tags": TAGGED, "subnetId": "subnet-0123abcd"}, False, []),
         (
             rules.INSTANCE,
             {"tags": {**TAGGED, "environment": "staging"}, "associatePublicIpAddress": True},

@@ -74,7 +74,9 @@ def test_the_shipped_stacks_keep_every_rule(name: str) -> None:
 
 
 def test_without_the_packs_configuration_production_is_private() -> None:
-    line = "has a public address in production: satellite:connect should be private"
+    line = (
+        "has a public address in production: satellite:connect should be private, with subnet_ids"
+    )
     assert problems(declared("production"), {}) == [
         f"no-public-address-in-production: worker-{n} {line}" for n in (1, 2)
     ]
