@@ -17,13 +17,17 @@ KEEP_LOGS = 30
 def prune(layout: Layout, ledger: Ledger, keep: int, say: Say) -> None:
     """Keep the newest good release of each of `keep` commits, and whatever is in use.
 
-    A commit may have many: each other set of config vars is another release.
+    A commit may have many: each other set of config vars is another release. Of the newest commit
+    the one before stays, too, so that a change of them is undone by a switch.
     """
     good = ledger.good()
-    newest: dict[str, str] = {}
+    builds: dict[str, list[str]] = {}
     for target in reversed(good):
-        newest.setdefault(target.manifest.revision, target.release)
-    kept = {*list(newest.values())[:keep], *in_use(layout, ledger)}
+        builds.setdefault(target.manifest.revision, []).append(target.release)
+    newest = list(builds.values())[:keep]
+    kept = {*(each[0] for each in newest), *in_use(layout, ledger)}
+    if keep > 1:
+        kept.update(*(each[:2] for each in newest[:1]))
     # in this order a kill leaves an unknown directory, never a good release without one
     ledger.keep([target for target in good if target.release in kept])
     discard_unknown(layout, ledger, say)
