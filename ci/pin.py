@@ -56,10 +56,9 @@ def pin(stack: str, commit: str, previewed: str | None, before: str) -> str:
     repository, pinned = (known.get(key, {}).get("value", "") for key in (HERE, REVISION))
     ours = slug(repository, server) == os.environ["GITHUB_REPOSITORY"].lower()
     wanted = commit if ours else previewed
-    if pinned == "heroku":
-        return f"not pinned: {REVISION} is heroku"
-    if pinned and not ours:
-        return f"not pinned: {REVISION} is in the stack file"
+    if pinned:  # such as a rollback that was committed
+        shown = pinned if pinned == "heroku" else pinned[:12]
+        return f"not pinned: {REVISION} of the stack file is {shown}"
     if not wanted:
         shown = "" if previewed is None else ", and no preview has shown its commit"
         return f"not pinned: {HERE} is {repository}, not this repository{shown}"

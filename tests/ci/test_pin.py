@@ -43,7 +43,12 @@ def test_a_repository_of_the_git_server(repository: str, slug: str) -> None:
         (
             "git@github.com:example/shop.git",
             "heroku",
-            "not pinned: satellite:revision is heroku\n",
+            "not pinned: satellite:revision of the stack file is heroku\n",
+        ),
+        (
+            "git@github.com:example/shop.git",
+            LATER,  # a rollback that was committed
+            f"not pinned: satellite:revision of the stack file is {LATER[:12]}\n",
         ),
         (
             "git@github.com:example/other.git",
@@ -61,7 +66,7 @@ def test_in_the_stack_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stack.run("config", "set", "satellite:repository", repository)
-    if revision == "heroku":
+    if revision and revision != COMMIT:
         stack.run("config", "set", "satellite:revision", revision)
     assert pin.main(["staging", COMMIT]) == 0
     assert capsys.readouterr().out == said
@@ -142,5 +147,6 @@ def test_an_app_elsewhere_whose_commit_nobody_has_shown(
     assert pinned(elsewhere) is None
     elsewhere.run("config", "set", "satellite:revision", LATER)
     assert pins(SHOWN, LATER) == 0
-    assert capsys.readouterr().out == "not pinned: satellite:revision is in the stack file\n"
+    said = f"not pinned: satellite:revision of the stack file is {LATER[:12]}\n"
+    assert capsys.readouterr().out == said
     assert pinned(elsewhere) == LATER
