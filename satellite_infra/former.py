@@ -65,7 +65,8 @@ def _machines(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
         if same and moved and rekeyed and not host.lost:
             rule = (
                 "should be raised: another address and another host_key are another machine's, "
-                f"and workers of the one at {was['address']} would go on for ever"
+                f"and workers of the one at {was['address']} would go on for ever (where there "
+                "never were any: declare it lost first)"
             )
             yield line(["hosts", name, "machine"], rule, machine)
         if not same and (host.lost or (stays and rekeyed)):

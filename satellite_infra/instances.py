@@ -117,9 +117,10 @@ def _instance(
 
 
 def _differs(settings: Settings, name: str, instance: ec2.Instance) -> pulumi.Output[str]:
-    """What the machine has that the settings do not say, of which a warning tells.
+    """What the machine has that the settings do not say.
 
-    Not the image that a lookup finds: it is for new instances alone.
+    Not the image that a lookup finds: it is for new instances alone. Nor another subnet: a machine
+    is where it was made, and one more of `subnet_ids` gives most names another one.
     """
     own = settings.hosts.get(name, HostSettings())
     mine = f"hosts.{name}."
@@ -129,10 +130,6 @@ def _differs(settings: Settings, name: str, instance: ec2.Instance) -> pulumi.Ou
             f"{mine}instance_type" if own.instance_type else "instance_type",
             own.instance_type or settings.instance_type,
         ),
-        (
-            f"{mine}subnet_id" if own.subnet_id else "subnet_ids",
-            own.subnet_id or _subnet(settings.subnet_ids, name),
-        ),
     ]
 
     def compared(actual: Sequence[str | None]) -> str:
@@ -141,15 +138,9 @@ def _differs(settings: Settings, name: str, instance: ec2.Instance) -> pulumi.Ou
             for has, (key, wanted) in zip(actual, declared, strict=True)
             if has and wanted and has != wanted
         ]
-        if not said:
-            return ""
-        text = f"has {'; '.join(said)}"
-        pulumi.log.warn(f"{name} {text}: satellite roll {name}")
-        return text
+        return f"has {'; '.join(said)}" if said else ""
 
-    return pulumi.Output.all(instance.ami, instance.instance_type, instance.subnet_id).apply(
-        compared
-    )
+    return pulumi.Output.all(instance.ami, instance.instance_type).apply(compared)
 
 
 def _console(place: Sequence[str | None]) -> str:

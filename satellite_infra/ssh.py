@@ -178,8 +178,8 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
         opts=pulumi.ResourceOptions(
-            # the openings outlive it, or it could not connect
-            depends_on=[*(after or host.openings), *host.alarms],
+            # the openings outlive it, or it could not connect; and alarms, where it may not go
+            depends_on=[*(after or host.openings), *(host.alarms if host.protected else ())],
             # a drain that fails stays what it is, and can still be told that its host is lost;
             # created first, the old one would be left to be deleted, out of anybody's reach
             delete_before_replace=True,

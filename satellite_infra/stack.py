@@ -175,4 +175,10 @@ def outputs(settings: Settings, hosts: Sequence[Host], wanted: Deploy) -> dict[s
 
 
 def _different(machines: dict[str, str]) -> dict[str, str]:
-    return {name: differs for name, differs in machines.items() if differs}
+    """Those that differ; a warning for all that do so alike."""
+    found = {name: differs for name, differs in machines.items() if differs}
+    for text in dict.fromkeys(found.values()):
+        names = [name for name, differs in found.items() if differs == text]
+        others = f"; alike: {', '.join(names[1:])}" if names[1:] else ""
+        pulumi.log.warn(f"{names[0]} {text}: satellite roll {names[0]}{others}")
+    return found

@@ -365,7 +365,7 @@ def test_what_an_instance_has_that_is_not_declared_is_warned_of(
 ) -> None:
     kept = {"ami": "ami-0fedcba9876543210", "instanceType": "t3.small", "subnetId": SUBNET}
     values = changed(
-        count="4",
+        count="5",
         instance_type="m5.4xlarge",
         subnet_ids=[SUBNET, "subnet-0fedcba9876543210"],
         hosts={
@@ -376,15 +376,15 @@ def test_what_an_instance_has_that_is_not_declared_is_warned_of(
     )
     ran = run(values, kept=kept)
     image = f"has {kept['ami']}, and satellite:"
-    assert ran.outputs["to_roll"] == {
-        "worker-1": f"{image}ami says ami-0123456789abcdef0; t3.small, and "
-        "satellite:instance_type says m5.4xlarge",
-        "worker-2": f"{image}hosts.worker-2.ami says ami-0aaaaaaaaaaaaaaaa; {SUBNET}, and "
-        "satellite:subnet_ids says subnet-0fedcba9876543210",
-    }
-    assert sorted(caplog.messages) == [
-        f"{name} {differs}: satellite roll {name}"
-        for name, differs in ran.outputs["to_roll"].items()
+    both = (
+        f"{image}ami says ami-0123456789abcdef0; t3.small, and satellite:instance_type says "
+        "m5.4xlarge"
+    )
+    second = f"{image}hosts.worker-2.ami says ami-0aaaaaaaaaaaaaaaa"
+    assert ran.outputs["to_roll"] == {"worker-1": both, "worker-2": second, "worker-5": both}
+    assert caplog.messages == [
+        f"worker-1 {both}: satellite roll worker-1; alike: worker-5",
+        f"worker-2 {second}: satellite roll worker-2",
     ]
 
 
@@ -570,7 +570,8 @@ def test_another_app_does_not_leave_the_workers_of_the_one_before_behind() -> No
 
 RAISED = (
     "should be raised: another address and another host_key are another machine's, and workers of "
-    "the one at 192.0.2.7 would go on for ever, got 1"
+    "the one at 192.0.2.7 would go on for ever (where there never were any: declare it lost "
+    "first), got 1"
 )
 STAYS = (
     "should stay 1 until an update has declared that machine lost: it cannot be drained any more, "

@@ -108,7 +108,7 @@ MONIT = {
         {"private_key": None, "ssh_agent": "true"},
         {"next_public_key": OTHER.public, "next_private_key": OTHER.private},
         {"ami": None, "ami_lookup": {"owner": "136693071363", "name": "debian-12-amd64-*"}},
-        {"ami": None, "ami_lookup": {"owner": 136693071363, "name": "x"}, "tags": {"cost": 1234}},
+        {"ami": None, "ami_lookup": {"owner": 136693071363, "name": "x"}},
         {"ami": None, "hosts": {f"worker-{n}": {"ami": "ami-01234567"} for n in (1, 2)}},
         {"protect": "true", "roll": ["worker-1"], "hosts": {"worker-1": {"protect": False}}},
         {"app_policies": [POLICY], "app_metadata": "allowed", "auto_recover": "true"},
@@ -818,6 +818,9 @@ def test_load_reads_the_engines_map_and_raises_one_error(monkeypatch: pytest.Mon
         said = "Satelite:protect: unknown key, did you mean satellite:protect?"
         with pytest.raises(pulumi.RunError, match=said):
             Settings.load()
+        del pulumi_config.CONFIG.get()["Satelite:protect"]
+        pulumi_config.set_config("satellites:colour", "red")  # another program's
+        assert Settings.load().environment == "staging"
     finally:
         pulumi_config.set_all_config({}, [])
 
