@@ -29,7 +29,8 @@ def work(
         webhook.set_up(layout, bundle.get("webhook") or "", say)
     what = webhook.Told(request.manifest.revision, deployer, job.name, time.monotonic())
     try:
-        done = _do(job, Release(layout, system, lambda line: say(redact(line))), request)
+        release = Release(layout, system, lambda line: say(redact(line)), redact=redact)
+        done = _do(job, release, request)
     except ReleaseError as failure:
         reason = redact(failure.reason)
         storage.write_json(

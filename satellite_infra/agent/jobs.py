@@ -87,26 +87,24 @@ def _as_of_now(layout: Layout, dead: Sequence[notes.Note]) -> list[tuple[notes.N
 def _elsewhere(layout: Layout, own: Queue, now: Queue) -> bool:
     """Whether two queues may be in different places, where one job is locked by one name in both.
 
-    Such as where a follower of the database was promoted. A command may read any config var.
+    Such as where a follower of the database was promoted. A command may read any URL.
     """
     try:
         ours, theirs = (_config(layout, queue) for queue in (own, now))
     except (OSError, ValueError, LookupError):  # who asks there says it
         return True
-    if own.on_kill or now.on_kill:
-        return ours != theirs
-    return _database(ours) != _database(theirs)
+    names = ours.keys() | theirs.keys() if own.on_kill or now.on_kill else {"DATABASE_URL"}
+    return any(_place(ours.get(name, "")) != _place(theirs.get(name, "")) for name in names)
 
 
 def _config(layout: Layout, queue: Queue) -> dict[str, str]:
     return {**Ledger(layout).config(_at(layout, queue) or queue.release), **queue.env}
 
 
-def _database(config: Mapping[str, str]) -> tuple[str, ...]:
-    """Where it is: not as whom, or by which password, it is asked."""
-    url = config.get("DATABASE_URL", "")
+def _place(url: str) -> tuple[str, ...]:
+    """Where it leads: not as whom, or by which password, one asks there; nowhere if it is none."""
     place = urls.parse(url)
-    return (place.hosts, place.path) if place else (url,)
+    return (place.hosts, place.path) if place else ()
 
 
 def _give_back(

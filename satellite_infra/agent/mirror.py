@@ -24,7 +24,6 @@ UNKNOWN = "unable to resolve revision"
 LOCKS = ("*.lock", "refs/**/*.lock", "objects/*.lock", "objects/info/**/*.lock")
 ATTRIBUTES = "* -export-ignore -export-subst\n"
 """A commit's own are for archives that it is published as: a host has all its files as they are."""
-SUBJECT = 100  # characters of a commit's first line
 LFS = ("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true")
 
 
@@ -72,11 +71,11 @@ class Mirror:
         self._each(self.root, self._have)
 
     def subject(self) -> str:
-        """The commit's first line, as far as it fits into a line; empty where it is not here."""
+        """The commit's first line; empty where it is not here."""
         status, text = self._output(["log", "-1", "--format=%s", self.root.revision, "--"])
+        last = (text.strip().splitlines() or [""])[-1]  # after a warning of git's
         # nothing of it may act on a terminal
-        plain = "".join(c if c.isprintable() else " " for c in text.strip())
-        return "" if status else plain[:SUBJECT]
+        return "" if status else "".join(c if c.isprintable() else " " for c in last)
 
     def archives(self, file: Path, use: Callable[[Part], None]) -> None:
         """Write the files of each part as a tar archive to `file` and have it used, outer first."""

@@ -46,9 +46,11 @@ def _any_of(texts: Iterable[str]) -> str:
 def _spellings(value: str) -> Iterable[str]:
     parts = {value, *(line.strip() for line in value.splitlines())}  # a log is read line by line
     parts |= urls.passwords(value)
-    found = {spelling for part in parts for spelling in _escaped(part)}
+    # a short one has long spellings, such as &amp;
+    found = {spelling for part in parts if len(part) >= SHORTEST for spelling in _escaped(part)}
     logins = {unquote(login) for login in urls.logins(value)}
-    logins |= {value} if ":" in value else set()  # such as what Bundler takes for a server of gems
+    # such as what Bundler takes for a server of gems
+    logins |= {value} if ":" in value and len(value) >= SHORTEST else set()
     # as HTTP's Basic sends it
     found |= {base64.b64encode(login.encode()).decode() for login in logins}
     return [text for text in found if len(text) >= SHORTEST]

@@ -39,6 +39,7 @@ from .mirror import Mirror
 from .redact import Redactor, secrets
 from .system import Say, System
 
+SUBJECT = 100  # characters of a commit's first line that the history keeps
 Checkpoint = Callable[[str], None]
 Work = Callable[["Request"], "tuple[str, str]"]  # the release at work (or none), and what was done
 
@@ -94,12 +95,19 @@ class ReleaseError(Exception):
 
 
 class Release:
-    """The work of one release; `checkpoint` is told each phase before it begins."""
+    """The work of one release; `checkpoint` is told each phase before it begins. `redact`: the
+    request's, which takes a while to make.
+    """
 
     def __init__(
-        self, layout: Layout, system: System, say: Say, checkpoint: Checkpoint | None = None
+        self,
+        layout: Layout,
+        system: System,
+        say: Say,
+        checkpoint: Checkpoint | None = None,
+        redact: Redactor | None = None,
     ):
-        self.layout, self.system, self._say = layout, system, say
+        self.layout, self.system, self._say, self._redactor = layout, system, say, redact
         self.ledger = Ledger(layout)
         self._checkpoint = checkpoint or (lambda _phase: None)
         self._phase = "check"
@@ -154,9 +162,10 @@ class Release:
         last, config = self.ledger.last_good(), request.config
         if last is None:
             return [changes.COMMIT]
-        known = config
-        with contextlib.suppress(LookupError, ValueError):  # lost or damaged: then of no name
+        known: Any = config
+        with contextlib.suppress(LookupError, ValueError):
             known = self.ledger.config(last.release)
+        known = known if isinstance(known, dict) else config  # lost or damaged: then of no name
         return changes.between((last.manifest, known), (request.manifest, config))
 
     def _wait(self, holder: str) -> None:
@@ -283,7 +292,7 @@ class Release:
     def _undone(self, request: Request, problem: Exception, began: float) -> ReleaseError:
         # the history keeps it
         where = self._phase
-        reason = request.redactor()(str(problem) or type(problem).__name__)
+        reason = self._redacted(request, str(problem) or type(problem).__name__)
         if self._no_room or (isinstance(problem, OSError) and problem.errno == errno.ENOSPC):
             reason += f"; {room(self.layout)}"
         self.say(f"failed in phase `{where}`: {reason}")
@@ -307,11 +316,21 @@ class Release:
     def _record(self, outcome: str, request: Request, began: float, **details: Any) -> None:
         details |= {"by": request.deployer} if request.deployer else {}
         details |= {"changed": self._changed} if self._changed else {}
-        if changes.COMMIT in self._changed:
-            subject = Mirror(self.layout, request.manifest, self.system, self.say).subject()
-            details |= {"subject": request.redactor()(subject)} if subject else {}
+        if changes.COMMIT in self._changed and (subject := self._subject(request)):
+            details |= {"subject": subject}
         seconds = round(time.monotonic() - began, 1)
         self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
+
+    def _subject(self, request: Request) -> str:
+        """The commit's first line, cut; empty where git cannot tell it, which stops nothing."""
+        with contextlib.suppress(OSError):
+            mirror = Mirror(self.layout, request.manifest, self.system, self.say)
+            return self._redacted(request, mirror.subject())[:SUBJECT]
+        return ""
+
+    def _redacted(self, request: Request, text: str) -> str:
+        self._redactor = self._redactor or request.redactor()
+        return self._redactor(text)
 
 
 def room(layout: Layout) -> str:

@@ -141,7 +141,8 @@ class _Look(NamedTuple):
     def _kept(self, problem: HerokuError) -> int:
         self.say(str(problem))
         memory, now = self._memory(), self.system.time()
-        trouble = WEATHER if problem.passing else str(problem)
+        # no weather takes the place of what a person has to mend
+        trouble = memory.get("trouble", WEATHER) if problem.passing else str(problem)
         begins = memory.get("trouble") != trouble
         if begins or now >= memory.get("tell_again", 0):
             since = now if begins else memory.get("since", now)

@@ -82,7 +82,8 @@ def _good(ledger: Ledger) -> list[dict[str, str]]:
     """What is kept, oldest first; `first`: which release of its commit came before all others."""
     first = ledger.first_builds()
     good = ((target.release, target.manifest.revision) for target in ledger.good())
-    return [{"release": r, "revision": commit, "first": first[commit]} for r, commit in good]
+    # a release may become good in between
+    return [{"release": r, "revision": c, "first": first.get(c, r)} for r, c in good]
 
 
 def _last_release(ledger: Ledger) -> dict[str, Any] | None:

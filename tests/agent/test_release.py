@@ -18,6 +18,7 @@ from satellite_infra.agent.converge import MARGIN, converge
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.manifest import Process
+from satellite_infra.agent.mirror import Mirror
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
 from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import FakeSystem, Killed, Origin, bare, request
@@ -268,6 +269,22 @@ def test_only_good_releases_are_kept_and_never_too_few(
         origin.git("rm", "-q", "CRASH")
     assert [target.release for target in Ledger(layout).good()] == names[-2:]
     no_leftovers(layout)
+
+
+def test_a_commits_first_line_is_cut_once_nothing_secret_is_in_it_and_stops_nothing(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.commit(b="1")
+    origin.git("commit", "-q", "--amend", "-m", f"{'x' * 92} canary-value")
+    deploy(layout, system, request(origin, origin.git("rev-parse", "HEAD")))
+    assert history(layout)[-1]["subject"] == f"{'x' * 92} [TOKEN]"
+
+    def fails(_: Mirror) -> str:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(Mirror, "subject", fails)
+    deploy(layout, system, request(origin, origin.commit(b="2")))
+    assert (history(layout)[-1]["outcome"], "subject" in history(layout)[-1]) == ("good", False)
 
 
 def test_the_history_says_who_what_when_and_why_and_has_an_end(

@@ -329,7 +329,7 @@ def test_where_the_database_is_another_by_now_both_are_asked(
     assert names(layout) == ["dead.1"]
 
 
-def test_a_command_is_asked_as_each_release_has_it_where_a_config_var_differs(
+def test_a_command_is_asked_as_each_release_has_it_where_a_url_leads_elsewhere(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:
     processes = (Process("worker", 0, on_kill="echo now $QUEUE $DEAD_WORKERS"),)
@@ -338,9 +338,11 @@ def test_a_command_is_asked_as_each_release_has_it_where_a_config_var_differs(
     )
     current = str(Ledger(layout).current())
     (layout.releases / "r1").mkdir()
-    for theirs, told in (("a", ["own a dead.1"]), ("b", ["own a dead.1", "now b dead.1"])):
-        storage.write_json(layout.config("r1"), {"QUEUE": "a"})
-        storage.write_json(layout.config(current), {"QUEUE": theirs})
+    here, key, there = "redis://:k@a/0", "redis://:new@a/0", "redis://:k@b/0"
+    own = "own [QUEUE] dead.1"
+    for theirs, told in ((key, [own]), (there, [own, "now [QUEUE] dead.1"])):
+        storage.write_json(layout.config("r1"), {"QUEUE": here, "LOG_LEVEL": "info"})
+        storage.write_json(layout.config(current), {"QUEUE": theirs, "LOG_LEVEL": "debug"})
         write(layout, NOTE._replace(name="dead.1", boot="old", on_kill="echo own $QUEUE dead.1"))
         said: list[str] = []
         assert jobs.reap(layout, system, said.append)
