@@ -51,8 +51,6 @@ def run(
 ) -> Outcome:
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
     inline.loading(project.file.parent)  # while the engine is asked for the settings
-    if verb != "destroy":
-        project.check()
     words = [*words, "--parallel", str(max(project.hosts, 8))]
     heard = (lambda _: None) if as_json else tell
     if verb == "preview" and sys.stderr.isatty():
@@ -239,6 +237,7 @@ def up(
     if names and not again:
         raise click.UsageError("--host: only with --again; everything is made as the file says")
     project = Project.of(stack)
+    project.check()
     hosts = project.fleet().chosen(names) if again else []
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
     visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
@@ -256,6 +255,7 @@ def up(
 def preview(stack: str, as_json: bool) -> None:
     """What `up` would change, on each host; nothing is done."""
     project = Project.of(stack)
+    project.check()
     planned = run(project, "preview", [], as_json)
     if as_json:
         data = {"stack": project.stack, "changes": planned.changes, "revision": planned.revision}

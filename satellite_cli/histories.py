@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 Event = dict[str, Any]
-ALIKE = ("outcome", "revision", "by", "names", "phase", "reason")
+ALIKE = ("outcome", "revision", "by", "names", "phase", "reason", "changed")
 PAUSE = 3600
 """Seconds from where one host has ended to where the next one of a rollout begins, at most: a
 machine may be made in between."""

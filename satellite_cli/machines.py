@@ -12,7 +12,7 @@ import click
 from satellite_cli import inline, options, remote, screen
 from satellite_cli.change import keeping, run, somebody_to_ask, update
 from satellite_cli.fleet import Fleet, Host
-from satellite_cli.problems import FAILED, REFUSED, SatelliteError, consent, note
+from satellite_cli.problems import FAILED, REFUSED, USAGE, SatelliteError, consent, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.reachable import declared_lost
 from satellite_cli.running import Running
@@ -270,6 +270,13 @@ def roll(host: str, stack: str, again: bool, yes: bool, as_json: bool) -> None:
     known = {one.name: one for one in fleet.hosts}.get(host)
     if known and not _instance(known):
         raise click.UsageError(f"{host} is no instance, but a machine of your own: {REPLACE}")
+    if known and not known.lost and host in declared_lost(project):
+        raise SatelliteError(
+            f"{host} is lost by {project.file.name}, and was not by the last update\n"
+            f"  To go on with the machine that it has: satellite lost {host} --undo\n"
+            f"  Is that one dead: satellite lost {host}, then this again",
+            USAGE,
+        )
     inline.loading(project.file.parent)  # while the hosts are asked
     if known and known.lost:
         _take_back(project, fleet, [host], yes, as_json, replaced=known)

@@ -78,7 +78,10 @@ class Project:
         return found if isinstance(found, kind) else kind()
 
     def check(self) -> None:
-        """SatelliteError where the file has what the engine would not read as it stands."""
+        """SatelliteError where the file has what the engine would not read as it stands.
+
+        For who brings settings; what is done at night goes on with what the hosts have.
+        """
         from scripts.config import check  # slow to load
 
         with ours():

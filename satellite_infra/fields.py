@@ -448,7 +448,6 @@ TagKey = Annotated[
 TagValue = Annotated[
     Text,
     _matching(r"[\w .:/=+@-]{0,256}", "should be at most 256 letters, digits, spaces, _.:/=+-@"),
-    BeforeValidator(_digits),
 ]
 Description = Annotated[
     Text,

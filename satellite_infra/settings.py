@@ -642,7 +642,9 @@ def _elsewhere() -> Iterator[str]:
     """What is of a namespace that is nearly ours, and would be heeded by nobody."""
     for key in sorted({**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}):
         namespace, _, name = key.partition(":")
-        if namespace != NAMESPACE and get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
+        if namespace == NAMESPACE or name not in Settings.model_fields:
+            continue
+        if get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
             yield f"{key}: unknown key, did you mean {NAMESPACE}:{name}?"
 
 

@@ -18,10 +18,14 @@ from scripts.engine import ConfigError as ConfigError
 from scripts.engine import config, pulumi
 
 CONFIG = f"{NAMESPACE}:config"
-NUMBER = r"[-+]?(0[xob][\da-f_]+|[\d_]*\.?\d[\d_]*\.?(e[-+]?\d+)?)|\d{4}-\d\d?-\d\d?([t ].*)?"
+NUMBER = (
+    r"[-+]?(0[xob][\da-f_]+|(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)(e[-+]?\d+)?)"
+    r"|\d{4}-\d\d?-\d\d?([t ]\s*\d.*)?"
+)
 """What the CLI may read as a number or a day where it stands without quotes."""
-SAME = r"-?(0|[1-9]\d{0,14})"
-"""A number that it writes again as it was."""
+SAME = r"-?(0|[1-9]\d{0,17})"
+"""A number that it reads, and writes again, as it was: of 64 bits."""
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 40 times as fast, where it was built
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def _path(name: str) -> str:
 def _written(file: Path) -> yaml.Node | None:
     """The config vars as they stand in the file."""
     try:
-        found = yaml.compose(file.read_text("utf-8"), yaml.CSafeLoader)  # 40 times as fast
+        found = yaml.compose(file.read_text("utf-8"), LOADER)
     except (yaml.YAMLError, ValueError):  # whose text quotes the file
         raise ConfigError(f"{file.name} is no YAML") from None
     for key in ("config", CONFIG):

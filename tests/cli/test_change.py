@@ -104,15 +104,21 @@ def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
     assert settings(changing) == "config:\n"
 
 
-@pytest.mark.parametrize("words", [["preview"], ["up", "--yes"], ["scale", "worker=3", "--yes"]])
+SAME = "GOOD: 12\n    OWN: '0123'\n    ID: 123456789012345678\n    DAY: 2026-11-26 or so\n"
+
+
+@pytest.mark.parametrize("words", [["preview"], ["up", "--yes"]])
 def test_what_would_be_read_as_another_number_stops_it(changing: Desk, words: list[str]) -> None:
     file = changing.place / "Pulumi.staging.yaml"
-    file.write_text("config:\n  satellite:config:\n    PIN: 0123\n    GOOD: 12\n    OWN: '0123'\n")
+    file.write_text(f"config:\n  satellite:config:\n    PIN: 0123\n    {SAME}")
     ran = changing.satellite(*words)
     said = "error: satellite:config: should be in quotes, or another number is made of it: PIN\n"
     assert ran.err.endswith(said)
     assert ran.status == 1
     assert not (changing.place / "up.settings").exists()
+    assert changing.satellite("roll", "worker-1", "--yes").status == 0  # at night
+    file.write_text(f"config:\n  satellite:config:\n    {SAME}")
+    assert changing.satellite(*words).status == 0
 
 
 def test_the_settings_are_asked_for_once(changing: Desk) -> None:
@@ -647,6 +653,17 @@ def test_roll_gives_a_lost_host_another_machine(changing: Desk) -> None:
     ran = changing.satellite("roll", "worker-2", "--yes")
     assert ran.status == 1
     assert "give-back --app shop --host worker-2 --machine i-2\n" in ran.err
+    # the outputs have what was tried, and the file what was: no second machine is thrown away
+    changing.outputs["hosts"][1] |= {"lost": False, "machine": "i-9"}
+    (changing.place / "up.settings").unlink()
+    ran = changing.satellite("roll", "worker-2", "--yes")
+    assert (ran.status, ran.err) == (
+        2,
+        "error: worker-2 is lost by Pulumi.staging.yaml, and was not by the last update\n"
+        "  To go on with the machine that it has: satellite lost worker-2 --undo\n"
+        "  Is that one dead: satellite lost worker-2, then this again\n",
+    )
+    assert not (changing.place / "up.settings").exists()
 
 
 def test_a_machine_of_ones_own_is_not_rolled(changing: Desk) -> None:
