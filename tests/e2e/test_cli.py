@@ -772,7 +772,7 @@ def test_a_host_that_is_dead_for_good_gets_another_machine(desk: Desk) -> None:
     desk.commit()  # which is not deployed by the way
     desk.site.host(2).kill()
     desk.good("satellite lost desk-2 --yes")
-    desk.site.put("instance_type", "t3.large")  # for what is new
+    desk.site.put("hosts.desk-2.instance_type", "t3.large")  # for what is new
     desk.good("satellite roll desk-2 --yes")
     now = [host.instance_id for host in desk.site.hosts()]
     seen = desk.site.lab.ec2.describe_instances(InstanceIds=[now[1]])["Reservations"][0]
