@@ -363,9 +363,8 @@ def _known_by(variable: str, value: str | None) -> str | None:
     """A host key by its fingerprint, anything else as it is."""
     if value is None or variable not in HOST_KEYS:
         return value
-    from satellite_infra.keys import (
-        fingerprint,
-    )  # not on a runner that only asks what was previewed
+    # not on a runner that only asks what was previewed
+    from satellite_infra.keys import fingerprint
 
     return fingerprint(value)
 

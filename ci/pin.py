@@ -54,11 +54,10 @@ def pin(stack: str, commit: str, previewed: str | None, before: str) -> str:
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com").partition("://")[2]
     known = json.loads(pulumi(stack, "config", "--json"))
     repository, pinned = (known.get(key, {}).get("value", "") for key in (HERE, REVISION))
+    if pinned:  # such as a rollback that was committed
+        return f"not pinned: {REVISION} of the stack file is {pinned[:12]}"
     ours = slug(repository, server) == os.environ["GITHUB_REPOSITORY"].lower()
     wanted = commit if ours else previewed
-    if pinned:  # such as a rollback that was committed
-        shown = pinned if pinned == "heroku" else pinned[:12]
-        return f"not pinned: {REVISION} of the stack file is {shown}"
     if not wanted:
         shown = "" if previewed is None else ", and no preview has shown its commit"
         return f"not pinned: {HERE} is {repository}, not this repository{shown}"

@@ -12,7 +12,6 @@ from satellite_cli import options, remote, screen
 from satellite_cli.fleet import ALL_LOST, Fleet, Host
 from satellite_cli.histories import Event, together
 from satellite_cli.problems import UNANSWERED, note
-from satellite_infra.agent import changes
 
 SECONDS = 20
 COLUMNS: tuple[str, ...] = (
@@ -262,6 +261,8 @@ def releases(lines: int, stack: str, names: tuple[str, ...], seconds: float, as_
 
     One line for what befell several hosts alike. A * is before what the hosts run now.
     """
+    from satellite_infra.agent import changes  # no other command needs it
+
     fleet, hosts, said, silent = ask(stack, names, seconds, "history", "--json")
     found = together(said)[-lines:]
     if as_json:

@@ -123,13 +123,9 @@ def _differs(settings: Settings, name: str, instance: ec2.Instance) -> pulumi.Ou
     is where it was made, and one more of `subnet_ids` gives most names another one.
     """
     own = settings.hosts.get(name, HostSettings())
-    mine = f"hosts.{name}."
     declared = [
-        (f"{mine}ami" if own.ami else "ami", own.ami or settings.ami),
-        (
-            f"{mine}instance_type" if own.instance_type else "instance_type",
-            own.instance_type or settings.instance_type,
-        ),
+        (f"hosts.{name}.{key}", mine) if (mine := getattr(own, key)) else (key, general)
+        for key, general in (("ami", settings.ami), ("instance_type", settings.instance_type))
     ]
 
     def compared(actual: Sequence[str | None]) -> str:

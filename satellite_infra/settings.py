@@ -82,9 +82,9 @@ class ProcessSettings(Model):
     alert: WatchSettings | None = Field(
         default=None, examples=[{"memory": "300M", "cpu": "90%", "restarts": 1}]
     )
-    """What `monit` tells of a worker: `memory`, with its children and
-    without files that are cached for it; `cpu`, of one core's time since
-    the last look; `restarts`, unclean ends in a row, until ten minutes go without one."""
+    """What `monit` tells of a worker: `memory`, with its children and without files that are cached
+    for it; `cpu`, of one core's time since the last look; `restarts`, unclean ends in a row, until
+    ten minutes go without one."""
     on_kill: f.Line = Field(default="", examples=["bin/release-jobs"])
     """Shell command that gives back the jobs of workers that were killed: the lines of
     `DEAD_WORKERS` are their names, or, with a dot at the end, what all names of a `lost` machine
@@ -633,14 +633,19 @@ def validated(values: Mapping[str, Any], secret: frozenset[str]) -> tuple[Settin
 def _read() -> tuple[dict[str, Any], frozenset[str]]:
     """The stack's values of our namespace as they are, and which of them are secret."""
     prefix = NAMESPACE + ":"
-    values = {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
-    short = {key.removeprefix(prefix): v for key, v in values.items() if key.startswith(prefix)}
+    every = _every().items()
+    short = {key.removeprefix(prefix): v for key, v in every if key.startswith(prefix)}
     return short, frozenset(key for key in short if pulumi_config.is_config_secret(prefix + key))
+
+
+def _every() -> dict[str, Any]:
+    """The stack's values of all namespaces, by their full names."""
+    return {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
 
 
 def _elsewhere() -> Iterator[str]:
     """What is of a namespace that is nearly ours, and would be heeded by nobody."""
-    for key in sorted({**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}):
+    for key in sorted(_every()):
         namespace, _, name = key.partition(":")
         if namespace == NAMESPACE or name not in Settings.model_fields:
             continue

@@ -33,7 +33,6 @@ ELSEWHERE = {
 """Keys of heroku.yml that become no config var, and what there is instead."""
 
 
-SET = "satellite config set"
 SHOWN = frozenset({"app", "tag", "stack"})
 """Those whose value is nobody's secret."""
 
@@ -186,7 +185,8 @@ class Import:
         if there.get(name) == value:
             return "is there already"
         if name in DYNOS_OWN:
-            return f"left out, it is about a dyno's disk; to have it all the same: {SET} {name}"
+            ask = f"satellite config set {name}"
+            return f"left out, it is about a dyno's disk; to have it all the same: {ask}"
         if name in there and not self.overwrite:
             self.conflicts += 1
             return (

@@ -75,8 +75,7 @@ def _looked(look: Callable[[], Found]) -> Found:
 
 
 def _disk(layout: Layout) -> Found:
-    places = (layout.root, layout.base, layout.shared / "log", layout.state, layout.logs)
-    for path in {p.stat().st_dev: p for p in reversed(places) if p.is_dir()}.values():
+    for path in {p.stat().st_dev: p for p in reversed(layout.places) if p.is_dir()}.values():
         disk = os.statvfs(path)
         free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         room = f"{free >> 20} of {total >> 20} MB are free at {path}"

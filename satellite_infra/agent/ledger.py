@@ -42,7 +42,7 @@ class Ledger:
 
     def good(self) -> list[Target]:
         """The releases that passed their gate and are on disk, oldest first."""
-        return [Target.of(record) for record in storage.read_json(self.layout.good, [])]
+        return [target for target, _ in self.builds()]
 
     def last_good(self) -> Target | None:
         """The release to go back to: the newest good one that is still on disk."""
@@ -63,18 +63,24 @@ class Ledger:
         records = [{**t.record(), "first": first[t.manifest.revision]} for t in targets]
         storage.write_json(self.layout.good, records)
 
-    def first_builds(self) -> dict[str, str]:
-        """Commit -> its first release that was good, which may be on disk no more.
+    def builds(self) -> list[tuple[Target, str]]:
+        """The good ones, oldest first, each with the first of its commit.
 
-        Of names that sort by time; a later one, of other config vars, takes its place.
+        That may be on disk no more: a later one, of other config vars, takes its place. Of names
+        that sort by time.
         """
-        found: dict[str, str] = {}
-        for record in storage.read_json(self.layout.good, []):
-            target = Target.of(record)
-            first = record.get("first", target.release)  # an older agent's list does not say it
+        records = storage.read_json(self.layout.good, [])
+        targets = [Target.of(record) for record in records]
+        first: dict[str, str] = {}
+        for target, record in zip(targets, records):
+            name = record.get("first", target.release)  # an older agent's list does not say it
             commit = target.manifest.revision
-            found[commit] = min(first, found.get(commit, first))
-        return found
+            first[commit] = min(name, first.get(commit, name))
+        return [(target, first[target.manifest.revision]) for target in targets]
+
+    def first_builds(self) -> dict[str, str]:
+        """Commit -> its first release that was good."""
+        return {target.manifest.revision: first for target, first in self.builds()}
 
     def prepared(self) -> Target | None:
         """The release that is built and has never been switched to."""

@@ -80,10 +80,10 @@ def current(layout: Layout) -> Target | None:
 
 def _good(ledger: Ledger) -> list[dict[str, str]]:
     """What is kept, oldest first; `first`: which release of its commit came before all others."""
-    first = ledger.first_builds()
-    good = ((target.release, target.manifest.revision) for target in ledger.good())
-    # a release may become good in between
-    return [{"release": r, "revision": c, "first": first.get(c, r)} for r, c in good]
+    return [
+        {"release": target.release, "revision": target.manifest.revision, "first": first}
+        for target, first in ledger.builds()
+    ]
 
 
 def _last_release(ledger: Ledger) -> dict[str, Any] | None:
