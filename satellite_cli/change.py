@@ -163,11 +163,13 @@ def keeping(
     dead: Collection[str] | None = None,
     more: Sequence[str] = (),
     once: Mapping[str, str] = {},
+    fits: Callable[[Running], None] = lambda _: None,
 ) -> None:
     """Apply a change that is no deploy: the hosts go on with the commit that they run.
 
     `dead`: hosts that are not asked; then it goes on also where others do not answer or agree.
-    `more`: words for the engine. `once`: settings for this time.
+    `more`: words for the engine. `once`: settings for this time. `fits`: SatelliteError where the
+    change is none for what runs.
     """
     if not yes:
         somebody_to_ask(as_json)  # before anybody is asked
@@ -175,6 +177,7 @@ def keeping(
     inline.loading(project.file.parent)  # while the hosts are asked
     running = Running.of(project, fleet, strict=dead is None, but=dead or ())
     commit = running.commit() if dead is None else running.most() or fleet.revision
+    fits(running)
     check = running.check
     apply(project, change, yes, as_json, why, lambda _: check, (), more, commit, once)
 
@@ -384,4 +387,28 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
             type_, _, number = word.partition("=")
             draft.put(f"processes.{type_}.quantity", number)
 
-    keeping(Project.of(stack), change, yes, as_json)
+    project = Project.of(stack)
+    keeping(
+        project, change, yes, as_json, fits=functools.partial(known_types, project, sorted(types))
+    )
+
+
+def known_types(project: Project, types: Sequence[str], running: Running) -> None:
+    """SatelliteError with those for which the commit that runs has no command.
+
+    The first host would refuse them itself, in a release. An older agent does not say what it has.
+    """
+    said = (told.get("procfile") for told in running.said.values())
+    there = next((known for known in said if known is not None), None)
+    if there is None:
+        return
+    own = project.known_as("processes", dict)
+    problems = [
+        f"{type_}: should be in the Procfile (it has: {', '.join(there) or 'nothing'}) or have "
+        f"satellite:processes.{type_}.command"
+        for type_ in types
+        if type_ not in there
+        if not (isinstance(own.get(type_), dict) and own[type_].get("command"))
+    ]
+    if problems:
+        raise SatelliteError("\n  ".join(["nothing was done:", *problems]), USAGE)

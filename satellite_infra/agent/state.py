@@ -18,6 +18,7 @@ from . import (
     lanes,
     measured,
     notes,
+    procfile,
     storage,
 )
 from .layout import Layout
@@ -55,6 +56,7 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
         "lock": holder,
         "disk": {"free": free, "total": total},
         "workers": found,
+        "procfile": _procfile(layout, target),
         "manifest": flat.digests(flat.load(target.manifest.text())) if target else None,
         "queue": measured.last(layout, clock),
         "findings": examine.examine(layout, system, found, holder),
@@ -76,6 +78,16 @@ def current(layout: Layout) -> Target | None:
         raise LookupError(
             f"{layout.current} is no release, or its manifest cannot be read: satellite up --again"
         ) from None
+
+
+def _procfile(layout: Layout, target: Target | None) -> list[str] | None:
+    """The process types in that of the release; None where nobody knows."""
+    if target is None:
+        return None
+    try:
+        return sorted(procfile.read(layout.releases / target.release))
+    except (OSError, ValueError):  # a finding
+        return None
 
 
 def _good(ledger: Ledger) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import backoff, control, state, storage
+from satellite_infra.agent import backoff, control, procfile, state, storage
 from satellite_infra.agent.control import Control
 from satellite_infra.agent.converge import MARGIN
 from satellite_infra.agent.layout import Layout
@@ -217,6 +217,8 @@ def test_a_host_says_what_it_is(host: Control) -> None:
     assert found["current"] == current
     assert found["good"] == [{"release": current, "revision": found["revision"], "first": current}]
     assert (found["unfinished"], found["lock"]) == (False, None)
+    assert found["procfile"] == sorted(procfile.read(host.layout.releases / str(current)))
+    assert "worker" in found["procfile"]
     last = found["last_release"]
     assert (last["outcome"], last["revision"]) == ("good", found["revision"])
     worker = found["workers"][1]

@@ -852,6 +852,24 @@ def test_a_wrong_line_does_nothing(changing: Desk, words: list[str], rule: str) 
     assert not (changing.place / "up.settings").exists()
 
 
+def test_only_what_the_app_has_is_scaled(changing: Desk) -> None:
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, procfile=["mail", "web", "worker"]))
+    ran = changing.satellite("scale", "mial=1", "wroker=2", "worker=3", "--yes")
+    rule = "should be in the Procfile (it has: mail, web, worker) or have satellite:processes."
+    assert (ran.status, ran.err) == (
+        2,
+        f"error: nothing was done:\n  mial: {rule}mial.command\n  wroker: {rule}wroker.command\n",
+    )
+    assert settings(changing) == "config:\n"
+    changing.config["satellite:processes"] = {"value": '{"mial": {"command": "x"}, "web": 1}'}
+    assert changing.satellite("scale", "mial=1", "mail=1", "--yes").status == 0
+    changing.says("worker-1", status("worker-1", procfile=None))
+    assert changing.satellite("scale", "other=1", "--yes").status == 2
+    changing.says("worker-2", status("worker-2"))  # an older agent
+    assert changing.satellite("scale", "other=1", "--yes").status == 0
+
+
 def destroyed(desk: Desk) -> bool:
     return any(words[0] == "destroy" for words in desk.engine())
 
