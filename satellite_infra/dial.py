@@ -224,6 +224,8 @@ tried for {target.seconds:g} s: {problem}.
   - Is it open to {here}? SSH is open to: {target.opened_to}. (satellite:ssh_cidrs)
   - Did its address change? `pulumi refresh` reads it again.
   - Is it dead? Say so, and nothing waits for it any more:
+      satellite lost {target.name}
+    By Pulumi alone, which deploys the branch's head, too:
       pulumi config set --path 'satellite:hosts.{target.name}.lost' true && pulumi up"""
 
 
@@ -239,9 +241,11 @@ Nothing was sent to it.
   - If you gave an existing host new keys, compare this one on the host itself, then set
     satellite:hosts.{target.name}.host_key.
   - If you rebuilt it, its old machine is gone and cannot be drained, which has to be said first:
-      pulumi config set --path 'satellite:hosts.{target.name}.lost' true && pulumi up
-    Then set its host_key, raise satellite:hosts.{target.name}.machine, take lost away, and
-    pulumi up."""
+      satellite lost {target.name}
+    Then set its host_key, raise satellite:hosts.{target.name}.machine, and take that back:
+      satellite lost {target.name} --undo
+    By Pulumi alone it is satellite:hosts.{target.name}.lost each time, and `pulumi up`,
+    which deploys the branch's head, too."""
 
 
 def _silent_bastion(target: Target, bastion: Bastion, problem: str) -> str:

@@ -156,9 +156,11 @@ def test_another_key_ends_it_at_once_with_both_fingerprints() -> None:
         "    satellite:hosts.worker-1.host_key.\n"
         "  - If you rebuilt it, its old machine is gone and cannot be drained, which has to be "
         "said first:\n"
-        "      pulumi config set --path 'satellite:hosts.worker-1.lost' true && pulumi up\n"
-        "    Then set its host_key, raise satellite:hosts.worker-1.machine, take lost away, and\n"
-        "    pulumi up."
+        "      satellite lost worker-1\n"
+        "    Then set its host_key, raise satellite:hosts.worker-1.machine, and take that back:\n"
+        "      satellite lost worker-1 --undo\n"
+        "    By Pulumi alone it is satellite:hosts.worker-1.lost each time, and `pulumi up`,\n"
+        "    which deploys the branch's head, too."
     )
 
 
@@ -171,6 +173,8 @@ def test_nobody_listens() -> None:
         "  - Is it open to this computer? SSH is open to: 203.0.113.0/24. (satellite:ssh_cidrs)\n"
         "  - Did its address change? `pulumi refresh` reads it again.\n"
         "  - Is it dead? Say so, and nothing waits for it any more:\n"
+        "      satellite lost worker-1\n"
+        "    By Pulumi alone, which deploys the branch's head, too:\n"
         "      pulumi config set --path 'satellite:hosts.worker-1.lost' true && pulumi up"
     )
 

@@ -121,6 +121,8 @@ def test_nobody_listens_behind_the_bastion(bastion: SshServer) -> None:
         "(satellite:ssh_cidrs)\n"
         "  - Did its address change? `pulumi refresh` reads it again.\n"
         "  - Is it dead? Say so, and nothing waits for it any more:\n"
+        "      satellite lost worker-1\n"
+        "    By Pulumi alone, which deploys the branch's head, too:\n"
         "      pulumi config set --path 'satellite:hosts.worker-1.lost' true && pulumi up\n"
     )
 
