@@ -19,7 +19,7 @@ USAGE = 2
 UNANSWERED = 3
 """All that was shown is right, but some hosts did not answer; standard error names them."""
 REFUSED = 4
-"""Nobody confirmed it; nothing was done."""
+"""It was refused, or nobody confirmed it; nothing was done. The message says which."""
 INTERRUPTED = 130
 """Ctrl-C, SIGTERM, or a closed terminal; the message says in which state things are."""
 
