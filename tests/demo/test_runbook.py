@@ -16,6 +16,8 @@ RULES = "broken"  # raises what a setting should be; the runbook has one entry f
 SHORTEST = 8  # characters; less is punctuation around what another error says
 PUNCTUATION = " .,:;()/`"
 ENOUGH = 30  # characters to know a message by
+PHASE = re.compile(r'(?:\.at\(|_phase = |"phase": |phase=|\.failed\()"([a-z ]+)"')
+"""How the agent's source names the phase of a release: it enters it, or tells of it."""
 
 
 def parts(message: ast.expr) -> Iterator[str]:
@@ -61,6 +63,15 @@ def files() -> list[Path]:
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_each_error_has_an_entry(path: Path) -> None:
     assert missing(path.read_text("utf-8"), RUNBOOK.read_text("utf-8")) == []
+
+
+def test_the_table_of_phases_has_those_that_the_agent_names_and_no_other() -> None:
+    agent = (CHECKOUT / "satellite_infra" / "agent").glob("*.py")
+    named = [phase for path in agent for phase in PHASE.findall(path.read_text("utf-8"))]
+    _, _, table = RUNBOOK.read_text("utf-8").partition("\n| phase | usual causes |\n|---|---|\n")
+    rows = table.partition("\n\n")[0].splitlines()
+    shown = [phase for row in rows for phase in re.findall("`(.+?)`", row.split(" | ")[0])]
+    assert sorted(shown) == sorted({*named})
 
 
 def test_an_error_without_an_entry_is_found() -> None:
