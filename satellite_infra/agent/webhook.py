@@ -119,7 +119,7 @@ def _send(url: str, message: Mapping[str, Any], system: System, say: Say) -> boo
         say(f"the webhook did not take a message: {problem}")
         if hopeless:
             break
-    say("gave up on that message; `agent history` has what it said")
+    say("gave up on that message; `satellite releases` has what it said")
     return False
 
 

@@ -148,7 +148,7 @@ def test_what_will_never_be_taken_is_given_up(
     sink.answers = [answer] * 9
     status, said = sent(layout, running)
     assert (status, sink.asked) == (1, asked)
-    assert said[-1] == "gave up on that message; `agent history` has what it said"
+    assert said[-1] == "gave up on that message; `satellite releases` has what it said"
     assert list(layout.outbox.iterdir()) == []
 
 
