@@ -1,4 +1,4 @@
-"""`satellite promote ENVIRONMENT`: the options, the question and the words around a promotion."""
+"""`satellite promote STACK`: the options, the question and the words around a promotion."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Desk(Protocol):
 
 
 @click.command("promote")
-@click.argument("environment", callback=options.said, shell_complete=options.complete_stack)
+@click.argument("stack", callback=options.said, shell_complete=options.complete_stack)
 @click.option(
     "--from",
     "source",
@@ -61,7 +61,7 @@ class Desk(Protocol):
 @click.pass_obj
 def command(
     desk: Desk | None,
-    environment: str,
+    stack: str,
     source: str | None,
     remote: str,
     checkout: str,
@@ -72,7 +72,7 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Bring a commit to the stack ENVIRONMENT: its branch, Heroku, its hosts.
+    """Bring a commit to STACK: its branch, Heroku, its hosts.
 
     Your checkout is only looked at. It has to be clean, so that what you see is what goes.
     """
@@ -87,10 +87,10 @@ def command(
     def show(plan: Plan) -> None:
         for line in plan_lines(plan):
             say(line)
-        desk.ready(environment)  # before anything moves
+        desk.ready(stack)  # before anything moves
 
     def confirm() -> bool:
-        return yes or click.confirm(f"Promote to {environment}?", err=as_json)
+        return yes or click.confirm(f"Promote to {stack}?", err=as_json)
 
     given: dict[str, Any] = {"source": source, "source_here": True} if source else {}
     if tag is not None:
@@ -99,13 +99,13 @@ def command(
         if not (interactive or yes or dry_run):
             raise SatelliteError("nobody is there to be asked: say --yes, or --dry-run", REFUSED)
         chosen = Options.of(
-            desk.settings(environment),
-            environment,
+            desk.settings(stack),
+            stack,
             deploy=desk.deploy,
             confirm=confirm,
             show=show,
             say=say,
-            again=_typed(environment),
+            again=_typed(stack),
             checkout=Path(checkout),
             remote=remote,
             create=create,
@@ -129,10 +129,10 @@ def command(
     sys.exit(_status(outcome))
 
 
-def _typed(environment: str) -> str:
+def _typed(stack: str) -> str:
     """The command line as it was typed, but for what is said anew each time."""
     context = click.get_current_context()
-    words = ["satellite", "promote", environment]
+    words = ["satellite", "promote", stack]
     for option in context.command.params:
         name = option.name or ""
         value = context.params[name]

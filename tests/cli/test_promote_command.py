@@ -70,6 +70,12 @@ def test_it_promotes_and_says_so(world: World) -> None:
     assert (world.staging(), world.deployed) == (world.second, [(world.second, "staging")])
 
 
+def test_it_asks_for_a_stack_by_that_name() -> None:
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert shown.startswith("Usage: promote [OPTIONS] STACK\n")
+    assert "ENVIRONMENT" not in shown
+
+
 def test_without_a_terminal_nobody_is_asked(world: World) -> None:
     done = run(world, stdin="y\n")
     assert isinstance(done.exception, SatelliteError)
