@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -19,6 +20,14 @@ from tests.fakes.answers import answering
 from tests.fakes.hook import Hook
 
 CANARY = "canary-5d1f"
+PAGE = Path(__file__).parents[2] / "docs/monitoring.md"
+DIFFERS = {
+    r"\d{14}-[0-9a-f]{7}": "RELEASE",
+    r"[0-9a-f]{12}": "COMMIT",
+    r"after \d+ s": "after N s",
+    r"\([a-z-]+, \d restarts\)": "(HOW)",
+}
+"""What is another in each message, and what stands for it."""
 
 
 @dataclass
@@ -119,6 +128,26 @@ def test_a_failed_release_says_why_and_what_to_do_and_nothing_secret(
     assert after.startswith("Next: mend the cause and deploy again (")
     for shown in (text, "".join(said), layout.history.read_text()):
         assert "canary" not in shown
+
+
+def alike(text: str) -> str:
+    """The text without what is another each time."""
+    for each, name in DIFFERS.items():
+        text = re.sub(each, name, text)
+    return text
+
+
+def test_the_page_shows_the_messages_that_come(
+    layout: Layout, running: Running, origin: Origin, sink: Sink
+) -> None:
+    who = {"app": "shop", "environment": "production", "host": "worker-2", "machine": "m"}
+    storage.write_json(layout.identity, who)
+    for commit in (origin.commit(), origin.commit(CRASH="")):
+        work(layout, running, request(origin, commit), sink.url)
+    assert sent(layout, running)[0] == 0
+    quoted = re.findall("^> (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    told = [line for text in sink.texts for line in text.split("\n")]
+    assert list(map(alike, quoted)) == list(map(alike, told))
 
 
 def test_a_killed_release_and_one_that_a_boot_cut_off_are_told(
