@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,32 @@ from scripts import reference
 
 CHECKOUT = Path(__file__).parents[2]
 SEED = "a seed of at least thirty-two characters"
-PAGES = sorted(
-    [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md"), *CHECKOUT.glob("examples/**/*.md")]
-)
+FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
+
+
+def pages() -> list[Path]:
+    """Every page of the repository."""
+    argv = ["git", "ls-files", "-z", "*.md"]
+    named = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    return [CHECKOUT / name for name in named.split("\0")[:-1]]
+
+
+def anchors(page: str) -> set[str]:
+    """What a link may name of a page, as GitHub makes it of the titles."""
+    titles = re.findall(r"^#+ (.+)$", FENCED.sub("", page), re.MULTILINE)
+    shown = [re.sub(r"\[(.+?)\]\(.+?\)", r"\1", title).lower() for title in titles]
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in shown}
+
+
+def dead(page: Path) -> list[str]:
+    """The links of a page that lead nowhere, or to no title of where they lead."""
+    found = []
+    for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        to = page.parent / path if path else page
+        if not to.exists() or (anchor and anchor not in anchors(to.read_text(encoding="utf-8"))):
+            found.append(f"{path}#{anchor}")
+    return found
 
 
 def test_the_reference_and_the_example_are_what_the_settings_say() -> None:
@@ -86,7 +110,17 @@ def test_every_part_of_a_setting_has_a_row() -> None:
     assert "| `reach_seconds` | Seconds that a host may take to answer on SSH. | `300` |" in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert dead(page) == []
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("# The `one`, [two](x.md)\n```\n# no title\n```\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Here\n[a](there.md#the-one-two) [b](#here) [c](there.md) [d](https://x/#y)\n"
+    )
+    assert dead(page) == []
+    page.write_text("[a](there.md#no-title) [b](#here) [c](away.md)\n")
+    assert dead(page) == ["there.md#no-title", "#here", "away.md#"]
