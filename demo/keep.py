@@ -22,9 +22,7 @@ TRY = (
     ("satellite run ruby -v", "a one-off command, with the config vars"),
     ("ssh worker-2 poweroff", "then: satellite info"),
     ("satellite lost worker-2", "a dead host: nobody waits for it any more"),
-    ("aws ec2 terminate-instances --instance-ids ID", "its id: satellite info"),
-    ("pulumi refresh", "the engine sees that it is gone"),
-    ("satellite lost worker-2 --undo", "a new machine of that name"),
+    ("satellite roll worker-2", "a new machine of that name"),
 )
 """What a person may want to type, and what comes of it."""
 WIDTH = 24

@@ -21,7 +21,7 @@ def test_what_it_offers_is_there(command: str) -> None:
     if program == "satellite":
         assert first in MODULES
     else:
-        others = {"cd": ("../app", "../project"), "ssh": HOSTS, "aws": "ec2", "pulumi": "refresh"}
+        others = {"cd": ("../app", "../project"), "ssh": HOSTS}
         assert first in others[program]
 
 
