@@ -110,6 +110,23 @@ def test_every_part_of_a_setting_has_a_row() -> None:
     assert "| `reach_seconds` | Seconds that a host may take to answer on SSH. | `300` |" in text
 
 
+@pytest.mark.parametrize(
+    ("title", "package"),
+    [
+        ("One direction", "satellite_infra"),
+        ("The command", "satellite_cli"),
+        ("The agent", "satellite_infra/agent"),
+    ],
+)
+def test_the_design_names_every_module_and_no_other(title: str, package: str) -> None:
+    page = (CHECKOUT / "docs/design.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"\w+\.py", row)]
+    there = {path.name for path in (CHECKOUT / package).glob("[!_]*.py")}
+    assert sorted(named) == sorted(there)
+
+
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_links_lead_somewhere(page: Path) -> None:
     assert dead(page) == []
