@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 APP = Path(__file__).parent.parent / "examples" / "delayed_job_app"
-QUERY = (APP / "report.sql").read_text(encoding="utf-8")
+
+
+@cache
+def runs_query() -> str:
+    """The question to the database whose rows a snapshot is made of."""
+    return (APP / "report.sql").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, order=True)

@@ -15,7 +15,7 @@ from demo import narration
 from demo.failure import DemoError, expect
 from demo.leftovers import leftovers
 from demo.progress import follow, shares
-from demo.report import APP, QUERY, Snapshot, count, problems
+from demo.report import APP, Snapshot, count, problems, runs_query
 from demo.repository import Repository
 from demo.screen import Clock, Screen
 from demo.stack import Stack
@@ -47,7 +47,7 @@ class Scene:
 
     def look(self) -> Snapshot:
         """What the database says now."""
-        return Snapshot.of(self.lab.sql(QUERY))
+        return Snapshot.of(self.lab.sql(runs_query()))
 
     def connections(self) -> int:
         """How many SSH connections the hosts have seen so far."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from demo.report import Report, Snapshot, count, some, unkept
 
-QUERY = Path(__file__).with_name("report.sql").read_text(encoding="utf-8")
 AFTER_GRACE = 10  # seconds in which a job must be free once its worker's grace is over
+
+
+@cache
+def locks_query() -> str:
+    """The question to the database whose rows are the history of the locks."""
+    return Path(__file__).with_name("report.sql").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)

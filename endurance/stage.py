@@ -8,17 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from demo.report import APP
-from demo.report import QUERY as RUNS
+from demo.report import APP, runs_query
 from demo.screen import Screen
 from demo.site import Site, new_site, wait_until
-from endurance.counts import QUERY as LOCKS
-from endurance.counts import Counts, counts
+from endurance.counts import Counts, counts, locks_query
 from endurance.plan import Scale
 from lab.client import Lab, LabHost
 
 NAME = "endurance"
-HISTORY = Path(__file__).with_name("locks.sql").read_text(encoding="utf-8")
 NOTES = f"/var/lib/satellite/{NAME}/workers"
 FORGET = "DROP TABLE IF EXISTS locks; DROP FUNCTION IF EXISTS note_lock CASCADE;"
 A_WHILE = 1.5  # seconds
@@ -103,8 +100,8 @@ class Stage:
     def count(self) -> Counts:
         """What the database says now."""
         return counts(
-            self.site.lab.sql(RUNS),
-            self.site.lab.sql(LOCKS),
+            self.site.lab.sql(runs_query()),
+            self.site.lab.sql(locks_query()),
             killed=self.killed,
             expected=self.scale.jobs,
             grace=self.scale.grace,
@@ -116,7 +113,7 @@ def recorded(lab: Lab) -> Iterator[None]:
     """The app's tables, empty, with a history of their locks, which goes in the end."""
     lab.sql((APP / "schema.sql").read_text("utf-8"))
     _clear(lab)
-    lab.sql(HISTORY)
+    lab.sql(Path(__file__).with_name("locks.sql").read_text("utf-8"))
     lab.sql(STEADY)
     try:
         yield

@@ -11,7 +11,7 @@ import pytest
 from demo.failure import DemoError
 from demo.screen import Screen
 from demo.site import demolished
-from endurance.counts import QUERY
+from endurance.counts import locks_query
 from endurance.events import FEW
 from endurance.plan import Scale
 from endurance.play import play
@@ -59,8 +59,8 @@ def test_the_history_knows_how_each_lock_ended() -> None:
             lab.sql("INSERT INTO tasks VALUES (%s, 1, %s)", task, task)
             lab.sql("UPDATE delayed_jobs SET locked_by = 'A' WHERE id = %s", task)
             lab.sql(end, task)
-        rows = [(task, worker, how) for task, worker, _, _, how in lab.sql(QUERY)]
-        times = [(taken, freed) for _, _, taken, freed, _ in lab.sql(QUERY)]
+        rows = [(task, worker, how) for task, worker, _, _, how in lab.sql(locks_query())]
+        times = [(taken, freed) for _, _, taken, freed, _ in lab.sql(locks_query())]
     # in the order in which they were taken
     history = [(task, "A", how) for task, how in enumerate(ends)]
     history.insert(4, (3, "B", "held"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.report import APP, QUERY, Report, Snapshot, count
+from demo.report import APP, Report, Snapshot, count, runs_query
 from tests.e2e.conftest import Site, demolished, empty_queue, new_site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
@@ -35,7 +35,7 @@ def enqueue(site: Site, jobs: int, seconds: float) -> None:
 
 
 def report(site: Site) -> Report:
-    return count(Snapshot.of(site.lab.sql(QUERY)))
+    return count(Snapshot.of(site.lab.sql(runs_query())))
 
 
 def locked(site: Site) -> set[str]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from demo.report import APP, QUERY, Report, Snapshot, count
+from demo.report import APP, Report, Snapshot, count, runs_query
 from lab.client import LabHost
 from lab.network import GATEWAY
 from satellite_infra.agent.turns import restart_seconds
@@ -86,7 +86,7 @@ def logged_in(site: Site) -> set[str]:
 
 
 def report(site: Site) -> Report:
-    return count(Snapshot.of(site.lab.sql(QUERY)))
+    return count(Snapshot.of(site.lab.sql(runs_query())))
 
 
 def history(host: LabHost, outcome: str) -> list[dict[str, Any]]:
