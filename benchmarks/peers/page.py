@@ -48,7 +48,7 @@ class Machine:
 
 def page(figures: Sequence[Figure], machine: Machine, rounds: int, quick: bool) -> str:
     """The whole page."""
-    tables = [f"## What was asked\n\n{_table(ASKED, asked(figures))}"]
+    tables = [f"## Aims\n\n{_table(AIMED, aims(figures))}"]
     tables += [f"## {head}\n\n{grid(figures, what)}" for head, what in HEADS]
     return TEMPLATE.read_text(encoding="utf-8").format(
         cores=machine.cores,
@@ -61,7 +61,7 @@ def page(figures: Sequence[Figure], machine: Machine, rounds: int, quick: bool) 
 
 
 Row = tuple[str, ...]
-ASKED = ("what", "asked", "measured", "")
+AIMED = ("what", "aim", "measured", "")
 HEADS = (("Deploy", "deploy"), ("Rollback", "rollback"), ("Looking", "look"))
 
 
@@ -76,8 +76,8 @@ def grid(figures: Sequence[Figure], what: str) -> str:
     return _table(("seconds", *map(_hosts, hosts)), rows)
 
 
-def asked(figures: Sequence[Figure]) -> list[Row]:
-    """What the issue asks for, what was measured, and whether it is so."""
+def aims(figures: Sequence[Figure]) -> list[Row]:
+    """What is aimed at, what was measured, and whether it is so."""
     return [*_deploys(figures), *_rollbacks(figures), *_looks(figures)]
 
 

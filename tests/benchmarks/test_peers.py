@@ -68,8 +68,9 @@ def test_a_deploy_that_did_not_happen_is_no_result(after: State) -> None:
         check("cap", before, [good, after], "new")
 
 
-def test_the_page_says_what_was_asked_and_what_is_so() -> None:
+def test_the_page_says_what_is_aimed_at_and_what_is_so() -> None:
     text = page.page(figures(satellite=[2, 1.4, 1.5], floor=[1], cap=[3]), MACHINE, 3, quick=False)
+    assert "## Aims\n\n| what | aim |" in text
     assert "| satellite | 1.50 (1.40-2.00) |" in text
     assert "against plain ssh with the same agent | at most 1.5 x | 1.50 x | yes |" in text
     assert "against Capistrano | faster | 2.0 x as fast | yes |" in text
