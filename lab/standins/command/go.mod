@@ -3,11 +3,11 @@ module pulumi-command
 go 1.26.6
 
 require (
-	github.com/pkg/sftp v1.13.12
-	github.com/pulumi/pulumi/sdk/v3 v3.274.1
-	golang.org/x/crypto v0.59.0
-	google.golang.org/grpc v1.85.0
-	google.golang.org/protobuf v1.36.12
+	github.com/pkg/sftp v1.13.12 // copies files, as the vendor's does
+	github.com/pulumi/pulumi/sdk/v3 v3.274.1 // the engine's protocol; as the CLI that is built
+	golang.org/x/crypto v0.59.0 // SSH; see the replacement below
+	google.golang.org/grpc v1.85.0 // answers the engine
+	google.golang.org/protobuf v1.36.12 // its messages
 )
 
 require (
