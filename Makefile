@@ -12,6 +12,7 @@
 #   OVERWRITE=1         its values win over the stack's          (make import)
 #   DRY_RUN=1           only say what would be done              (make import)
 #   QUICK=1             few rounds, whatever else runs here      (make bench-peers)
+#   ROUNDS=2            so many of them; 5, or 2 if QUICK        (make bench-peers)
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
 .DEFAULT_GOAL := help
@@ -19,7 +20,7 @@
 # as typed: a $ in them is the shell's, not make's
 override ARGS := $(value ARGS)
 override RUN := $(value RUN)
-export ARGS RUN KEEP PYTHON STACK ROTATE FROM ENVIRONMENT
+export ARGS RUN KEEP PYTHON STACK ROTATE FROM ENVIRONMENT ROUNDS
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 python := .venv/bin/python
@@ -64,7 +65,8 @@ bench: setup-lint ## measure stacks of 1 to 100 simulated hosts; writes docs/ben
 
 bench-peers: setup ## measure satellite beside other deploy tools on 1, 4 and 10 hosts; writes docs/benchmarks
 	@SATELLITE_PEERS=$$(benchmarks/peers/setup) && export SATELLITE_PEERS && \
-		$(run) -m lab run -- $(python) -m benchmarks.peers $(if $(QUICK),--quick)
+		$(run) -m lab run -- $(python) -m benchmarks.peers $(if $(QUICK),--quick) \
+		$(if $(ROUNDS),--rounds "$$ROUNDS")
 
 pictures: setup ## what the command prints, as pictures; writes docs/pictures
 	@$(run) -m lab run -- $(python) -m scripts.pictures

@@ -54,7 +54,8 @@ def page(figures: Sequence[Figure], machine: Machine, rounds: int, quick: bool) 
         cores=machine.cores,
         machine=f"{machine.cores} cores, {machine.system}",
         rounds=rounds,
-        quick=", in haste (`QUICK=1`)" if quick else "",
+        typed=f"make bench-peers{' QUICK=1' if quick else ''} ROUNDS={rounds}",
+        quick=", in haste" if quick else "",
         versions=", ".join(machine.versions),
         tables="\n".join(tables),
     )

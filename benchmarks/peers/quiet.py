@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,14 @@ class Used:
 
     def foreign(self, before: Used) -> float:
         """Of one CPU, what others have used since then."""
-        passed = max(self.at - before.at, 0.01)
-        return max(0.0, (self.all - before.all) - (self.ours - before.ours)) / passed
+        return max(0.0, self.busy(before) - (self.ours - before.ours) / self._passed(before))
+
+    def busy(self, before: Used) -> float:
+        """Of one CPU, what anybody has used since then."""
+        return (self.all - before.all) / self._passed(before)
+
+    def _passed(self, before: Used) -> float:
+        return max(self.at - before.at, 0.01)
 
 
 def _processes(proc: Path) -> Iterator[int]:
@@ -46,13 +52,16 @@ def _processes(proc: Path) -> Iterator[int]:
         yield sum(int(field) for field in text.rpartition(")")[2].split()[11:15])
 
 
-def wait(patience: float = PATIENCE) -> bool:
-    """Wait until the machine is quiet; False where it does not become so."""
+def wait(patience: float = PATIENCE, used: Callable[[Used, Used], float] = Used.foreign) -> bool:
+    """Wait until the machine is quiet; False where it does not become so.
+
+    Outside of a lab, where all that runs seems to be ours, it is quiet when nobody is `Used.busy`.
+    """
     end = time.monotonic() + patience
     while True:
         before = Used.now()
         time.sleep(LOOK)
-        if Used.now().foreign(before) < CALM:
+        if used(Used.now(), before) < CALM:
             return True
         if time.monotonic() > end:
             return False

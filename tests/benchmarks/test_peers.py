@@ -49,7 +49,9 @@ def test_what_others_use_is_the_machines_time_without_the_labs(tmp_path: Path) -
     before = used(1000, 10, 20)
     after = used(1000 + 4 * TICKS, 10 + TICKS // 2, 20)
     assert (before.all, after.ours - before.ours) == (1000 / TICKS, 1.0)
-    assert Used(after.all, after.ours, before.at + 2).foreign(before) == pytest.approx(1.5)
+    later = Used(after.all, after.ours, before.at + 2)
+    assert later.foreign(before) == pytest.approx(1.5)
+    assert later.busy(before) == pytest.approx(2)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,7 @@ def test_a_deploy_that_did_not_happen_is_no_result(after: State) -> None:
 
 def test_the_page_says_what_is_aimed_at_and_what_is_so() -> None:
     text = page.page(figures(satellite=[2, 1.4, 1.5], floor=[1], cap=[3]), MACHINE, 3, quick=False)
+    assert text.count("`make bench-peers ROUNDS=3`") == 2  # which wrote it, and repeats it
     assert "## Aims\n\n| what | aim |" in text
     assert "| satellite | 1.50 (1.40-2.00) |" in text
     assert "against plain ssh with the same agent | at most 1.5 x | 1.50 x | yes |" in text
@@ -82,4 +85,4 @@ def test_the_page_does_not_hide_what_is_missed() -> None:
     text = page.page(figures(satellite=[2], floor=[1], cap=[1.5]), MACHINE, 3, quick=True)
     assert "| at most 1.5 x | 2.00 x | **no** |" in text
     assert "against Capistrano | faster | 0.8 x as fast | **no** |" in text
-    assert "in haste" in text
+    assert "`make bench-peers QUICK=1 ROUNDS=3` wrote this page, in haste." in text
