@@ -956,16 +956,20 @@ def test_an_interrupt_reaches_the_engine_once(tmp_path: Path, number: signal.Sig
         text=True,
         start_new_session=True,
     ) as process:
+        assert process.stdout
+        assert process.stderr
         _until(tmp_path / "began")
         os.killpg(process.pid, number)  # as a terminal does: the whole group
+        said = [process.stderr.readline()]
         _until(tmp_path / "told")  # what only waits is ended
         os.killpg(process.pid, number)
-        time.sleep(0.5)
+        said.append(process.stderr.readline())  # then the second one is done with
         (tmp_path / "go").touch()
-        out, err = process.communicate()
+        said += process.stderr
+        out = process.stdout.read()
     assert out == "True 1\n"
     assert (tmp_path / "signals").read_text() == "1"
-    assert err.splitlines() == [
+    assert [line.strip() for line in said] == [
         "stopping: nothing new begins, and what has begun on a host ends there first",
         "stopping already: what has begun on a host ends there first",
     ]

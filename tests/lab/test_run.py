@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -143,11 +142,9 @@ def test_a_killed_lab_leaves_nothing(
     process = start(*python(f"{BOOT}time.sleep(1000)"))
     name = booted(process)
     assert len(traces(name)) > 10
-    began = time.monotonic()
     end(process)
-    assert process.wait() == status
-    eventually(lambda: not traces(name), 10)
-    assert time.monotonic() - began < 10
+    assert process.wait(60) == status
+    eventually(lambda: not traces(name))
 
 
 def at_a_terminal(*command: str) -> tuple[int, int]:
@@ -181,16 +178,24 @@ def test_ctrl_c_is_the_commands_alone() -> None:
     os.close(terminal)
 
 
-def test_ctrl_c_ends_a_plain_command_and_one_that_has_not_begun() -> None:
+def test_ctrl_c_ends_a_plain_command() -> None:
     pid, terminal = at_a_terminal(*lab("sh", "-c", "echo on; exec sleep 1000"))
     read_until(terminal, b"on")
     os.write(terminal, b"\x03")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGINT
     os.close(terminal)
-    pid, terminal = at_a_terminal(*lab("true"))
-    time.sleep(0.7)
+
+
+def test_ctrl_c_ends_a_lab_whose_command_has_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, begun = tmp_path / "runs", tmp_path / "begun"
+    monkeypatch.setenv("SATELLITE_LAB_RUNS", str(runs))
+    pid, terminal = at_a_terminal(*lab("touch", str(begun)))
+    eventually(lambda: [*runs.glob("satellite-lab-*")])
     os.write(terminal, b"\x03")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGINT
+    assert not begun.exists()
     os.close(terminal)
 
 
@@ -215,7 +220,7 @@ def test_a_command_that_ignores_sigterm_is_ended(start: Start) -> None:
     assert process.stdout
     assert process.stdout.readline() == "on\n"
     process.terminate()
-    assert process.wait(15) == 128 + signal.SIGTERM
+    assert process.wait(60) == 128 + signal.SIGTERM
 
 
 def test_killed_with_its_watcher_it_is_removed_by_the_next(
@@ -228,7 +233,7 @@ def test_killed_with_its_watcher_it_is_removed_by_the_next(
     for pid in (int(children[0]), process.pid):  # the watcher was forked first
         os.kill(pid, signal.SIGKILL)
     process.communicate()
-    eventually(lambda: not [t for t in traces(name) if t.startswith("/proc")], 10)
+    eventually(lambda: not [t for t in traces(name) if t.startswith("/proc")])
     assert traces(name) != []
     collected = subprocess.run(lab(action="gc"), cwd=CHECKOUT, text=True, capture_output=True)
     assert collected.stdout == f"removed {name}\n"

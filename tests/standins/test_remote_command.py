@@ -384,7 +384,8 @@ def test_a_host_that_comes_up_late_is_waited_for(project: Project, tmp_path: Pat
     connection = late.connection(dial_error_limit=20)
     project.declare(command("cmd", late, connection=connection, create="echo ran"))
     running = project.start("up", "--yes", "--skip-preview")
-    time.sleep(3)
+    assert running.stdout
+    assert any("failed: retrying" in line for line in running.stdout)  # as nobody is there yet
     with late:
         text, _ = running.communicate()
     assert running.returncode == 0, text
