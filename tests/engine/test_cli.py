@@ -13,7 +13,7 @@ import pytest
 from lab.engine.build import NEITHER, NO_PLUGIN, build
 from lab.engine.errors import EngineError
 from lab.engine.go import Go, find_go
-from tests.engine.test_parts import executable
+from tests.programs import executable
 
 FAKE_GO = """\
 #!{python}

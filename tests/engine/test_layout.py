@@ -13,7 +13,7 @@ from lab.engine.cli import built
 from lab.engine.errors import EngineError
 from lab.engine.layout import STANDINS
 from lab.engine.parts import MARK
-from tests.engine.test_parts import executable
+from tests.programs import executable
 
 
 def listing(folder: Path) -> dict[str, str]:

@@ -10,13 +10,7 @@ from lab.engine import Parts, find
 from lab.engine.cli import built
 from lab.engine.errors import EngineError
 from lab.engine.parts import MARK
-
-
-def executable(path: Path, text: str = "#!/bin/sh\nexit 0\n") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
-    return path
+from tests.programs import executable
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from lab.engine.build import COMMAND, build
 from lab.engine.errors import EngineError
 from tests.engine.test_cli import asked, install_go
-from tests.engine.test_parts import executable
+from tests.programs import executable
 
 CHECKOUT = Path(__file__).parents[2]
 

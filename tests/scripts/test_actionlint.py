@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.actionlint import TOOL
 from tests.engine.test_cli import asked, install_go
-from tests.engine.test_parts import executable
+from tests.programs import executable
 
 CHECKOUT = Path(__file__).parents[2]
 # without the folders where installers put Go, which this machine may have

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine.build import COMMAND
-from tests.engine.test_parts import executable
+from tests.programs import executable
 
 CHECKOUT = Path(__file__).parents[2]
 # without the folders where installers put Go, which this machine may have
