@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import CANARY, PLAIN_APP, demolished, new_site
-from tests.e2e.test_cli import Desk
+from tests.e2e.desk import Desk
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 # one that can be told to fail on a host

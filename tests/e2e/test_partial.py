@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import PLAIN_APP, demolished, new_site, wait_until
-from tests.e2e.test_cli import Desk
+from tests.e2e.desk import Desk
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 PHASE = {
