@@ -7,8 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from demo.failure import DemoError
 from demo.repository import AppRepository
 from demo.stack import Stack
 from lab.client import Lab, LabHost
-from lab.errors import LabError
 
 UP = ("up", "--yes", "--skip-preview")
 
@@ -93,18 +91,6 @@ class Site:
             f"DATABASE_URL={os.environ['LAB_DATABASE_URL']} PRIORITY={priority} "
             f"bundle exec ruby enqueue.rb {numbers}"
         )
-
-
-def wait_until(what: str, true: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for something that must come, also on a machine that boots; DemoError with its name."""
-    end = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(LabError):
-            if true():
-                return
-        if time.monotonic() >= end:
-            raise DemoError(f"{what}: not within {seconds} s")
-        time.sleep(0.2)
 
 
 def new_site(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from demo.failure import expect
-from demo.site import wait_until
+from demo.waiting import wait_until
 from endurance.stage import NOTES, Stage
 
 BOOTS = 180  # seconds that a machine may take to boot and have all its workers again

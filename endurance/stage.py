@@ -10,7 +10,8 @@ from pathlib import Path
 
 from demo.report import APP, runs_query
 from demo.screen import Screen
-from demo.site import Site, new_site, wait_until
+from demo.site import Site, new_site
+from demo.waiting import wait_until
 from endurance.counts import Counts, counts, locks_query
 from endurance.plan import Scale
 from lab.client import Lab, LabHost

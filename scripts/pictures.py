@@ -25,7 +25,8 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
-from demo.site import Site, demolished, new_site, wait_until
+from demo.site import Site, demolished, new_site
+from demo.waiting import wait_until
 from lab import kernel
 
 CHECKOUT = Path(__file__).parent.parent

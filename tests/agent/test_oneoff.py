@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from demo.site import wait_until
+from demo.waiting import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
 RUN = """

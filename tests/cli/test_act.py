@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from demo.site import wait_until
+from demo.waiting import wait_until
 from satellite_cli import remote, screen, stream
 from satellite_cli.fleet import Host
 from satellite_cli.main import satellite

@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.waiting import wait_until
 from satellite_cli import update
 from satellite_cli.problems import SatelliteError
 from satellite_cli.project import Project
@@ -958,10 +958,10 @@ def test_an_interrupt_reaches_the_engine_once(tmp_path: Path, number: signal.Sig
     ) as process:
         assert process.stdout
         assert process.stderr
-        _until(tmp_path / "began")
+        wait_until("the engine begins", (tmp_path / "began").exists)
         os.killpg(process.pid, number)  # as a terminal does: the whole group
         said = [process.stderr.readline()]
-        _until(tmp_path / "told")  # what only waits is ended
+        wait_until("what only waits is ended", (tmp_path / "told").exists)
         os.killpg(process.pid, number)
         said.append(process.stderr.readline())  # then the second one is done with
         (tmp_path / "go").touch()
@@ -973,13 +973,6 @@ def test_an_interrupt_reaches_the_engine_once(tmp_path: Path, number: signal.Sig
         "stopping: nothing new begins, and what has begun on a host ends there first",
         "stopping already: what has begun on a host ends there first",
     ]
-
-
-def _until(path: Path) -> None:
-    end = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < end, path
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

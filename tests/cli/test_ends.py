@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.site import wait_until
+from demo.waiting import wait_until
 from satellite_cli import problems
 
 CHECKOUT = Path(__file__).parents[2]

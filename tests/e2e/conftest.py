@@ -19,7 +19,7 @@ from demo.repository import IDENTITY
 from demo.repository import AppRepository as AppRepository
 from demo.site import UP as UP
 from demo.site import demolished as demolished
-from demo.site import wait_until as wait_until
+from demo.waiting import wait_until as wait_until
 from lab.client import Lab, LabHost
 
 CHECKOUT = Path(__file__).parents[2]

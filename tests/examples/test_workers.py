@@ -6,13 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from demo.waiting import wait_until
 from satellite_infra.agent import procfile
 from tests.examples.example import EXAMPLES, PYTHON, SHELL, Event, Example, events
 
@@ -83,13 +83,6 @@ def end(worker: subprocess.Popen[bytes], with_signal: signal.Signals) -> int:
     """Signal each process of the worker, as systemd does; its status."""
     os.killpg(worker.pid, with_signal)
     return worker.wait(60)
-
-
-def wait_until(what: str, true: Callable[[], object]) -> None:
-    limit = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < limit, what
-        time.sleep(0.02)
 
 
 def test_two_workers_do_each_job_once(app: Released) -> None:

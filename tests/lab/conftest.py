@@ -6,26 +6,18 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.waiting import wait_until
 from lab.client import Lab, LabHost
 
 GATEWAY = "172.31.0.1/32"
 ANYWHERE = "0.0.0.0/0"
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true value of the condition; fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.1)
-    return value
 
 
 def cgroups_of(name: str) -> list[str]:
@@ -108,7 +100,7 @@ class Cloud:
     def boot(self, name: str, **arguments: Any) -> LabHost:
         """Order an instance and wait until one can log in and cloud-init is done."""
         host = self.launch(name, **arguments)
-        eventually(lambda: self.reachable(host))
+        wait_until(f"{name} can be reached", lambda: self.reachable(host))
         assert host.run("cloud-init status --wait").stdout.strip(".\n") == "status: done"
         return host
 
@@ -124,7 +116,7 @@ class Cloud:
         return state
 
     def wait_for(self, state: str, *hosts: LabHost) -> None:
-        eventually(lambda: all(self.state(host) == state for host in hosts))
+        wait_until(state, lambda: all(self.state(host) == state for host in hosts))
 
 
 @pytest.fixture(scope="session")

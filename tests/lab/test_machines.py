@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.waiting import wait_until
 from lab.client import LabHost
 from lab.errors import LabError
-from tests.lab.conftest import Cloud, cgroups_of, command_lines, eventually
+from tests.lab.conftest import Cloud, cgroups_of, command_lines
 
 pytestmark = pytest.mark.lab
 
@@ -64,7 +65,7 @@ def test_user_data_pins_the_host_key(cloud: Cloud, tmp_path: Path) -> None:
         ["-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={known[name]}"]
         for name in ("right", "wrong")
     )
-    eventually(lambda: cloud.ssh(host, "true", *right).returncode == 0)
+    wait_until("sshd answers", lambda: cloud.ssh(host, "true", *right).returncode == 0)
     refused = cloud.ssh(host, "true", *wrong)
     assert refused.returncode == 255
     assert "Host key verification failed" in refused.stderr
@@ -157,7 +158,7 @@ def test_stop_keeps_the_disk_and_start_changes_the_public_address(
     cloud.wait_for("stopped", own)
     assert not cloud.reachable(own)
     cloud.lab.ec2.start_instances(InstanceIds=[own.instance_id])
-    eventually(lambda: cloud.reachable(own))
+    wait_until("it can be reached", lambda: cloud.reachable(own))
     again = cloud.lab.host("own-1")
     assert (again.instance_id, again.address) == (own.instance_id, own.address)
     assert again.public_address != own.public_address
@@ -169,11 +170,12 @@ def test_reboot(cloud: Cloud, own: LabHost) -> None:
     own.run("echo kept >/var/kept; touch /run/lost")
     before = own.run("cat /proc/sys/kernel/random/boot_id; systemctl show -P UserspaceTimestamp")
     own.reboot()
-    eventually(
+    wait_until(
+        "it has booted again",
         lambda: (
             own.run("test ! -e /run/lost && cat /var/kept", check=False).stdout == "kept\n"
             and cloud.reachable(own)
-        )
+        ),
     )
     assert own.run("systemctl show -P UserspaceTimestamp").stdout not in before.stdout
     assert cloud.state(own) == "running"
@@ -190,7 +192,7 @@ def test_power_cut(cloud: Cloud, own: LabHost) -> None:
     assert not cloud.reachable(own)
     assert cloud.state(own) == "running"  # as EC2 says for hours when the hardware has died
     own.reboot()
-    eventually(lambda: cloud.reachable(own))
+    wait_until("it can be reached", lambda: cloud.reachable(own))
     assert own.run("cat /var/kept").stdout == "kept\n"
 
 
@@ -200,14 +202,14 @@ def test_pause(cloud: Cloud, own: LabHost) -> None:
     assert hung.returncode == 255
     assert "banner exchange" in hung.stderr
     own.resume()
-    eventually(lambda: cloud.reachable(own))
+    wait_until("it can be reached", lambda: cloud.reachable(own))
 
 
 def test_poweroff_inside_stops_the_instance(cloud: Cloud, own: LabHost) -> None:
     own.run("systemctl poweroff --no-block")
     cloud.wait_for("stopped", own)
     cloud.lab.ec2.start_instances(InstanceIds=[own.instance_id])
-    eventually(lambda: cloud.reachable(own))
+    wait_until("it can be reached", lambda: cloud.reachable(own))
 
 
 def test_terminate_at_once(cloud: Cloud) -> None:

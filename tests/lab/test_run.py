@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.waiting import wait_until
 from lab import paths
-from tests.lab.conftest import cgroups_of, eventually
+from tests.lab.conftest import cgroups_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -144,7 +145,7 @@ def test_a_killed_lab_leaves_nothing(
     assert len(traces(name)) > 10
     end(process)
     assert process.wait(60) == status
-    eventually(lambda: not traces(name))
+    wait_until("nothing is left", lambda: not traces(name))
 
 
 def at_a_terminal(*command: str) -> tuple[int, int]:
@@ -192,7 +193,7 @@ def test_ctrl_c_ends_a_lab_whose_command_has_not_begun(
     runs, begun = tmp_path / "runs", tmp_path / "begun"
     monkeypatch.setenv("SATELLITE_LAB_RUNS", str(runs))
     pid, terminal = at_a_terminal(*lab("touch", str(begun)))
-    eventually(lambda: [*runs.glob("satellite-lab-*")])
+    wait_until("the lab is being made", lambda: [*runs.glob("satellite-lab-*")])
     os.write(terminal, b"\x03")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGINT
     assert not begun.exists()
@@ -233,7 +234,7 @@ def test_killed_with_its_watcher_it_is_removed_by_the_next(
     for pid in (int(children[0]), process.pid):  # the watcher was forked first
         os.kill(pid, signal.SIGKILL)
     process.communicate()
-    eventually(lambda: not [t for t in traces(name) if t.startswith("/proc")])
+    wait_until("no process is left", lambda: not any(t.startswith("/proc") for t in traces(name)))
     assert traces(name) != []
     collected = subprocess.run(lab(action="gc"), cwd=CHECKOUT, text=True, capture_output=True)
     assert collected.stdout == f"removed {name}\n"

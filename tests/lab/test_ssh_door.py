@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Cloud, eventually
+from demo.waiting import wait_until
+from tests.lab.conftest import Cloud
 
 pytestmark = pytest.mark.lab
 CHECKOUT = Path(__file__).parents[2]
@@ -35,11 +36,11 @@ def test_a_runner_lets_itself_in_and_out(cloud: Cloud) -> None:
     tags = [{"Key": key, "Value": value} for key, value in TAGS.items()]
     cloud.lab.ec2.create_tags(Resources=[group], Tags=tags)
     host = cloud.launch("door-1", SecurityGroupIds=[group])
-    eventually(lambda: host.run("systemctl is-active ssh", check=False).stdout == "active\n")
+    wait_until("sshd runs", lambda: host.run("systemctl is-active ssh").stdout == "active\n")
     assert "timed out" in cloud.ssh(host).stderr
 
     assert "opens SSH to 172.31.0.1/32" in door("open", "--cidr", "172.31.0.1")
-    eventually(lambda: cloud.reachable(host))
+    wait_until("it can be reached", lambda: cloud.reachable(host))
     assert cloud.ssh(host, "whoami").stdout == "admin\n"
 
     assert door("close").startswith("close: closed sgr-")
