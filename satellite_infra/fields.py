@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from satellite_infra import keys
-from satellite_infra.agent import config_files
+from satellite_infra.agent import config_files, config_vars
 from satellite_infra.key_text import normal
 
 BROKEN = "broken rule"
@@ -186,11 +186,6 @@ def _env_name(value: str) -> str:
     return value
 
 
-LONGEST_VALUE = 130_000
-"""Bytes of a config var. One of a process's variables is at most 131072, with its name, a `=` and a
-NUL (execve(2), MAX_ARG_STRLEN)."""
-
-
 def _digits(value: Any) -> Any:
     """A text where it is a whole number: `pulumi config set --path` writes digits as one."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -202,8 +197,9 @@ def _env_value(value: Any) -> Any:
         raise broken("should be text: write it in quotes")
     if "\0" in value:
         raise broken("should hold no NUL byte")
-    if len(value.encode(errors="replace")) > LONGEST_VALUE:
-        raise broken(f"should be {LONGEST_VALUE} bytes or less: with its name Linux takes 128 KB")
+    most = config_vars.LONGEST
+    if len(value.encode(errors="replace")) > most:
+        raise broken(f"should be {most} bytes or less: with its name Linux takes 128 KB")
     return value
 
 

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from . import frontend, storage, webhook
+from . import config_vars, frontend, storage, webhook
 from .heroku import Api, HerokuError
 from .layout import Layout
 from .ledger import ROTATION, Ledger, Target
@@ -21,7 +21,6 @@ from .system import Say, System
 from .turns import Turns, restart_seconds
 
 DAY = 86_400  # seconds between two attempts with the same values, at most
-LONGEST = 128 * 1024  # bytes; a variable of Linux is shorter
 WEATHER = "Heroku does not tell; it is asked again in each turn"
 """Stands for each trouble that passes by itself: they change by the minute."""
 
@@ -201,6 +200,6 @@ def _left_out(app: str, names: Sequence[str], found: Mapping[str, str]) -> Herok
 
 def _fits(value: str) -> bool:
     try:
-        return "\0" not in value and len(value.encode()) < LONGEST
+        return "\0" not in value and len(value.encode()) <= config_vars.LONGEST
     except UnicodeEncodeError:  # half a character
         return False
