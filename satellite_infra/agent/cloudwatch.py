@@ -8,7 +8,6 @@ import re
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -42,16 +41,17 @@ def put(data: Sequence[Datum], dimensions: Mapping[str, str], at: float, system:
     url = (os.environ.get("AWS_ENDPOINT_URL_CLOUDWATCH") or host).rstrip("/") + "/"
     body = urllib.parse.urlencode(form(data, dimensions, at)).encode()
     scope = sigv4.Scope(here.region, "monitoring")
-    problem, hopeless = "", False
-    for pause in (0, *PAUSES):
-        system.sleep(pause)
-        headers = sigv4.signed("POST", url, FORM, body, here.credentials, scope, time.time())
-        problem, hopeless = _post(url, body, headers)
-        if not problem:
-            return
-        if hopeless:
-            break
-    raise CloudWatchError(f"CloudWatch did not take the numbers: {problem}")
+    problem = web.post(
+        url,
+        body,
+        lambda: sigv4.signed("POST", url, FORM, body, here.credentials, scope, time.time()),
+        _code,
+        timeout=ANSWER,
+        pauses=PAUSES,
+        sleep=system.sleep,
+    )
+    if problem:
+        raise CloudWatchError(f"CloudWatch did not take the numbers: {problem}")
 
 
 def form(data: Sequence[Datum], dimensions: Mapping[str, str], at: float) -> dict[str, str]:
@@ -69,30 +69,18 @@ def form(data: Sequence[Datum], dimensions: Mapping[str, str], at: float) -> dic
     return found
 
 
-def _post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[str, bool]:
-    """What went wrong, and whether it will again; empty where nothing did."""
-    request = urllib.request.Request(url, body, dict(headers), method="POST")
-    try:
-        with web.OPENER.open(request, timeout=ANSWER):
-            return "", False
-    except urllib.error.HTTPError as error:
-        with error:
-            code = _code(error)
-        return f"status {error.code}{code}", error.code < 500 and "Throttling" not in code
-    except (OSError, http.client.HTTPException) as problem:
-        return type(getattr(problem, "reason", problem)).__name__, False
-
-
-def _code(error: urllib.error.HTTPError) -> str:
-    """AWS's word for it, and what to do where that is known."""
+def _code(error: urllib.error.HTTPError) -> tuple[str, bool]:
+    """AWS's word for it, and what to do where that is known; and whether it passes by itself."""
     try:
         text = error.read(65_536).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
-        return ""
+        return "", False
     found = re.search(r"<Code>(\w{1,60})</Code>", text)
     advice = {
         "AccessDenied": ": the role may not, or not yet: `pulumi up` allows it",
         "SignatureDoesNotMatch": ": is this host's clock right?",
         "RequestExpired": ": is this host's clock right?",
     }
-    return f", {found[1]}{advice.get(found[1], '')}" if found else ""
+    if not found:
+        return "", False
+    return f", {found[1]}{advice.get(found[1], '')}", "Throttling" in found[1]

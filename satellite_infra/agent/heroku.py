@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any, Callable
 
+from . import web
+
 URL = "https://api.heroku.com"
 ACCEPT = "application/vnd.heroku+json; version=3"
 AT_ONCE = "version ..; order=desc, max=100"  # releases in one answer
@@ -50,13 +52,6 @@ class _Again(Exception):  # noqa: N818 - no error yet: it is asked again
     def __init__(self, what: str, pause: float = 0):
         super().__init__(what)
         self.pause = pause
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: the token would go where it points."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """None: the answer is the redirect itself."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +169,7 @@ class Api:
         headers |= {"User-Agent": "satellite", **({"Range": page} if page else {})}
         request = urllib.request.Request(self.url + path, headers=headers)
         try:
-            with urllib.request.build_opener(_Stay).open(request, timeout=ANSWER) as answer:
+            with urllib.request.build_opener(web.Stay).open(request, timeout=ANSWER) as answer:
                 return json.loads(self._whole(answer)), answer.headers
         except urllib.error.HTTPError as error:
             with error:

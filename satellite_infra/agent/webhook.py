@@ -5,7 +5,6 @@ A release never waits for it: a message is a file, and a unit of its own sends w
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -25,6 +24,7 @@ NEXT = (
     "cleaned by hand."
 )
 LONGEST = 700  # characters of a reason
+HEADERS = {"Content-Type": "application/json", "User-Agent": "satellite"}
 AGAIN = frozenset({408, 425, 429})  # what a later attempt may change, beside 5xx
 
 
@@ -111,37 +111,21 @@ def _sender(layout: Layout, name: str) -> list[str]:
 
 
 def _send(url: str, message: Mapping[str, Any], system: System, say: Say) -> bool:
-    for pause in (0, *PAUSES):
-        system.sleep(pause)
-        problem, hopeless = _post(url, message)
-        if not problem:
-            return True
-        say(f"the webhook did not take a message: {problem}")
-        if hopeless:
-            break
-    say("gave up on that message; `satellite releases` has what it said")
-    return False
+    from . import web  # slow to load, and not at every start of the agent
 
-
-def _post(url: str, message: Mapping[str, Any]) -> tuple[str, bool]:
-    """What went wrong, without the URL, and whether it will again; empty where nothing did."""
-    import urllib.error  # not at every start of the agent
-    import urllib.request
-
-    from . import web
-
-    body = json.dumps(message).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "satellite"}
-    try:
-        request = urllib.request.Request(url, body, headers, method="POST")
-        with contextlib.closing(web.OPENER.open(request, timeout=TIMEOUT)):
-            return "", False
-    except urllib.error.HTTPError as answer:
-        answer.close()
-        return f"status {answer.code}", answer.code < 500 and answer.code not in AGAIN
-    except Exception as problem:  # noqa: BLE001 - the other side may send anything
-        inner = getattr(problem, "reason", problem)
-        return type(inner).__name__, isinstance(problem, ValueError)
+    problem = web.post(
+        url,
+        json.dumps(message).encode(),
+        lambda: HEADERS,
+        lambda answer: ("", answer.code in AGAIN),
+        timeout=TIMEOUT,
+        pauses=PAUSES,
+        sleep=system.sleep,
+        say=lambda problem: say(f"the webhook did not take a message: {problem}"),
+    )
+    if problem:
+        say("gave up on that message; `satellite releases` has what it said")
+    return not problem
 
 
 def _escaped(text: str) -> str:
