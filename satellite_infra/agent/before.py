@@ -7,10 +7,9 @@ and this host has noticed that by itself.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 
-from . import storage
+from . import moments, storage
 from .layout import Layout
 from .ledger import Ledger, Target
 from .manifest import ReleaseManifest
@@ -27,8 +26,7 @@ def remember(
         seen.setdefault(name, []).append(_digest(name, had[name]))
     now = {_digest(name, value) for name, value in config.items()}  # what came back is not old
     values = {name: sorted({*old} - now) for name, old in seen.items()}
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    storage.write_json(layout.before(target.release), {"at": at, "values": values})
+    storage.write_json(layout.before(target.release), {"at": moments.stamp(), "values": values})
 
 
 def check(

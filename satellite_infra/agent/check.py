@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 from . import backoff, held, storage
-from .layout import Layout
-from .system import System
+from .layout import Layout, instance
+from .system import System, whole
 
 QUIET = 600  # seconds without an unclean end after which it is over
+SHOWN = "Id,InvocationID,ControlGroup,MemoryCurrent,CPUUsageNSec"
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -37,22 +38,19 @@ def _shown(
     layout: Layout, type_: str, system: System, note: bool
 ) -> dict[str, tuple[int, float | None]]:
     """Worker -> bytes of memory, and percent of a core since the last look that was noted."""
-    wanted = "--property=Id,InvocationID,ControlGroup,MemoryCurrent,CPUUsageNSec"
-    text = system.systemctl("show", wanted, "--", layout.worker_units)
     store = layout.run / "checks" / f"{type_}.json"
     before, after, now = storage.read_json(store, {}), {}, system.now()
     found: dict[str, tuple[int, float | None]] = {}
-    for block in text.split("\n\n"):
-        pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    for pairs in system.show([layout.worker_units], SHOWN):
         kind, number, lane = layout.slot(pairs.get("Id", ""))
         if kind != type_ or not number:
             continue
-        spent, run = _number(pairs.get("CPUUsageNSec")), pairs.get("InvocationID", "")
+        spent, run = whole(pairs.get("CPUUsageNSec")), pairs.get("InvocationID", "")
         after[run] = [spent, now]
         then = before.get(run)
         share = (spent - then[0]) / 1e7 / (now - then[1]) if then and now > then[1] else None
-        worker = f"{type_}.{number}" + (f".{lane}" if lane else "")
-        counted = _number(pairs.get("MemoryCurrent"))
+        worker = f"{type_}.{instance(number, lane)}"
+        counted = whole(pairs.get("MemoryCurrent"))
         found[worker] = held.memory(layout, pairs.get("ControlGroup", ""), counted), share
     if note:
         storage.write_json(store, after)
@@ -78,8 +76,3 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:  # a deploy has just forgotten it
         return QUIET
-
-
-def _number(text: str | None) -> int:
-    """0 where systemd does not know."""
-    return int(text) if text and text.isdigit() and len(text) < 20 else 0

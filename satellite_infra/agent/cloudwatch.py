@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from . import imds, sigv4, web
+from . import imds, moments, sigv4, web
 from .system import System
 
 NAMESPACE = "Satellite"
@@ -57,12 +57,11 @@ def put(data: Sequence[Datum], dimensions: Mapping[str, str], at: float, system:
 def form(data: Sequence[Datum], dimensions: Mapping[str, str], at: float) -> dict[str, str]:
     """The call's parameters."""
     found = {"Action": "PutMetricData", "Version": API, "Namespace": NAMESPACE}
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
     for n, datum in enumerate(data, 1):
         begin = f"MetricData.member.{n}."
         value = repr(float(datum.value))
         found |= {f"{begin}MetricName": datum.name, f"{begin}Value": value}
-        found |= {f"{begin}Unit": datum.unit, f"{begin}Timestamp": moment}
+        found |= {f"{begin}Unit": datum.unit, f"{begin}Timestamp": moments.stamp(at)}
         for m, (name, text) in enumerate(dimensions.items(), 1):
             found[f"{begin}Dimensions.member.{m}.Name"] = name
             found[f"{begin}Dimensions.member.{m}.Value"] = text

@@ -5,7 +5,6 @@ It looks and changes nothing, waits for nobody and asks no network.
 
 from __future__ import annotations
 
-import calendar
 import os
 import re
 import shlex
@@ -14,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from . import converge, installed, metadata, seal, storage, units
+from . import converge, installed, metadata, moments, seal, storage, units
 from .layout import Layout
 from .ledger import Ledger, Target
 from .system import System
@@ -92,13 +91,9 @@ def _disk(layout: Layout) -> Found:
 
 def _held(lock: str) -> Found:
     since = SINCE.search(lock)
-    held = time.time() - calendar.timegm(_parsed(since[1])) if since else 0
+    held = time.time() - moments.seconds(since[1]) if since else 0
     if held > LONG:
         yield Finding("lock_long", f"has been at work for {held / 3600:.0f} h: {lock}")
-
-
-def _parsed(stamp: str) -> time.struct_time:
-    return time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
 
 
 def _cut_off() -> Found:
@@ -125,9 +120,7 @@ def _systemd(layout: Layout, system: System, workers: Sequence[Mapping[str, Any]
         *(layout.rotate_unit, layout.rotate_timer, layout.queue_unit, layout.queue_timer),
     )
     names = (layout.worker_units, *(worker["unit"] for worker in workers), *own)
-    blocks = system.systemctl("show", f"--property={SHOWN}", "--", *names).split("\n\n")
-    pairs = (dict(line.split("=", 1) for line in b.splitlines() if "=" in line) for b in blocks)
-    shown = {block["Id"]: block for block in pairs if block}
+    shown = {block["Id"]: block for block in system.show(names, SHOWN)}
     # of a masked one systemd says that for as long as it is
     stale = sorted(u for u, b in shown.items() if b["NeedDaemonReload"] == "yes" and not _masked(b))
     if stale:
@@ -223,5 +216,5 @@ def _followed(layout: Layout, last: Target) -> Found:
     """Whether the last look at Heroku told what the workers shall have."""
     memory = storage.read_json(layout.rotation, {})
     if last.manifest.inherited and "since" in memory:
-        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(memory["since"]))
+        since = moments.stamp(memory["since"])
         yield Finding("not_followed", f"Heroku is not followed since {since}: {memory['trouble']}")

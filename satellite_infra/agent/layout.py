@@ -16,6 +16,11 @@ def instance_of(text: str) -> tuple[int, int]:
     return int(number), int(lane or 0)
 
 
+def instance(number: int, lane: int) -> str:
+    """What `instance_of` reads."""
+    return f"{number}.{lane}" if lane else str(number)
+
+
 class Layout:
     """Where things are for one app; `root` is another directory in tests."""
 
@@ -321,17 +326,16 @@ class Layout:
 
     def worker_unit(self, type_: str, number: int, lane: int = 0) -> str:
         """The unit of one worker; `lane`: beside how many others of its slot it may run."""
-        instance = f"{number}.{lane}" if lane else str(number)
-        return f"satellite-{self.app}.{type_}@{instance}.service"
+        return f"satellite-{self.app}.{type_}@{instance(number, lane)}.service"
 
     def slot(self, unit: str) -> tuple[str, int, int]:
         """The process type, number and lane of a worker's unit; number 0 of one that is not ours.
 
         Anybody may start another instance of our templates.
         """
-        type_, _, instance = unit.partition(".")[2].partition("@")
+        type_, _, rest = unit.partition(".")[2].partition("@")
         with contextlib.suppress(ValueError):
-            number, lane = instance_of(instance.rpartition(".")[0])
+            number, lane = instance_of(rest.rpartition(".")[0])
             if self.worker_unit(type_, number, lane) == unit:
                 return type_, number, lane
         return type_, 0, 0

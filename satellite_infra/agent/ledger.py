@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from . import storage
+from . import moments, storage
 from .layout import Layout
 from .manifest import ReleaseManifest, Slot
 
@@ -173,8 +172,8 @@ class Ledger:
 
     def record(self, outcome: str, **details: Any) -> None:
         """Add a line to the history, if the disk has room; `details` hold no secret."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        lines = [*self.history(), {"at": at, "outcome": outcome, **details}][-HISTORY_KEPT:]
+        line = {"at": moments.stamp(), "outcome": outcome, **details}
+        lines = [*self.history(), line][-HISTORY_KEPT:]
         with contextlib.suppress(OSError):
             text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
             storage.write(self.layout.history, text)

@@ -17,11 +17,12 @@ from . import (
     installed,
     lanes,
     measured,
+    moments,
     notes,
     procfile,
     storage,
 )
-from .layout import Layout
+from .layout import Layout, instance
 from .ledger import ROTATION, Ledger, Target
 from .manifest import ReleaseManifest
 from .system import System, UnitState
@@ -43,11 +44,11 @@ def report(layout: Layout, system: System) -> dict[str, Any]:
         "machine": identity["machine"],
         "app": layout.app,
         "environment": identity["environment"],
-        "now": stamp(clock),
+        "now": moments.stamp(clock),
         "clock": clock,
         "agent": installed.installed(layout),
         "launched": _launched(layout.first_boot),
-        "booted": stamp(_booted()),
+        "booted": moments.stamp(_booted()),
         "current": target.release if target else None,
         "revision": target.manifest.revision if target else None,
         "good": _good(ledger),
@@ -127,11 +128,6 @@ def lock(layout: Layout, locks: Path = LOCKS) -> str | None:
     return None
 
 
-def stamp(seconds: float) -> str:
-    """The time, as ISO 8601 has it, in UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
 def _launched(marks: Path) -> str | None:
     """When the machine booted first, some seconds after its launch; None where nothing knows.
 
@@ -139,7 +135,7 @@ def _launched(marks: Path) -> str | None:
     https://docs.cloud-init.io/en/latest/explanation/boot.html#first-boot-determination
     """
     try:
-        return stamp(min(mark.stat().st_mtime for mark in marks.iterdir()))
+        return moments.stamp(min(mark.stat().st_mtime for mark in marks.iterdir()))
     except (OSError, ValueError):
         return None
 
@@ -177,12 +173,12 @@ def _worker(
     ends = backoff.ends(layout, name)
     since, revision = None, None
     if note:
-        since = stamp(time.time() - (time.monotonic() - note.since))
+        since = moments.stamp(time.time() - (time.monotonic() - note.since))
         with contextlib.suppress(OSError, ValueError):  # a release that is being removed
             text = layout.manifest(note.release).read_text(encoding="utf-8")
             revision = ReleaseManifest.parse(text).revision
     return {
-        "name": f"{type_}.{number}" + (f".{lane}" if lane else ""),
+        "name": f"{type_}.{instance(number, lane)}",
         "unit": name,
         "state": "stopped" if stopped else _state(unit, runs, ends),
         "since": since,

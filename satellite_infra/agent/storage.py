@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+from . import moments
+
 RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
 POLL = 0.2  # seconds between two attempts to get a lock
 Owner = tuple[int, int]
@@ -161,10 +163,9 @@ def locked(
         except BlockingIOError:
             waits(holder(path))
             _wait(file.fileno(), path, limit)
-        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         os.ftruncate(file.fileno(), 0)
         with contextlib.suppress(OSError):  # the lock is held all the same
-            os.write(file.fileno(), f"{why}, since {since}".encode())
+            os.write(file.fileno(), f"{why}, since {moments.stamp()}".encode())
         try:
             yield
         finally:

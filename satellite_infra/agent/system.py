@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple
 
-from .printed import Printed
-
 if TYPE_CHECKING:
     import subprocess
 
@@ -167,9 +165,14 @@ class System:
             return {}
         properties = "Id,ActiveState,SubState,MainPID,NRestarts,InvocationID,Job,Result"
         properties += ",MemoryCurrent,NeedDaemonReload,ControlPID,ControlGroup"
-        text = self.systemctl("show", f"--property={properties}", "--", *wanted)
-        found = (_unit(block) for block in text.split("\n\n") if block.strip())
+        found = (_unit(pairs) for pairs in self.show(wanted, properties))
         return {unit.name: unit for unit in found}
+
+    def show(self, names: Iterable[str], properties: str) -> list[dict[str, str]]:
+        """These properties of the named units (patterns match loaded ones), as systemd says."""
+        text = self.systemctl("show", f"--property={properties}", "--", *names)
+        blocks = (block.split("\n") for block in text.split("\n\n") if block.strip())
+        return [dict(line.split("=", 1) for line in lines if "=" in line) for lines in blocks]
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -200,6 +203,8 @@ def _hear(process: subprocess.Popen[bytes], say: Say, limit: float) -> bool:
     What it has started may hold the pipe for as long as it likes: that is heard a moment longer.
     """
     import select
+
+    from .printed import Printed
 
     printed, poll, late, end = Printed(say), select.poll(), False, time.monotonic() + limit
     assert process.stdout
@@ -266,8 +271,7 @@ def _identity(user: str | None) -> dict[str, Any]:
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups, "umask": 0o022}
 
 
-def _unit(block: str) -> UnitState:
-    pairs = dict(line.split("=", 1) for line in block.strip().split("\n") if "=" in line)
+def _unit(pairs: Mapping[str, str]) -> UnitState:
     return UnitState(
         name=pairs["Id"],
         active=pairs["ActiveState"],
@@ -277,13 +281,13 @@ def _unit(block: str) -> UnitState:
         invocation=pairs.get("InvocationID", ""),
         job=bool(pairs.get("Job")) and pairs["Job"] != "0",
         result=pairs.get("Result", "success"),
-        memory=_bytes(pairs.get("MemoryCurrent", "")),
+        memory=whole(pairs.get("MemoryCurrent")),
         stale=pairs.get("NeedDaemonReload") == "yes",
         control=int(pairs.get("ControlPID") or 0),
         group=pairs.get("ControlGroup", ""),
     )
 
 
-def _bytes(text: str) -> int:
-    """0 for what is not set, which some versions of systemd write as the largest number."""
-    return int(text) if text.isdigit() and len(text) < 20 else 0
+def whole(text: str | None) -> int:
+    """A number of systemd's; 0 for none, which some of its versions write as the largest one."""
+    return int(text) if text and text.isdigit() and len(text) < 20 else 0
