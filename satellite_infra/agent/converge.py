@@ -69,7 +69,7 @@ def write_units(
     """
     files = units.render(target.manifest, wanted) if target else []
     changed = [storage.write(layout.units / file.name, file.content, 0o644) for file in files]
-    enabled = layout.units / "multi-user.target.wants" / layout.target
+    enabled = layout.wants / layout.target
     if target:
         enabled.parent.mkdir(parents=True, exist_ok=True)
         changed.append(storage.point(enabled, layout.units / layout.target))

@@ -27,7 +27,7 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
     end_release(layout, system, say)
     with storage.locked(layout.lock, "drain"):
         # not again at the next boot, should the machine be rebooted before it is terminated
-        storage.remove(layout.units / "multi-user.target.wants" / layout.target)
+        storage.remove(layout.wants / layout.target)
         Ledger(layout).close_journal()  # nor by a recovery that waits for this
         system.systemctl("daemon-reload")
         units = [

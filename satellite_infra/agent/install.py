@@ -6,7 +6,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from . import storage, units
+from . import own_units, storage, units
 from .installed import contents
 from .preparation import Preparation
 
@@ -64,10 +64,4 @@ def identity(host: Preparation) -> bool:
 def housekeeping(host: Preparation) -> bool:
     """The agent's own units, started at every boot."""
     layout, files = host.layout, units.housekeeping(host.layout)
-    changed = []
-    for file in files:
-        changed.append(storage.write(layout.units / file.name, file.content, 0o644))
-        wants = layout.wants / file.name
-        wants.parent.mkdir(exist_ok=True)
-        changed.append(storage.point(wants, layout.units / file.name))
-    return host.system.reload([file.name for file in files], any(changed))
+    return own_units.enable(layout, files, [layout.wants / f.name for f in files], host.system)

@@ -5,7 +5,7 @@ It is made of the machine's own firewall, in a table of its own, and stands befo
 
 from __future__ import annotations
 
-from . import storage, units
+from . import own_units, storage, units
 from .layout import Layout
 from .preparation import Preparation
 from .system import CommandError, System
@@ -22,12 +22,7 @@ def block(layout: Layout, uid: int, system: System) -> bool:
     """Let no packet of that user out to the metadata addresses; True when one could get out."""
     unit, rules = units.wall(layout), layout.metadata_rules
     changed = storage.write(rules, units.wall_rules(layout, uid))
-    new = storage.write(layout.units / unit.name, unit.content, 0o644)
-    wants = layout.wants / unit.name
-    wants.parent.mkdir(exist_ok=True)
-    new = storage.point(wants, layout.units / unit.name) or new
-    if new:
-        system.systemctl("daemon-reload")
+    new = own_units.enable(layout, [unit], [layout.wants / unit.name], system)
     if not changed and not new and stands(layout, system) and system.runs(unit.name):
         return False
     status, text = system.output(["nft", "-f", str(rules)])  # its own words, should it fail
@@ -42,14 +37,9 @@ def block(layout: Layout, uid: int, system: System) -> bool:
 
 def allow(layout: Layout, system: System) -> bool:
     """Take the wall away; True when there was one."""
-    unit = units.wall(layout)
     if not layout.metadata_rules.exists():
         return False
-    storage.remove(layout.wants / unit.name)
-    if (layout.units / unit.name).exists():
-        system.systemctl("stop", unit.name)
-        storage.remove(layout.units / unit.name)
-        system.systemctl("daemon-reload")
+    own_units.disable(layout, [layout.metadata_unit], system)
     if stands(layout, system):
         status, text = system.output(["nft", "delete", "table", "inet", layout.table])
         if status:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
-from . import cloudwatch, measured, storage, units, urls, workers
+from . import cloudwatch, measured, own_units, storage, units, urls, workers
 from .cloudwatch import Datum
 from .jobs import has_delayed_job
 from .layout import Layout
@@ -44,20 +44,15 @@ def set_up(host: Preparation) -> bool:
     layout, wanted, system = host.layout, host.manifest.queue, host.system
     if wanted is None:
         return _stop_measuring(layout, system)
-    link, timer = layout.timers / layout.queue_timer, layout.units / layout.queue_timer
-    files = units.queue(layout, wanted.every_minutes)
+    link, files = layout.timers / layout.queue_timer, units.queue(layout, wanted.every_minutes)
     right = all(storage.same(layout.units / f.name, f.content, 0o644) for f in files)
     right = right and link.is_symlink() and layout.queue.exists()
-    if right and system.runs(layout.queue_timer):
-        system.reload([file.name for file in files], False)
-        return storage.write_json(layout.queue, wanted._asdict())
-    storage.remove(layout.queue)  # it comes last, so that a run that is cut off is made again
-    for file in files:
-        storage.write(layout.units / file.name, file.content, 0o644)
-    link.parent.mkdir(exist_ok=True)
-    storage.point(link, timer)
-    system.systemctl("daemon-reload")
-    system.systemctl("restart", layout.queue_timer)
+    right = right and system.runs(layout.queue_timer)
+    if not right:
+        storage.remove(layout.queue)  # it comes last, so that a run that is cut off is made again
+    own_units.enable(layout, files, [link], system)
+    if not right:
+        system.systemctl("restart", layout.queue_timer)
     return storage.write_json(layout.queue, wanted._asdict())
 
 
@@ -171,13 +166,9 @@ def _shown(redact: Redactor, what: str, said: Sequence[str]) -> str:
 def _stop_measuring(layout: Layout, system: System) -> bool:
     link = layout.timers / layout.queue_timer
     names = (layout.queue_timer, layout.queue_unit)
-    there = [layout.units / name for name in names if (layout.units / name).exists()]
-    if not there and not link.is_symlink() and not layout.queue.exists():
+    there = any(path.exists() for path in (layout.queue, *(layout.units / n for n in names)))
+    if not there and not link.is_symlink():
         return False
-    if there:
-        system.systemctl("stop", *(path.name for path in there))
-    for path in (link, *there):
-        storage.remove(path)
-    system.systemctl("daemon-reload")
+    own_units.disable(layout, names, system)
     storage.remove(layout.queue)  # last: a run that is cut off is made again
     return True

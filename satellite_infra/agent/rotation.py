@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from . import storage, units
+from . import own_units, storage, units
 from .preparation import Preparation
 from .turns import Turns
 
@@ -23,30 +23,22 @@ def set_up(host: Preparation) -> bool:
     asked = {"app": rotation.app, "token": token, **turns._asdict()}
     text = json.dumps(asked, indent=1, sort_keys=True) + "\n"
     files = units.rotation(layout, turns.calendar())
-    changed = [storage.write(layout.units / file.name, file.content, 0o644) for file in files]
-    wants = layout.timers / layout.rotate_timer
-    wants.parent.mkdir(exist_ok=True)
-    changed.append(storage.point(wants, layout.units / layout.rotate_timer))
-    read = host.system.reload([file.name for file in files], any(changed))
+    changed = own_units.enable(layout, files, [layout.timers / layout.rotate_timer], host.system)
     stopped = not host.system.runs(layout.rotate_timer)  # perhaps by hand
-    if read or stopped or not storage.same(layout.heroku, text, 0o600):
+    if changed or stopped or not storage.same(layout.heroku, text, 0o600):
         host.system.systemctl("start", "--", layout.rotate_timer)
     # last: a run that was cut off before has the next one start the timer
-    return storage.write(layout.heroku, text) or stopped or any(changed)
+    return storage.write(layout.heroku, text) or stopped or changed
 
 
 def _remove(host: Preparation) -> bool:
     layout = host.layout
-    wants = layout.timers / layout.rotate_timer
-    timer, unit = (layout.units / name for name in (layout.rotate_timer, layout.rotate_unit))
-    if not any(path.exists() for path in (layout.heroku, layout.rotation, timer, unit)):
+    names, known = (layout.rotate_timer, layout.rotate_unit), (layout.rotation, layout.heroku)
+    if not any(path.exists() for path in (*known, *(layout.units / name for name in names))):
         return False
-    if timer.exists():
-        host.system.systemctl("stop", "--", layout.rotate_timer)
-    for path in (wants, timer, unit):
-        storage.remove(path)
-    host.system.systemctl("daemon-reload")
+    # a turn that is under way ends by itself: it may wait for a release
+    own_units.disable(layout, names, host.system, go_on=[layout.rotate_unit])
     # last: while they are there, a run that was cut off goes on here
-    for path in (layout.rotation, layout.heroku):
+    for path in known:
         storage.remove(path)
     return True

@@ -80,7 +80,7 @@ def test_the_timer_runs_and_goes_with_the_setting(machine: Machine) -> None:
     none = preparation(machine)
     assert [queue_metrics.set_up(none), queue_metrics.set_up(none)] == [True, False]
     assert machine.calls == [
-        ("systemctl", "stop", timer, "satellite-shop-queue.service"),
+        ("systemctl", "stop", "--", timer, "satellite-shop-queue.service"),
         ("systemctl", "daemon-reload"),
     ]
     assert files(machine.root) == before
