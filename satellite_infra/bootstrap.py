@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from satellite_infra.agent.manifest import (
+from satellite_infra.agent.bootstrap_manifest import (
     AptSource,
     BootstrapManifest,
     Monit,

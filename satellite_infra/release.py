@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from satellite_infra.agent.layout import AGENT
-from satellite_infra.agent.manifest import ConfigFile, Process, ReleaseManifest
+from satellite_infra.agent.release_manifest import ConfigFile, Process, ReleaseManifest
 from satellite_infra.deploy import Deploy
 from satellite_infra.digests import Digests
 from satellite_infra.settings import Settings

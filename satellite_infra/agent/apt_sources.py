@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import apt, storage
+from .bootstrap_manifest import AptSource
 from .layout import Layout
-from .manifest import AptSource
 from .preparation import Preparation
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from . import moments, storage
 from .layout import Layout
 from .ledger import Ledger, Target
-from .manifest import ReleaseManifest
+from .release_manifest import ReleaseManifest
 
 
 def remember(

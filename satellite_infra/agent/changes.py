@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import flat
-from .manifest import ReleaseManifest
+from .release_manifest import ReleaseManifest
 
 APART = ("config.", "processes.")
 """Told by their own rules; digests of config vars can differ where values do not."""

@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
 
 def _bootstrap(arguments: Any) -> int:
     from . import bootstrap, frontend, progress
-    from .manifest import BootstrapManifest
+    from .bootstrap_manifest import BootstrapManifest
     from .preparation import Preparation
     from .system import System
 
@@ -72,7 +72,7 @@ def _bootstrap(arguments: Any) -> int:
 
 def _release(arguments: Any) -> int:
     from . import frontend
-    from .manifest import ReleaseManifest
+    from .release_manifest import ReleaseManifest
     from .system import System
 
     manifest = ReleaseManifest.parse(frontend.split(arguments.text)[0])

@@ -14,7 +14,7 @@ from typing import Callable
 
 from . import storage
 from .layout import Layout
-from .manifest import ConfigFile
+from .release_manifest import ConfigFile
 from .system import System
 
 PLACE = re.compile(r"\{\{(?P<inner>.*?)(?P<end>\}\}|\Z)", re.DOTALL)

@@ -16,7 +16,7 @@ from .converge import begin, patience, settle, wanted_units
 from .deadlines import LOCK_LIMIT
 from .layout import Layout
 from .ledger import Ledger, Target
-from .manifest import ReleaseManifest, Slot
+from .release_manifest import ReleaseManifest, Slot
 from .system import Say, System
 
 Work = Callable[["Control", list[Slot]], "tuple[list[Slot], str]"]

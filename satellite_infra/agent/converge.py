@@ -12,7 +12,7 @@ from . import backoff, lanes, limits, notes, storage, units
 from .deadlines import longest_grace
 from .layout import Layout
 from .ledger import Ledger, Target
-from .manifest import Slot
+from .release_manifest import Slot
 from .system import Say, System, UnitState
 
 POLL = 0.2  # seconds between two looks at units

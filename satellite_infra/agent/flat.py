@@ -8,6 +8,7 @@ from typing import Union
 
 Value = Union[str, int]
 END = "end: manifest"
+FORMAT = 1
 
 
 def dump(pairs: Iterable[tuple[str, Value]]) -> str:
@@ -29,6 +30,23 @@ def load(text: str) -> dict[str, str]:
     raise ValueError(f"the text ends without its last line, `{END}`")
 
 
+def head(kind: str) -> tuple[str, Value]:
+    """The first pair of a manifest of that kind."""
+    return "manifest", f"{kind} {FORMAT}"
+
+
+def read(text: str, kind: str) -> dict[str, str]:
+    """The pairs of a manifest of that kind; ValueError says what is wrong."""
+    pairs = _Required(load(text))
+    key, wanted = head(kind)
+    if pairs[key] != wanted:
+        raise ValueError(
+            f"{key}: should be `{wanted}`, got `{pairs[key]}`; "
+            "this host's agent is of another version: bootstrap it again"
+        )
+    return pairs
+
+
 def digests(pairs: Mapping[str, str]) -> dict[str, str]:
     """A digest of each value, by its key: two texts can be compared, and neither is told."""
     import hashlib  # slow to load, and not at every start of the agent
@@ -47,9 +65,23 @@ def items(pairs: dict[str, str], prefix: str) -> list[str]:
     return found
 
 
+def names(pairs: Iterable[str], prefix: str) -> list[str]:
+    """Each NAME of `prefix.NAME.KEY` once, in their order."""
+    begin = prefix + "."
+    rests = (key[len(begin) :] for key in pairs if key.startswith(begin))
+    return list(dict.fromkeys(rest.partition(".")[0] for rest in rests))
+
+
 def numbered(prefix: str, values: Iterable[str]) -> list[tuple[str, Value]]:
     """The pairs that `items` reads back."""
     return [(f"{prefix}.{n}", value) for n, value in enumerate(values, 1)]
+
+
+class _Required(dict[str, str]):
+    """A dictionary whose missing key is the reader's error, not a traceback."""
+
+    def __missing__(self, key: str) -> str:
+        raise ValueError(f"{key}: is missing")
 
 
 def _encode(value: Value) -> str:

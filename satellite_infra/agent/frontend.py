@@ -18,7 +18,7 @@ from . import changes, progress, storage, webhook
 from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT, longest_grace
 from .layout import AGENT, Layout
 from .ledger import Ledger
-from .manifest import ReleaseManifest
+from .release_manifest import ReleaseManifest
 from .system import Say, System
 
 BUSY_LIMIT = 7200  # seconds to wait for a release that another run started

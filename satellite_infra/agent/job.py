@@ -9,8 +9,8 @@ from . import prune, storage, webhook
 from .frontend import PHASE, RELEASE, ROTATION, Job, split
 from .layout import Layout
 from .ledger import Ledger
-from .manifest import ReleaseManifest
 from .release import Release, ReleaseError, Request, Rotation
+from .release_manifest import ReleaseManifest
 from .system import Say, System
 
 

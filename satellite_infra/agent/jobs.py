@@ -9,8 +9,8 @@ from typing import NamedTuple
 from . import notes, urls, workers
 from .layout import Layout
 from .ledger import Ledger
-from .manifest import ReleaseManifest
 from .redact import Redactor
+from .release_manifest import ReleaseManifest
 from .system import CommandError, Say, System
 from .units import template
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from . import notes, workers
 from .layout import Layout
 from .ledger import Target
-from .manifest import Slot
+from .release_manifest import Slot
 from .system import UnitState
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from . import moments, storage
 from .layout import Layout
-from .manifest import ReleaseManifest, Slot
+from .release_manifest import ReleaseManifest, Slot
 
 HISTORY_KEPT = 1000  # lines
 ROTATION = "rotation"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .layout import Layout
-from .manifest import Process
+from .release_manifest import Process
 from .system import System
 
 

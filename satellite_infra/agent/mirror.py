@@ -12,7 +12,7 @@ from typing import Callable, NamedTuple
 from . import storage
 from .deadlines import FETCH_LIMIT
 from .layout import Layout
-from .manifest import ReleaseManifest
+from .release_manifest import ReleaseManifest
 from .system import CommandError, Say, System
 
 SUBMODULES = r"^submodule\..*\.(path|url)$"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import storage
+from .bootstrap_manifest import BootstrapManifest, Monit, Watch
 from .layout import AGENT, Layout
-from .manifest import BootstrapManifest, Monit, Watch
 from .preparation import Preparation
 from .system import CommandError
 from .units import fill

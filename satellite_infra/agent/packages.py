@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import apt
-from .manifest import BootstrapManifest
+from .bootstrap_manifest import BootstrapManifest
 from .preparation import Preparation
 from .system import CommandError
 

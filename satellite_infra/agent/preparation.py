@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+from .bootstrap_manifest import BootstrapManifest
 from .layout import Layout
-from .manifest import BootstrapManifest
 from .system import Say, System
 
 

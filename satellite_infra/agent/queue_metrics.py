@@ -14,11 +14,11 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from . import cloudwatch, measured, own_units, storage, units, urls, workers
+from .bootstrap_manifest import Queue
 from .cloudwatch import Datum
 from .jobs import has_delayed_job
 from .layout import Layout
 from .ledger import Ledger
-from .manifest import Queue
 from .preparation import Preparation
 from .redact import Redactor
 from .system import CommandError, Say, System

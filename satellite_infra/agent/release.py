@@ -34,9 +34,9 @@ from . import (
 from .converge import converge, retire, stopped
 from .layout import Layout
 from .ledger import Ledger, Target
-from .manifest import ReleaseManifest
 from .mirror import Mirror
 from .redact import Redactor, secrets
+from .release_manifest import ReleaseManifest
 from .system import Say, System
 
 SUBJECT = 100  # characters of a commit's first line that the history keeps

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from . import storage
-from .manifest import Ruby
+from .bootstrap_manifest import Ruby
 from .preparation import Preparation
 from .system import PATH, CommandError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from . import workers
 from .deadlines import BUILD_LIMIT
 from .layout import Layout
-from .manifest import ReleaseManifest
 from .mirror import Mirror, Part
+from .release_manifest import ReleaseManifest
 from .system import CommandError, Say, System
 
 SHARED_LINKS = {"log": "log", "tmp/pids": "pids"}  # path in the release -> path in shared

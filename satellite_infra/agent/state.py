@@ -24,7 +24,7 @@ from . import (
 )
 from .layout import Layout, instance
 from .ledger import ROTATION, Ledger, Target
-from .manifest import ReleaseManifest
+from .release_manifest import ReleaseManifest
 from .system import System, UnitState
 
 LOCKS = Path("/proc/locks")

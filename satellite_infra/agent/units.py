@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .layout import AGENT, Layout
-from .manifest import Process, ReleaseManifest
+from .release_manifest import Process, ReleaseManifest
 
 
 class File(NamedTuple):

@@ -20,7 +20,7 @@ from typing import NoReturn
 from . import backoff, limits, notes, procfile, storage
 from .layout import Layout
 from .ledger import Ledger
-from .manifest import Process, ReleaseManifest
+from .release_manifest import Process, ReleaseManifest
 from .system import PATH, CommandError, System, user_environment
 
 PIPED = re.compile(r"[|&]")

@@ -14,8 +14,8 @@ import pytest
 from satellite_infra.agent import frontend, job, notes, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
-from satellite_infra.agent.manifest import Process, ReleaseManifest
 from satellite_infra.agent.release import Request
+from satellite_infra.agent.release_manifest import Process, ReleaseManifest
 from satellite_infra.agent.system import Say, System, UnitState
 
 HERE = os.getpid()

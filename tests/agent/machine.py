@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from satellite_infra.agent.bootstrap_manifest import BootstrapManifest
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.manifest import BootstrapManifest
 from satellite_infra.agent.preparation import Preparation
 from satellite_infra.agent.system import Say, System
 

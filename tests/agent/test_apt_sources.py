@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from satellite_infra.agent import apt_sources
+from satellite_infra.agent.bootstrap_manifest import AptSource
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.manifest import AptSource
 from satellite_infra.agent.system import CommandError, Say
 from tests.agent.machine import Machine, files, new_machine, preparation
 

@@ -12,7 +12,7 @@ import pytest
 
 from satellite_infra.agent import authorized, storage
 from satellite_infra.agent.bootstrap import STEPS, bootstrap
-from satellite_infra.agent.manifest import AptSource, Monit, Queue, Rotation, Watch
+from satellite_infra.agent.bootstrap_manifest import AptSource, Monit, Queue, Rotation, Watch
 from satellite_infra.agent.preparation import Preparation
 from satellite_infra.agent.system import CommandError
 from tests.agent.conftest import Killed

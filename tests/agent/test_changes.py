@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from satellite_infra.agent.changes import between, told
-from satellite_infra.agent.manifest import ConfigFile, Process, ReleaseManifest
+from satellite_infra.agent.release_manifest import ConfigFile, Process, ReleaseManifest
 
 WORKER, MAILER = Process("worker", 2), Process("mailer", 1)
 BEFORE = ReleaseManifest(

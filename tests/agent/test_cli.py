@@ -50,9 +50,9 @@ HEAVY |= {"shutil", "urllib.request", "zipfile"}
     ("module", "more"),
     [
         ("cli", {"subprocess", "_hashlib"}),
-        ("notes", {"subprocess", "_hashlib", "satellite_infra.agent.manifest"}),
+        ("notes", {"subprocess", "_hashlib", "satellite_infra.agent.release_manifest"}),
         ("frontend", {"subprocess", "_hashlib", "satellite_infra.agent.release"}),
-        ("workers", {"subprocess"}),
+        ("workers", {"subprocess", "satellite_infra.agent.bootstrap_manifest"}),
         ("job", set()),
         ("state", set()),
     ],

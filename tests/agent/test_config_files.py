@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from satellite_infra.agent.config_files import render, telling
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
-from satellite_infra.agent.manifest import ConfigFile
 from satellite_infra.agent.release import Release, ReleaseError, Request
+from satellite_infra.agent.release_manifest import ConfigFile
 from tests.agent.conftest import FakeSystem, Origin, request
 from tests.agent.test_release import deploy, no_leftovers
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from satellite_infra.agent import frontend, storage
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.manifest import Process, ReleaseManifest
+from satellite_infra.agent.release_manifest import Process, ReleaseManifest
 from satellite_infra.deploy import Deploy
 from satellite_infra.fields import RESERVED_VARS, SHELLS_VARS
 from satellite_infra.release import manifest, secrets

@@ -17,8 +17,8 @@ from satellite_infra.agent.control import Control
 from satellite_infra.agent.converge import MARGIN
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
-from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release, ReleaseError, Request, Rotation, recover
+from satellite_infra.agent.release_manifest import Process
 from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import FakeSystem, Killed, Origin, bare, request
 from tests.agent.test_overlap import wants

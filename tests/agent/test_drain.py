@@ -11,8 +11,8 @@ from satellite_infra.agent import notes, storage
 from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
-from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release, recover
+from satellite_infra.agent.release_manifest import Process
 from tests.agent.conftest import FakeSystem, Origin, request
 
 

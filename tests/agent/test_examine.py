@@ -26,8 +26,8 @@ from satellite_infra.agent import (
 from satellite_infra.agent.control import Control
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
-from satellite_infra.agent.manifest import ConfigFile
 from satellite_infra.agent.release import Release, Request
+from satellite_infra.agent.release_manifest import ConfigFile
 from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import FakeSystem, Origin, request
 from tests.agent.machine import new_machine, preparation

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from satellite_infra.agent.manifest import (
-    AptSource,
-    BootstrapManifest,
-    ConfigFile,
-    Process,
-    ReleaseManifest,
-    Ruby,
-)
+from satellite_infra.agent.bootstrap_manifest import AptSource, BootstrapManifest, Ruby
+from satellite_infra.agent.release_manifest import ConfigFile, Process, ReleaseManifest
 
 RELEASE = ReleaseManifest(
     host="worker-1",

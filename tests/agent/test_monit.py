@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from satellite_infra.agent import backoff, check, monit, packages, storage
+from satellite_infra.agent.bootstrap_manifest import BootstrapManifest
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.manifest import BootstrapManifest
 from satellite_infra.agent.system import CommandError
 from tests.agent.conftest import FakeSystem
 from tests.agent.machine import MANIFEST, Machine, new_machine, preparation

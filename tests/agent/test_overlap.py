@@ -7,8 +7,8 @@ import pytest
 from satellite_infra.agent import lanes, notes
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
-from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
+from satellite_infra.agent.release_manifest import Process
 from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import FakeSystem, Killed, Origin, request
 

@@ -9,10 +9,10 @@ from unittest.mock import ANY
 import pytest
 
 from satellite_infra.agent import cloudwatch, queue_metrics, state, storage
+from satellite_infra.agent.bootstrap_manifest import BootstrapManifest, Queue
 from satellite_infra.agent.cloudwatch import Datum
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
-from satellite_infra.agent.manifest import BootstrapManifest, Queue
 from satellite_infra.agent.release import Release
 from satellite_infra.agent.system import CommandError
 from tests.agent.conftest import FakeSystem, Origin, request

@@ -17,9 +17,9 @@ from satellite_infra.agent import backoff, gate, ledger, storage
 from satellite_infra.agent.converge import MARGIN, converge
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
-from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.mirror import Mirror
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
+from satellite_infra.agent.release_manifest import Process
 from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import FakeSystem, Killed, Origin, bare, request
 

@@ -17,8 +17,8 @@ from satellite_infra.agent.control import Control
 from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
-from satellite_infra.agent.manifest import ConfigFile
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
+from satellite_infra.agent.release_manifest import ConfigFile
 from satellite_infra.agent.rotate import rotate
 from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import Killed, Origin, Submitting, request

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from satellite_infra.agent import rotation
-from satellite_infra.agent.manifest import BootstrapManifest, Rotation
+from satellite_infra.agent.bootstrap_manifest import BootstrapManifest, Rotation
 from tests.agent.machine import MANIFEST, Machine, files, new_machine, preparation
 
 FIRST = Rotation("shop-staging", minutes=30, place=1, hosts=2, token="0123456789abcdef")

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from satellite_infra.agent import ruby, storage, workers
+from satellite_infra.agent.bootstrap_manifest import Ruby
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.manifest import Ruby
 from satellite_infra.agent.preparation import Preparation
 from satellite_infra.agent.system import PATH, CommandError, Say, System
 from tests.agent.conftest import Killed, Origin, request

@@ -11,7 +11,7 @@ import pytest
 
 from satellite_infra.agent import units
 from satellite_infra.agent.layout import AGENT, Layout
-from satellite_infra.agent.manifest import Process, ReleaseManifest
+from satellite_infra.agent.release_manifest import Process, ReleaseManifest
 
 GOLDEN = Path(__file__).parent / "golden"
 MANIFEST = ReleaseManifest(

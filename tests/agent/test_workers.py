@@ -15,8 +15,8 @@ import pytest
 from satellite_infra.agent import backoff, jobs, limits, notes, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
-from satellite_infra.agent.manifest import Process
 from satellite_infra.agent.release import Release
+from satellite_infra.agent.release_manifest import Process
 from satellite_infra.agent.system import CommandError, Say, UnitState
 from tests.agent.conftest import FakeSystem, Origin, request
 
