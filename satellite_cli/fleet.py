@@ -15,6 +15,7 @@ import click
 
 from satellite_cli.problems import FAILED, USAGE, SatelliteError
 from satellite_infra.agent import flat
+from satellite_infra.agent.naming import named
 from scripts.engine import ConfigError, config, pulumi
 
 NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml", "is not there: pulumi stack init")
@@ -156,17 +157,9 @@ class Fleet:
 
     def check_workers(self, words: Sequence[str]) -> None:
         """UsageError with each word that is no `TYPE` or `TYPE.N` of the formation."""
-        if wrong := list(self._wrong_workers(words)):
+        _, wrong = named(words, self.formation)
+        if wrong:
             raise click.UsageError("\n  ".join(wrong))
-
-    def _wrong_workers(self, words: Sequence[str]) -> Iterator[str]:
-        for word in words:
-            type_, dot, number = word.partition(".")
-            most = self.formation.get(type_)
-            if most is None:
-                yield f"{word}: should be a process type ({', '.join(self.formation)}), or TYPE.N"
-            elif dot and not 1 <= whole(number) <= most:
-                yield f"{word}: its number should be from 1 to {most}"
 
     def _wrong(self, names: Sequence[str], known: dict[str, Host]) -> Iterator[str]:
         for name in names:

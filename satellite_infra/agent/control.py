@@ -16,6 +16,7 @@ from .converge import begin, patience, settle, wanted_units
 from .deadlines import LOCK_LIMIT
 from .layout import Layout
 from .ledger import Ledger, Target
+from .naming import named
 from .release_manifest import ReleaseManifest, Slot
 from .system import Say, System
 
@@ -24,21 +25,7 @@ Work = Callable[["Control", list[Slot]], "tuple[list[Slot], str]"]
 
 def chosen(manifest: ReleaseManifest, words: Sequence[str]) -> list[Slot]:
     """The workers that `TYPE` and `TYPE.N` name, all without a word; ValueError for all others."""
-    quantities = {process.type: process.quantity for process in manifest.processes}
-    wrong: list[str] = []
-    found: set[Slot] = set()
-    for word in words:
-        type_, dot, number = word.partition(".")
-        most = quantities.get(type_, 0)
-        if not most:
-            known = ", ".join(quantities)
-            wrong.append(f"{word}: should be a process type ({known}), or one with a number")
-        elif not dot:
-            found |= {(type_, n) for n in range(1, most + 1)}
-        elif number.isdigit() and 1 <= int(number) <= most:
-            found.add((type_, int(number)))
-        else:
-            wrong.append(f"{word}: its number should be from 1 to {most}")
+    found, wrong = named(words, {p.type: p.quantity for p in manifest.processes})
     if wrong:
         raise ValueError("; ".join(wrong))
     return [slot for slot in manifest.slots() if slot in found or not words]

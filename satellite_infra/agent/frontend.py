@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import changes, progress, storage, webhook
+from . import changes, flat, progress, storage, webhook
 from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT, longest_grace
 from .layout import AGENT, Layout
 from .ledger import Ledger
@@ -30,7 +30,7 @@ TAIL_BYTES = 1 << 16  # of which no more is read: a build may have printed very 
 
 def split(text: str) -> tuple[str, dict[str, Any]]:
     """The manifest and the bundle of what came on stdin; ValueError says what is missing."""
-    manifest, end, bundle = text.partition("\nend: manifest\n")
+    manifest, end, bundle = text.partition(f"\n{flat.END}\n")
     if not end:
         raise ValueError("stdin: should be a manifest and its end line, then a bundle")
     try:

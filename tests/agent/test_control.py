@@ -190,7 +190,7 @@ def test_every_wrong_name_is_told(host: Control) -> None:
     with pytest.raises(ValueError, match="web: should be") as problem:
         host.stop(["web", "worker.3", "worker.x", "mailer"])
     assert str(problem.value) == (
-        "web: should be a process type (worker, mailer), or one with a number; "
+        "web: should be a process type (worker, mailer), or TYPE.N; "
         "worker.3: its number should be from 1 to 2; worker.x: its number should be from 1 to 2"
     )
     assert running(host) == {ONE, TWO, MAIL}
