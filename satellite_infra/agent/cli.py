@@ -19,14 +19,14 @@ from .layout import Layout, instance_of
 if TYPE_CHECKING:
     import argparse
 
-JOBS = {
+UNIT_VERBS = {
     "release": "release-job",
     "release-phase": "release-phase-job",
     "rotation": "rotate-job",
 }
 """What is asked for, and the verb that does it as a unit of systemd."""
-READERS = {"bootstrap", "release", "release-phase", *JOBS.values()}
-KINDS: dict[str, Callable[[str], Any]] = {"number": instance_of, "result": Path}
+READERS = {"bootstrap", "release", "release-phase", *UNIT_VERBS.values()}
+TYPES: dict[str, Callable[[str], Any]] = {"number": instance_of, "result": Path}
 """What an argument becomes; the others are text."""
 Verb = Callable[[Any], int]
 
@@ -76,22 +76,22 @@ def _release(arguments: Any) -> int:
     from .system import System
 
     manifest = ReleaseManifest.parse(frontend.split(arguments.text)[0])
-    layout, job = Layout(manifest.app), frontend.JOBS[arguments.job]
-    status, told = frontend.submit(layout, arguments.text, System(), job, _say)
+    layout, kind = Layout(manifest.app), frontend.KINDS[arguments.kind]
+    status, told = frontend.submit(layout, arguments.text, System(), kind, _say)
     print(told, file=sys.stderr if status else sys.stdout)
     return status
 
 
 def _work_on(arguments: Any) -> int:
-    from . import frontend, job
+    from . import frontend, release_unit
     from .system import System
 
-    layout, what = Layout(arguments.app), frontend.JOBS[arguments.job]
-    return job.work(layout, arguments.text, arguments.result, System(), _say, what)
+    layout, kind = Layout(arguments.app), frontend.KINDS[arguments.kind]
+    return release_unit.work(layout, arguments.text, arguments.result, System(), _say, kind)
 
 
 def _recover(arguments: Any) -> int:
-    from . import job, release, webhook
+    from . import release, release_unit, webhook
     from .ledger import Ledger
     from .system import System
 
@@ -99,7 +99,7 @@ def _recover(arguments: Any) -> int:
     cut_off = Ledger(layout).unfinished()
     state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
     if arguments.result:
-        job.killed(layout, arguments.result, state, arguments.revision, System(), _say)
+        release_unit.killed(layout, arguments.result, state, arguments.revision, System(), _say)
     elif cut_off:
         webhook.tell_recovered(layout, cut_off.manifest.revision, state, System(), _say)
     return 0
@@ -239,12 +239,12 @@ class Plain(NamedTuple):
     verb: Verb
     about: str
     names: tuple[str, ...] = ()
-    job: str = ""
+    kind: str = ""
 
 
-def _job(name: str) -> Plain:
+def _by_unit(name: str) -> Plain:
     about = f"The {name.replace('-', ' ')} itself, as a unit of systemd."
-    return Plain(_work_on, about, ("app", "result"), JOBS[name])
+    return Plain(_work_on, about, ("app", "result"), UNIT_VERBS[name])
 
 
 APP, MACHINE = ("app",), ("app", "host", "machine")
@@ -254,11 +254,11 @@ PLAIN = {
         name: Plain(
             _release,
             f"Run a {name.replace('-', ' ')}; manifest and secrets come on stdin.",
-            job=JOBS[name],
+            kind=UNIT_VERBS[name],
         )
         for name in ("release", "release-phase")  # nobody else asks for the rotation
     },
-    **{job: _job(name) for name, job in JOBS.items()},
+    **{verb: _by_unit(name) for name, verb in UNIT_VERBS.items()},
     "rotate": Plain(_rotate, "Ask Heroku, and restart workers whose config vars changed.", APP),
     "drain": Plain(_drain, "End all workers, if this is that machine.", MACHINE),
     "give-back": Plain(_give_back, "Give back the jobs of a machine, which is dead.", MACHINE),
@@ -281,10 +281,10 @@ def _plain(argv: list[str]) -> SimpleNamespace | None:
     if len(values) < len(asked.names) or len(argv) != 1 + 2 * len(values):
         return None
     try:
-        found = {name: KINDS.get(name, str)(value) for name, value in values.items()}
+        found = {name: TYPES.get(name, str)(value) for name, value in values.items()}
     except ValueError:
         return None
-    return SimpleNamespace(verb=asked.verb, job=asked.job, **found)
+    return SimpleNamespace(verb=asked.verb, kind=asked.kind, **found)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -297,11 +297,11 @@ def _parser() -> argparse.ArgumentParser:
         found = verbs.add_parser(name, help=about, description=about)
         found.set_defaults(verb=verb)
         for argument in names:
-            found.add_argument(f"--{argument}", required=True, type=KINDS.get(argument, str))
+            found.add_argument(f"--{argument}", required=True, type=TYPES.get(argument, str))
         return found
 
     for name, plain in PLAIN.items():
-        add(name, plain.verb, plain.about, *plain.names).set_defaults(job=plain.job)
+        add(name, plain.verb, plain.about, *plain.names).set_defaults(kind=plain.kind)
     past = add("history", _history, "Say who released what when, and how it ended.", "app")
     past.add_argument("--json", action="store_true", help="as data")
     for act, about in (

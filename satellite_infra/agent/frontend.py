@@ -43,7 +43,7 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
     return manifest + end, found
 
 
-class Job(NamedTuple):
+class Kind(NamedTuple):
     """What can be asked for: the agent's verb for it, and what to call it and its failure."""
 
     verb: str
@@ -51,14 +51,14 @@ class Job(NamedTuple):
     aside: str
 
 
-RELEASE = Job("release-job", "release", "Hosts after it were not touched.")
-PHASE = Job("release-phase-job", "release phase", "No worker was restarted on any host.")
-ROTATION = Job("rotate-job", "rotation", "It is tried again, later and later.")
-JOBS = {job.verb: job for job in (RELEASE, PHASE, ROTATION)}
+RELEASE = Kind("release-job", "release", "Hosts after it were not touched.")
+PHASE = Kind("release-phase-job", "release phase", "No worker was restarted on any host.")
+ROTATION = Kind("rotate-job", "rotation", "It is tried again, later and later.")
+KINDS = {kind.verb: kind for kind in (RELEASE, PHASE, ROTATION)}
 
 
 def submit(
-    layout: Layout, text: str, system: System, job: Job = RELEASE, tell: Say = print
+    layout: Layout, text: str, system: System, kind: Kind = RELEASE, tell: Say = print
 ) -> tuple[int, str]:
     """Run that request as a unit of its own; the exit status and what to tell at the end.
 
@@ -69,17 +69,17 @@ def submit(
     storage.directory(layout.run, 0o700)
     storage.directory(layout.logs, 0o700)
     result = layout.run / f"result-{number}"
-    log = layout.logs / f"{job.verb.partition('-job')[0]}-{number}.log"
+    log = layout.logs / f"{kind.verb.partition('-job')[0]}-{number}.log"
     storage.write(log, "")
     try:
         with _passed(text) as request, progress.told(progress.noted(layout.phase), tell):
-            argv = _systemd_run(layout, manifest, job, request, result, log)
+            argv = _systemd_run(layout, manifest, kind, request, result, log)
             said = _run_unit(layout, argv, result, system, tell)
         none = {"ok": False, "phase": "start", "reason": said or "it left no result"}
         outcome = storage.read_json(result, {**none, "state": f"see `{layout.recover_unit}`"})
     finally:
         storage.remove(result)
-    return _told(manifest, job, outcome, log)
+    return _told(manifest, kind, outcome, log)
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def _until_over(layout: Layout, result: Path, system: System) -> None:
 
 
 def _systemd_run(
-    layout: Layout, manifest: ReleaseManifest, job: Job, request: str, result: Path, log: Path
+    layout: Layout, manifest: ReleaseManifest, kind: Kind, request: str, result: Path, log: Path
 ) -> list[str]:
     # of what runs now, too, which may be what has to end
     longest = longest_grace(layout, [p.grace for p in manifest.processes])
@@ -145,25 +145,25 @@ def _systemd_run(
         *("systemd-run", f"--unit={layout.release_unit}", "--collect", "--wait", "--quiet"),
         *(
             "--service-type=exec",
-            f"--description={layout.app}: {job.name} of {manifest.revision[:12]}",
+            f"--description={layout.app}: {kind.name} of {manifest.revision[:12]}",
         ),
         *(f"--property={key}={value}" for key, value in properties),
-        *(AGENT, job.verb, "--app", layout.app, "--result", str(result)),
+        *(AGENT, kind.verb, "--app", layout.app, "--result", str(result)),
     ]
 
 
 def _told(
-    manifest: ReleaseManifest, job: Job, outcome: dict[str, Any], log: Path
+    manifest: ReleaseManifest, kind: Kind, outcome: dict[str, Any], log: Path
 ) -> tuple[int, str]:
     host = manifest.host
     if outcome["ok"]:
         return 0, f"{host}: {outcome['done']}"
-    shown = f" (`satellite logs --release --host {host}`)" if job is not ROTATION else ""
+    shown = f" (`satellite logs --release --host {host}`)" if kind is not ROTATION else ""
     tail = storage.tail(log, TAIL_BYTES).splitlines()[-TAIL:] if log.is_file() else []
     lines = [
-        f"{host}: {job.name} of {manifest.revision[:12]} FAILED in phase `{outcome['phase']}`: "
+        f"{host}: {kind.name} of {manifest.revision[:12]} FAILED in phase `{outcome['phase']}`: "
         f"{outcome['reason']}",
-        f"{host} {outcome['state']}. {job.aside}",
+        f"{host} {outcome['state']}. {kind.aside}",
         f"The log is {log} on {host}{shown}; its end:",
         *(f"  | {line}" for line in tail),
         webhook.NEXT,

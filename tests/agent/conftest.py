@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import frontend, job, notes, storage, workers
+from satellite_infra.agent import frontend, notes, release_unit, storage, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
@@ -19,7 +19,6 @@ from satellite_infra.agent.release_manifest import Process, ReleaseManifest
 from satellite_infra.agent.system import Say, System, UnitState
 
 HERE = os.getpid()
-JOBS = (frontend.RELEASE, frontend.PHASE, frontend.ROTATION)
 
 
 class Killed(BaseException):
@@ -174,13 +173,13 @@ class Submitting(FakeSystem):
             if self.kill:
                 storage.write(self.layout.phase, "build")
                 state = "runs no release: it never had a good one"
-                job.killed(self.layout, result, state, "0" * 40, self, print)
+                release_unit.killed(self.layout, result, state, "0" * 40, self, print)
                 return 1, ""
-            what = {each.verb: each for each in JOBS}[argv[-5]]
-            status = job.work(
-                self.layout, sent, result, self, lambda line: print(line, file=file), what
+            kind = frontend.KINDS[argv[-5]]
+            status = release_unit.work(
+                self.layout, sent, result, self, lambda line: print(line, file=file), kind
             )
-        job.killed(self.layout, result, "must not be told", "0" * 40, self, print)
+        release_unit.killed(self.layout, result, "must not be told", "0" * 40, self, print)
         return status, ""
 
 

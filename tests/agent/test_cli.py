@@ -38,8 +38,8 @@ def test_a_full_disk_stops_no_release(monkeypatch: pytest.MonkeyPatch) -> None:
     cli._say("the way back goes on")
 
 
-def test_every_job_has_its_verb() -> None:
-    assert set(cli.JOBS.values()) == set(frontend.JOBS)
+def test_every_kind_of_request_has_its_verb() -> None:
+    assert set(cli.UNIT_VERBS.values()) == set(frontend.KINDS)
 
 
 HEAVY = {"argparse", "bz2", "dataclasses", "http.client", "inspect", "socket", "ssl", "tempfile"}
@@ -53,7 +53,7 @@ HEAVY |= {"shutil", "urllib.request", "zipfile"}
         ("notes", {"subprocess", "_hashlib", "satellite_infra.agent.release_manifest"}),
         ("frontend", {"subprocess", "_hashlib", "satellite_infra.agent.release"}),
         ("workers", {"subprocess", "satellite_infra.agent.bootstrap_manifest"}),
-        ("job", set()),
+        ("release_unit", set()),
         ("state", set()),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import job, storage, webhook
+from satellite_infra.agent import release_unit, storage, webhook
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from tests.agent.conftest import FakeSystem, Origin, request
@@ -81,7 +81,7 @@ def work(layout: Layout, system: Running, wanted: Any, url: str) -> tuple[int, l
     said: list[str] = []
     sent = wanted.manifest.text() + json.dumps(bundle)
     result = layout.run / "result"
-    status = job.work(layout, sent, result, system, said.append)
+    status = release_unit.work(layout, sent, result, system, said.append)
     assert json.loads(result.read_text())["ok"] == (status == 0)
     return status, said
 
@@ -157,7 +157,7 @@ def test_a_killed_release_and_one_that_a_boot_cut_off_are_told(
     storage.write(layout.phase, "build")
     state, result = "runs no release: it never had a good one", layout.run / "result"
     for _ in range(2):  # the second finds the result of the first
-        job.killed(layout, result, state, "e" * 40, running, print)
+        release_unit.killed(layout, result, state, "e" * 40, running, print)
     webhook.tell_recovered(layout, "f" * 40, state, running, print)
     assert sent(layout, running)[0] == 0
     assert [text.split("\n")[0] for text in sink.texts] == [

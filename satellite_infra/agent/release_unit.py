@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from . import prune, storage, webhook
-from .frontend import PHASE, RELEASE, ROTATION, Job, split
+from .frontend import PHASE, RELEASE, ROTATION, Kind, split
 from .layout import Layout
 from .ledger import Ledger
 from .release import Release, ReleaseError, Request, Rotation
@@ -15,9 +15,9 @@ from .system import Say, System
 
 
 def work(
-    layout: Layout, text: str, result: Path, system: System, say: Say, job: Job = RELEASE
+    layout: Layout, text: str, result: Path, system: System, say: Say, kind: Kind = RELEASE
 ) -> int:
-    """The unit's own program: do the job, and write down how it ended."""
+    """The unit's own program: do what was asked for, and write down how it ended."""
     head, bundle = split(text)
     deployer = bundle.get("deployer") or ""
     templates = dict(bundle.get("config_files") or {})
@@ -27,10 +27,10 @@ def work(
     redact = request.redactor()
     if not rotation:  # it knows no URL, and changes none
         webhook.set_up(layout, bundle.get("webhook") or "", say)
-    what = webhook.Told(request.manifest.revision, deployer, job.name, time.monotonic())
+    what = webhook.Told(request.manifest.revision, deployer, kind.name, time.monotonic())
     try:
         release = Release(layout, system, lambda line: say(redact(line)), redact=redact)
-        done = _do(job, release, request)
+        done = _do(kind, release, request)
     except ReleaseError as failure:
         reason = redact(failure.reason)
         storage.write_json(
@@ -40,15 +40,15 @@ def work(
         prune.logs(layout)  # one that becomes good may be far off
         return 1
     storage.write_json(result, {"ok": True, "done": done})
-    if job is RELEASE:
+    if kind is RELEASE:
         webhook.tell(layout, what.good(done), system, say)
     return 0
 
 
-def _do(job: Job, release: Release, request: Request) -> str:
-    if job is ROTATION:
+def _do(kind: Kind, release: Release, request: Request) -> str:
+    if kind is ROTATION:
         return release.rotate(request)
-    return release.run_phase(request) if job is PHASE else release.run(request)
+    return release.run_phase(request) if kind is PHASE else release.run(request)
 
 
 def killed(
