@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import changes, flat, progress, storage, webhook
+from . import flat, progress, storage, webhook
 from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT, longest_grace
 from .layout import AGENT, Layout
 from .ledger import Ledger
@@ -205,6 +205,8 @@ def history(layout: Layout) -> str:
 
 
 def _remark(line: dict[str, Any]) -> str:
+    from . import changes  # not at every start of a release
+
     found = [f"{line['phase']}: {line['reason']}"] if "reason" in line else []
     found += [f"changed: {changes.told(line)}"] if "changed" in line else []
     return "; ".join(found)
