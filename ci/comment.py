@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from ci import manifests
 from ci.blocks import Block, joined
 from ci.manifests import Change
+from satellite_infra import naming
 
 Step = Mapping[str, Any]
 T = TypeVar("T")
@@ -24,9 +25,9 @@ LOCAL = "command:local:Command"
 COMMANDS = (LOCAL, "command:remote:Command", "command:remote:CopyToRemote")
 STACK = "pulumi:pulumi:Stack"
 REPLACED = frozenset({"create-replacement", "delete-replaced", "replace"})
-ROLES = ("machine", "bootstrap", "release", "drain")
+MACHINE = "machine"
+ROLES = (MACHINE, naming.BOOTSTRAP, naming.RELEASE, naming.DRAIN, naming.JOBS)
 """What is told of a host, in this order; that it is asked and gets the agent follows from it."""
-ALL_ROLES = frozenset({*ROLES, "reach", "agent"})
 HOST_KEYS = ("SATELLITE_HOST_KEY", "SATELLITE_BASTION_HOST_KEY")
 WAY = {
     "SATELLITE_ADDRESS": "address",
@@ -87,10 +88,8 @@ class Resource:
     def host_and_role(self) -> tuple[str, str]:
         """Whose it is, and what it is there; no host where it is nobody's own."""
         if self.kind == INSTANCE:
-            return self.name, "machine"
-        host, dash, role = self.name.rpartition("-")
-        known = dash and role in ALL_ROLES and self.kind in COMMANDS
-        return (host, role) if known else ("", "")
+            return self.name, MACHINE
+        return naming.host_and_role(self.name) if self.kind in COMMANDS else ("", "")
 
     def only_waits(self) -> bool:
         """A command that runs nothing: it stands for many in the dependencies of others."""
@@ -118,7 +117,7 @@ def comment(
     fates = by_fate(hosts)
     # a host that comes or goes is compared with nothing, which is no change of what others run
     changes = [manifests.change(*_texts(hosts[name])) for name in fates.get("changes", ())]
-    replaced = sum("machine" in r and r["machine"].op == "replace" for r in hosts.values())
+    replaced = sum(MACHINE in r and r[MACHINE].op == "replace" for r in hosts.values())
     begun = _begun(hosts, fates)
     failed = list(errors(preview, violations, trouble))
     said = "the preview failed" if failed else headline(fates, replaced, changes, begun, bool(rest))
@@ -191,7 +190,7 @@ def by_fate(hosts: Mapping[str, Mapping[str, Resource]]) -> dict[str, list[str]]
 
 def _fate(roles: Mapping[str, Resource]) -> str:
     """By its release and its drain: a host that is declared lost keeps one that does nothing."""
-    drain, release = roles.get("drain"), roles.get("release")
+    drain, release = roles.get(naming.DRAIN), roles.get(naming.RELEASE)
     drained = drain is not None and bool(drain.old.get("delete"))
     if all(resource.op == "delete" for resource in roles.values()):
         return "removed" if drained else "dropped"
@@ -244,7 +243,7 @@ def summary(
         yield f"- **config vars** {config} (values are never shown)"
     if files := _fates([c.config_files for c in changes]):
         yield f"- **config files** {files}"
-    asks = sum(r.host_and_role()[1] == "reach" and r.op == "update" for r in found)
+    asks = sum(r.host_and_role()[1] == naming.REACH and r.op == "update" for r in found)
     aside = {"update": f" ({asks} of them only ask whether a host answers)"} if asks else {}
     ops = [op for op in sorted(counts.keys() - {"same"}) if counts[op]]
     told = [f"{counts[op]} to {op}{aside.get(op, '')}" for op in ops]
@@ -338,9 +337,9 @@ def _host_lines(host: str, roles: Mapping[str, Resource]) -> Iterator[str]:
     told = [(role, roles[role]) for role in ROLES if role in roles]
     for role, resource in told:
         yield f"@@ {role}: {resource.op} @@"
-        if role == "machine":
+        if role == MACHINE:
             yield from _inputs_diff(resource, own=host)
-        elif role in ("bootstrap", "release") and resource.op != "delete":
+        elif role in (naming.BOOTSTRAP, naming.RELEASE) and resource.op != "delete":
             yield from manifests.diff(_text(resource.old), _text(resource.new))
     if not told:
         yield "@@ reached again @@"
@@ -348,7 +347,7 @@ def _host_lines(host: str, roles: Mapping[str, Resource]) -> Iterator[str]:
 
 def _way_lines(roles: Mapping[str, Resource]) -> Iterator[str]:
     """What differs of the way to a host; an instance's own new address is nobody's choice."""
-    reach, machine = roles.get("reach"), roles.get("machine")
+    reach, machine = roles.get(naming.REACH), roles.get(MACHINE)
     if not reach or reach.op == "delete" or (machine and machine.op == "create"):
         return
     old, new = reach.old.get("environment", {}), reach.new.get("environment", {})
@@ -415,7 +414,7 @@ def _begun(
 
 def _texts(roles: Mapping[str, Resource]) -> tuple[str, str]:
     """The host's release, before and after, as the command's text."""
-    release = roles.get("release")
+    release = roles.get(naming.RELEASE)
     return (_text(release.old), _text(release.new)) if release else ("", "")
 
 

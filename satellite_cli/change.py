@@ -29,6 +29,7 @@ from satellite_cli.promote_git import COMMIT
 from satellite_cli.reachable import Check, Gate
 from satellite_cli.running import Running
 from satellite_cli.update import Outcome, Update, left_over, shown, summary
+from satellite_infra import naming
 from satellite_infra.reach import ANSWERED
 
 Change = Callable[[Draft], None]
@@ -37,8 +38,6 @@ TYPE, MANY = r"[A-Za-z][\w-]*", r"[1-9]\d{0,3}"
 HEROKU = "heroku"
 """The revision that stands for: the commit that Heroku runs."""
 FOLLOWS = f"satellite:revision {HEROKU}"
-VISIT = ("reach", "agent", "bootstrap")
-"""The resources of a host that visit it when they are made; its release follows the first."""
 
 
 def run(
@@ -243,7 +242,8 @@ def up(
     project.check()
     hosts = project.fleet().chosen(names) if again else []
     # the engine thinks that they are right: it makes anew what visits them, and nothing else
-    visits = [f"--replace=**::{host.name}-{phase}" for host in hosts for phase in VISIT]
+    anew = [naming.of_host(host.name, role) for host in hosts for role in naming.VISIT]
+    visits = [f"--replace=**::{name}" for name in anew]
     if same:
         with contextlib.suppress(NeverUpError):  # no host runs anything: then it is an `up`
             keeping(project, None, yes, as_json, more=visits)

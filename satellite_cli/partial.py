@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import yaml
-
 from satellite_cli import look
+from satellite_cli.fleet import ours
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Draft, Project
+from satellite_infra import naming
+from scripts import stack_file
 
-RELEASE = {"reach": "local:Command", "agent": "remote:CopyToRemote", "bootstrap": "remote:Command"}
-"""What a host has before its release, and of which type."""
+REMOTE = "remote:Command"
+TYPES = {naming.REACH: "local:Command", naming.AGENT: "remote:CopyToRemote"}
+"""Of a host's commands those that are of another type."""
 
 
 def targets(project: Project, draft: Draft, names: Sequence[str]) -> list[str]:
@@ -31,20 +33,21 @@ def targets(project: Project, draft: Draft, names: Sequence[str]) -> list[str]:
     except RunError as problem:
         raise SatelliteError(str(problem)) from None
     draft.put("revision", revision)
-    phase = f"release-phase-{revision[:12]}" if settings.release_phase else ""
+    phase = naming.release_phase(revision) if settings.release_phase else ""
     return list(_words(project, names, settings.live()[0], phase))
 
 
 def _words(project: Project, names: Sequence[str], leader: str, phase: str) -> Iterator[str]:
-    wanted = [(f"{name}-release", "remote:Command") for name in names]
     prepared = [*names, leader] if phase else names
-    wanted += [(f"{name}-{part}", kind) for name in prepared for part, kind in RELEASE.items()]
-    if phase:
-        wanted.append((phase, "remote:Command"))
-    settings = yaml.safe_load((project.file.parent / "Pulumi.yaml").read_text("utf-8"))
+    wanted = [(name, naming.RELEASE) for name in names]
+    wanted += [(name, role) for name in prepared for role in naming.VISIT]
     stack = project.stack.rpartition("/")[2]
-    for name, kind in dict.fromkeys(wanted):
-        yield f"--target=urn:pulumi:{stack}::{settings['name']}::command:{kind}::{name}"
+    with ours():
+        begin = f"--target=urn:pulumi:{stack}::{stack_file.project_name()}::command"
+    for host, role in dict.fromkeys(wanted):
+        yield f"{begin}:{TYPES.get(role, REMOTE)}::{naming.of_host(host, role)}"
+    if phase:
+        yield f"{begin}:{REMOTE}::{phase}"
 
 
 def tell_others(stack: str, names: Sequence[str]) -> None:

@@ -20,12 +20,11 @@ from typing import Any
 from satellite_cli import screen
 from satellite_cli.fleet import counted
 from satellite_cli.problems import note, say
+from satellite_infra import naming
 from satellite_infra.agent.progress import MARK, WAITS
 from satellite_infra.reach import INTERRUPTED
 from scripts.engine import cli, environment
 
-PHASES = ("reach", "agent", "bootstrap", "drain", "release", "jobs")
-"""How the names of a host's resources end."""
 DOING = {"create": "makes", "update": "changes", "replace": "replaces", "delete": "removes"}
 DONE = {"create": "made", "update": "changed", "replace": "replaced", "delete": "removed"}
 ASKS = ("create", "create-replacement", "update")
@@ -216,15 +215,16 @@ def kind(urn: str) -> str:
 def named(urn: str) -> str:
     """`worker-1 release` for what is of a host, else the resource's name and type."""
     name = urn.rpartition("::")[2]
-    host, _, phase = name.rpartition("-")
-    if kind(urn).startswith("command:") and phase in PHASES and host:
-        return f"{host} {phase}"
-    return f"{name} ({kind(urn)})"
+    host, role = naming.host_and_role(name)
+    return (
+        f"{host} {role}" if host and kind(urn).startswith("command:") else f"{name} ({kind(urn)})"
+    )
 
 
 def is_reach(urn: str) -> bool:
     """Whether it is what asks a host for an answer."""
-    return kind(urn).startswith("command:") and urn.endswith("-reach")
+    name = urn.rpartition("::")[2]
+    return kind(urn).startswith("command:") and naming.host_and_role(name)[1] == naming.REACH
 
 
 def changed_lines(metadata: Event) -> list[str]:

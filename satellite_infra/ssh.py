@@ -13,7 +13,7 @@ from pathlib import Path
 import pulumi
 from pulumi_command import local, remote
 
-from satellite_infra import keys
+from satellite_infra import keys, naming
 from satellite_infra.agent.layout import AGENT
 from satellite_infra.agent_bundle import AgentBundle
 from satellite_infra.host import Host
@@ -62,7 +62,7 @@ def reach(settings: Settings, host: Host, what: str) -> local.Command:
             "SATELLITE_BASTION_HOST_KEY": keys.bare(bastion.host_key),
         }
     return local.Command(
-        f"{host.name}-reach",
+        naming.of_host(host.name, naming.REACH),
         # the key of the bastion is for an agent that ends with the check
         create=f"ssh-agent {COMMAND}" if bastion and key else COMMAND,
         stdin=pulumi.Output.secret(key) if bastion and key else None,
@@ -98,7 +98,7 @@ def visit(reached: local.Command) -> dict[str, pulumi.Output[str]]:
 def copy_agent(settings: Settings, host: Host, agent: AgentBundle, after: After) -> pulumi.Resource:
     """Bring the agent's zip to the login user's home."""
     return remote.CopyToRemote(
-        f"{host.name}-agent",
+        naming.of_host(host.name, naming.AGENT),
         connection=_connection(settings, host),
         source=pulumi.FileAsset(agent.path),
         remote_path=agent.remote_path,
@@ -110,7 +110,7 @@ def copy_agent(settings: Settings, host: Host, agent: AgentBundle, after: After)
 def run(
     settings: Settings,
     host: Host,
-    name: str,
+    role: str,
     task: Task,
     after: After,
     **known: pulumi.Input[str],
@@ -119,7 +119,7 @@ def run(
 
     A change of what is `known` only at run time is a change, too.
     """
-    return _command(f"{host.name}-{name}", settings, host, task, after, known)
+    return _command(naming.of_host(host.name, role), settings, host, task, after, known)
 
 
 def run_once(
@@ -171,7 +171,7 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
     title = f"Drain {settings.app} on {host.name}"
     at_the_end = _about_machine("run_drain.sh", title, settings, host)
     return remote.Command(
-        f"{host.name}-drain",
+        naming.of_host(host.name, naming.DRAIN),
         connection=_connection(settings, host, dials=2, seconds=5),
         delete=None if host.lost else at_the_end,
         triggers=[host.machine],
@@ -193,7 +193,7 @@ def give_back(settings: Settings, leader: Host, lost: Host, after: After) -> pul
     """Have a host that lives give back the jobs of one that is lost, once for each machine."""
     title = f"Give back the jobs of {lost.name} to {settings.app}"
     return remote.Command(
-        f"{lost.name}-jobs",
+        naming.of_host(lost.name, naming.JOBS),
         connection=_connection(settings, leader),
         create=_about_machine("run_give_back.sh", title, settings, lost),
         triggers=[leader.machine, lost.machine],

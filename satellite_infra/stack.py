@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 
-from satellite_infra import alerts, ssh
+from satellite_infra import alerts, naming, ssh
 from satellite_infra.agent.flat import END
 from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
@@ -113,7 +113,7 @@ def roll_out(
         for host in batch:
             tasks = plan[host.name]
             copied = ssh.copy_agent(settings, host, agent, [reached[host.name], *before])
-            prepared = ssh.run(settings, host, "bootstrap", tasks.prepare, [copied])
+            prepared = ssh.run(settings, host, naming.BOOTSTRAP, tasks.prepare, [copied])
             # one that was never reached has nothing to drain, and must not block its own removal;
             # where machines roll, no old one drains before the new one of the batch before works
             turn = before if host.name in settings.roll else []
@@ -123,11 +123,11 @@ def roll_out(
             known = ssh.visit(reached[host.name])
             if settings.release_phase and host is alive[0]:
                 # by its commit: another leader, or another machine behind this one, is no reason
-                name = f"release-phase-{wanted.revision[:12]}"
+                name = naming.release_phase(wanted.revision)
                 task = release_phase(settings, host.name, wanted)
                 phase = [ssh.run_once(settings, host, name, task, [prepared], **known)]
             needs = [prepared, drained, *phase]
-            run = ssh.run(settings, host, "release", tasks.run, needs, **known)
+            run = ssh.run(settings, host, naming.RELEASE, tasks.run, needs, **known)
             released.append(run)
             if host is alive[0]:
                 for gone in lost:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from satellite_infra import keys
+from satellite_infra import keys, naming
 from scripts.config import Config, ConfigError
 
 
@@ -120,10 +120,10 @@ def unprepared(deployment: dict[str, Any], line: str) -> list[str]:
         if resource["type"] == "aws:ec2/instance:Instance":
             hosts.add(name)
         elif resource["type"] == "command:remote:Command":
-            host, _, step = name.rpartition("-")
-            if step == "bootstrap" and not resource.get("delete"):
+            host, role = naming.host_and_role(name)
+            if role == naming.BOOTSTRAP and not resource.get("delete"):
                 bootstrapped[host] = inputs["create"]
-            elif step == "drain":
+            elif role == naming.DRAIN:
                 (hosts if "delete" in inputs else lost).add(host)
     key = line.split()[1]
     alive = hosts - lost | bootstrapped.keys()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import TypeVar
 
 from demo.site import Site, new_site
 from lab.client import LabHost
+from satellite_infra import naming
 
 CHECKOUT = Path(__file__).parents[2]
 FILES = Path(__file__).parent / "files"
@@ -110,14 +110,13 @@ class Field:
         exported = json.loads(self.site.pulumi("stack", "export", "--show-secrets"))
         for resource in exported["deployment"]["resources"]:
             name, inputs = resource["urn"].rpartition("::")[2], resource.get("inputs", {})
-            if match := re.fullmatch(rf"({APP}-\d+)-release", name):
+            host, role = naming.host_and_role(name)
+            if role == naming.RELEASE:
                 command = inputs["create"]
                 old = command.partition("\nrevision: ")[2][:40]
                 command = command.replace(old, revision).replace(old[:12], revision[:12])
                 for end, text in (("command", command), ("stdin", _plain(inputs["stdin"]))):
-                    (self.folder / f"{addresses[match[1]]}.{end}").write_text(
-                        text, encoding="utf-8"
-                    )
+                    (self.folder / f"{addresses[host]}.{end}").write_text(text, encoding="utf-8")
 
     def state(self, host: LabHost, current: str, units: str) -> State:
         """What runs there now."""

@@ -229,6 +229,26 @@ def test_hosts_that_come_and_go_are_no_change_of_what_the_others_run() -> None:
     assert "- processes.worker.quantity" not in lines  # of what goes that it goes is enough
 
 
+def test_the_jobs_of_a_lost_host_are_told_with_it() -> None:
+    jobs = step("create", "command:remote:Command", "worker-2-jobs", None, {"create": "give back"})
+    drain = step("update", "command:remote:Command", "worker-2-drain", DRAIN, {})
+    lines = shown(drain, jobs)
+    assert "### staging: 1 host is declared lost\n" in lines
+    assert "beside the hosts" not in lines
+    assert lines.endswith(
+        """\
+<details open><summary>1 host: worker-2</summary>
+
+```diff
+@@ drain: update @@
+@@ jobs: create @@
+```
+
+</details>
+"""
+    )
+
+
 def test_a_release_on_another_machine_is_a_change_of_what_the_host_runs() -> None:
     changed = {**release("worker-1", revision=NEW), "op": "replace"}
     assert shown(changed).splitlines()[1:4] == [

@@ -1,0 +1,26 @@
+"""Names that several programs have to know. Imports nothing, as some of them start often."""
+
+from __future__ import annotations
+
+REACH, AGENT, BOOTSTRAP = "reach", "agent", "bootstrap"
+DRAIN, RELEASE, JOBS = "drain", "release", "jobs"
+VISIT = (REACH, AGENT, BOOTSTRAP)
+"""What is made of a host when it is visited; its release follows the first."""
+OF_HOST = (*VISIT, DRAIN, RELEASE, JOBS)
+"""What the commands of a host are; each is named after the host, with a dash and one of these."""
+
+
+def of_host(host: str, role: str) -> str:
+    """What the engine calls this command of a host."""
+    return f"{host}-{role}"
+
+
+def host_and_role(name: str) -> tuple[str, str]:
+    """Both of such a name; two empty texts where it is another one."""
+    host, _, role = name.rpartition("-")
+    return (host, role) if host and role in OF_HOST else ("", "")
+
+
+def release_phase(revision: str) -> str:
+    """What the engine calls the release phase of a commit."""
+    return f"release-phase-{revision[:12]}"
