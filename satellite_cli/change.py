@@ -33,7 +33,7 @@ from satellite_infra import naming
 from satellite_infra.reach import ANSWERED
 
 Change = Callable[[Draft], None]
-TYPE, MANY = r"[A-Za-z][\w-]*", r"[1-9]\d{0,3}"
+TYPE, MANY = f"({naming.PROCESS_TYPE})", "([1-9][0-9]{0,8})"
 """A process type, and how many workers of it."""
 HEROKU = "heroku"
 """The revision that stands for: the commit that Heroku runs."""
@@ -371,12 +371,12 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
     types = Counter(word.partition("=")[0] for word in workers)
     if twice := [type_ for type_, many in types.items() if many > 1]:
         raise click.UsageError(f"each process type once, got {', '.join(twice)} again")
-    wrong = [word for word in workers if not re.fullmatch(f"{TYPE}={MANY}", word)]
-    if wrong:
-        meant = re.sub(rf"(?<!\S)({TYPE}) ({MANY})(?!\S)", r"\1=\2", typed := " ".join(workers))
+    if wrong := [word for word in workers if not _is_size(word)]:
+        meant = re.sub(rf"(?<!\S){TYPE} {MANY}(?!\S)", r"\1=\2", typed := " ".join(workers))
+        most, got = naming.MOST_WORKERS, " ".join(wrong)
         near = f", did you mean satellite scale {meant}?" if meant != typed else ""
         raise click.UsageError(
-            f"should be TYPE=N with N of 1 or more, got {' '.join(wrong)}{near}\n"
+            f"should be TYPE=N with N from 1 to {most}, got {got}{near}\n"
             "  None for a while: satellite stop TYPE\n"
             "  None for good: pulumi config rm --path satellite:processes.TYPE, then satellite up "
             "--same-commit"
@@ -391,6 +391,12 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
     keeping(
         project, change, yes, as_json, fits=functools.partial(known_types, project, sorted(types))
     )
+
+def _is_size(word: str) -> bool:
+    """Whether it is one of those that the settings take."""
+    found = re.fullmatch(f"{TYPE}={MANY}", word)
+    return found is not None and int(found[2]) <= naming.MOST_WORKERS
+
 
 
 def known_types(project: Project, types: Sequence[str], running: Running) -> None:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from satellite_infra import keys
 from satellite_infra.agent import config_files, config_vars
 from satellite_infra.key_text import normal
+from satellite_infra.naming import PROCESS_TYPE
 
 BROKEN = "broken rule"
 """The error type of our own rules; its message needs no translation."""
@@ -244,7 +245,7 @@ def _file_mode(value: Any) -> Any:
 
 
 def _process_type(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", value):
+    if not re.fullmatch(PROCESS_TYPE, value):
         raise broken("should be a process type of letters, digits, _ and -")
     if value == "release":
         raise broken("should be a process that keeps running; `release` is the release phase")

@@ -1,7 +1,10 @@
-"""Names that several programs have to know. Imports nothing, as some of them start often."""
+"""Names, and their rules, that several programs have to know. Imports nothing: some start often."""
 
 from __future__ import annotations
 
+PROCESS_TYPE = "[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
+MOST_WORKERS = 1000
+"""Of a process type, on each host."""
 REACH, AGENT, BOOTSTRAP = "reach", "agent", "bootstrap"
 DRAIN, RELEASE, JOBS = "drain", "release", "jobs"
 VISIT = (REACH, AGENT, BOOTSTRAP)

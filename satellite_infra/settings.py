@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_origin
 import pulumi
 from pulumi.runtime import config as pulumi_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from satellite_infra.naming import MOST_WORKERS
 
 from satellite_infra import fields as f
 from satellite_infra import problems, rules
@@ -56,7 +57,7 @@ class WatchSettings(Model):
 class ProcessSettings(Model):
     """One process type of the Procfile: how many workers on each host, and how each ends."""
 
-    quantity: Annotated[f.Number, Field(ge=1, le=1000)] = Field(examples=[2])
+    quantity: Annotated[f.Number, Field(ge=1, le=MOST_WORKERS)] = Field(examples=[2])
     """How many workers on each host. Required."""
     command: f.Line = Field(default="", examples=["bundle exec rake jobs:work"])
     """Instead of the Procfile's line."""

@@ -293,6 +293,7 @@ def test_a_stack_that_followed_heroku_is_told_how_to_do_so_again(changing: Desk)
     ("words", "lines"),
     [
         (["scale", "worker=4"], ["set satellite:processes.worker.quantity 4"]),
+        (["scale", "2fast=1000"], ["set satellite:processes.2fast.quantity 1000"]),
         (["lost", "worker-2"], ["set satellite:hosts.worker-2.lost true"]),
         (
             ["lost", "worker-1", "worker-2"],
@@ -834,7 +835,8 @@ def test_what_was_rolled_back_is_on_no_way_back(kept: str, runs: str | None, way
     ("words", "rule"),
     [
         (["scale", "worker=0"], "None for good: pulumi config rm --path"),
-        (["scale", "worker"], "should be TYPE=N with N of 1 or more, got worker\n"),
+        (["scale", "worker"], "should be TYPE=N with N from 1 to 1000, got worker\n"),
+        (["scale", "worker=1001", "wörker=1"], "got worker=1001 wörker=1\n"),
         (["scale", "worker=-1"], "None for a while: satellite stop TYPE\n"),
         (["scale", "worker", "3"], "got worker 3, did you mean satellite scale worker=3?\n"),
         (["scale", "a", "1", "b=2"], "got a 1, did you mean satellite scale a=1 b=2?\n"),
