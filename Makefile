@@ -16,7 +16,7 @@
 #   PYTHON=python3.12   the interpreter to build with            (all)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lint keys import lint test demo endurance lab docs bench bench-peers pictures lock clean
+.PHONY: help setup setup-lint setup-command keys import lint test demo endurance lab docs bench bench-peers pictures lock clean
 # as typed: a $ in them is the shell's, not make's
 override ARGS := $(value ARGS)
 override RUN := $(value RUN)
@@ -27,13 +27,16 @@ python := .venv/bin/python
 run := source scripts/common.sh && exec $(python)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make this machine ready; quick when it is
 	@scripts/setup
 
 setup-lint: ## the part of it that needs no machines
 	@scripts/setup --no-base
+
+setup-command: ## what deploying needs alone: the `satellite` command in .venv
+	@scripts/setup --command
 
 demo: setup ## two machines, real jobs, a deploy while they run
 	@$(run) -m lab run -- $(python) -m demo
@@ -44,10 +47,10 @@ endurance: setup ## 10,000 jobs while all that a deployer does happens to their 
 test: setup ## lint, types, and every test, the lab's included
 	@scripts/test
 
-keys: setup-lint ## make the keys that a stack lacks, or rotate its login key
+keys: setup-command ## make the keys that a stack lacks, or rotate its login key
 	@$(python) -m scripts.keys --stack "$$STACK" --rotate "$$ROTATE" $(if $(DEPLOY_KEY),--deploy-key)
 
-import: setup-lint ## a heroku.yml, or what heroku config --json prints, as config vars
+import: setup-command ## a heroku.yml, or what heroku config --json prints, as config vars
 	@$(python) -m scripts.import_heroku --from "$$FROM" --stack "$$STACK" --environment "$$ENVIRONMENT" \
 		$(if $(OVERWRITE),--overwrite) $(if $(DRY_RUN),--dry-run)
 

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lab import paths
+
 CHECKOUT = Path(__file__).parents[2]
 SHARED = "import pulumi, pathlib; print(pathlib.Path(pulumi.__file__).parents[1])"
 WHERE = "import pulumi, satellite_cli; print(satellite_cli.__file__)"
 
 
-def checkout(folder: Path) -> Path:
+def checkout(folder: Path, how: str = "--no-base") -> Path:
     """A copy that was made ready; what checkouts share is there already."""
     named = subprocess.run(
         ["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True
@@ -21,13 +23,13 @@ def checkout(folder: Path) -> Path:
         if (CHECKOUT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(CHECKOUT / name, folder / name)
-    ready(folder)
+    ready(folder, how)
     return folder
 
 
-def ready(folder: Path, **variables: str) -> None:
+def ready(folder: Path, how: str = "--no-base", **variables: str) -> None:
     done = subprocess.run(
-        ["scripts/setup", "--no-base"],
+        ["scripts/setup", how],
         cwd=folder,
         env={**os.environ, **variables},
         capture_output=True,
@@ -75,3 +77,32 @@ def test_checkouts_share_packages_and_not_the_command(tmp_path: Path) -> None:
     moved = one.rename(tmp_path / "moved")
     ready(moved)
     assert said([f"{moved}/.venv/bin/python", "-Pc", WHERE], tmp_path).startswith(f"{moved}/")
+
+
+def test_who_deploys_needs_no_go_and_no_linter(tmp_path: Path) -> None:
+    """As on a machine that has never built anything of the lab, nor the stand-in for a plugin."""
+    folder = checkout(tmp_path / "one", "--command")  # what checkouts share is there from now on
+    programs, cache = tmp_path / "bin", tmp_path / "cache"
+    for place in (programs, cache):
+        place.mkdir()
+    for path in os.environ["PATH"].split(":"):
+        for program in Path(path).glob("*"):
+            there = programs / program.name
+            unknown = program.name.startswith(("go", "pulumi", "shellcheck"))
+            if not unknown and not there.is_symlink():
+                there.symlink_to(program)
+    for shared in paths.cache().glob("venv-*"):
+        (cache / shared.name).symlink_to(shared)
+    shutil.rmtree(folder / ".venv")
+    ready(folder, "--command", PATH=str(programs), SATELLITE_CACHE=str(cache))
+    assert said([f"{folder}/.venv/bin/satellite", "--version"], tmp_path).startswith("satellite ")
+    assert not (folder / ".venv/bin/ruff").exists()
+    assert (folder / "policy/.venv/bin/python").exists()
+
+
+def test_what_a_developer_has_stays_where_only_the_command_is_asked_for(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "one")
+    made = (folder / ".venv/.complete").stat().st_mtime_ns
+    ready(folder, "--command")
+    assert (folder / ".venv/.complete").stat().st_mtime_ns == made
+    assert (folder / ".venv/bin/ruff").exists()
