@@ -18,6 +18,7 @@ import click
 from satellite_cli import look, options, remote, screen
 from satellite_cli.act import done_on
 from satellite_cli.fleet import Fleet, NeverUpError, ours
+from satellite_cli.groups import Group
 from satellite_cli.problems import REFUSED, SatelliteError, consent
 from satellite_cli.project import Project, engine
 from scripts import stack_file
@@ -33,7 +34,7 @@ class Holder:
     pid: int | None = None
 
 
-@click.group()
+@click.group(cls=Group)
 def lock() -> None:
     """Who is at work on the stack or a host; release what a killed one left."""
 

@@ -251,7 +251,14 @@ def _worker(worker: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @click.command()
-@click.option("--lines", "-n", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(min=1),
+    default=15,
+    show_default=True,
+    help="The last so many.",
+)
 @options.stack
 @options.hosts
 @options.seconds(SECONDS)

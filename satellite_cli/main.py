@@ -15,16 +15,13 @@ from types import FrameType
 
 import click
 
+from satellite_cli.groups import Group
 from satellite_cli.problems import FAILED, INTERRUPTED, SatelliteError, deafen, note
 
 FULL = (errno.ENOSPC, errno.EIO)
 """Why what is said cannot be written: no room, or a terminal that is gone."""
 FAULT = 70
 """A fault of this program itself."""
-WHOLE = 500
-"""Characters of a command's line in the list, which is folded rather than cut off."""
-
-
 SECTIONS = {
     "Look": {
         "info": "look",
@@ -57,7 +54,7 @@ The command's name there is its own, where no other one is said.
 MODULES = {name: module for commands in SECTIONS.values() for name, module in commands.items()}
 
 
-class Sections(click.Group):
+class Sections(Group):
     """A group whose help lists the commands by what they are for, and which loads one alone."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -89,10 +86,7 @@ class Sections(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One list for each section, in its order."""
         for title, names in SECTIONS.items():
-            commands = [self.get_command(ctx, name) for name in names]
-            with formatter.section(title):
-                rows = [(str(c.name), c.get_short_help_str(WHOLE)) for c in commands if c]
-                formatter.write_dl(rows)
+            self.list_some(ctx, formatter, title, names)
 
 
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})

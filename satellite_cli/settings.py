@@ -17,6 +17,7 @@ import click
 from satellite_cli import options, remote, screen
 from satellite_cli.change import somebody_to_ask, update
 from satellite_cli.fleet import ours
+from satellite_cli.groups import Group
 from satellite_cli.problems import INTERRUPTED, USAGE, SatelliteError, consent
 from satellite_cli.project import Project
 from satellite_cli.reachable import SECONDS
@@ -41,7 +42,7 @@ def settings(stack: str) -> Iterator[Config]:
         yield Config.of(stack)
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @options.stack
 @options.as_json
 @click.pass_context
@@ -227,7 +228,7 @@ def _said(
         click.echo(f"Next: satellite {command} --stack {stack}")
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """The stack's keys: make what is missing, rotate the login key."""
 

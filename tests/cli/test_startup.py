@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from satellite_cli.main import MODULES, main, satellite
@@ -47,6 +49,30 @@ def test_each_command_is_there_under_its_name() -> None:
         command = satellite.get_command(context, name)
         assert command
         assert command.name == name
+
+
+@pytest.mark.parametrize("name", ["config", "keys", "lock"])
+def test_the_list_of_a_group_is_folded_and_not_cut(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--help"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert not [line for line in lines if line.endswith("...")]
+
+
+def test_each_option_says_what_it_is_for() -> None:
+    def commands(above: click.Group) -> Iterator[click.Command]:
+        context = click.Context(above)
+        for name in above.list_commands(context):
+            command = above.get_command(context, name)
+            assert command
+            yield command
+            if isinstance(command, click.Group):
+                yield from commands(command)
+
+    for command in commands(satellite):
+        for option in command.params:
+            assert not isinstance(option, click.Option) or option.help, (command.name, option.name)
 
 
 def test_a_command_that_is_mistyped_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
