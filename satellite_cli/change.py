@@ -188,7 +188,8 @@ def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
     if not pinned or (pinned == HEROKU and not branch):
         return
     if not quiet:
-        note(f"{project.stack} is pinned to {pinned[:12]}, and no longer once this has succeeded")
+        pin = screen.short(pinned)
+        note(f"{project.stack} is pinned to {pin}, and no longer once this has succeeded")
     draft.remove("revision")
 
 
@@ -198,9 +199,9 @@ def must_follow(project: Project) -> None:
     pinned = str(known.get("revision") or HEROKU)
     if pinned != HEROKU and known.get("heroku") and not known.get("branch"):
         raise SatelliteError(
-            f"{project.stack} is pinned to {pinned[:12]}; say what it shall follow now: satellite "
-            f"deploy --branch NAME, or pulumi config set {FOLLOWS} --stack {project.stack}, then "
-            "satellite up",
+            f"{project.stack} is pinned to {screen.short(pinned)}; say what it shall follow now: "
+            f"satellite deploy --branch NAME, or pulumi config set {FOLLOWS} --stack "
+            f"{project.stack}, then satellite up",
             USAGE,
         )
 

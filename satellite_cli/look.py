@@ -118,7 +118,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
             }
         )
     else:
-        about = f"app {fleet.app}, environment {fleet.environment}: {fleet.revision[:12]}"
+        about = f"app {fleet.app}, environment {fleet.environment}: {screen.short(fleet.revision)}"
         click.echo(f"{about} (stack {fleet.stack})")
         if queue := _queue(said.values()):
             click.echo(

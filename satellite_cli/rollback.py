@@ -59,7 +59,7 @@ def _refuse_where_nothing_is_to_undo(
     tried = ({*failed, fleet.revision} if fleet.revision else failed) - now - {chosen}
     # of the commit that it runs: settings; one that runs nothing was left behind
     settings = any(taken_back(told) == told["revision"] for told in said if told["revision"])
-    further = f" To go further back: satellite rollback {chosen[:12]}" if chosen else ""
+    further = f" To go further back: satellite rollback {screen.short(chosen)}" if chosen else ""
     if now and (tried or (len(now) == 1 and settings)):
         what = f"deploy, of {_shown(tried)}," if tried else "change, of settings,"
         raise SatelliteError(
@@ -80,5 +80,5 @@ def _named(said: Sequence[Told], wanted: str) -> str:
         return fitting[0]
     if COMMIT.fullmatch(wanted):
         return wanted
-    known = ", ".join(commit[:12] for commit in good) or "none"
+    known = ", ".join(map(screen.short, good)) or "none"
     raise SatelliteError(f"no good release of {wanted} is on the hosts ({known})", USAGE)

@@ -117,8 +117,8 @@ def when(stamp: str | None, now: datetime | None = None) -> str:
 
 
 def short(revision: str | None) -> str:
-    """The beginning of a commit."""
-    return revision[:7] if revision else "-"
+    """The beginning of a commit, as the hosts' own messages have it."""
+    return revision[:12] if revision else "-"
 
 
 def megabytes(number: int) -> str:

@@ -389,8 +389,9 @@ def test_what_is_no_deploy_does_not_choose_between_commits(
     ran = changing.satellite(*words, "--yes")
     assert (ran.status, ran.err) == (
         1,
-        "error: nothing was done: the hosts run different commits (worker-1: fffffff, worker-2: "
-        "0123456). Bring them to one first: satellite rollback, or satellite deploy\n",
+        "error: nothing was done: the hosts run different commits (worker-1: ffffffffffff, "
+        "worker-2: 0123456789ab). Bring them to one first: satellite rollback, or satellite "
+        "deploy\n",
     )
     assert settings(changing) == "config:\n"
 
@@ -686,7 +687,7 @@ def test_rollback_goes_to_the_good_release_before(changing: Desk) -> None:
     for name in ("worker-1", "worker-2"):
         changing.says(name, status(name, good=good("a" * 40, NEW, COMMIT)))
     ran = changing.satellite("rollback", "--yes")
-    assert (ran.status, ran.err) == (0, f"from {COMMIT[:7]} back to {NEW}\n")
+    assert (ran.status, ran.err) == (0, f"from {COMMIT[:12]} back to {NEW}\n")
     assert settings(changing) == f"config:\n# set satellite:revision {NEW}\n"
     changing.satellite("rollback", "aaa", "--yes")
     assert f"# set satellite:revision {'a' * 40}" in settings(changing)
@@ -715,13 +716,13 @@ def test_a_rollback_of_a_rollback_goes_further_back(changing: Desk) -> None:
     for name in ("worker-1", "worker-2"):
         changing.says(name, status(name, good=[first, third, second]))  # as an agent keeps them
     ran = changing.satellite("rollback", "--yes")
-    assert (ran.status, ran.err) == (0, f"from {COMMIT[:7]} back to {'a' * 40}\n")
+    assert (ran.status, ran.err) == (0, f"from {COMMIT[:12]} back to {'a' * 40}\n")
 
 
 def test_a_rollback_of_a_commit_that_was_built_anew_goes_further_back(changing: Desk) -> None:
     for name in ("worker-1", "worker-2"):
         changing.says(name, status(name, good=good("a" * 40, COMMIT, NEW, COMMIT)))
-    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:7]} back to {'a' * 40}\n"
+    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:12]} back to {'a' * 40}\n"
 
 
 def test_a_deploy_that_reached_some_hosts_goes_back_on_all_of_them(changing: Desk) -> None:
@@ -730,12 +731,12 @@ def test_a_deploy_that_reached_some_hosts_goes_back_on_all_of_them(changing: Des
     changing.says("worker-1", status("worker-1", revision=NEW, good=every))
     changing.says("worker-2", status("worker-2", good=every[:2], last_release=failed))
     ran = changing.satellite("rollback", "--yes")
-    assert (ran.status, ran.err) == (0, f"from {COMMIT[:7]}, {NEW[:7]} back to {COMMIT}\n")
+    assert (ran.status, ran.err) == (0, f"from {COMMIT[:12]}, {NEW[:12]} back to {COMMIT}\n")
 
 
 REFUSED = """\
-error: nothing was done: the last deploy, of fffffff, has not succeeded, and all hosts run \
-0123456, as before it. To go further back: satellite rollback aaaaaaaaaaaa
+error: nothing was done: the last deploy, of ffffffffffff, has not succeeded, and all hosts \
+run 0123456789ab, as before it. To go further back: satellite rollback aaaaaaaaaaaa
 """
 
 
@@ -767,7 +768,7 @@ def test_after_settings_that_failed_there_is_nothing_to_go_back_from(changing: D
     assert (ran.status, ran.err) == (
         4,
         "error: nothing was done: the last change, of settings, has not succeeded, and all hosts "
-        f"run 0123456, as before it. To go further back: satellite rollback {'a' * 12}\n",
+        f"run 0123456789ab, as before it. To go further back: satellite rollback {'a' * 12}\n",
     )
 
 
@@ -776,7 +777,7 @@ def test_a_new_host_that_was_left_behind_is_no_reason_to_stay(changing: Desk) ->
     failed = {"outcome": "failed", "revision": COMMIT}
     empty = status("worker-2", revision=None, current=None, good=[], last_release=failed)
     changing.says("worker-2", empty)
-    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:7]} back to {'a' * 40}\n"
+    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:12]} back to {'a' * 40}\n"
 
 
 def test_a_rollback_that_did_not_come_to_its_end_goes_on(changing: Desk) -> None:
@@ -784,7 +785,7 @@ def test_a_rollback_that_did_not_come_to_its_end_goes_on(changing: Desk) -> None
     changing.outputs["revision"] = "a" * 40
     for name in ("worker-1", "worker-2"):
         changing.says(name, status(name, good=good("a" * 40, COMMIT)))
-    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:7]} back to {'a' * 40}\n"
+    assert changing.satellite("rollback", "--yes").err == f"from {COMMIT[:12]} back to {'a' * 40}\n"
 
 
 @pytest.mark.parametrize(

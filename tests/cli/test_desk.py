@@ -82,7 +82,7 @@ def test_ctrl_c_while_the_hosts_are_updated(
     code, said = promoted(desk, world, "--yes")
     assert code == 130
     assert "the hosts: interrupted; the engine ended by itself" in said
-    assert f"  worker-1: {COMMIT[:7]}\n" in said
+    assert f"  worker-1: {COMMIT[:12]}\n" in said
     assert f"    now    {world.second}\n" in said
 
 

@@ -102,7 +102,7 @@ def test_a_machine_that_is_not_as_declared_is_to_be_rolled(clinic: Desk) -> None
 def test_who_is_on_what(clinic: Desk) -> None:
     clinic.says("worker-2", status("worker-2", revision=NEW))
     out = clinic.satellite("doctor").out
-    assert "  revision: runs fffffff, the stack 0123456; worker-1 0123456\n" in out
+    assert "  revision: runs ffffffffffff, the stack 0123456789ab; worker-1 0123456789ab\n" in out
     assert f"    > {VISIT}\n" in out
 
 
@@ -121,12 +121,12 @@ def test_what_a_failed_deploy_has_left_is_not_deployed_again(clinic: Desk) -> No
     assert ran.out.startswith(
         "this machine: nothing found\n"
         "worker-1: 2 found\n"
-        "  revision: runs 0123456, the stack fffffff; worker-2 0123456; the release of\n"
-        "    fffffff failed on worker-1, and was taken back there. Why; and to stay with\n"
-        "    what runs:\n"
+        "  revision: runs 0123456789ab, the stack ffffffffffff; worker-2 0123456789ab;\n"
+        "    the release of ffffffffffff failed on worker-1, and was taken back there.\n"
+        "    Why; and to stay with what runs:\n"
         "    > satellite logs --stack production --release --host worker-1\n"
         f"    > satellite deploy --stack production --revision {COMMIT}\n"
-        "  config_differs: has not the stack's config.TOKEN; the release of fffffff\n"
+        "  config_differs: has not the stack's config.TOKEN; the release of ffffffffffff\n"
     )
     stay, why = f"satellite deploy --revision {COMMIT}", "satellite logs --release --host worker-1"
     ran = clinic.satellite("doctor", "--json")

@@ -16,10 +16,10 @@ from tests.cli.conftest import COMMIT, Desk, host, status
 
 INFO = """\
 app shop, environment staging: 0123456789ab (stack staging)
-HOST      STATE      ID   ENVIRONMENT  ADDRESS    LAUNCHED              BOOTED                REVISION  WORKERS  DRIFT
-worker-1  running    i-1  staging      192.0.2.1  2026-11-18T07:00:00Z  2026-11-20T08:00:00Z  0123456   2 of 2   0
-worker-2  no answer  i-2  staging      192.0.2.2  -                     -                     -         -        -
-worker-3  lost       i-3  staging      -          -                     -                     -         -        -
+HOST      STATE      ID   ENVIRONMENT  ADDRESS    LAUNCHED              BOOTED                REVISION      WORKERS  DRIFT
+worker-1  running    i-1  staging      192.0.2.1  2026-11-18T07:00:00Z  2026-11-20T08:00:00Z  0123456789ab  2 of 2   0
+worker-2  no answer  i-2  staging      192.0.2.2  -                     -                     -             -        -
+worker-3  lost       i-3  staging      -          -                     -                     -             -        -
 """  # noqa: E501
 
 
@@ -132,9 +132,9 @@ def test_ps_shows_the_workers_that_are_asked_for(desk: Desk) -> None:
     desk.says("worker-1", status("worker-1", ("running", "stopped")))
     desk.says("worker-2", status("worker-2", ("waiting", "running")))
     assert desk.satellite("ps", "worker.1").out == (
-        "HOST      WORKER    STATE    SINCE                 REVISION  MEMORY  PID\n"
-        "worker-1  worker.1  running  2026-11-25T10:00:00Z  0123456   84 MB   101\n"
-        "worker-2  worker.1  waiting  2026-11-25T10:00:00Z  0123456   84 MB   101\n"
+        "HOST      WORKER    STATE    SINCE                 REVISION      MEMORY  PID\n"
+        "worker-1  worker.1  running  2026-11-25T10:00:00Z  0123456789ab  84 MB   101\n"
+        "worker-2  worker.1  waiting  2026-11-25T10:00:00Z  0123456789ab  84 MB   101\n"
     )
     found = desk.satellite("ps", "--json").json()["workers"]
     assert [(w["host"], w["name"], w["state"]) for w in found] == [
@@ -161,11 +161,11 @@ def test_what_befell_all_hosts_is_one_line(desk: Desk) -> None:
     desk.says("worker-1", first)
     desk.says("worker-2", [event("05", by="ada")])
     assert desk.satellite("releases").out == (
-        "  REVISION  OUTCOME                   CHANGED                         "
+        "  REVISION      OUTCOME                   CHANGED                         "
         "WHEN                  BY   ON\n"
-        "* 0123456   good                      -                               "
+        "* 0123456789ab  good                      -                               "
         "2026-11-25T10:00:01Z  ada  all hosts\n"
-        "  0123456   failed in gate: it ended  commit: Mend it; worker 1 -> 2  "
+        "  0123456789ab  failed in gate: it ended  commit: Mend it; worker 1 -> 2  "
         "2026-11-25T10:00:20Z  -    worker-1\n"
     )
     ran = desk.satellite("releases", "--json")

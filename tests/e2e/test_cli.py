@@ -76,7 +76,7 @@ def info(desk: Desk, line: str, hosts: tuple[str, ...] = ("desk-1", "desk-2")) -
         assert row[:5] == [name, "running", machines[name][0], environment, machines[name][1]]
         for time_ in row[5:7]:  # when it was launched, and booted last
             assert re.fullmatch(r"2\d{3}-\d\d-\d\dT[\d:]{8}Z", time_)
-        assert row[7:] == [revision[:7], "2 of 2", "0"]
+        assert row[7:] == [revision[:12], "2 of 2", "0"]
 
 
 def info_of_one(desk: Desk, line: str) -> None:
@@ -186,7 +186,7 @@ def one_off(desk: Desk, line: str) -> None:
 def releases(desk: Desk, line: str) -> None:
     out = desk.good(line)
     revision = desk.site.revision(desk.site.host(1))
-    assert re.search(rf"^\* {revision[:7]} +good .* all hosts$", out, re.M)
+    assert re.search(rf"^\* {revision[:12]} +good .* all hosts$", out, re.M)
 
 
 def spawn(desk: Desk, line: str) -> None:
@@ -525,10 +525,10 @@ def test_a_failed_deploy_is_understood_and_leaves_all_as_it_was(desk: Desk) -> N
     assert "no database" in ran.stderr
     assert "desk-2" not in ran.stderr
     assert (desk.runs(), desk.settings()) == (before, settings)
-    assert re.search(rf"^  {bad[:7]} +failed in gate: ", desk.good("satellite releases"), re.M)
+    assert re.search(rf"^  {bad[:12]} +failed in gate: ", desk.good("satellite releases"), re.M)
     refused = desk.run("satellite rollback --yes")
     assert refused.returncode == 4
-    assert f"the last deploy, of {bad[:7]}, has not succeeded" in refused.stderr
+    assert f"the last deploy, of {bad[:12]}, has not succeeded" in refused.stderr
     assert (desk.runs(), desk.settings()) == (before, settings)
     desk.commit(worker=APP["worker"])
     desk.good("satellite deploy --yes")
@@ -546,7 +546,7 @@ def test_an_interrupted_deploy_says_what_is_where(desk: Desk) -> None:
         out, err = process.communicate()
     assert process.returncode == 130
     assert "desk-1 release: gate\n" in out  # what takes long is shown while it lasts
-    assert f"  desk-1: {new[:7]}\n  desk-2: {old[:7]}\n" in err
+    assert f"  desk-1: {new[:12]}\n  desk-2: {old[:12]}\n" in err
     assert "Nothing has to be cleaned. To go on: the same command again" in err
     desk.site.put("gate_seconds", "2")
     desk.good("satellite up --yes")

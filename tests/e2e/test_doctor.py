@@ -192,7 +192,7 @@ def test_a_host_that_a_failed_deploy_left_behind(desk: Desk) -> None:
     assert desk.runs() == [{new}, {old}]
     findings = found(desk)
     assert {f["code"] for f in findings} == {"revision"}
-    assert all(old[:7] in f["text"] and new[:7] in f["text"] for f in findings), findings
+    assert all(old[:12] in f["text"] and new[:12] in f["text"] for f in findings), findings
     assert "release: failed in phase `gate`: " in desk.good(findings[-1]["why"])
     mended(desk, findings[-1]["mend"])  # to stay with what runs
     assert desk.runs() == [{old}] * 2
