@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pulumi
 
-from satellite_infra.settings import Settings
+from satellite_infra.configuration import load
 from satellite_infra.stack import satellite
 
-for name, value in satellite(Settings.load()).items():
+for name, value in satellite(load()).items():
     pulumi.export(name, value)

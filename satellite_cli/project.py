@@ -97,7 +97,7 @@ class Project:
 
     def settings(self, file: Path | None = None) -> Settings:
         """All settings, or those of another file; SatelliteError with every problem of them."""
-        from satellite_infra.settings import NAMESPACE, validated  # brings Pulumi's SDK along
+        from satellite_infra.settings import NAMESPACE, validated  # slow to load
 
         other = ("--config-file", str(file), "--stack", self.stack)
         shown = config_at(*other) if file else self.config()

@@ -29,7 +29,7 @@ from satellite_cli.promote_git import (
 )
 from satellite_infra.agent.heroku import Api, HerokuError, NoCommitError
 
-if TYPE_CHECKING:  # Pulumi's SDK comes along, and no command shall wait for it that needs none
+if TYPE_CHECKING:
     from satellite_infra.settings import Settings
 
 SERVER, HEROKU = "satellite-repository", "satellite-heroku"

@@ -23,7 +23,7 @@ from satellite_cli.project import Project
 from satellite_cli.reachable import SECONDS
 from satellite_cli.running import Running
 
-if TYPE_CHECKING:  # it brings Pulumi's SDK along, which most commands do without
+if TYPE_CHECKING:  # slow to load, and most commands do without
     from scripts.config import Config
 
 

@@ -1,14 +1,11 @@
-"""What a team declares in Pulumi.STACK.yaml, as one frozen value; nothing else reads the config."""
+"""What a team declares in Pulumi.STACK.yaml, as one frozen value; configuration.py reads it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_origin
 
-import pulumi
-from pulumi.runtime import config as pulumi_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from satellite_infra.naming import MOST_WORKERS
 
@@ -588,18 +585,6 @@ class Settings(Model):
         """The hosts that exist without us."""
         return {name: host for name, host in self.hosts.items() if host.address}
 
-    @classmethod
-    def load(cls) -> Settings:
-        """This stack's settings; RunError lists every problem, before any resource is touched."""
-        stack, secret = _read()
-        stack["environment"] = stack.get("environment") or pulumi.get_stack()
-        settings, found = validated(stack, secret)
-        found = [*_elsewhere(), *found]
-        if found:
-            many = f"{len(found)} problems" if len(found) > 1 else "1 problem"
-            raise pulumi.RunError("\n  ".join([f"{many} in this stack's settings:", *found]))
-        return settings
-
 
 WHOLE = frozenset(
     {"alerts", "ami_lookup", "bastion", "heroku", "monit", "promote", "queue", "ruby"}
@@ -629,29 +614,6 @@ def validated(values: Mapping[str, Any], secret: frozenset[str]) -> tuple[Settin
         settings = Settings.model_validate(_without(kept, error))
     found += rules.across(settings, broken)
     return settings, sorted(found)
-
-
-def _read() -> tuple[dict[str, Any], frozenset[str]]:
-    """The stack's values of our namespace as they are, and which of them are secret."""
-    prefix = NAMESPACE + ":"
-    every = _every().items()
-    short = {key.removeprefix(prefix): v for key, v in every if key.startswith(prefix)}
-    return short, frozenset(key for key in short if pulumi_config.is_config_secret(prefix + key))
-
-
-def _every() -> dict[str, Any]:
-    """The stack's values of all namespaces, by their full names."""
-    return {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
-
-
-def _elsewhere() -> Iterator[str]:
-    """What is of a namespace that is nearly ours, and would be heeded by nobody."""
-    for key in sorted(_every()):
-        namespace, _, name = key.partition(":")
-        if namespace == NAMESPACE or name not in Settings.model_fields:
-            continue
-        if get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
-            yield f"{key}: unknown key, did you mean {NAMESPACE}:{name}?"
 
 
 def _parsed(key: str, value: Any) -> Any:

@@ -13,7 +13,7 @@ import pulumi
 import pytest
 from pulumi.runtime import config as pulumi_config
 
-from satellite_infra.settings import Settings
+from satellite_infra.configuration import load
 from satellite_infra.stack import satellite
 from tests.infra.conftest import SECRET
 from tests.infra.test_program import ALERTS, changed
@@ -57,7 +57,7 @@ def test_the_textbooks_mocks_do(values: dict[str, Any], preview: bool) -> None:
     found: dict[str, Any] = {}
 
     def program() -> pulumi.Output[None]:
-        outputs = satellite(Settings.load())
+        outputs = satellite(load())
         return pulumi.Output.all(**outputs).apply(found.update)
 
     try:

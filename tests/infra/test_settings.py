@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -12,11 +15,13 @@ from hypothesis import strategies as st
 from pulumi.runtime import config as pulumi_config
 
 from satellite_infra import keys
+from satellite_infra.configuration import load
 from satellite_infra.host_identity import host_identity
 from satellite_infra.settings import ProcessSettings, Settings, validated
 
 from .conftest import ARMOURED, LOGIN, LOGIN_PUBLIC, REVISION, SECRET, SEED, stack_values
 
+CHECKOUT = Path(__file__).parents[2]
 OTHER = host_identity("another seed with more than 32 characters", "x")
 SSH = "ssh://git@git.example.com/shop.git"
 SUBNET = "subnet-0123456789abcdef0"
@@ -802,7 +807,7 @@ def test_load_reads_the_engines_map_and_raises_one_error(monkeypatch: pytest.Mon
     )
     try:
         with pytest.raises(pulumi.RunError) as caught:
-            Settings.load()
+            load()
         assert str(caught.value) == (
             "2 problems in this stack's settings:\n"
             "  satellite:count: should be at least 1, got 0\n"
@@ -810,19 +815,27 @@ def test_load_reads_the_engines_map_and_raises_one_error(monkeypatch: pytest.Mon
         )
         pulumi_config.set_config("satellite:count", "3")
         pulumi_config.CONFIG.get().pop("satellite:procesess")
-        loaded = Settings.load()
+        loaded = load()
         assert (loaded.environment, loaded.count) == ("staging", 3)
         pulumi_config.set_config("satellite:environment", "")
-        assert Settings.load().environment == "staging"
+        assert load().environment == "staging"
         pulumi_config.set_config("Satelite:protect", "true")
         said = "Satelite:protect: unknown key, did you mean satellite:protect?"
         with pytest.raises(pulumi.RunError, match=said):
-            Settings.load()
+            load()
         del pulumi_config.CONFIG.get()["Satelite:protect"]
         pulumi_config.set_config("satellites:colour", "red")  # another program's
-        assert Settings.load().environment == "staging"
+        assert load().environment == "staging"
     finally:
         pulumi_config.set_all_config({}, [])
+
+
+def test_settings_are_checked_without_the_engines_sdk() -> None:
+    """Which takes as long to load as all else of a command."""
+    asked = "import sys, satellite_infra.settings; print('pulumi' in sys.modules)"
+    argv = [sys.executable, "-c", asked]
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)

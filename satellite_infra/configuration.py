@@ -1,0 +1,47 @@
+"""The stack's configuration as the engine hands it over, read as settings: its only reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+import pulumi
+from pulumi.runtime import config
+
+from satellite_infra.settings import NAMESPACE, Settings, validated
+
+
+def load() -> Settings:
+    """This stack's settings; RunError lists every problem, before any resource is touched."""
+    stack, secret = _read()
+    stack["environment"] = stack.get("environment") or pulumi.get_stack()
+    settings, found = validated(stack, secret)
+    found = [*_elsewhere(), *found]
+    if found:
+        many = f"{len(found)} problems" if len(found) > 1 else "1 problem"
+        raise pulumi.RunError("\n  ".join([f"{many} in this stack's settings:", *found]))
+    return settings
+
+
+def _read() -> tuple[dict[str, Any], frozenset[str]]:
+    """The stack's values of our namespace as they are, and which of them are secret."""
+    prefix = NAMESPACE + ":"
+    every = _every().items()
+    short = {key.removeprefix(prefix): v for key, v in every if key.startswith(prefix)}
+    return short, frozenset(key for key in short if config.is_config_secret(prefix + key))
+
+
+def _every() -> dict[str, Any]:
+    """The stack's values of all namespaces, by their full names."""
+    return {**config.get_config_env(), **config.CONFIG.get()}
+
+
+def _elsewhere() -> Iterator[str]:
+    """What is of a namespace that is nearly ours, and would be heeded by nobody."""
+    for key in sorted(_every()):
+        namespace, _, name = key.partition(":")
+        if namespace == NAMESPACE or name not in Settings.model_fields:
+            continue
+        if get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
+            yield f"{key}: unknown key, did you mean {NAMESPACE}:{name}?"
