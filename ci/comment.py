@@ -16,6 +16,7 @@ from ci import manifests
 from ci.blocks import Block, joined
 from ci.manifests import Change
 from satellite_infra import naming
+from satellite_infra.key_text import fingerprint
 
 Step = Mapping[str, Any]
 T = TypeVar("T")
@@ -362,9 +363,6 @@ def _known_by(variable: str, value: str | None) -> str | None:
     """A host key by its fingerprint, anything else as it is."""
     if value is None or variable not in HOST_KEYS:
         return value
-    # not on a runner that only asks what was previewed
-    from satellite_infra.keys import fingerprint
-
     return fingerprint(value)
 
 

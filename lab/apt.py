@@ -18,7 +18,6 @@ LOOPBACK_NAME = "outside.lab"  # what a machine calls the loopback address of th
 SUFFIXES = ("", "-updates", "-security", "-backports", "/updates")
 MIRROR_PATHS = re.compile(r"/(debian|debian-security|ubuntu|ubuntu-ports)/?$|/archive/debian")
 KEPT_SETTINGS = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
-ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,7 @@ from satellite_infra.reach import ANSWERED
 Change = Callable[[Draft], None]
 TYPE, MANY = f"({naming.PROCESS_TYPE})", "([1-9][0-9]{0,8})"
 """A process type, and how many workers of it."""
-HEROKU = "heroku"
-"""The revision that stands for: the commit that Heroku runs."""
-FOLLOWS = f"satellite:revision {HEROKU}"
+FOLLOWS = f"satellite:revision {naming.HEROKU}"
 
 
 def run(
@@ -185,7 +183,7 @@ def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
     """Have it follow its branch again; or Heroku, unless a `branch` was said."""
     project = draft.project
     pinned = str(project.known.get("revision") or "")
-    if not pinned or (pinned == HEROKU and not branch):
+    if not pinned or (pinned == naming.HEROKU and not branch):
         return
     if not quiet:
         pin = screen.short(pinned)
@@ -196,8 +194,8 @@ def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
 def must_follow(project: Project) -> None:
     """SatelliteError where nobody has said what it shall follow once it is no longer pinned."""
     known = project.known
-    pinned = str(known.get("revision") or HEROKU)
-    if pinned != HEROKU and known.get("heroku") and not known.get("branch"):
+    pinned = str(known.get("revision") or naming.HEROKU)
+    if pinned != naming.HEROKU and known.get("heroku") and not known.get("branch"):
         raise SatelliteError(
             f"{project.stack} is pinned to {screen.short(pinned)}; say what it shall follow now: "
             f"satellite deploy --branch NAME, or pulumi config set {FOLLOWS} --stack "
@@ -208,7 +206,7 @@ def must_follow(project: Project) -> None:
 
 def leave_heroku(project: Project) -> None:
     """Say how it comes to follow Heroku again, where it does and is about to be pinned."""
-    if project.known.get("revision") == HEROKU:
+    if project.known.get("revision") == naming.HEROKU:
         note(
             f"{project.stack} does not follow Heroku from now on; to have it do so again: pulumi "
             f"config set {FOLLOWS} --stack {project.stack}, then satellite up"
@@ -374,8 +372,8 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
         raise click.UsageError(f"each process type once, got {', '.join(twice)} again")
     if wrong := [word for word in workers if not _is_size(word)]:
         meant = re.sub(rf"(?<!\S){TYPE} {MANY}(?!\S)", r"\1=\2", typed := " ".join(workers))
-        most, got = naming.MOST_WORKERS, " ".join(wrong)
         near = f", did you mean satellite scale {meant}?" if meant != typed else ""
+        most, got = naming.MOST_WORKERS, " ".join(wrong)
         raise click.UsageError(
             f"should be TYPE=N with N from 1 to {most}, got {got}{near}\n"
             "  None for a while: satellite stop TYPE\n"
@@ -393,11 +391,11 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
         project, change, yes, as_json, fits=functools.partial(known_types, project, sorted(types))
     )
 
+
 def _is_size(word: str) -> bool:
     """Whether it is one of those that the settings take."""
     found = re.fullmatch(f"{TYPE}={MANY}", word)
     return found is not None and int(found[2]) <= naming.MOST_WORKERS
-
 
 
 def known_types(project: Project, types: Sequence[str], running: Running) -> None:

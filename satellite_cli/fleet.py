@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from satellite_cli.problems import FAILED, USAGE, SatelliteError
-from satellite_infra.agent import flat
+from satellite_infra import output
 from satellite_infra.agent.naming import named
 from scripts.engine import ConfigError, config, pulumi
 
@@ -75,7 +75,7 @@ class Fleet:
     """Empty where the user's own SSH agent has it."""
     public_key: str = ""
     manifest: dict[str, str] = field(default_factory=dict)
-    """Of every host, as `flat.load` reads it."""
+    """What every host has, by its keys."""
     to_roll: dict[str, str] = field(default_factory=dict)
     """Host -> what its machine has that the settings do not say."""
 
@@ -110,7 +110,7 @@ class Fleet:
         def setting(key: str) -> str:
             return str(settings.get(f"satellite:{key}", {}).get("value") or "")
 
-        manifest = flat.load(f"{found['manifest']}{flat.END}\n")
+        manifest = output.read(found["manifest"])
         graces = [int(value) for key, value in manifest.items() if key.endswith(".grace")]
         own = setting("ssh_agent") == "true"
         return cls(

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pulumi
 
 from satellite_infra import heroku, rules
+from satellite_infra.naming import HEROKU
 from satellite_infra.revision import revision
-from satellite_infra.settings import HEROKU, Settings
+from satellite_infra.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import signal
 import socket
 import subprocess
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from satellite_infra import tunnel
+from satellite_infra.key_text import fingerprint
 from satellite_infra.tunnel import Bastion, BastionError
 
 TRY = 10.0
@@ -277,5 +276,4 @@ The bastion ({bastion.address}, port {bastion.port}) answers as itself, but is n
 
 
 def _print(key: str) -> str:
-    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
-    return f"{key.split()[0]} SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+    return f"{key.split()[0]} {fingerprint(key)}"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pulumi
 
-from satellite_infra.agent import flat
-from satellite_infra.keys import fingerprint
+from satellite_infra import output
+from satellite_infra.key_text import fingerprint
 from satellite_infra.problems import line
 from satellite_infra.settings import Settings
 
@@ -42,7 +42,7 @@ def _outputs() -> Mapping[str, Any]:
 
 def _app(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
     """A host's drain, its units and its directories are those of one app."""
-    app = flat.load(f"{former['manifest']}{flat.END}\n")["app"]
+    app = output.read(former["manifest"])["app"]
     if settings.app != app:
         rule = (
             f"should stay {app}, whose workers would go on for ever: another app has a stack of "

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from satellite_infra.agent.heroku import Api, HerokuError
 from satellite_infra.fields import DYNOS_OWN, EnvName, EnvValue
-from satellite_infra.settings import HEROKU, Settings
+from satellite_infra.naming import HEROKU
+from satellite_infra.settings import Settings
 
 VARIABLE = TypeAdapter(tuple[EnvName, EnvValue])
 

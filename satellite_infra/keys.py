@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -74,15 +71,6 @@ def bare(line: str) -> str:
 def same_public(line: str, other: str) -> bool:
     """Whether two lines hold the same key, whatever their comments."""
     return bare(line) == bare(other)
-
-
-def fingerprint(line: str) -> str:
-    """`SHA256:...` of a public line, as ssh-keygen -l prints it; ValueError when it is no key."""
-    try:
-        blob = base64.b64decode(line.split()[1], validate=True)
-    except (IndexError, binascii.Error):
-        raise ValueError("should be TYPE KEY") from None
-    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 def _load(private_key: str) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 PROCESS_TYPE = "[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 MOST_WORKERS = 1000
 """Of a process type, on each host."""
+HEROKU = "heroku"
+"""The revision that stands for: the commit that Heroku runs."""
 REACH, AGENT, BOOTSTRAP = "reach", "agent", "bootstrap"
 DRAIN, RELEASE, JOBS = "drain", "release", "jobs"
 VISIT = (REACH, AGENT, BOOTSTRAP)

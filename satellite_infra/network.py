@@ -35,7 +35,7 @@ def resource_name(*parts: str | int | None) -> str:
 def network(settings: Settings) -> Network:
     """The key pair, the group, and one rule for each CIDR."""
     # not `sg`: EC2 refuses a group whose name begins with sg-
-    name = f"satellite-{settings.app}-{settings.environment}"
+    name = settings.name_in_aws()
     pair = ec2.KeyPair(name, public_key=settings.public_key, tags=tags(settings))
     group = ec2.SecurityGroup(
         name,

@@ -40,7 +40,7 @@ def instance_profile(settings: Settings) -> pulumi.Output[str] | None:
     """The name of the profile with what hosts and app may do; None where that is nothing."""
     if not settings.app_policies and not settings.queue:
         return None
-    name = f"satellite-{settings.app}-{settings.environment}"
+    name = settings.name_in_aws()
     role = iam.Role(
         name,
         description=f"Satellite of {settings.app}, {settings.environment}",

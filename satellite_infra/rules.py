@@ -13,6 +13,7 @@ from satellite_infra import keys
 from satellite_infra.agent import turns
 from satellite_infra.agent.config_files import uses
 from satellite_infra.fields import overlap
+from satellite_infra.naming import HEROKU
 from satellite_infra.problems import did_you_mean, like, line
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def unfilled(s: Settings, known: Collection[str]) -> Iterator[str]:
 
 def heroku(s: Settings) -> Iterator[str]:
     """Who asks Heroku says for which app, and has a token."""
-    if s.revision == "heroku" and not s.heroku:
+    if s.revision == HEROKU and not s.heroku:
         yield line(["heroku"], "is missing: pulumi config set --path satellite:heroku.app NAME")
     if s.heroku and not s.heroku_api_token:
         rule = "is missing: pulumi config set --secret satellite:heroku_api_token"
@@ -271,9 +272,7 @@ def role(s: Settings) -> Iterator[str]:
     for name in _twice(s.app_policies):
         yield line(["app_policies"], "should hold each policy once", name)
     key = "app_policies" if s.app_policies else "queue"
-    if (s.app_policies or s.queue) and len(
-        name := f"satellite-{s.app}-{s.environment}"
-    ) > ROLE_NAME:
+    if (s.app_policies or s.queue) and len(name := s.name_in_aws()) > ROLE_NAME:
         rule = f"should have a shorter app or environment: IAM takes {ROLE_NAME} characters of role"
         yield line([key], rule, name)
     if s.app_policies and s.app_metadata == "blocked":

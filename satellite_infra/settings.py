@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from satellite_infra.naming import MOST_WORKERS
 
 from satellite_infra import fields as f
 from satellite_infra import problems, rules
+from satellite_infra.naming import MOST_WORKERS
 
 NAMESPACE = "satellite"
 ENCRYPTED = frozenset(
@@ -27,8 +27,6 @@ ENCRYPTED = frozenset(
     }
 )
 """Settings that must be encrypted in the stack file."""
-HEROKU = "heroku"
-"""The revision that stands for: the commit that Heroku runs."""
 MAY_BE_ENCRYPTED = frozenset({"config", "config_files"})
 """Settings whose values may be; no other setting may."""
 
@@ -543,6 +541,10 @@ class Settings(Model):
     group is the stack's output `security_group`, for rules of others."""
     reach_seconds: Annotated[f.Number, Field(ge=1, le=3600)] = Field(default=300, examples=[600])
     """Seconds that a host may take to answer on SSH."""
+
+    def name_in_aws(self) -> str:
+        """What the stack's login key, group and role there are called."""
+        return f"satellite-{self.app}-{self.environment}"
 
     def instance_names(self) -> tuple[str, ...]:
         """The names of the hosts that are EC2 instances."""

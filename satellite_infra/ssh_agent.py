@@ -12,6 +12,7 @@ import subprocess
 import pulumi
 
 from satellite_infra import keys
+from satellite_infra.key_text import fingerprint
 from satellite_infra.settings import Settings
 
 TRIES = 6
@@ -51,7 +52,7 @@ def agent_problem(public_key: str) -> str | None:
         return f"no SSH agent answers at {socket} (SSH_AUTH_SOCK): start ssh-agent"
     held = [keys.same_public(line, public_key) for line in done.stdout.splitlines()]
     if True not in held:
-        wanted = keys.fingerprint(public_key)
+        wanted = fingerprint(public_key)
         return f"the SSH agent does not hold satellite:public_key, {wanted}: ssh-add ITS_FILE"
     if held.index(True) >= TRIES:
         return (

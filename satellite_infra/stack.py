@@ -10,8 +10,7 @@ from typing import Any
 
 import pulumi
 
-from satellite_infra import alerts, naming, ssh
-from satellite_infra.agent.flat import END
+from satellite_infra import alerts, naming, output, ssh
 from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
 from satellite_infra.deploy import Deploy, deploy
@@ -20,7 +19,7 @@ from satellite_infra.former import check_former
 from satellite_infra.host import Host, existing_hosts
 from satellite_infra.image import image
 from satellite_infra.instances import instances
-from satellite_infra.keys import fingerprint
+from satellite_infra.key_text import fingerprint
 from satellite_infra.network import network
 from satellite_infra.release import manifest, release, release_phase
 from satellite_infra.settings import Settings
@@ -150,8 +149,6 @@ def batches(hosts: Sequence[Host], size: int, alone: set[str]) -> list[list[Host
 
 def outputs(settings: Settings, hosts: Sequence[Host], wanted: Deploy) -> dict[str, Any]:
     """What people and programs ask a stack for; nothing secret."""
-    text = manifest(settings, "", wanted).text()
-    not_app_wide = ('host: ""', END)
     machines = {host.name: host.differs for host in hosts if host.differs is not None}
     return {
         "hosts": [
@@ -170,7 +167,7 @@ def outputs(settings: Settings, hosts: Sequence[Host], wanted: Deploy) -> dict[s
         **({"to_roll": pulumi.Output.all(**machines).apply(_different)} if machines else {}),
         "revision": wanted.revision,
         "formation": {type_: process.quantity for type_, process in settings.processes.items()},
-        "manifest": "".join(f"{line}\n" for line in text.splitlines() if line not in not_app_wide),
+        "manifest": output.shown(manifest(settings, "", wanted).text()),
     }
 
 

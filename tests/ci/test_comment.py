@@ -9,7 +9,7 @@ import pytest
 from ci.blocks import LONGEST, NOTE
 from ci.comment import LATER, Seen, approved, comment, ranges
 from satellite_infra.host_identity import host_identity
-from satellite_infra.keys import fingerprint
+from satellite_infra.key_text import fingerprint
 from satellite_infra.reach import COMMAND
 from tests.infra.conftest import SEED
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from satellite_infra.host_identity import derived, host_identity
-from satellite_infra.keys import fingerprint, private_key_problem, public_line
+from satellite_infra.key_text import fingerprint
+from satellite_infra.keys import private_key_problem, public_line
 
 from .conftest import SEED
 

@@ -23,7 +23,7 @@ import pytest
 from satellite_infra import dial
 from satellite_infra.dial import Target, UnreachedError, reach
 from satellite_infra.host_identity import HostIdentity, host_identity
-from satellite_infra.keys import fingerprint
+from satellite_infra.key_text import fingerprint
 from satellite_infra.reach import (
     ANSWERED,
     BEFORE,

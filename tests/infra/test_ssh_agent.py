@@ -8,8 +8,8 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from satellite_infra import keys
 from satellite_infra.host_identity import host_identity
+from satellite_infra.key_text import fingerprint
 from satellite_infra.ssh_agent import agent_problem
 from tests.ssh_agent import ssh_agent
 
@@ -61,7 +61,7 @@ def test_an_agent_without_the_key(
     with ssh_agent(tmp_path / "agent", *held) as path:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
         assert agent_problem(LOGIN_PUBLIC) == (
-            f"the SSH agent does not hold satellite:public_key, {keys.fingerprint(LOGIN_PUBLIC)}: "
+            f"the SSH agent does not hold satellite:public_key, {fingerprint(LOGIN_PUBLIC)}: "
             "ssh-add ITS_FILE"
         )
 

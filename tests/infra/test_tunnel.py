@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.keys import fingerprint
+from satellite_infra.key_text import fingerprint
 from satellite_infra.reach import COMMAND, INTERRUPTED
 from tests.standins.ssh_server import SshServer
 
