@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from satellite_cli import lock
-from satellite_cli.desk import Desk
 from satellite_cli.finding import Finding
 from satellite_cli.problems import SatelliteError
 from satellite_cli.project import Project
@@ -116,8 +115,9 @@ def _lock(stack: str, seconds: float) -> Found:
         except (OSError, ValueError):  # it has just ended
             continue
         if _left(held):
-            who = f"{held.get('username')}@{held.get('hostname')} (pid {held.get('pid')})"
-            text = f"an update of {who} was killed, and has left its lock of the stack"
+            text = (
+                f"an update of {lock.made_by(held)} was killed, and has left its lock of the stack"
+            )
             yield Finding("stack_locked", text, command="satellite lock release")
 
 
@@ -133,7 +133,7 @@ def _left(held: dict[str, Any]) -> bool:
 def _settings(stack: str, seconds: float) -> Found:
     """What the settings ask for: they are right, and the keys and credentials do."""
     try:
-        settings = Desk().settings(stack)
+        settings = Project.of(stack).settings()
     except SatelliteError as problem:
         yield Finding("settings", str(problem), command="satellite preview")
         return

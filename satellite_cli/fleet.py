@@ -16,7 +16,7 @@ import click
 from satellite_cli.problems import FAILED, USAGE, SatelliteError
 from satellite_infra import output
 from satellite_infra.agent.naming import named
-from scripts.engine import ConfigError, config, pulumi
+from scripts.engine import ConfigError, config, pulumi, selected
 
 NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml", "is not there: pulumi stack init")
 """Of the CLI's errors those that are about what was typed, and where."""
@@ -85,20 +85,20 @@ class Fleet:
 
         `asked` gives the stack's settings to who knows them already.
         """
-        selected = ("--stack", stack) if stack else ()
+        which = ("--stack", stack) if stack else ()
 
         with ours(), ThreadPoolExecutor(3) as together:
-            outputs = together.submit(cls.outputs, *selected)
-            settings = together.submit(asked or (lambda: config(*selected)))
-            name = together.submit(pulumi, "stack", "--show-name") if not stack else None
+            outputs = together.submit(cls.outputs, *which)
+            settings = together.submit(asked or (lambda: config(*which)))
+            name = together.submit(selected) if not stack else None
             found, known = outputs.result(), settings.result()
-            stack = name.result().strip() if name else stack
+            stack = name.result() if name else stack
         return cls.read(stack, found, known)
 
     @staticmethod
-    def outputs(*selected: str) -> str:
-        """What the CLI says of the outputs of a stack; `selected`: its words for which."""
-        return pulumi("stack", "output", "--json", *selected)
+    def outputs(*which: str) -> str:
+        """What the CLI says of the outputs of a stack; `which`: its words for it."""
+        return pulumi("stack", "output", "--json", *which)
 
     @classmethod
     def read(cls, stack: str, outputs: str, settings: dict[str, Any]) -> Fleet:

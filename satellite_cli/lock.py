@@ -136,12 +136,12 @@ def _told(held: list[Holder] | None) -> str:
 def engine_locks(stack: str) -> list[Holder] | None:
     """Who holds the stack's lock; None where the backend does not tell."""
     backend = json.loads(engine("whoami", "--json")).get("url", "")
-    known = json.loads(engine("stack", "ls", "--json"))
     where = urlparse(backend)
     if where.scheme == "file":
         found = files(backend, stack)
         return None if found is None else [_holder(path) for path in found]
     if where.scheme in ("http", "https"):
+        known = json.loads(engine("stack", "ls", "--json"))
         mine = [one for one in known if one["name"].rpartition("/")[2] == stack.rpartition("/")[2]]
         return [Holder("an update")] if any(one.get("updateInProgress") for one in mine) else []
     return None
@@ -177,11 +177,15 @@ def lives(held: Mapping[str, Any]) -> bool | None:
     return Path(f"/proc/{held.get('pid')}").exists()
 
 
+def made_by(held: Mapping[str, Any]) -> str:
+    """Who has made this lock."""
+    return f"{held.get('username')}@{held.get('hostname')} (pid {held.get('pid')})"
+
+
 def _holder(path: Path) -> Holder:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return Holder("somebody")
-    since, pid = str(found.get("timestamp", ""))[:19], found.get("pid")
-    who = f"{found.get('username')}@{found.get('hostname')} (pid {pid}), since {since}"
-    return Holder(who, pid if lives(found) else None)
+    who = f"{made_by(found)}, since {str(found.get('timestamp', ''))[:19]}"
+    return Holder(who, found.get("pid") if lives(found) else None)

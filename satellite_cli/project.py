@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from satellite_cli.fleet import Fleet, ours, whole
 from satellite_cli.problems import USAGE, SatelliteError
 from scripts import stack_file
-from scripts.engine import config, pulumi
+from scripts.engine import config, pulumi, selected
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -38,7 +38,7 @@ class Project:
         """That stack's, or the selected one's; SatelliteError where there is none."""
         with ours():
             stack_file.project_folder()
-            name = stack or pulumi("stack", "--show-name").strip()
+            name = stack or selected()
             return cls(name, stack_file.of(name))
 
     def config(self) -> dict[str, Any]:

@@ -189,26 +189,18 @@ def import_(
 ) -> None:
     """Take over an old heroku.yml, or what `heroku config --json` prints (- for standard input)."""
     from scripts.config import ConfigError
-    from scripts.import_heroku import Import, chosen, sources
+    from scripts.import_heroku import Import, chosen, read
 
-    name = Path(file).name
-    try:
-        text = sys.stdin.read() if name == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise SatelliteError(f"{file} cannot be read as a text", USAGE) from None
     with settings(stack) as found:
         try:
-            source = chosen(sources(text, name), environment, found.stack, name)
+            source = chosen(read(file), environment, found.stack, Path(file).name)
         except ConfigError as problem:
             raise SatelliteError(str(problem), USAGE) from None
         work = Import(source, found, overwrite, dry_run)
         lines = work.run()
     _said(lines, found.stack, as_json, done=not dry_run)
-    if work.conflicts or work.left_out:
-        raise SatelliteError(
-            f"{work.conflicts} of them the stack has with another value, and {work.left_out} "
-            "cannot be taken"
-        )
+    if left := work.left():
+        raise SatelliteError(left)
 
 
 def _said(

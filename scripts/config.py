@@ -15,7 +15,7 @@ import yaml
 from satellite_infra.settings import ENCRYPTED, NAMESPACE
 from scripts import stack_file
 from scripts.engine import ConfigError as ConfigError
-from scripts.engine import config, pulumi
+from scripts.engine import config, pulumi, selected
 
 CONFIG = f"{NAMESPACE}:config"
 NUMBER = (
@@ -38,13 +38,13 @@ class Config:
     @classmethod
     def of(cls, stack: str) -> Config:
         """That stack's, or the selected one's where the name is empty."""
-        name = stack or pulumi("stack", "--show-name").strip()
+        name = stack or selected()
         stack_file.of(name)  # what is not there would be begun anew, with other encryption
         return cls(name)
 
     def known(self) -> dict[str, str]:
         """What is set; a secret's value is not shown."""
-        found = json.loads(pulumi("config", "--json", *self._place()))
+        found = config(*self._place(), secrets=False)
         values = {key.removeprefix(f"{NAMESPACE}:"): item for key, item in found.items()}
         given = {key: item.get("value", "[secret]") for key, item in values.items()}
         return {key: value for key, value in given.items() if value != ""}

@@ -60,6 +60,11 @@ def _stacks() -> str:
         return ""
 
 
+def selected() -> str:
+    """The name of the selected stack; ConfigError where none is."""
+    return pulumi("stack", "--show-name").strip()
+
+
 def config(*place: str, secrets: bool = True) -> dict[str, Any]:
     """All settings by their full names, as the CLI tells them.
 

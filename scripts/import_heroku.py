@@ -59,6 +59,16 @@ class Source:
     """Other keys, and a short value that may be shown."""
 
 
+def read(file: str) -> dict[str, Source]:
+    """Each environment of a file, or of standard input (-); ConfigError where it has none."""
+    name = Path(file).name
+    try:
+        text = sys.stdin.read() if name == "-" else Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{file} cannot be read as a text") from None
+    return sources(text, name)
+
+
 def sources(text: str, name: str) -> dict[str, Source]:
     """Each environment of a file; one without a name for the output of `heroku config --json`."""
     plain, typed = _loaded(text, name)
@@ -164,6 +174,15 @@ class Import:
                 config.change_config_vars(self._taken)
         return lines
 
+    def left(self) -> str:
+        """What was not taken over, in words; empty where nothing was left."""
+        if not self.conflicts and not self.left_out:
+            return ""
+        return (
+            f"{self.conflicts} of them the stack has with another value, and {self.left_out} "
+            "cannot be taken"
+        )
+
     def _read(self, there: Mapping[str, str]) -> Iterator[str]:
         for name, value in self.source.config.items():
             yield f"{name}: {self._one(name, value, there)}"
@@ -221,12 +240,7 @@ def main(argv: list[str]) -> int:
     try:
         if not options.file:
             raise ConfigError("say what: make import FROM=heroku.yml")
-        name = Path(options.file).name
-        try:
-            text = sys.stdin.read() if name == "-" else Path(options.file).read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError(f"{options.file} cannot be read as a text") from None
-        found = sources(text, name)
+        name, found = Path(options.file).name, read(options.file)
         config = Config.of(options.stack)
         source = chosen(found, options.environment, config.stack, name)
         work = Import(source, config, options.overwrite, options.dry_run)
@@ -238,11 +252,8 @@ def main(argv: list[str]) -> int:
             print(f"Not taken: {', '.join(rest)}")
         if not options.dry_run:
             print(f"Next: pulumi preview --stack {config.stack}")
-        if work.conflicts or work.left_out:
-            raise ConfigError(
-                f"{work.conflicts} of them the stack has with another value, and "
-                f"{work.left_out} cannot be taken"
-            )
+        if left := work.left():
+            raise ConfigError(left)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from satellite_cli import doctor, doctor_local, remote, screen
-from satellite_cli.desk import Desk as Settled
 from satellite_cli.finding import MENDS, Finding
 from satellite_cli.fleet import Fleet
+from satellite_cli.project import Project
 from satellite_infra.agent import flat
 from satellite_infra.agent.examine import STATES
 from satellite_infra.host_identity import host_identity
@@ -479,7 +479,8 @@ def test_git_aws_and_plugins_are_asked_for_what_the_settings_say(
     }
     settings, problems = validated(values, frozenset({"private_key", "host_key_seed", "config"}))
     assert settings, problems
-    monkeypatch.setattr(Settled, "settings", lambda *_: settings)
+    monkeypatch.setattr(Project, "of", lambda stack: Project(stack, tmp_path / "unread"))
+    monkeypatch.setattr(Project, "settings", lambda _: settings)
     monkeypatch.setattr(doctor_local, "_said", lambda *_: (0, "[]", ""))
     found = list(doctor_local._settings("staging", 10))
     assert codes(found) == ["plugin", "git"]  # no instance, so no AWS

@@ -337,7 +337,7 @@ def locked(desk: Desk, hostname: str, pid: int) -> Path:
     held = {"pid": pid, "username": "ada", "hostname": hostname, "timestamp": at}
     lock.write_text(json.dumps(held))
     desk.pulumi["whoami"] = (0, json.dumps({"url": f"file://{state}"}), "")
-    desk.pulumi["stack ls"] = (0, "[]", "")
+    desk.pulumi["stack ls"] = (255, "", "error: is not asked")
     desk.pulumi["cancel"] = (0, "", "")
     return lock
 
