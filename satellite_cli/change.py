@@ -1,4 +1,4 @@
-"""Commands that change what shall be: up, preview, destroy, deploy, scale; and how it is done."""
+"""Commands that change what shall be: up, preview, destroy, deploy, scale."""
 
 from __future__ import annotations
 
@@ -6,177 +6,25 @@ import contextlib
 import functools
 import re
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import click
 
-from satellite_cli import inline, look, options, partial, screen
+from satellite_cli import options, screen
 from satellite_cli.fleet import NeverUpError, counted
-from satellite_cli.problems import (
-    FAILED,
-    INTERRUPTED,
-    REFUSED,
-    USAGE,
-    SatelliteError,
-    consent,
-    note,
-)
+from satellite_cli.making import Wish, apply, keeping, run
+from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
-from satellite_cli.reachable import Check, Gate
+from satellite_cli.reachable import Check
 from satellite_cli.running import Running
-from satellite_cli.update import Outcome, Update, left_over, shown, summary
+from satellite_cli.update import summary
 from satellite_infra import naming
-from satellite_infra.reach import ANSWERED
 
-Change = Callable[[Draft], None]
 TYPE, MANY = f"({naming.PROCESS_TYPE})", "([1-9][0-9]{0,8})"
 """A process type, and how many workers of it."""
 FOLLOWS = f"satellite:revision {naming.HEROKU}"
-
-
-def run(
-    project: Project,
-    verb: str,
-    words: list[str],
-    as_json: bool = False,
-    tell: Callable[[str], None] = shown,
-    check: Check | None = None,
-) -> Outcome:
-    """Run the engine; SatelliteError with the resources' own errors where it fails."""
-    inline.loading(project.file.parent)  # while the engine is asked for the settings
-    words = [*words, "--parallel", str(max(project.hosts, 8))]
-    heard = (lambda _: None) if as_json else tell
-    if verb == "preview" and sys.stderr.isatty():
-        note("looking what would change ...")
-    with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
-        gate = Gate(check, Path(folder, "answered"))
-        with inline.client(project.file.parent, gate) as program:
-            if check and not program:
-                gate.told(project.config)
-                if not gate.passed():
-                    check.end()
-            told = {ANSWERED: str(gate.answered)}
-            outcome = Update(verb, project.stack, [*words, *program], heard, told).run()
-    outcome.revision = gate.revision or outcome.revision
-    if not COMMIT.fullmatch(outcome.revision):  # a part of it is like a secret's value
-        outcome.revision = ""
-    # an update may have been done by then
-    if outcome.interrupted and (outcome.status or verb == "preview"):
-        raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
-    if check:
-        check.end()
-    if outcome.status:
-        raise SatelliteError("\n".join(left_over(outcome, project.stack)), FAILED)
-    return outcome
-
-
-def update(
-    project: Project,
-    file: Path,
-    as_json: bool = False,
-    tell: Callable[[str], None] = shown,
-    check: Check | None = None,
-    more: Sequence[str] = (),
-) -> Outcome:
-    """Make everything as this file of settings says; whoever had to be asked has been."""
-    words = ["--yes", "--skip-preview", "--config-file", str(file), *more]
-    return run(project, "up", words, as_json, tell, check)
-
-
-def _stopped(project: Project, outcome: Outcome) -> str:
-    """In which state an interrupted update has left things."""
-    lines = [f"interrupted; the engine ended by itself ({summary(outcome, planned=False)})."]
-    try:
-        _, hosts, said, silent = look.ask(project.stack, (), look.SECONDS, "status")
-    except SatelliteError as problem:
-        return "\n".join([*lines, str(problem)])
-    for host in hosts:
-        told = said.get(host.name)
-        at_work = f", still {told['lock']}" if told and told["lock"] else ""
-        lines.append(f"  {host.name}: {look.runs(host.name, said, silent)}{at_work}")
-    # `up` would do what the stack's file says, which the change comes into at its end
-    return "\n".join([*lines, "Nothing has to be cleaned. To go on: the same command again"])
-
-
-def apply(
-    project: Project,
-    change: Change | None,
-    yes: bool,
-    as_json: bool,
-    why: str = "",
-    check: Callable[[Project], Check | None] = Check.of,
-    names: Sequence[str] = (),
-    more: Sequence[str] = (),
-    commit: str = "",
-    once: Mapping[str, str] = {},
-) -> None:
-    """Preview the change, ask, do it, and keep it in the stack's file once it is done.
-
-    The commit that the preview was about is the one that is deployed. `names`: to these hosts
-    alone, and then the file stays as it is. `more`: words for the engine. `commit`, `once`: the
-    commit and other settings for this time, which do not go into the file.
-    """
-    if not yes:
-        somebody_to_ask(as_json)  # before anything is begun
-    asked = check(project)
-    inline.loading(project.file.parent)  # after the engine was asked, which goes on by itself
-    with project.draft() as draft:
-        if change:
-            change(draft)
-        more = [*more, *(partial.targets(project, draft, names) if names else ())]
-        revision = commit
-        if not yes:
-            with draft.pinned(commit, once) as file:
-                words = ["--config-file", str(file), *more]
-                planned = run(project, "preview", words, check=asked)
-            revision = planned.revision or commit if not names else ""
-            if not planned.idle:
-                click.echo(summary(planned, planned=True))
-                consent(why or "Do this?")
-        with draft.pinned(revision, once) as file:
-            done = update(project, file, as_json, check=asked, more=more)
-        kept = not names and draft.keep()
-    if as_json:
-        data = {"stack": project.stack, "changes": done.changes, "revision": done.revision}
-        screen.data({**data, "settings_changed": kept})
-    else:
-        click.echo(summary(done, planned=False))
-        if kept:
-            click.echo(f"{project.file.name} says so now: commit it")
-    if names:
-        partial.tell_others(project.stack, names)
-
-
-def keeping(
-    project: Project,
-    change: Change | None,
-    yes: bool,
-    as_json: bool,
-    why: str = "",
-    dead: Collection[str] | None = None,
-    more: Sequence[str] = (),
-    once: Mapping[str, str] = {},
-    fits: Callable[[Running], None] = lambda _: None,
-) -> None:
-    """Apply a change that is no deploy: the hosts go on with the commit that they run.
-
-    `dead`: hosts that are not asked; then it goes on also where others do not answer or agree.
-    `more`: words for the engine. `once`: settings for this time. `fits`: SatelliteError where the
-    change is none for what runs.
-    """
-    if not yes:
-        somebody_to_ask(as_json)  # before anybody is asked
-    fleet = project.fleet()
-    inline.loading(project.file.parent)  # while the hosts are asked
-    running = Running.of(project, fleet, strict=dead is None, but=dead or ())
-    commit = running.commit() if dead is None else running.most() or fleet.revision
-    fits(running)
-    check = running.check
-    apply(project, change, yes, as_json, why, lambda _: check, (), more, commit, once)
 
 
 def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
@@ -213,12 +61,6 @@ def leave_heroku(project: Project) -> None:
         )
 
 
-def somebody_to_ask(as_json: bool) -> None:
-    """SatelliteError where nobody is."""
-    if as_json or not sys.stdin.isatty():
-        raise SatelliteError("nobody is there to ask: say --yes", REFUSED)
-
-
 @click.command()
 @options.stack
 @click.option("--again", is_flag=True, help="Visit hosts although nothing changed for them.")
@@ -245,10 +87,10 @@ def up(
     visits = [f"--replace=**::{name}" for name in anew]
     if same:
         with contextlib.suppress(NeverUpError):  # no host runs anything: then it is an `up`
-            keeping(project, None, yes, as_json, more=visits)
+            keeping(project, Wish(more=visits), yes, as_json)
             return
     # it may be about to replace the very machine that does not answer
-    apply(project, None, yes, as_json, check=functools.partial(Check.of, strict=False), more=visits)
+    apply(project, Wish(more=visits), yes, as_json, functools.partial(Check.of, strict=False))
 
 
 @click.command()
@@ -347,8 +189,8 @@ def deploy(
         if branch:
             draft.put("branch", branch)
 
-    check = functools.partial(Check.of, names=names)
-    apply(Project.of(stack), change, yes, as_json, "Deploy this?", check, names)
+    wish = Wish(change, "Deploy this?", names)
+    apply(Project.of(stack), wish, yes, as_json, functools.partial(Check.of, names=names))
 
 
 @click.command()
@@ -387,9 +229,8 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
             draft.put(f"processes.{type_}.quantity", number)
 
     project = Project.of(stack)
-    keeping(
-        project, change, yes, as_json, fits=functools.partial(known_types, project, sorted(types))
-    )
+    fits = functools.partial(known_types, project, sorted(types))
+    keeping(project, Wish(change), yes, as_json, fits=fits)
 
 
 def _is_size(word: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from satellite_cli import change
+from satellite_cli.change import unpin
+from satellite_cli.making import update
 from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 from satellite_cli.project import Project
 from satellite_cli.promote import DeployError
@@ -34,9 +35,9 @@ class Desk:
         check = Check.of(project)
         try:
             with project.draft() as draft:
-                change.unpin(draft)
+                unpin(draft)
                 with draft.pinned(revision) as file:
-                    change.update(project, file, tell=note, check=check)
+                    update(project, file, tell=note, check=check)
                 if draft.keep():
                     note(f"{project.file.name} says so now: commit it")
         except SatelliteError as problem:

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import click
 
 from satellite_cli import inline, options, remote, screen
-from satellite_cli.change import keeping, run, somebody_to_ask, update
 from satellite_cli.fleet import Fleet, Host
+from satellite_cli.making import Wish, keeping, run, somebody_to_ask, update
 from satellite_cli.problems import FAILED, REFUSED, USAGE, SatelliteError, consent, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.reachable import declared_lost
@@ -95,7 +95,7 @@ def _declare(
         for name in names:
             draft.put(f"hosts.{name}.lost", "true")
 
-    keeping(project, change, yes, as_json, f"{who} off for good?", dead=names)
+    keeping(project, Wish(change, f"{who} off for good?"), yes, as_json, dead=names)
 
 
 def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
@@ -168,7 +168,7 @@ def _take_back(
 
     before = {host.name: host.machine for host in lost}
     try:
-        keeping(project, change, yes, as_json, question, names, more, once)
+        keeping(project, Wish(change, question, more=more, once=once), yes, as_json, dead=names)
     except SatelliteError as problem:
         if problem.status == REFUSED:
             raise

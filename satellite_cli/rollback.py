@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 import click
 
 from satellite_cli import inline, options, screen
-from satellite_cli.change import apply, leave_heroku
+from satellite_cli.change import leave_heroku
 from satellite_cli.fleet import Fleet
+from satellite_cli.making import Wish, apply
 from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
@@ -43,7 +44,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     def change(draft: Draft) -> None:
         draft.put("revision", chosen)
 
-    apply(project, change, yes, as_json, "Roll back?", check=lambda _: asked.check)
+    apply(project, Wish(change, "Roll back?"), yes, as_json, lambda _: asked.check)
 
 
 def _shown(commits: Iterable[str]) -> str:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import click
 
 from satellite_cli import options, remote, screen
-from satellite_cli.change import somebody_to_ask, update
 from satellite_cli.fleet import ours
 from satellite_cli.groups import Group
+from satellite_cli.making import somebody_to_ask, update
 from satellite_cli.problems import INTERRUPTED, USAGE, SatelliteError, consent
 from satellite_cli.project import Project
 from satellite_cli.reachable import SECONDS

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+from pulumi_command import local
 
 from satellite_infra import alerts, naming, output, ssh
 from satellite_infra.agent_bundle import AgentBundle, agent_bundle
@@ -110,30 +111,41 @@ def roll_out(
     for n, batch in enumerate(in_order, 1):
         released = []
         for host in batch:
-            tasks = plan[host.name]
-            copied = ssh.copy_agent(settings, host, agent, [reached[host.name], *before])
-            prepared = ssh.run(settings, host, naming.BOOTSTRAP, tasks.prepare, [copied])
-            # one that was never reached has nothing to drain, and must not block its own removal;
-            # where machines roll, no old one drains before the new one of the batch before works
-            turn = before if host.name in settings.roll else []
-            drained = ssh.drain(settings, host, [reached[host.name], *turn])
+            tasks, asked = plan[host.name], reached[host.name]
+            ready = _prepare(settings, host, tasks.prepare, agent, asked, before)
             # after an update that failed or was killed the engine knows only what was there before,
             # and would visit nobody on the way back; but who was reached for more is visited again
-            known = ssh.visit(reached[host.name])
+            known = ssh.visit(asked)
             if settings.release_phase and host is alive[0]:
                 # by its commit: another leader, or another machine behind this one, is no reason
                 name = naming.release_phase(wanted.revision)
                 task = release_phase(settings, host.name, wanted)
-                phase = [ssh.run_once(settings, host, name, task, [prepared], **known)]
-            needs = [prepared, drained, *phase]
-            run = ssh.run(settings, host, naming.RELEASE, tasks.run, needs, **known)
-            released.append(run)
+                phase = [ssh.run_once(settings, host, name, task, ready[:1], **known)]
+            needs = [*ready, *phase]
+            released.append(ssh.run(settings, host, naming.RELEASE, tasks.run, needs, **known))
             if host is alive[0]:
                 for gone in lost:
-                    ssh.give_back(settings, host, gone, [run])
+                    ssh.give_back(settings, host, gone, released)
         if n < len(in_order):
             before = together(f"batch-{n}", released)
     return released
+
+
+def _prepare(
+    settings: Settings,
+    host: Host,
+    task: ssh.Task,
+    agent: AgentBundle,
+    asked: local.Command,
+    before: Resources,
+) -> Resources:
+    """What a host has before its release: it is prepared, and would be drained if it went."""
+    copied = ssh.copy_agent(settings, host, agent, [asked, *before])
+    prepared = ssh.run(settings, host, naming.BOOTSTRAP, task, [copied])
+    # one that was never reached has nothing to drain, and must not block its own removal;
+    # where machines roll, no old one drains before the new one of the batch before works
+    turn = before if host.name in settings.roll else []
+    return [prepared, ssh.drain(settings, host, [asked, *turn])]
 
 
 def batches(hosts: Sequence[Host], size: int, alone: set[str]) -> list[list[Host]]:

@@ -1,0 +1,180 @@
+"""How a change is made: looked at, asked about, done by the engine, and kept once it is done."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+
+from satellite_cli import inline, look, partial, screen
+from satellite_cli.problems import (
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+    SatelliteError,
+    consent,
+    note,
+)
+from satellite_cli.project import Draft, Project
+from satellite_cli.promote_git import COMMIT
+from satellite_cli.reachable import Check, Gate
+from satellite_cli.running import Running
+from satellite_cli.update import Outcome, Update, left_over, shown, summary
+from satellite_infra.reach import ANSWERED
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What shall be, beside what the stack's file says already."""
+
+    change: Callable[[Draft], None] | None = None
+    """Of the settings: it goes into the file once it is done."""
+    question: str = "Do this?"
+    names: Sequence[str] = ()
+    """To these hosts alone; then the file stays as it is."""
+    more: Sequence[str] = ()
+    """Words for the engine."""
+    revision: str = ""
+    """The commit for this time, whatever the branch says."""
+    once: Mapping[str, str] = field(default_factory=dict)
+    """Other settings for this time, by their paths."""
+
+
+def run(
+    project: Project,
+    verb: str,
+    words: list[str],
+    as_json: bool = False,
+    tell: Callable[[str], None] = shown,
+    check: Check | None = None,
+) -> Outcome:
+    """Run the engine; SatelliteError with the resources' own errors where it fails."""
+    inline.loading(project.file.parent)  # while the engine is asked for the settings
+    words = [*words, "--parallel", str(max(project.hosts, 8))]
+    heard = (lambda _: None) if as_json else tell
+    if verb == "preview" and sys.stderr.isatty():
+        note("looking what would change ...")
+    with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
+        gate = Gate(check, Path(folder, "answered"))
+        with inline.client(project.file.parent, gate) as program:
+            if check and not program:
+                gate.told(project.config)
+                if not gate.passed():
+                    check.end()
+            told = {ANSWERED: str(gate.answered)}
+            outcome = Update(verb, project.stack, [*words, *program], heard, told).run()
+    outcome.revision = gate.revision or outcome.revision
+    if not COMMIT.fullmatch(outcome.revision):  # a part of it is like a secret's value
+        outcome.revision = ""
+    # an update may have been done by then
+    if outcome.interrupted and (outcome.status or verb == "preview"):
+        raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
+    if check:
+        check.end()
+    if outcome.status:
+        raise SatelliteError("\n".join(left_over(outcome, project.stack)), FAILED)
+    return outcome
+
+
+def update(
+    project: Project,
+    file: Path,
+    as_json: bool = False,
+    tell: Callable[[str], None] = shown,
+    check: Check | None = None,
+    more: Sequence[str] = (),
+) -> Outcome:
+    """Make everything as this file of settings says; whoever had to be asked has been."""
+    words = ["--yes", "--skip-preview", "--config-file", str(file), *more]
+    return run(project, "up", words, as_json, tell, check)
+
+
+def _stopped(project: Project, outcome: Outcome) -> str:
+    """In which state an interrupted update has left things."""
+    lines = [f"interrupted; the engine ended by itself ({summary(outcome, planned=False)})."]
+    try:
+        _, hosts, said, silent = look.ask(project.stack, (), look.SECONDS, "status")
+    except SatelliteError as problem:
+        return "\n".join([*lines, str(problem)])
+    for host in hosts:
+        told = said.get(host.name)
+        at_work = f", still {told['lock']}" if told and told["lock"] else ""
+        lines.append(f"  {host.name}: {look.runs(host.name, said, silent)}{at_work}")
+    # `up` would do what the stack's file says, which the change comes into at its end
+    return "\n".join([*lines, "Nothing has to be cleaned. To go on: the same command again"])
+
+
+def apply(
+    project: Project,
+    wish: Wish,
+    yes: bool,
+    as_json: bool,
+    check: Callable[[Project], Check | None] = Check.of,
+) -> None:
+    """Preview it, ask, do it, and keep it in the stack's file once it is done.
+
+    The commit that the preview was about is the one that is deployed.
+    """
+    if not yes:
+        somebody_to_ask(as_json)  # before anything is begun
+    asked = check(project)
+    inline.loading(project.file.parent)  # after the engine was asked, which goes on by itself
+    names, revision = wish.names, wish.revision
+    with project.draft() as draft:
+        if wish.change:
+            wish.change(draft)
+        more = [*wish.more, *(partial.targets(project, draft, names) if names else ())]
+        if not yes:
+            with draft.pinned(revision, wish.once) as file:
+                words = ["--config-file", str(file), *more]
+                planned = run(project, "preview", words, check=asked)
+            if not names:  # else `partial` has pinned it
+                revision = planned.revision or revision
+            if not planned.idle:
+                click.echo(summary(planned, planned=True))
+                consent(wish.question)
+        with draft.pinned(revision, wish.once) as file:
+            done = update(project, file, as_json, check=asked, more=more)
+        kept = not names and draft.keep()
+    if as_json:
+        data = {"stack": project.stack, "changes": done.changes, "revision": done.revision}
+        screen.data({**data, "settings_changed": kept})
+    else:
+        click.echo(summary(done, planned=False))
+        if kept:
+            click.echo(f"{project.file.name} says so now: commit it")
+    if names:
+        partial.tell_others(project.stack, names)
+
+
+def keeping(
+    project: Project,
+    wish: Wish,
+    yes: bool,
+    as_json: bool,
+    dead: Collection[str] | None = None,
+    fits: Callable[[Running], None] = lambda _: None,
+) -> None:
+    """Apply what is no deploy: the hosts go on with the commit that they run.
+
+    `dead`: hosts that are not asked; then it goes on also where others do not answer or agree.
+    `fits`: SatelliteError where the wish is none for what runs.
+    """
+    if not yes:
+        somebody_to_ask(as_json)  # before anybody is asked
+    fleet = project.fleet()
+    inline.loading(project.file.parent)  # while the hosts are asked
+    running = Running.of(project, fleet, strict=dead is None, but=dead or ())
+    commit = running.commit() if dead is None else running.most() or fleet.revision
+    fits(running)
+    apply(project, replace(wish, revision=commit), yes, as_json, lambda _: running.check)
+
+
+def somebody_to_ask(as_json: bool) -> None:
+    """SatelliteError where nobody is."""
+    if as_json or not sys.stdin.isatty():
+        raise SatelliteError("nobody is there to ask: say --yes", REFUSED)
