@@ -25,7 +25,7 @@ from satellite_cli.promote_git import (
     Scratch,
     harmless,
     same_repository,
-    without_users,
+    without_user,
 )
 from satellite_infra.agent.heroku import Api, HerokuError, NoCommitError
 
@@ -642,10 +642,10 @@ def _listed(there: dict[str, list[str]]) -> str:
     """The remotes that there are, as the end of a sentence."""
     if not there:
         return " (it has no remote)"
-    shown = (f"{name} {shown_url(' '.join(urls))}" for name, urls in sorted(there.items()))
+    shown = (f"{name} {' '.join(map(shown_url, urls))}" for name, urls in sorted(there.items()))
     return f" (it has {', '.join(shown)})"
 
 
 def shown_url(url: str) -> str:
     """A URL as it may be shown."""
-    return harmless(without_users(url))
+    return harmless(without_user(url))

@@ -15,7 +15,7 @@ from satellite_cli import options
 from satellite_cli.problems import INTERRUPTED, REFUSED, SatelliteError
 from satellite_cli.problems import say as printed
 from satellite_cli.promote import Options, Outcome, Plan, Refused, promote
-from satellite_cli.promote_git import without_users
+from satellite_cli.promote_git import without_user
 from satellite_cli.promote_text import outcome_lines, plan_lines
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _typed(stack: str) -> str:
             if option.is_flag:
                 words.append(on if value else off[0])
             else:
-                words += [on, without_users(str(value))]
+                words += [on, without_user(str(value))]
     return shlex.join(words)
 
 

@@ -11,8 +11,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 from typing import IO
@@ -39,6 +39,8 @@ CARRIED = re.compile(
     re.DOTALL,
 )
 """Configuration that says who somebody is and how a server is reached, wherever it is set."""
+WITH_USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/:]*:.*|[^/]*)@", re.I | re.S)
+"""How a URL begins that has a user; one that has a password, too, may have a slash in that."""
 OVERTAKEN = "somebody else moved it meanwhile"
 EVERYWHERE = "safe.directory"
 """What git heeds only where it is set for all repositories."""
@@ -98,6 +100,8 @@ class Git:
     environment: Mapping[str, str] = field(default_factory=dict)
     interactive: bool = False
     """Whether somebody is there whom git may ask for a password."""
+    users: frozenset[str] = field(default=frozenset(), repr=False)
+    """Users and passwords of URLs that it has, which nobody shall read."""
 
     def run(self, *arguments: str, seconds: float = ASK, say: Say | None = None) -> Done:
         """Run it to its end; `say` hears each line of what it says, as it comes."""
@@ -117,7 +121,8 @@ class Git:
         out, err = bytearray(), bytearray()
         assert process.stdout
         assert process.stderr
-        readers = [_reading(process.stdout, out), _reading(process.stderr, err, say)]
+        hear = say and (lambda line: say(harmless(self._shown(line))))
+        readers = [_reading(process.stdout, out), _reading(process.stderr, err, hear)]
         try:
             process.wait(seconds)
             for reader in readers:
@@ -127,7 +132,7 @@ class Git:
         finally:
             if process.poll() is None:
                 self._end(process)
-        return Done(process.returncode, _text(out), without_users(_text(err)))
+        return Done(process.returncode, _text(out), self._shown(_text(err)))
 
     def output(self, *arguments: str, seconds: float = ASK) -> str:
         """What it prints; GitError when it fails."""
@@ -135,6 +140,12 @@ class Git:
         if done.status:
             raise GitError(f"git {arguments[0]}: {done.said()}")
         return done.out
+
+    def _shown(self, said: str) -> str:
+        """What git said, as it may be shown."""
+        for user in sorted(self.users, key=len, reverse=True):
+            said = said.replace(f"://{user}@", "://")
+        return without_users(said)
 
     def _environment(self) -> dict[str, str]:
         kept = {
@@ -175,7 +186,9 @@ class Checkout:
         if not path.is_dir():
             raise GitError(f"{path} is no directory")
         self.path = Path(os.fsdecode(top().encode("utf-8", "surrogateescape")))
-        self.git = Git(self.path, self.git.prefix, interactive=interactive)
+        self.git = replace(self.git, cwd=self.path)
+        words = (word or "" for pair in self.configuration() for word in pair)
+        self.git = replace(self.git, users=users(words))
 
     def head(self) -> tuple[str, str]:
         """The commit that is checked out, and its branch; GitError where there is none yet."""
@@ -250,12 +263,13 @@ class Scratch:
         alone = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": str(everywhere)}
         trusted = [(k, v) for k, v in checkout.configuration() if k == EVERYWHERE]
         everywhere.write_bytes(configuration_text(trusted).encode("utf-8", "surrogateescape"))
-        git = Git(checkout.path, (), alone, checkout.git.interactive)
+        known = users(remotes.values()) | checkout.git.users
+        git = Git(checkout.path, (), alone, checkout.git.interactive, known)
         how = ("--quiet", "--bare", "--template=", "-b", "none", "--object-format=sha1")
         git.output("init", *how, "--", str(directory))
         # relative URLs are relative to where the checkout is; a hook may be named by a variable
         words = ("-c", f"core.hooksPath={os.devnull}", f"--git-dir={directory}")
-        self.git = Git(git.cwd, words, alone, git.interactive)
+        self.git = replace(git, prefix=words)
         objects = quoted(str(checkout.objects()))
         info = directory / "objects" / "info" / "alternates"
         info.parent.mkdir(exist_ok=True)
@@ -396,9 +410,19 @@ def _place(url: str) -> tuple[str, str]:
     return host.lower(), path.lstrip("/").lower() if host else path
 
 
+def users(words: Iterable[str]) -> frozenset[str]:
+    """Users and passwords of the URLs among these words."""
+    return frozenset(match["user"] for word in words if (match := WITH_USER.search(word)))
+
+
+def without_user(url: str) -> str:
+    """A URL without its user and password."""
+    return WITH_USER.sub(r"\g<scheme>", url)
+
+
 def without_users(text: str) -> str:
-    """A text without the users and passwords of its URLs."""
-    return re.sub(r"(?<=://)[^/\s'\"]*@", "", text)
+    """A text without the users and passwords of its URLs, as far as it shows where they end."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def harmless(text: str) -> str:
@@ -425,7 +449,7 @@ def _reading(pipe: IO[bytes], into: bytearray, say: Say | None = None) -> Thread
         with pipe:
             for line in lines():
                 if say and line.strip():
-                    say(harmless(without_users(_text(line).rstrip().expandtabs())))
+                    say(_text(line).rstrip().expandtabs())
 
     thread = Thread(target=read, daemon=True)
     thread.start()

@@ -1,0 +1,55 @@
+"""What git is asked and told for a promotion, and what is shown of what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from satellite_cli.promote import Refused, promote
+from satellite_cli.promote_git import without_user
+
+from .promotion import World, git, isolate
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    isolate(tmp_path, monkeypatch)
+    return World.made(tmp_path)
+
+
+def said(world: World, **changed: object) -> str:
+    """Why nothing was changed, and all that was said before."""
+    with pytest.raises(Refused) as caught:
+        promote(world.options(**changed))
+    return "\n".join([*world.said, str(caught.value)])
+
+
+# what is secret
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ada:can'a\"r/y@git.example.com:8443/shop.git", "https://git.example.com:8443/"),
+        ("https://can'ary@git.example.com/shop.git", "https://git.example.com/"),
+        ("https://ada:c@n/ary@git.example.com/shop.git", "https://git.example.com/"),
+        ("https://git.example.com/@you/shop.git", "https://git.example.com/@you/"),
+        ("ssh://git@git.example.com/shop.git", "ssh://git.example.com/"),
+        ("git@git.example.com:shop.git", "git@git.example.com:"),
+        ("/srv/a:b@c/shop.git", "/srv/a:b@c/"),
+    ],
+)
+def test_a_url_is_shown_without_user_and_password(url: str, shown: str) -> None:
+    assert without_user(url) == f"{shown}shop.git"
+
+
+@pytest.mark.parametrize("password", ["can'ary", 'can"ary', "can/ary", "can@ary"])
+@pytest.mark.parametrize("asked", ["origin", "none", "URL"])
+def test_no_password_is_told_whatever_is_in_it(world: World, password: str, asked: str) -> None:
+    url = f"https://ada:{password}@127.0.0.1:1/shop.git"
+    git(world.work, "remote", "set-url", "origin", url)
+    told = said(world, remote=url if asked == "URL" else asked)
+    assert "https://127.0.0.1:1/shop.git" in told
+    assert "can" not in told.replace("cannot", "")
+    assert "ary" not in told
