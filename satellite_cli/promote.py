@@ -465,7 +465,7 @@ class Promotion:
         return self._failed(INTERRUPTED, sure, interrupted=True)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        yield "branch", lambda: self._push(self.plan.server)
+        yield "branch", lambda: self._push(self.plan.server, say=self._hear)
         if self.plan.heroku:
             yield "heroku", self._heroku
         yield "deploy", self._deploy
@@ -490,6 +490,10 @@ class Promotion:
         elif not pushed.there and not pushed.refused:
             self.moved.append(place)  # it came through, and git did not hear of it
 
+    def _hear(self, line: str) -> None:
+        """What a server says, as it comes."""
+        self.options.say(f"  {line}")
+
     def _heroku(self) -> None:
         """Have Heroku build it, and wait until the app runs it."""
         place = self.plan.heroku
@@ -498,7 +502,7 @@ class Promotion:
 
         def say(line: str) -> None:
             heard.append(line)
-            self.options.say(f"  {line}")
+            self._hear(line)
 
         self._push(place, BUILD, say)
         if any(map(SKIPPED.search, heard)) and place in self.moved:

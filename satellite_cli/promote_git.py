@@ -30,6 +30,8 @@ OF_ANOTHER_REPOSITORY = (
 """What a git hook or alias that starts us has in its environment."""
 LINES = 8
 """Of what git said at the end, that are shown; less, and the cause may not be among them."""
+CAUSES = 15
+"""Lines of a server that refuses, that are shown: a rule's name and a build's error stand above."""
 TRACES = "GIT_TRACE"
 """How the variables begin that have git tell what it does where its errors are read."""
 CARRIED = re.compile(
@@ -343,9 +345,10 @@ class Scratch:
             return Pushed(moved=flag in MOVED, there=flag in THERE)
         if "(stale info)" in summary:
             return Pushed(refused=True, why=OVERTAKEN)
-        said = [text for text in done.err.splitlines() if text.startswith("remote:")][-5:]
         if summary.startswith(REFUSED):
-            why = "; ".join([summary, *(text[7:].strip() for text in said)])
+            said = (text[7:] for text in done.err.splitlines() if text.startswith("remote:"))
+            causes = [" ".join(text.split()) for text in said if text.strip()]
+            why = "; ".join([summary, *causes[-CAUSES:]])
             return Pushed(refused=True, why=harmless(why))
         return Pushed(why=done.said())
 

@@ -9,7 +9,7 @@ import pytest
 from satellite_cli.promote import Refused, promote
 from satellite_cli.promote_git import without_user
 
-from .promotion import World, git, isolate
+from .promotion import World, git, hook, isolate
 
 
 @pytest.fixture
@@ -53,3 +53,30 @@ def test_no_password_is_told_whatever_is_in_it(world: World, password: str, aske
     assert "https://127.0.0.1:1/shop.git" in told
     assert "can" not in told.replace("cannot", "")
     assert "ary" not in told
+
+
+# why a server refuses
+
+GITHUB = r"""printf 'error: GH013: Repository rule violations found for refs/heads/staging.\n
+- Cannot update this protected ref.\n
+- Changes must be made through a pull request.\n
+- 2 of 2 required status checks are expected.\n\n'; exit 1"""
+BUILD = r"""printf -- '-----> Installing\n !\n !     Precompiling assets failed.\n !
+ !     Push rejected, failed to compile Ruby app.\n\n !     Push failed\nVerifying deploy...\n
+!\tPush rejected to shop-staging.\n\n'; exit 1"""
+
+
+def test_a_refusal_has_its_cause_however_many_blank_lines_are_around_it(world: World) -> None:
+    hook(world.server, "pre-receive", GITHUB)
+    assert world.promote().problem == (
+        "staging of origin was not moved: [remote rejected] (pre-receive hook declined); error: "
+        "GH013: Repository rule violations found for refs/heads/staging.; - Cannot update this "
+        "protected ref.; - Changes must be made through a pull request.; - 2 of 2 required status "
+        "checks are expected."
+    )
+    assert "  remote: - Cannot update this protected ref." in world.said
+    hook(world.server, "pre-receive", "exit 0")
+    hook(world.heroku, "pre-receive", BUILD)
+    problem = world.promote().problem
+    assert "; ! Precompiling assets failed.; !; ! Push rejected, failed to compile" in problem
+    assert problem.endswith("; ! Push rejected to shop-staging.")
