@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -30,6 +32,50 @@ class SatelliteError(Exception):
     def __init__(self, message: str, status: int = FAILED) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Interruptions:
+    """Ctrl-C of a command that has to tell at its end what is where, and to clear up.
+
+    The first one is heard, and of those after it, as of whoever holds the keys, none but where it
+    may be.
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def __enter__(self) -> Interruptions:
+        self.before = signal.signal(signal.SIGINT, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self.before)
+
+    def _hear(self, *_: object) -> None:
+        if not self.over:
+            self.over = True
+            raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """From here on none is heard."""
+        self.over = True
+
+    @contextlib.contextmanager
+    def until_here(self) -> Iterator[None]:
+        """None is heard once this is left, however it is."""
+        try:
+            yield
+        finally:
+            self.end()
+
+    @contextlib.contextmanager
+    def once_more(self) -> Iterator[None]:
+        """One may be heard in here: nothing is lost by it."""
+        before, self.over = self.over, False
+        try:
+            yield
+        finally:
+            self.over |= before
 
 
 def consent(question: str) -> None:

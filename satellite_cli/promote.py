@@ -10,11 +10,12 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from satellite_cli.problems import Interruptions
 from satellite_cli.promote_git import (
     COMMIT,
     OVERTAKEN,
@@ -178,6 +179,7 @@ class Options:
     create: bool = False
     dry_run: bool = False
     interactive: bool = False
+    interruptions: Interruptions = field(default_factory=Interruptions)
     say: Say = nobody
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
@@ -205,7 +207,10 @@ class Options:
 
 def promote(options: Options) -> Outcome:
     """Promote a commit; Refused when nothing was changed because something is in the way."""
-    with tempfile.TemporaryDirectory(prefix="satellite-promote-") as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="satellite-promote-") as directory,
+        options.interruptions.until_here(),
+    ):
         planning = Planning(options, Path(directory, "scratch.git"))
         try:
             plan = planning.plan()
@@ -574,6 +579,7 @@ class Promotion:
 
     def _failed(self, problem: str, sure: bool, interrupted: bool = False) -> Outcome:
         """Undo what can be undone without harm, and say what is where."""
+        self.options.interruptions.end()
         server, self.sure = self.plan.server, sure
         self.interrupted |= interrupted
         if sure and server in self.moved:
@@ -583,7 +589,8 @@ class Promotion:
 
     def _push_back(self, place: Place) -> None:
         try:
-            back = self.scratch.push(place.remote, place.ref, self.plan.revision, place.before)
+            with self.options.interruptions.once_more():
+                back = self.scratch.push(place.remote, place.ref, self.plan.revision, place.before)
             failed = "" if back.moved else f"could not be pushed back: {back.why}"
         except KeyboardInterrupt:  # what is where is to be told all the same
             failed, self.interrupted = "interrupted while it was pushed back", True
@@ -600,7 +607,8 @@ class Promotion:
 
     def _now(self, place: Place) -> str | None:
         try:
-            return self.scratch.head(place.remote, place.ref)
+            with self.options.interruptions.once_more():
+                return self.scratch.head(place.remote, place.ref)
         except GitError:
             return None
         except KeyboardInterrupt:  # who is in a hurry is told what is known

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from satellite_cli import options
-from satellite_cli.problems import INTERRUPTED, REFUSED, SatelliteError
+from satellite_cli.problems import INTERRUPTED, REFUSED, Interruptions, SatelliteError
 from satellite_cli.problems import say as printed
 from satellite_cli.promote import Options, Outcome, Plan, Refused, promote
 from satellite_cli.promote_git import without_user
@@ -112,6 +112,7 @@ def command(
             force=force,
             dry_run=dry_run,
             interactive=interactive,
+            interruptions=click.get_current_context().with_resource(Interruptions()),
             **given,
         )
         outcome = promote(chosen)
