@@ -200,9 +200,17 @@ class Checkout:
         return commit, harmless(branch.removeprefix("refs/heads/"))
 
     def commit(self, name: str) -> str:
-        """The commit that a branch, a tag or a hash names here; empty where it names none."""
-        peeled = f"{name}^{{commit}}"
-        done = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", peeled)
+        """The commit that a branch, a tag or a hash names here; empty where it names none.
+
+        GitError where it names more than one.
+        """
+        git = replace(self.git, prefix=(*self.git.prefix, "-c", "core.warnAmbiguousRefs=true"))
+        done = git.run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        if " is ambiguous" in done.err:
+            raise GitError(
+                f"more than one thing of this checkout is called {harmless(name)}: say which one, "
+                "such as refs/heads/NAME, refs/tags/NAME or the whole hash"
+            )
         return done.out.strip() if done.status == 0 else ""
 
     def changes(self) -> tuple[list[str], list[str]]:

@@ -80,3 +80,21 @@ def test_a_refusal_has_its_cause_however_many_blank_lines_are_around_it(world: W
     problem = world.promote().problem
     assert "; ! Precompiling assets failed.; !; ! Push rejected, failed to compile" in problem
     assert problem.endswith("; ! Push rejected to shop-staging.")
+
+
+# what a name means
+
+
+def test_a_name_of_a_branch_and_of_a_tag_is_not_guessed_at(world: World) -> None:
+    git(world.work, "branch", "fix", world.second)
+    git(world.work, "tag", "fix", world.first)
+    git(world.work, "config", "core.warnAmbiguousRefs", "false")
+    for name in ("fix", "fix~0"):
+        assert said(world, source=name, source_here=True) == (
+            f"more than one thing of this checkout is called {name}: say which one, such as "
+            "refs/heads/NAME, refs/tags/NAME or the whole hash"
+        )
+    plan = world.promote(source="refs/heads/fix", source_here=True, dry_run=True).plan
+    assert plan.revision == world.second
+    plan = world.promote(source="refs/tags/fix", source_here=True, dry_run=True).plan
+    assert plan.revision == world.first
