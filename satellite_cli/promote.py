@@ -230,8 +230,8 @@ class Planning:
 
     checkout: Checkout
     scratch: Scratch
-    name: str
-    """What the checkout calls the server; empty where it has no such remote."""
+    names: list[str]
+    """What the checkout calls the server, also where that is said by its URL."""
     url: str
     """Where the branch is pushed to."""
 
@@ -303,8 +303,9 @@ class Planning:
     def _places(self) -> tuple[Place, Place | None]:
         """The branches that shall move; nothing is known of them yet."""
         options = self.options
-        name, url = self.name, self.url = self._remote()
-        remotes = {SERVER: url}
+        name, self.url = self._remote()
+        self.names = self._called()
+        remotes = {SERVER: self.url}
         if options.heroku_remote:
             remotes[HEROKU] = self.checkout.url(options.heroku_remote)
         self.scratch = Scratch(self.directory, self.checkout, remotes, name)
@@ -314,6 +315,14 @@ class Planning:
         ref = f"refs/heads/{options.heroku_branch}"
         heroku = Place(HEROKU, "heroku", shown[HEROKU], ref) if HEROKU in shown else None
         return server, heroku
+
+    def _called(self) -> list[str]:
+        """The remotes of the checkout that are the server."""
+        return [
+            name
+            for name, urls in self.checkout.remotes().items()
+            if any(same_repository(url, self.url) for url in (*urls, self.checkout.fetched(name)))
+        ]
 
     def _missing(self, server: Place, heroku: Place | None) -> Iterator[str]:
         """Branches that are not there, and that nobody has said to make."""
@@ -384,8 +393,9 @@ class Planning:
         for branch in self._meant(name):
             if found := self.scratch.fetch(SERVER, f"refs/heads/{branch}"):
                 return found, harmless(f"{branch} of {server.name}")
-        ours = name.startswith((f"{self.name}/", f"refs/remotes/{self.name}/"))  # gone by now
-        here = self.options.source_here and not (self.name and ours)
+        short = name.removeprefix("refs/remotes/")
+        ours = any(short.startswith(f"{remote}/") for remote in self.names)  # gone by now
+        here = self.options.source_here and not ours
         if here and (found := self.checkout.commit(name)):
             return found, harmless(f"{name}, as this checkout has it")
         neither = ", and this checkout no such commit" if here else ""
@@ -397,7 +407,8 @@ class Planning:
         What the checkout last saw of one, such as origin/main, may be old by now.
         """
         short = name.removeprefix("refs/heads/").removeprefix("refs/remotes/")
-        for branch in dict.fromkeys((short, short.removeprefix(f"{self.name}/"))):
+        without = (short.removeprefix(f"{remote}/") for remote in self.names)
+        for branch in dict.fromkeys((short, *without)):
             if not self._unfit(branch):
                 yield branch
 

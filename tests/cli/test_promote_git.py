@@ -9,7 +9,7 @@ import pytest
 from satellite_cli.promote import Refused, promote
 from satellite_cli.promote_git import without_user
 
-from .promotion import World, git, hook, isolate
+from .promotion import World, git, hook, isolate, refs
 
 
 @pytest.fixture
@@ -98,3 +98,25 @@ def test_a_name_of_a_branch_and_of_a_tag_is_not_guessed_at(world: World) -> None
     assert plan.revision == world.second
     plan = world.promote(source="refs/tags/fix", source_here=True, dry_run=True).plan
     assert plan.revision == world.first
+
+
+@pytest.mark.parametrize("name", ["origin/main", "refs/remotes/origin/main", "second/main"])
+def test_a_branch_is_the_servers_where_that_is_said_by_its_url(world: World, name: str) -> None:
+    git(world.work, "push", "--quiet", "origin", "main")
+    git(world.work, "remote", "add", "second", f"file://{world.server}")
+    git(world.work, "fetch", "--quiet", "second")
+    newer = world.another(on="main")
+    url = f"{world.server}/"
+    plan = world.promote(remote=url, source=name, source_here=True, dry_run=True).plan
+    assert (plan.revision, plan.source) == (newer, f"main of {url}")
+    git(world.server, "update-ref", "-d", "refs/heads/main")
+    assert "refs/heads/main" not in refs(world.server)
+    told = said(world, remote=url, source=name, source_here=True)
+    assert told.endswith(f"{url} has no branch {name}")
+
+
+def test_a_branch_of_another_repository_is_what_was_last_seen_of_it(world: World) -> None:
+    git(world.work, "remote", "add", "fork", str(world.heroku))
+    git(world.work, "fetch", "--quiet", "fork")
+    plan = world.promote(source="fork/main", source_here=True, dry_run=True).plan
+    assert (plan.revision, plan.source) == (world.first, "fork/main, as this checkout has it")
