@@ -30,9 +30,11 @@ OF_ANOTHER_REPOSITORY = (
 """What a git hook or alias that starts us has in its environment."""
 LINES = 8
 """Of what git said at the end, that are shown; less, and the cause may not be among them."""
+OLDEST = (2, 32)
+"""The git that knows GIT_CONFIG_GLOBAL: an older one would heed all that the user has set."""
 CAUSES = 15
 """Lines of a server that refuses, that are shown: a rule's name and a build's error stand above."""
-TRACES = "GIT_TRACE"
+TRACES = ("GIT_TRACE", "GIT_CURL_VERBOSE")
 """How the variables begin that have git tell what it does where its errors are read."""
 CARRIED = re.compile(
     r"(credential|gpg|http|protocol|ssh|user|author|committer)\..+"
@@ -187,6 +189,10 @@ class Checkout:
 
         if not path.is_dir():
             raise GitError(f"{path} is no directory")
+        there = Git(path).output("version").strip()
+        if tuple(map(int, re.findall(r"\d+", there)[:2])) < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise GitError(f"a promotion needs git {oldest} or a newer one: this is {there}")
         self.path = Path(os.fsdecode(top().encode("utf-8", "surrogateescape")))
         self.git = replace(self.git, cwd=self.path)
         words = (word or "" for pair in self.configuration() for word in pair)

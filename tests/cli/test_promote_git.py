@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,41 @@ def said(world: World, **changed: object) -> str:
     return "\n".join([*world.said, str(caught.value)])
 
 
+def other_git(world: World, script: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git first on PATH that does this before it is the real one; the folder where it is."""
+    folder = world.root / "other"
+    folder.mkdir()
+    script = f'#!/bin/bash\n{script}\nexec {shutil.which("git")} "$@"\n'
+    (folder / "git").write_text(script)
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+@pytest.mark.parametrize("there", ["2.31.8", "1.40.0", "2.32.0-rc1", "3.0.1 (Apple Git-154)"])
+def test_a_git_that_heeds_what_it_shall_not_is_too_old(
+    world: World, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    version = f"[ $1 != version ] || {{ echo 'git version {there}'; exit; }}"
+    other_git(world, version, monkeypatch)
+    if there < "2.32":
+        assert said(world) == (
+            f"a promotion needs git 2.32 or a newer one: this is git version {there}"
+        )
+    else:
+        assert world.promote(dry_run=True).status == "dry run"
+
+
 # what is secret
+
+
+def test_curl_is_not_to_tell_what_it_sends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CURL_VERBOSE", "1")
+    git(world.work, "remote", "set-url", "origin", "http://127.0.0.1:1/shop.git")
+    told = said(world, remote="origin")
+    assert "127.0.0.1" in told
+    assert "http.c" not in told
+    assert "Info:" not in told
 
 
 @pytest.mark.parametrize(
