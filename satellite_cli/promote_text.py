@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from satellite_cli.promote import Outcome, Place, Plan, Where
 from satellite_cli.promote_git import Commit
 
 MOST = 40
 """Commits that go, and are shown; of those that are lost all are."""
-SUBJECT, AUTHOR = 46, 15
-"""Characters of a commit's subject and author that are shown."""
+WIDTH = 80
+SUBJECT, AUTHOR = 43, 15
+"""Columns of a commit's subject and author that are shown."""
 SHORT = 12
 NOT_THERE = "not there"
 LOST = "is LOST"
@@ -18,7 +21,8 @@ LOST = "is LOST"
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """What a promotion would do, and to what."""
-    yield f"{plan.environment}: {plan.revision[:SHORT]} {cut(plan.subject, 64)}"
+    begins = f"{plan.environment}: {plan.revision[:SHORT]} "
+    yield begins + cut(plan.subject, max(WIDTH - len(begins), AUTHOR))
     yield f"  from {plan.source}"
     for place in plan.places():
         yield from _place_lines(place, plan)
@@ -99,5 +103,15 @@ def _some(names: Sequence[str]) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """At most so many characters of it."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    """At most so many columns of it."""
+    ends = [*accumulate(map(_columns, text))]
+    if not ends or ends[-1] <= most:
+        return text
+    return "".join(c for c, end in zip(text, ends, strict=True) if end < most) + "…"
+
+
+def _columns(character: str) -> int:
+    """How many a terminal gives it."""
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "FW" else 1
