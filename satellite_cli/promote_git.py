@@ -49,6 +49,7 @@ OVERTAKEN = "somebody else moved it meanwhile"
 EVERYWHERE = "safe.directory"
 """What git heeds only where it is set for all repositories."""
 OF_A_REMOTE = ("proxy", "proxyauthmethod", "receivepack", "uploadpack")
+PORTS = {"git": "9418", "http": "80", "https": "443", "ssh": "22"}
 MOVED, THERE = " +-*", "="
 REFUSED = ("[rejected]", "[remote rejected]")
 
@@ -411,20 +412,33 @@ def quoted(text: str) -> str:
 
 
 def same_repository(one: str, other: str) -> bool:
-    """Whether two URLs lead to one repository, by whichever protocol and user."""
-    return _place(one) == _place(other)
+    """Whether two URLs lead to one repository, by whichever protocol and user.
+
+    Another port is another server only in the same protocol: each has ports of its own.
+    """
+    (place, scheme, port), (other_place, other_scheme, other_port) = _place(one), _place(other)
+    return place == other_place and (scheme != other_scheme or port == other_port)
 
 
-def _place(url: str) -> tuple[str, str]:
-    """Host, in lower case, and path of a URL."""
+def _place(url: str) -> tuple[tuple[str, str], str, str]:
+    """Host, in lower case, and path of a URL; its scheme and port."""
     url = url.removeprefix("file://")
-    match = re.fullmatch(r"[a-z+]+://(?:[^@/]*@)?([^/:]*)(?::\d+)?/(.*)", url, re.I | re.S)
-    if not match and "://" not in url and not url.startswith(("/", ".")):
-        match = re.fullmatch(r"(?:[^@/:]*@)?([^/:]+):(.*)", url, re.S)
-    host, path = (match[1], match[2]) if match else ("", url)
+    scheme, port = "ssh", ""
+    match = re.fullmatch(r"([a-z+]+)://(?:[^@/]*@)?([^/:]*)(?::(\d+))?/(.*)", url, re.I | re.S)
+    if match:
+        scheme, host, port, path = match[1].lower(), match[2], match[3] or "", match[4]
+    elif (
+        "://" not in url
+        and not url.startswith(("/", "."))
+        and (match := re.fullmatch(r"(?:[^@/:]*@)?([^/:]+):(.*)", url, re.S))
+    ):
+        host, path = match[1], match[2]
+    else:
+        host, path = "", url
     path = path.rstrip("/").removesuffix(".git").rstrip("/")
     # a server's paths are the same with and without a slash in front, GitHub's in any case
-    return host.lower(), path.lstrip("/").lower() if host else path
+    path = path.lstrip("/").lower() if host else path
+    return (host.lower(), path), scheme, port or PORTS.get(scheme, "")
 
 
 def users(words: Iterable[str]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from satellite_cli.promote import Refused, promote
-from satellite_cli.promote_git import without_user
+from satellite_cli.promote_git import same_repository, without_user
 
 from .promotion import World, git, hook, isolate, refs
 
@@ -156,3 +156,20 @@ def test_a_branch_of_another_repository_is_what_was_last_seen_of_it(world: World
     git(world.work, "fetch", "--quiet", "fork")
     plan = world.promote(source="fork/main", source_here=True, dry_run=True).plan
     assert (plan.revision, plan.source) == (world.first, "fork/main, as this checkout has it")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ssh://git@localhost:2201/a.git", "ssh://git@localhost:2202/a.git", False),
+        ("ssh://git@localhost:2201/a.git", "git@localhost:a.git", False),
+        ("ssh://git@localhost:2201/a.git", "SSH://localhost:2201/a", True),
+        ("ssh://git@localhost:22/a.git", "git@localhost:a.git", True),
+        ("https://localhost:443/a.git", "https://localhost/a.git", True),
+        ("https://localhost:8443/a.git", "https://localhost/a.git", False),
+        ("ssh://git@localhost:2201/a.git", "https://localhost/a.git", True),
+    ],
+)
+def test_two_servers_of_one_protocol_on_a_host_are_two(one: str, other: str, same: bool) -> None:
+    assert same_repository(one, other) is same
+    assert same_repository(other, one) is same
