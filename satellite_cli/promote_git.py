@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ OVERTAKEN = "somebody else moved it meanwhile"
 EVERYWHERE = "safe.directory"
 """What git heeds only where it is set for all repositories."""
 OF_A_REMOTE = ("proxy", "proxyauthmethod", "receivepack", "uploadpack")
+ASKED = "satellite-asked"
 PORTS = {"git": "9418", "http": "80", "https": "443", "ssh": "22"}
 MOVED, THERE = " +-*", "="
 REFUSED = ("[rejected]", "[remote rejected]")
@@ -247,8 +249,16 @@ class Checkout:
         return self.git.run("remote", "get-url", "--", name).out.removesuffix("\n")
 
     def url(self, text: str) -> str:
-        """A URL as git rewrites it here."""
-        return self.git.output("ls-remote", "--get-url", "--", text).removesuffix("\n")
+        """A URL for a push, as git rewrites it here."""
+        # git tells that of remotes alone, and in a file because a URL may hold a token
+        with tempfile.NamedTemporaryFile(prefix="satellite-promote-") as file:
+            remote = configuration_text([(f"remote.{ASKED}.url", text)])
+            file.write(remote.encode("utf-8", "surrogateescape"))
+            file.flush()
+            how = (*self.git.prefix, "-c", f"include.path={file.name}")
+            found = replace(self.git, prefix=how).output("remote", "--verbose")
+        match = re.search(rf"^{ASKED}\t(.*) \(push\)$", found, re.MULTILINE)
+        return match[1] if match else text
 
     def objects(self) -> Path:
         """Where its objects are; a linked worktree's are in the main one."""

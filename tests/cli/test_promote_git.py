@@ -173,3 +173,16 @@ def test_a_branch_of_another_repository_is_what_was_last_seen_of_it(world: World
 def test_two_servers_of_one_protocol_on_a_host_are_two(one: str, other: str, same: bool) -> None:
     assert same_repository(one, other) is same
     assert same_repository(other, one) is same
+
+
+def test_a_url_that_is_rewritten_for_a_push_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://ada:canary@git.example.invalid/"
+    git(world.work, "config", f"url.{world.root}/.pushInsteadOf", url)
+    folder = other_git(world, f'printf "%s\\n" "$@" >> {world.root}/other/argv', monkeypatch)
+    outcome = world.promote(remote=f"{url}server.git", heroku_remote=f"{url}heroku.git")
+    assert outcome.status == "promoted"
+    assert (world.staging(), world.built()) == (world.second, world.second)
+    assert "canary" not in (folder / "argv").read_text()
+    assert not [line for line in world.said if "WARNING" in line]
