@@ -252,9 +252,12 @@ class Planning:
             )
         self._check(head)
         server, heroku = self._places()
+        self._told(f"looking at {server.name} ({server.url})")
         revision, source = self._source(server, head, branch)
         server = self._found(server, revision)
-        heroku = self._found(heroku, revision) if heroku else None
+        if heroku:
+            self._told(f"looking at {heroku.name} ({heroku.url})")
+            heroku = self._found(heroku, revision)
         self.problems += self._missing(server, heroku)
         for place in filter(None, (server, heroku)):
             if place.lost and not self.options.force:
@@ -280,6 +283,11 @@ class Planning:
             untracked=tuple(unknown),
             elsewhere=self._elsewhere(),
         )
+
+    def _told(self, what: str) -> None:
+        """Who may have to type a password, or to touch a key, is told for what."""
+        if self.options.interactive:
+            self.options.say(what)
 
     def _check(self, head: str) -> None:
         """Nothing goes on from here with what can be no commit, or no branch, of ours."""
@@ -436,6 +444,7 @@ class Planning:
     def _refusals(self, revision: str, *places: Place | None) -> Iterator[str]:
         """Who would not let us push, as far as a server says so beforehand."""
         for place in filter(None, places):
+            self._told(f"asking {place.name} whether it takes a push")
             pushed = self.scratch.push(
                 place.remote, place.ref, place.before, revision, dry_run=True
             )

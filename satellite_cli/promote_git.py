@@ -286,6 +286,7 @@ class Scratch:
     def __init__(self, directory: Path, checkout: Checkout, remotes: Mapping[str, str], like: str):
         """`like`: the checkout's remote whose own ways of being reached the first one has, too."""
         self.shallow = checkout.shallow()
+        self.seen: dict[str, dict[str, str]] = {}
         everywhere = directory.with_name("everywhere")
         alone = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": str(everywhere)}
         trusted = [(k, v) for k, v in checkout.configuration() if k == EVERYWHERE]
@@ -318,14 +319,27 @@ class Scratch:
 
     def branches(self, remote: str) -> list[str]:
         """The branches that a remote has, by their names."""
-        found = self.git.output("ls-remote", "--heads", "--", remote)
-        return re.findall(r"\trefs/heads/(.*)$", found, re.MULTILINE)
+        return [ref.removeprefix("refs/heads/") for ref in self._seen(remote)]
+
+    def _seen(self, remote: str) -> dict[str, str]:
+        """What a remote's branches are: asked once, as each time may cost a password or a touch."""
+        if remote not in self.seen:
+            found = self.git.output("ls-remote", "--heads", "--", remote).split("\n")
+            pairs = (line.split("\t", 1) for line in found if line)
+            self.seen[remote] = {ref: commit for commit, ref in pairs}
+        return self.seen[remote]
+
+    def _has(self, commit: str) -> bool:
+        """Whether it is here, with all before it, so that it need not be fetched."""
+        how = ("--quiet", "--objects", "--exclude-promisor-objects")
+        known = ("--not", "--all", "--alternate-refs")
+        return self.git.run("rev-list", *how, commit, *known, seconds=MOVE).status == 0
 
     def fetch(self, remote: str, ref: str) -> str:
-        """Have what a ref of a remote is, and all before it; empty where there is none."""
-        there = self.head(remote, ref)
-        if not there and not self.shallow:
-            return ""
+        """Have what a branch of a remote is, and all before it; empty where there is none."""
+        there = self._seen(remote).get(ref, "")
+        if not self.shallow and (not there or self._has(there)):
+            return there
         here = f"refs/satellite/{remote}/"
         # what was cut off may be before any branch
         refspec = f"+refs/heads/*:{here}heads/*" if self.shallow else f"+{ref}:{here}{ref[5:]}"
@@ -335,7 +349,9 @@ class Scratch:
         self.shallow = b""
         if not there:
             return ""
-        return self.git.output("rev-parse", "--verify", f"{here}{ref[5:]}").strip()
+        fetched = self.git.output("rev-parse", "--verify", f"{here}{ref[5:]}").strip()
+        self.seen[remote][ref] = fetched  # it may have moved since it was seen
+        return fetched
 
     def commits(self, of: str, beyond: str = "", most: int = -1) -> tuple[Commit, ...]:
         """The commits up to one that another one does not have, the newest first."""

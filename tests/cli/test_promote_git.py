@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -186,3 +187,59 @@ def test_a_url_that_is_rewritten_for_a_push_alone(
     assert (world.staging(), world.built()) == (world.second, world.second)
     assert "canary" not in (folder / "argv").read_text()
     assert not [line for line in world.said if "WARNING" in line]
+
+
+# how often a server is asked
+
+KINDS = ("fetch", "ls-remote", "push")
+
+
+@pytest.fixture
+def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with each command that git was."""
+    return other_git(world, f'echo "$@" >> {world.root}/other/calls', monkeypatch) / "calls"
+
+
+def connections(world: World, calls: Path, **changed: Any) -> list[str]:
+    """What a promotion asks servers before anything moves, with a connection of its own each."""
+    calls.unlink(missing_ok=True)
+    world.promote(dry_run=True, **changed)
+    asked = [line.split() for line in calls.read_text().splitlines()]
+    return [word for line in asked for word in line if word in KINDS]
+
+
+def ahead(world: World, number: int) -> list[str]:
+    """Commits on the server's main, and nowhere else, the newest last."""
+    made = [world.first]
+    for _ in range(number):
+        tree = f"{world.first}^{{tree}}"
+        made.append(git(world.server, "commit-tree", "-p", made[-1], "-m", "Ahead", tree))
+    git(world.server, "update-ref", "refs/heads/main", made[-1])
+    return made[1:]
+
+
+def test_each_server_is_asked_once_what_it_has(world: World, calls: Path) -> None:
+    looked, may_push = ["ls-remote"], ["push", "push"]
+    assert connections(world, calls, tag=True) == looked * 2 + may_push
+    assert connections(world, calls, source="staging") == looked * 2 + may_push
+    ahead(world, 1)
+    assert connections(world, calls, source="main") == [*looked, "fetch", *looked, *may_push]
+
+
+def test_a_commit_that_is_here_without_its_history_is_fetched(world: World) -> None:
+    revision = ahead(world, 2)[-1]
+    name = Path("objects", revision[:2], revision[2:])
+    (world.work / ".git" / name).parent.mkdir(exist_ok=True)
+    shutil.copy(world.server / name, world.work / ".git" / name)
+    assert world.promote(source="main").status == "promoted"
+    assert (world.staging(), world.built()) == (revision, revision)
+
+
+def test_who_may_have_to_type_a_password_is_told_for_what(world: World) -> None:
+    world.promote(interactive=True, dry_run=True)
+    assert [line for line in world.said if line.startswith(("looking", "asking"))] == [
+        f"looking at origin ({world.server})",
+        f"looking at heroku ({world.heroku})",
+        "asking origin whether it takes a push",
+        "asking heroku whether it takes a push",
+    ]
