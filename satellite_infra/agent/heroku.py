@@ -25,6 +25,7 @@ from . import web
 URL = "https://api.heroku.com"
 ACCEPT = "application/vnd.heroku+json; version=3"
 AT_ONCE = "version ..; order=desc, max=100"  # releases in one answer
+NEWEST_BUILDS = "created_at ..; order=desc, max=100"
 TRIES = 5
 ANSWER = 15  # seconds for one answer
 PATIENCE = 90  # seconds for everything, pauses included
@@ -85,18 +86,31 @@ class Api:
         return commit
 
     def standing(self, commit: str) -> str:
-        """How the newest release of that commit stands: `current`, or Heroku's own word, such as
-        `pending` or `failed`; empty where none is as new as the current release.
+        """How that commit stands: `current` if it runs, else Heroku's own word for its newest
+        release, such as `pending` or `failed`; empty where none is as new as the current one.
         """
+        newest = ""
         for release in self._releases():
             if not isinstance(release, dict):
                 break
             current, slug = release.get("current"), _slug(release)
-            if slug and self._commit(slug) == commit:
-                return "current" if current else str(release.get("status"))
+            if slug and (current or not newest) and self._commit(slug) == commit:
+                newest = "current" if current else str(release.get("status"))
             if current:
                 break
-        return ""
+        return newest
+
+    def building(self, commit: str) -> bool:
+        """Whether a build of that commit goes on."""
+        found, _ = self._get(f"/apps/{self.app}/builds", NEWEST_BUILDS)
+        if not isinstance(found, list):
+            raise HerokuError(f"Heroku's answer about {self.app} holds no builds")
+        return any(
+            isinstance(build, dict)
+            and build.get("status") == "pending"
+            and (build.get("source_blob") or {}).get("version") == commit
+            for build in found
+        )
 
     def _commit(self, slug: str) -> str:
         """The commit that a slug was built from; empty where it names none."""

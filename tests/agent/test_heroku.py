@@ -75,6 +75,23 @@ def test_how_the_newest_release_of_a_commit_stands(api: Api, platform: Heroku) -
     app.release("e" * 40)
     assert api.standing("e" * 40) == "current"
     assert api.standing(COMMIT) == ""  # an older release of it is not the newest word
+    for status in ("failed", "pending"):
+        app.set(status, A="c")  # of the slug that runs, and goes on doing so
+        assert api.standing("e" * 40) == "current"
+
+
+def test_whether_a_commit_is_built(api: Api, platform: Heroku) -> None:
+    app = platform.apps["shop"]
+    app.build(COMMIT, "failed")
+    assert not api.building(COMMIT)
+    app.build(COMMIT)
+    app.build("e" * 40, "succeeded")
+    app.builds += [{"status": "pending", "source_blob": None}, {}]
+    assert api.building(COMMIT)
+    assert not api.building("e" * 40)
+    platform.weather = [Weather(body=b"{}")]
+    with pytest.raises(HerokuError, match="holds no builds"):
+        api.building(COMMIT)
 
 
 def test_an_app_without_a_commit_is_said_to_have_none(api: Api, platform: Heroku) -> None:

@@ -37,6 +37,7 @@ class HerokuApp:
     config: dict[str, str] = field(default_factory=dict)
     releases: list[dict[str, Any]] = field(default_factory=list)
     slugs: dict[str, str | None] = field(default_factory=dict)
+    builds: list[dict[str, Any]] = field(default_factory=list)  # newest first
 
     def release(self, commit: str | None, status: str = "succeeded") -> str:
         """A push of that commit (None: without one); a failed one does not become current."""
@@ -45,11 +46,15 @@ class HerokuApp:
         self._add({"id": slug}, f"Deploy {str(commit)[:8]}", status)
         return slug
 
-    def set(self, **config: str) -> None:
+    def build(self, commit: str, status: str = "pending") -> None:
+        """A build of that commit, which somebody has begun."""
+        self.builds.insert(0, {"status": status, "source_blob": {"version": commit}})
+
+    def set(self, status: str = "succeeded", /, **config: str) -> None:
         """Other values; that is a release, too, of the same slug."""
         self.config.update(config)
         current = [release for release in self.releases if release["current"]]
-        self._add(current[-1]["slug"] if current else None, "Set config vars", "succeeded")
+        self._add(current[-1]["slug"] if current else None, "Set config vars", status)
 
     def _add(self, slug: dict[str, str] | None, description: str, status: str) -> None:
         if status == "succeeded":
@@ -92,6 +97,8 @@ class Heroku:
             return 200, {}, app.config
         if parts[2:] == ["releases"]:
             return self._releases(app, range_)
+        if parts[2:] == ["builds"]:
+            return 200, {}, app.builds
         if parts[2] == "slugs" and parts[3] in app.slugs:
             slug: dict[str, Any] = {
                 "id": parts[3],
