@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,11 +63,16 @@ class DeployError(Exception):
 
 
 class StepError(Exception):
-    """A step failed; `sure`: and for certain the commit does not run because of it."""
+    """A step failed; `sure`: and for certain the commit does not run because of it.
 
-    def __init__(self, text: str, sure: bool = False, interrupted: bool = False):
+    `advice`: what to do next, where that is more than to mend the cause.
+    """
+
+    def __init__(
+        self, text: str, sure: bool = False, interrupted: bool = False, advice: Sequence[str] = ()
+    ):
         super().__init__(text)
-        self.sure, self.interrupted = sure, interrupted
+        self.sure, self.interrupted, self.advice = sure, interrupted, advice
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,7 @@ class Options:
     say: Say = nobody
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
     @classmethod
     def of(cls, settings: Settings, stack: str, **rest: Any) -> Options:
@@ -352,10 +358,18 @@ class Planning:
     def _hopeless(self, revision: str) -> Iterator[str]:
         """Why to promote again what Heroku has already would only move the branch to and fro."""
         api = self.options.heroku_api
-        if api and api.standing(revision) == "failed":
+        standing = api.standing(revision) if api else "not known"
+        if api and standing == "failed":
             yield (
                 f"Heroku has {revision[:12]}, and its release has failed there. Promote a new "
                 f"commit, or have Heroku try again: heroku releases:retry --app {api.app}"
+            )
+        elif api and not standing:
+            yield (
+                f"Heroku has {revision[:12]}, and yet {api.app} runs another commit: it was rolled "
+                "back there, and what Heroku has it does not build again. Which release it is: "
+                f"heroku releases --app {api.app}. To have it run again: {_rollback(api)}, and "
+                "then promote it"
             )
 
     def _elsewhere(self) -> str:
@@ -457,7 +471,7 @@ class Promotion:
 
     def __init__(self, options: Options, scratch: Scratch, plan: Plan):
         self.options, self.scratch, self.plan = options, scratch, plan
-        self.step, self.sure, self.interrupted = "", False, False
+        self.step, self.interrupted = "", False
         self.moved: list[Place] = []
         self.notes: dict[Place, str] = {}
 
@@ -468,7 +482,7 @@ class Promotion:
                 self.step = step
                 act()
         except StepError as error:
-            return self._failed(str(error), error.sure, error.interrupted)
+            return self._failed(error)
         except KeyboardInterrupt:
             return self._stopped()
         except BaseException:
@@ -487,7 +501,7 @@ class Promotion:
             else:  # a server may go on without whoever asked it
                 sure = False
                 self.notes[server] = "whether it moves yet is not known"
-        return self._failed(INTERRUPTED, sure, interrupted=True)
+        return self._failed(StepError(INTERRUPTED, sure, interrupted=True))
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "branch", lambda: self._push(self.plan.server, say=self._hear)
@@ -501,6 +515,7 @@ class Promotion:
         """Move a place to the commit."""
         revision = self.plan.revision
         if place.before == revision:
+            self._check(place)  # no lease does it where nothing is pushed
             self.options.say(f"{place.label()} is {revision[:12]} already")
             return
         self.options.say(f"{place.label()}: {place.before[:12] or 'new'} -> {revision[:12]}")
@@ -519,6 +534,14 @@ class Promotion:
         """What a server says, as it comes."""
         self.options.say(f"  {line}")
 
+    def _check(self, place: Place) -> None:
+        """StepError unless a place is the commit now."""
+        now, revision = self._now(place), self.plan.revision[:12]
+        if now is None:
+            raise StepError(f"whether {place.label()} is {revision} still is not known")
+        if now != self.plan.revision:
+            raise StepError(f"{place.label()} is not {revision} any more: {OVERTAKEN}")
+
     def _heroku(self) -> None:
         """Have Heroku build it, and wait until the app runs it."""
         place = self.plan.heroku
@@ -529,7 +552,12 @@ class Promotion:
             heard.append(line)
             self._hear(line)
 
-        self._push(place, BUILD, say)
+        try:
+            self._push(place, BUILD, say)
+        except StepError as error:
+            if error.sure and OVERTAKEN not in str(error):
+                self._doubt(error)
+            raise
         if any(map(SKIPPED.search, heard)) and place in self.moved:
             # it would be taken for built the next time; and to undo it builds nothing, either
             self._push_back(place)
@@ -549,39 +577,75 @@ class Promotion:
         if standing == "current":
             self.options.say(f"{api.app} on Heroku runs {self.plan.revision[:12]}")
         elif standing == "failed":
+            again = f"promote that, or {self._again()} once Heroku runs it"
             raise StepError(
                 f"Heroku has built it, but its release failed, and {api.app} runs "
                 f"{self.plan.runs[:12] or 'nothing'} as before: heroku releases --app {api.app}",
                 sure=True,
+                advice=(
+                    "Heroku's branch was left: to push it back would build and release it once "
+                    "more",
+                    f"mend the cause in a new commit and {again}",
+                ),
             )
         elif standing:
             raise StepError(f"after {BUILD} s its release on Heroku is {standing} still")
         else:
             raise StepError(
                 f"Heroku has it, and yet {api.app} runs another commit: somebody has rolled back, "
-                f"or pushed, there. Look: heroku releases --app {api.app}"
+                f"or pushed, there. Look: heroku releases --app {api.app}",
+                advice=(
+                    f"where {api.app} shall run it again: {_rollback(api)}, then: {self._again()}",
+                ),
             )
+
+    def _doubt(self, error: StepError) -> None:
+        """Heroku has refused our push; it may build the very same commit for somebody else."""
+        api, revision, server = self.options.heroku_api, self.plan.revision, self.plan.server
+        unknown = "whether Heroku builds it for somebody else is not known"
+        doubt, at_work = f"{unknown} without satellite:heroku", False
+        if api:
+            try:
+                at_work = api.building(revision) or api.standing(revision) not in ("", "failed")
+                doubt = "Heroku goes on with it for somebody else" if at_work else ""
+            except HerokuError as problem:
+                doubt = f"{unknown}: {problem}"
+        if doubt and server in self.moved:
+            self.notes[server] = f"left: {doubt}"
+        error.sure = not doubt
+        error.advice = tuple(self._doubtful(server, at_work)) if doubt else ()
+
+    def _doubtful(self, server: Place, at_work: bool) -> Iterator[str]:
+        """What to do next where a branch was left because of such a doubt."""
+        if at_work:
+            yield f"look at what Heroku does with it, then: {self._again()}"
+            return
+        yield f"mend the cause, then: {self._again()}"
+        if server in self.moved:
+            lease = f"--force-with-lease={server.ref}:{self.plan.revision}"
+            yield "or, once it is known that Heroku does not build it, take the branch back:"
+            yield f"git push {lease} {server.name} {server.before}:{server.ref}"
 
     def _standing(self, api: Api, pushed: bool) -> str:
         """How the release stands when it does not change any more, or time is over."""
-        waited = silent = 0
+        began = heard = self.options.clock()
         self.options.say(f"waiting until {api.app} on Heroku runs it")
         while True:
             try:
                 standing = api.standing(self.plan.revision)
             except HerokuError as error:
-                silent += POLL
-                if not error.passing or silent > APPEAR:
+                if not error.passing or self.options.clock() - heard >= APPEAR:
                     raise
                 self.options.say(f"  {error}")
             else:
-                silent, limit = 0, BUILD if standing else APPEAR if pushed else 0
-                if standing in ("current", "failed") or waited >= limit:
+                heard, limit = self.options.clock(), BUILD if standing else APPEAR if pushed else 0
+                if standing in ("current", "failed") or heard - began >= limit:
                     return standing
             self.options.sleep(POLL)
-            waited += POLL
 
     def _deploy(self) -> None:
+        # whoever has promoted another commit meanwhile has moved it, and its hosts stay as they are
+        self._check(self.plan.places()[-1])
         self.options.say(f"deploy {self.plan.revision[:12]} to stack {self.plan.stack}")
         try:
             self.options.deploy(self.plan.revision, self.plan.stack)
@@ -589,22 +653,28 @@ class Promotion:
             raise StepError(f"the hosts: {error}", interrupted=error.interrupted) from error
 
     def _tag(self) -> None:
-        ref = f"refs/tags/{self.plan.tag}"
+        tag, server = self.plan.tag, self.plan.server
+        ref = f"refs/tags/{tag}"
+        ours = self.scratch.git.output("rev-parse", "--verify", ref).strip()
         pushed = self.scratch.push(SERVER, ref, "", ref)
-        if not pushed.moved:
+        there = pushed.moved or pushed.there
+        if not there and (pushed.refused or (now := self._now(replace(server, ref=ref))) == ""):
+            raise StepError(f"{server.name} did not take tag {tag}: {pushed.why}")
+        if not there and now != ours:
+            advice = f"the commit is deployed. Look for its tag: git ls-remote {server.name} {ref}"
             raise StepError(
-                f"{self.plan.server.name} did not take tag {self.plan.tag}: {pushed.why}"
+                f"whether {server.name} has tag {tag} is not known: {pushed.why}", advice=(advice,)
             )
-        self.options.say(f"tag {self.plan.tag}")
+        self.options.say(f"tag {tag}")
 
-    def _failed(self, problem: str, sure: bool, interrupted: bool = False) -> Outcome:
+    def _failed(self, error: StepError) -> Outcome:
         """Undo what can be undone without harm, and say what is where."""
         self.options.interruptions.end()
-        server, self.sure = self.plan.server, sure
-        self.interrupted |= interrupted
-        if sure and server in self.moved:
+        server, problem = self.plan.server, str(error)
+        self.interrupted |= error.interrupted
+        if error.sure and server in self.moved:
             self._push_back(server)
-        where, advice = self._where(), tuple(self._advice(problem))
+        where, advice = self._where(), tuple(error.advice or self._advice(error))
         return Outcome("failed", self.plan, where, self.step, problem, advice, self.interrupted)
 
     def _push_back(self, place: Place) -> None:
@@ -635,26 +705,32 @@ class Promotion:
             self.interrupted = True
             return None
 
-    def _advice(self, problem: str) -> Iterator[str]:
+    def _advice(self, error: StepError) -> Iterator[str]:
         """What to do next."""
-        again = self.options.again or f"satellite promote {self.plan.stack}"
-        tag, revision = self.plan.tag, self.plan.revision[:12]
+        again, tag, revision = self._again(), self.plan.tag, self.plan.revision[:12]
         if self.step == "tag":
             yield "the commit is deployed; only its tag is missing. By hand, where it is wanted:"
             yield f"git tag -a {tag} {revision} && git push {self.plan.server.name} {tag}"
+        elif OVERTAKEN in str(error):
+            yield f"look at what came, then: {again}"
         elif self.step == "deploy":
             yield f"mend the cause, then: {again}; what is there already is not done twice"
-        elif self.step == "heroku" and self.plan.heroku in self.moved:
-            yield "Heroku's branch was left: to push it back would build and release it once more"
-            yield f"mend the cause in a new commit and promote that, or {again} once Heroku runs it"
-        elif self.step == "heroku" and not self.sure:
-            yield f"Heroku may go on with its build: look at it there, then: {again}"
+        elif self.step == "heroku" and not error.sure:
+            goes_on = "release" if self.plan.heroku in self.moved else "build"
+            yield f"Heroku may go on with its {goes_on}: look at it there, then: {again}"
         elif self.interrupted:
             yield f"to go on: {again}"
-        elif OVERTAKEN in problem:
-            yield f"look at what came, then: {again}"
         else:
             yield f"mend the cause, then: {again}"
+
+    def _again(self) -> str:
+        """The command line that goes on."""
+        return self.options.again or f"satellite promote {self.plan.stack}"
+
+
+def _rollback(api: Api) -> str:
+    """The command by which an app runs again what it has run before."""
+    return f"heroku rollback vN --app {api.app}"
 
 
 def _would_lose(place: Place, revision: str) -> str:

@@ -71,7 +71,12 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """How it ended; after a failure also what is where."""
     plan = outcome.plan
     if outcome.status == "promoted":
-        yield f"{plan.environment} is {plan.revision[:SHORT]}, {_everywhere(plan)}"
+        moved = [w for w in outcome.places if w.now not in (plan.revision, None)]
+        there = _everywhere(plan, [where.label for where in moved])
+        yield f"{plan.environment} is {plan.revision[:SHORT]}, {there}"
+        for where in moved:
+            now = (where.now or NOT_THERE)[:SHORT]
+            yield f"  WARNING: {where.label} is {now} by now: somebody else moved it"
         return
     if outcome.status != "failed":
         yield f"{outcome.status}: nothing was changed"
@@ -92,8 +97,9 @@ def _where_lines(where: Where) -> Iterator[str]:
     yield f"    now    {now}"
 
 
-def _everywhere(plan: Plan) -> str:
-    places = [*(place.label() for place in plan.places()), f"stack {plan.stack}"]
+def _everywhere(plan: Plan, but: Sequence[str]) -> str:
+    places = [label for place in plan.places() if (label := place.label()) not in but]
+    places.append(f"stack {plan.stack}")
     return ", ".join(places) + (f", tag {plan.tag}" if plan.tag else "")
 
 

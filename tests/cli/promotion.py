@@ -94,6 +94,8 @@ class World:
     said: list[str] = field(default_factory=list)
     deployed: list[tuple[str, str]] = field(default_factory=list)
     work: Path = Path()
+    time: float = 0
+    """Of the clock that is waited by: seconds."""
 
     @classmethod
     def made(cls, root: Path) -> World:
@@ -129,6 +131,10 @@ class World:
         """Hosts that take everything."""
         self.deployed.append((revision, stack))
 
+    def wait(self, seconds: float) -> None:
+        """Time passes at once."""
+        self.time += seconds
+
     def show(self, plan: Plan) -> None:
         self.said += plan_lines(plan)
 
@@ -146,7 +152,8 @@ class World:
             "show": self.show,
             "say": self.said.append,
             "now": lambda: NOW,
-            "sleep": _nobody_waits,
+            "sleep": self.wait,
+            "clock": lambda: self.time,
         }
         return Options(**{**given, **changed})
 
@@ -185,7 +192,3 @@ def meanwhile(act: Callable[[], Any]) -> Callable[[], bool]:
         return True
 
     return confirm
-
-
-def _nobody_waits(_: float) -> None:
-    """Time passes at once."""

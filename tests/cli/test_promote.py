@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from satellite_cli.promote import DeployError, Options, Refused, promote
-from satellite_cli.promote_git import Checkout, Scratch, same_repository
+from satellite_cli.promote_git import Checkout, GitError, Scratch, same_repository
 from satellite_cli.promote_text import outcome_lines
 from satellite_infra.agent.heroku import Api, HerokuError
 from satellite_infra.settings import validated
@@ -323,10 +323,10 @@ def test_a_branch_that_somebody_made_meanwhile(world: World) -> None:
     assert world.staging() == world.first
 
 
-def test_what_somebody_else_promoted_meanwhile_is_not_taken_back(world: World) -> None:
+def test_what_somebody_else_promoted_meanwhile_is_not_taken_back(world: World, api: Api) -> None:
     hook(world.heroku, "pre-receive", DECLINE)
     push = ("push", "--quiet", str(world.server), f"{world.second}:refs/heads/staging")
-    outcome = world.promote(confirm=meanwhile(lambda: git(world.work, *push)))
+    outcome = world.promote(heroku_api=api, confirm=meanwhile(lambda: git(world.work, *push)))
     assert (outcome.status, outcome.step) == ("failed", "heroku")
     assert world.staging() == world.second
 
@@ -340,12 +340,74 @@ def test_heroku_moved_meanwhile(world: World) -> None:
     assert (world.staging(), world.built()) == (world.first, other)
 
 
+@pytest.mark.parametrize("heroku", [False, True])
+def test_what_has_it_already_is_asked_again(world: World, heroku: bool) -> None:
+    """A second try, and a colleague who is quicker: the hosts do not go back."""
+    git(world.work, "push", "--quiet", "origin", "main:staging")
+    git(world.work, "push", "--quiet", str(world.heroku), "main")
+
+    def quicker() -> None:
+        world.another()
+        git(world.root / "other", "push", "--quiet", str(world.heroku), "HEAD:main")
+
+    outcome = world.promote(confirm=meanwhile(quicker), **({} if heroku else {"heroku_remote": ""}))
+    assert (outcome.step, world.deployed) == ("branch", [])
+    assert outcome.problem == (
+        f"staging of origin is not {world.second[:12]} any more: somebody else moved it meanwhile"
+    )
+    assert world.said[-1] == "Next: look at what came, then: satellite promote staging"
+
+
+def test_the_hosts_do_not_go_back_behind_what_heroku_has_got_meanwhile(
+    world: World, platform: Heroku, api: Api
+) -> None:
+    def sleep(_: float) -> None:
+        world.another()
+        git(world.root / "other", "push", "--quiet", str(world.heroku), "HEAD:main")
+        platform.apps["shop"].release(world.second)
+
+    outcome = world.promote(heroku_api=api, sleep=sleep)
+    assert (outcome.step, world.deployed) == ("deploy", [])
+    assert outcome.problem.startswith(f"main of heroku is not {world.second[:12]} any more: ")
+    assert outcome.advice == ("look at what came, then: satellite promote staging",)
+
+
+def test_a_branch_that_moved_behind_us_is_told(world: World, platform: Heroku, api: Api) -> None:
+    """Heroku runs the commit, and so do the hosts."""
+
+    def sleep(_: float) -> None:
+        world.another()
+        platform.apps["shop"].release(world.second)
+
+    outcome = world.promote(heroku_api=api, sleep=sleep)
+    assert (outcome.status, world.deployed) == ("promoted", [(world.second, "staging")])
+    assert world.said[-2:] == [
+        f"staging is {world.second[:12]}, main of heroku, stack staging",
+        f"  WARNING: staging of origin is {world.staging()[:12]} by now: somebody else moved it",
+    ]
+
+
+def test_a_server_that_is_gone_is_asked_again_before_the_hosts_are_deployed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(world.work, "push", "--quiet", "origin", "main:staging")
+
+    def gone(*_: Any) -> str:
+        raise GitError("no route to host")
+
+    with monkeypatch.context() as for_now:
+        confirm = meanwhile(lambda: for_now.setattr(Scratch, "head", gone))
+        outcome = promote(world.options(confirm=confirm, heroku_remote=""))
+    assert outcome.problem == f"whether staging of origin is {world.second[:12]} still is not known"
+    assert world.deployed == []
+
+
 # Heroku's build
 
 
-def test_a_build_that_fails_leaves_everything_as_it_was(world: World) -> None:
+def test_a_build_that_fails_leaves_everything_as_it_was(world: World, api: Api) -> None:
     hook(world.heroku, "pre-receive", f"printf '{ESCAPES} no Gemfile\\n'; exit 1")
-    outcome = world.promote(tag=True)
+    outcome = world.promote(tag=True, heroku_api=api)
     assert (world.staging(), world.built()) == (world.first, world.first)
     assert world.deployed == []
     assert outcome.step == "heroku"
@@ -366,19 +428,19 @@ def test_a_build_that_fails_leaves_everything_as_it_was(world: World) -> None:
     assert world.promote().status == "promoted"
 
 
-def test_a_new_branch_goes_again_when_the_build_fails(world: World) -> None:
+def test_a_new_branch_goes_again_when_the_build_fails(world: World, api: Api) -> None:
     git(world.server, "update-ref", "-d", "refs/heads/staging")
     hook(world.heroku, "pre-receive", DECLINE)
-    outcome = world.promote(create=True)
+    outcome = world.promote(create=True, heroku_api=api)
     assert outcome.places[0].note == "pushed back"
     assert world.staging() == ""
     assert "    before not there" in world.said
 
 
-def test_lost_commits_come_back_when_the_build_fails(world: World) -> None:
+def test_lost_commits_come_back_when_the_build_fails(world: World, api: Api) -> None:
     other = world.another()
     hook(world.heroku, "pre-receive", DECLINE)
-    world.promote(force=True)
+    world.promote(force=True, heroku_api=api)
     assert world.staging() == other
 
 
@@ -387,21 +449,21 @@ def test_who_was_overtaken_is_told_to_look(world: World) -> None:
     assert world.said[-1] == "Next: look at what came, then: satellite promote staging"
 
 
-def test_what_came_on_top_meanwhile_is_not_pushed_back(world: World) -> None:
+def test_what_came_on_top_meanwhile_is_not_pushed_back(world: World, api: Api) -> None:
     top = git(world.work, "commit-tree", "-p", world.second, "-m", "x", "HEAD^{tree}")
     git(world.work, "push", "--quiet", "origin", f"{top}:refs/heads/later")
     move = f"env -i git -C {world.server} update-ref"
     hook(world.heroku, "pre-receive", f"{move} refs/heads/staging {top}\n{DECLINE}")
-    outcome = world.promote()
+    outcome = world.promote(heroku_api=api)
     assert world.staging() == top
     assert outcome.places[0].note == "could not be pushed back: somebody else moved it meanwhile"
     assert f"    now    {top}" in world.said
 
 
-def test_a_server_that_lets_nobody_push_back(world: World) -> None:
+def test_a_server_that_lets_nobody_push_back(world: World, api: Api) -> None:
     git(world.server, "config", "receive.denyNonFastForwards", "true")
     hook(world.heroku, "pre-receive", DECLINE)
-    outcome = world.promote()
+    outcome = world.promote(heroku_api=api)
     assert world.staging() == world.second
     assert outcome.places[0].note.startswith(
         "could not be pushed back: [remote rejected] (non-fast"
@@ -504,12 +566,78 @@ def test_a_release_that_does_not_come(
     assert world.deployed == []
 
 
-def test_heroku_has_it_and_was_rolled_back(world: World, platform: Heroku, api: Api) -> None:
+def test_what_was_rolled_back_on_heroku_is_not_promoted_again(
+    world: World, platform: Heroku, api: Api
+) -> None:
     git(world.work, "push", "--quiet", str(world.heroku), "main")
+    platform.apps["shop"].release(world.second)
+    platform.apps["shop"].release(world.first)
+    said = refused(world, heroku_api=api)
+    assert (
+        f"Heroku has {world.second[:12]}, and yet shop runs another commit: it was rolled" in said
+    )
+    assert "To have it run again: heroku rollback vN --app shop, and then promote it" in said
+
+
+def test_what_is_rolled_back_on_heroku_meanwhile(world: World, platform: Heroku, api: Api) -> None:
+    git(world.work, "push", "--quiet", str(world.heroku), "main")
+    app = platform.apps["shop"]
+    app.release(world.second)
     waited: list[float] = []
-    outcome = world.promote(heroku_api=api, sleep=waited.append)
+    back = meanwhile(lambda: app.release(world.first))
+    outcome = world.promote(heroku_api=api, sleep=waited.append, confirm=back)
     assert outcome.problem.startswith("Heroku has it, and yet shop runs another commit")
     assert waited == []  # nothing will come
+    assert outcome.advice == (
+        "where shop shall run it again: heroku rollback vN --app shop, then: satellite promote "
+        "staging",
+    )
+
+
+def test_config_vars_whose_release_has_failed_are_no_reason(
+    world: World, platform: Heroku, api: Api
+) -> None:
+    git(world.work, "push", "--quiet", str(world.heroku), "main")
+    platform.apps["shop"].release(world.second)
+    platform.apps["shop"].set("failed", CACHE="x")
+    assert world.promote(heroku_api=api).status == "promoted"
+
+
+@pytest.mark.parametrize("how", ["building", "released", "silent", "no API"])
+def test_a_refusal_is_not_sure_where_somebody_else_may_build_the_commit(
+    world: World, platform: Heroku, api: Api, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook(world.heroku, "pre-receive", "echo 'Your account has reached its limit'; exit 1")
+    app = platform.apps["shop"]
+    app.build(world.first)
+
+    def silent(*_: Any) -> bool:
+        raise HerokuError("503")
+
+    if how == "building":
+        app.build(world.second)
+    elif how == "released":
+        app.release(world.second)
+    elif how == "silent":
+        monkeypatch.setattr(Api, "building", silent)
+    outcome = world.promote(heroku_api=None if how == "no API" else api)
+    assert (outcome.step, world.staging()) == ("heroku", world.second)
+    note = outcome.places[0].note
+    if how in ("building", "released"):
+        assert note == "left: Heroku goes on with it for somebody else"
+        assert outcome.advice == (
+            "look at what Heroku does with it, then: satellite promote staging",
+        )
+        return
+    assert note == "left: whether Heroku builds it for somebody else is not known" + (
+        ": 503" if how == "silent" else " without satellite:heroku"
+    )
+    assert outcome.advice == (
+        "mend the cause, then: satellite promote staging",
+        "or, once it is known that Heroku does not build it, take the branch back:",
+        f"git push --force-with-lease=refs/heads/staging:{world.second} origin "
+        f"{world.first}:refs/heads/staging",
+    )
 
 
 def test_what_heroku_has_failed_to_release_is_not_promoted_again(
@@ -568,10 +696,28 @@ def test_heroku_that_does_not_answer_any_more_ends_it(
 
     waited: list[float] = []
     monkeypatch.setattr(Api, "standing", standing)
-    outcome = world.promote(heroku_api=api, sleep=waited.append)
+    outcome = world.promote(heroku_api=api, sleep=waited.append, clock=lambda: sum(waited))
     assert outcome.problem == "whether the app runs it is not known: no"
     assert sum(waited) == (120 if passing else 0)
     assert (world.staging(), world.deployed) == (world.second, [])
+    assert outcome.advice == (
+        "Heroku may go on with its release: look at it there, then: satellite promote staging",
+    )
+
+
+@pytest.mark.parametrize(("answers", "minutes"), [(False, 3), (True, 120)])
+def test_the_time_that_heroku_takes_to_answer_counts(
+    world: World, api: Api, monkeypatch: pytest.MonkeyPatch, answers: bool, minutes: int
+) -> None:
+    def standing(*_: Any) -> str:
+        world.wait(80)
+        if not answers:
+            raise HerokuError("no", passing=True)
+        return "pending"
+
+    monkeypatch.setattr(Api, "standing", standing)
+    assert world.promote(heroku_api=api).step == "heroku"
+    assert minutes * 60 - 30 <= world.time <= minutes * 60 + 90
 
 
 def test_a_branch_that_heroku_does_not_build(world: World) -> None:
@@ -668,7 +814,7 @@ def test_interrupted_while_the_branch_is_pushed(world: World, moment: str) -> No
     assert (world.staging(), world.built(), world.deployed) == (world.first, world.first, [])
 
 
-def test_interrupted_a_second_time(world: World) -> None:
+def test_interrupted_a_second_time(world: World, api: Api) -> None:
     hook(world.heroku, "pre-receive", DECLINE)
     hook(
         world.server,
@@ -677,7 +823,7 @@ def test_interrupted_a_second_time(world: World) -> None:
     )
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        outcome = world.promote()
+        outcome = world.promote(heroku_api=api)
     finally:
         signal.signal(signal.SIGINT, before)
     assert outcome.places[0].note == "interrupted while it was pushed back"
@@ -743,6 +889,30 @@ def test_a_tag_that_is_refused(world: World) -> None:
         "Next: the commit is deployed; only its tag is missing. By hand, where it is wanted:",
         f"Next: git tag -a {TAG} {world.second[:12]} && git push origin {TAG}",
     ]
+
+
+def test_a_tag_that_came_through_although_the_connection_broke(world: World) -> None:
+    script = '[ "$1" = committed ] && grep -q refs/tags/ && kill -9 $PPID; exit 0'
+    hook(world.server, "reference-transaction", script)
+    assert world.promote(tag=True).status == "promoted"
+    assert git(world.server, "rev-parse", f"{TAG}^{{commit}}") == world.second
+
+
+def test_a_tag_of_which_nobody_knows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook(world.server, "update", '[ "${1:0:10}" != refs/tags/ ] || kill -9 $PPID')
+    head = Scratch.head
+
+    def gone(self: Scratch, remote: str, ref: str) -> str:
+        if ref.startswith("refs/tags/"):
+            raise GitError("no route to host")
+        return head(self, remote, ref)
+
+    monkeypatch.setattr(Scratch, "head", gone)
+    outcome = world.promote(tag=True)
+    assert outcome.problem.startswith(f"whether origin has tag {TAG} is not known: ")
+    assert outcome.advice == (
+        f"the commit is deployed. Look for its tag: git ls-remote origin refs/tags/{TAG}",
+    )
 
 
 def test_a_tag_of_this_name_stays(world: World) -> None:
@@ -1097,7 +1267,7 @@ def test_what_the_environment_says_to_git(world: World, monkeypatch: pytest.Monk
     outcome = world.promote()
     assert "trace" not in outcome.problem
     assert outcome.step == "heroku"  # and everything before went well
-    assert world.staging() == world.first
+    assert world.staging() == world.second
 
 
 def test_repositories_of_somebody_else_that_are_trusted(
