@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from satellite_cli.change import unpin
-from satellite_cli.making import update
+from satellite_cli import change, lock, look, making
 from satellite_cli.problems import INTERRUPTED, SatelliteError, note
-from satellite_cli.project import Project
-from satellite_cli.promote import DeployError
+from satellite_cli.project import Draft, Project
+from satellite_cli.promote import DeployError, Runs
 from satellite_cli.reachable import Check
+from satellite_cli.update import LOCKED, summary
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -20,14 +22,32 @@ class Desk:
 
     def settings(self, stack: str) -> Settings:
         """That stack's settings; SatelliteError with every problem where they are not right."""
-        return Project.of(stack).settings()
+        project = Project.of(stack)
+        found = project.settings()
+        change.must_follow(project)  # no deploy may take the pin away
+        return found
 
-    def ready(self, stack: str) -> None:
-        """SatelliteError where hosts of that stack do not answer."""
+    def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
+        """Show what a deploy of a commit would change there.
+
+        SatelliteError where a host does not answer, somebody is at work on the stack, or the
+        program fails.
+        """
         project = Project.of(stack)
         check = Check.of(project)
-        check.told(project.config)
-        check.end()
+        with ThreadPoolExecutor(1) as beside, project.draft() as draft:
+            holders = beside.submit(lock.engine_locks, stack)
+            change.unpin(draft)
+            with draft.pinned(revision) as file:
+                words = ["--config-file", str(file)]
+                planned = making.run(project, "preview", words, tell=tell, check=check)
+        tell(summary(planned, planned=True))
+        if held := holders.result():
+            raise SatelliteError(
+                f"nothing was changed: somebody is at work on {stack}: "
+                f"{'; '.join(one.who for one in held)}. Wait for them: satellite lock status "
+                f"--stack {stack}"
+            )
 
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts, and have it follow its branch from then on."""
@@ -35,10 +55,34 @@ class Desk:
         check = Check.of(project)
         try:
             with project.draft() as draft:
-                unpin(draft)
+                change.unpin(draft, quiet=True)
                 with draft.pinned(revision) as file:
-                    update(project, file, tell=note, check=check)
-                if draft.keep():
-                    note(f"{project.file.name} says so now: commit it")
+                    making.update(project, file, tell=note, check=check)
+                _keep(draft)
         except SatelliteError as problem:
-            raise DeployError(str(problem), problem.status == INTERRUPTED) from None
+            busy, interrupted = str(problem).startswith(LOCKED), problem.status == INTERRUPTED
+            hosts = [] if busy or interrupted else _hosts(stack)  # its text has them then
+            raise DeployError(str(problem), interrupted, busy, hosts) from None
+
+
+def _keep(draft: Draft) -> None:
+    """Have the stack's file say the same; the hosts run the commit also where it cannot."""
+    try:
+        if draft.keep():
+            note(f"{draft.project.file.name} says so now: commit it")
+    except (SatelliteError, OSError) as problem:
+        note(f"warning: {problem}")
+
+
+def _hosts(stack: str) -> list[Runs]:
+    """What each host runs; half a roll leaves them with different commits."""
+    try:
+        _, hosts, said, silent = look.ask(stack, (), look.SECONDS, "status")
+    except (SatelliteError, KeyboardInterrupt):  # what is where is to be told all the same
+        return []
+    return [
+        Runs(host.name, said[host.name]["revision"] or "")
+        if host.name in said
+        else Runs(host.name, None, silent[host.name])
+        for host in hosts
+    ]

@@ -6,6 +6,7 @@ leaves the remotes as they were where that is safe, and in any case says what is
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 import time
@@ -29,6 +30,7 @@ from satellite_cli.promote_git import (
     without_user,
 )
 from satellite_infra.agent.heroku import Api, HerokuError, NoCommitError
+from satellite_infra.naming import HEROKU as FOLLOWS
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 SERVER, HEROKU = "satellite-repository", "satellite-heroku"
 BUILD = 7200  # seconds for Heroku's build, and for the release phase behind it
 APPEAR = 120  # seconds for Heroku to show the release of a push
+FREE = 900  # seconds for another update of the stack to end
 POLL = 5
 SKIPPED = re.compile(r"Pushed to non-\S+ branch .*skipping build")
 """What Heroku says of a push to another branch than the one that it builds."""
@@ -44,22 +47,50 @@ INTERRUPTED = "interrupted"
 
 
 class Refused(Exception):  # noqa: N818 - nothing went wrong: it was not begun
-    """Nothing was changed anywhere; `problems` says why, all of it."""
+    """Nothing was changed anywhere; `problems` says why, all of it.
 
-    def __init__(self, problems: list[str]):
+    `interrupted`: because somebody stopped it.
+    """
+
+    def __init__(self, problems: list[str], interrupted: bool = False):
         super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems, self.interrupted = problems, interrupted
+
+
+@contextlib.contextmanager
+def not_begun() -> Iterator[None]:
+    """What is done before anything moves: who interrupts it is told that nothing has."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Refused([INTERRUPTED], interrupted=True) from None
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The commit that a host runs; empty where it runs none, None where nobody knows, and why."""
+
+    host: str
+    revision: str | None
+    problem: str = ""
 
 
 class DeployError(Exception):
     """What the deploy that is given in raises when it failed; its text is shown.
 
-    `interrupted`: because somebody stopped it.
+    `interrupted`: because somebody stopped it. `busy`: another one is under way, and it has changed
+    nothing. `hosts`: what they run now, where they were asked.
     """
 
-    def __init__(self, text: str, interrupted: bool = False):
+    def __init__(
+        self,
+        text: str,
+        interrupted: bool = False,
+        busy: bool = False,
+        hosts: Sequence[Runs] = (),
+    ):
         super().__init__(text)
-        self.interrupted = interrupted
+        self.interrupted, self.busy, self.hosts = interrupted, busy, hosts
 
 
 class StepError(Exception):
@@ -113,6 +144,8 @@ class Plan:
     """What lies in the checkout and is in no commit."""
     elsewhere: str = ""
     """Where hosts fetch from, if that looks like another repository than the server's."""
+    follows: bool = False
+    """Whether the stack goes on with what Heroku runs, to which nothing is pushed."""
 
     def places(self) -> tuple[Place, ...]:
         """Each branch that moves, in this order."""
@@ -143,10 +176,20 @@ class Outcome:
     advice: tuple[str, ...] = ()
     interrupted: bool = False
     """Whether it failed because somebody stopped it."""
+    hosts: tuple[Runs, ...] = ()
+    """After a deploy that failed, where they were asked."""
 
     def document(self) -> dict[str, Any]:
         """For `--json`."""
         return asdict(self)
+
+
+class BrokenError(Exception):
+    """A step raised what nobody has foreseen, its cause; `outcome` says what is where."""
+
+    def __init__(self, outcome: Outcome):
+        super().__init__(outcome.problem)
+        self.outcome = outcome
 
 
 def nobody(_: str) -> None:
@@ -179,6 +222,8 @@ class Options:
     heroku_remote: str = ""
     heroku_branch: str = "main"
     heroku_api: Api | None = None
+    follows: bool = False
+    """Whether the stack follows Heroku."""
     tag: bool = False
     force: bool = False
     create: bool = False
@@ -199,6 +244,7 @@ class Options:
             "stack": stack,
             "repository": settings.repository,
             "branch": settings.branch,
+            "follows": settings.revision == FOLLOWS,
         }
         if promote:
             found |= {"source": promote.source or "", "tag": promote.tag}
@@ -212,22 +258,26 @@ class Options:
 
 
 def promote(options: Options) -> Outcome:
-    """Promote a commit; Refused when nothing was changed because something is in the way."""
+    """Promote a commit; Refused when nothing was changed because something is in the way.
+
+    BrokenError when a step met what nobody has foreseen.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="satellite-promote-") as directory,
         options.interruptions.until_here(),
     ):
-        planning = Planning(options, Path(directory, "scratch.git"))
-        try:
-            plan = planning.plan()
-        except (GitError, HerokuError) as error:
-            raise Refused([*planning.problems, str(error)]) from None
-        asked = tuple(Where(p.label(), p.url, p.before, p.before) for p in plan.places())
-        options.show(plan)
-        if options.dry_run:
-            return Outcome("dry run", plan, asked)
-        if not options.confirm():
-            return Outcome("declined", plan, asked)
+        with not_begun():
+            planning = Planning(options, Path(directory, "scratch.git"))
+            try:
+                plan = planning.plan()
+            except (GitError, HerokuError) as error:
+                raise Refused([*planning.problems, str(error)]) from None
+            options.show(plan)
+            asked = tuple(Where(p.label(), p.url, p.before, p.before) for p in plan.places())
+            if options.dry_run:
+                return Outcome("dry run", plan, asked)
+            if not options.confirm():
+                return Outcome("declined", plan, asked)
         return Promotion(options, planning.scratch, plan).run()
 
 
@@ -288,6 +338,7 @@ class Planning:
             tag=tag,
             untracked=tuple(unknown),
             elsewhere=self._elsewhere(),
+            follows=self.options.follows and not heroku,
         )
 
     def _told(self, what: str) -> None:
@@ -473,6 +524,7 @@ class Promotion:
         self.options, self.scratch, self.plan = options, scratch, plan
         self.step, self.interrupted = "", False
         self.moved: list[Place] = []
+        self.hosts: tuple[Runs, ...] = ()
         self.notes: dict[Place, str] = {}
 
     def run(self) -> Outcome:
@@ -485,11 +537,9 @@ class Promotion:
             return self._failed(error)
         except KeyboardInterrupt:
             return self._stopped()
-        except BaseException:
-            for where in self._where():
-                before, now = where.before or "not there", where.now or "not known"
-                self.options.say(f"{where.label}: before {before}, now {now}")
-            raise
+        except Exception as fault:
+            problem = harmless(f"{type(fault).__name__}: {fault}")
+            raise BrokenError(self._failed(StepError(problem))) from fault
         return Outcome("promoted", self.plan, self._where())
 
     def _stopped(self) -> Outcome:
@@ -644,13 +694,23 @@ class Promotion:
             self.options.sleep(POLL)
 
     def _deploy(self) -> None:
-        # whoever has promoted another commit meanwhile has moved it, and its hosts stay as they are
-        self._check(self.plan.places()[-1])
-        self.options.say(f"deploy {self.plan.revision[:12]} to stack {self.plan.stack}")
-        try:
-            self.options.deploy(self.plan.revision, self.plan.stack)
-        except DeployError as error:
-            raise StepError(f"the hosts: {error}", interrupted=error.interrupted) from error
+        revision, stack = self.plan.revision, self.plan.stack
+        end = self.options.clock() + FREE
+        self.options.say(f"deploy {revision[:12]} to stack {stack}")
+        while True:
+            # whoever has promoted another commit meanwhile, perhaps while this one waited for them,
+            # has moved it, and their hosts stay as they are
+            self._check(self.plan.places()[-1])
+            try:
+                self.options.deploy(revision, stack)
+            except DeployError as error:
+                if error.busy and self.options.clock() < end:
+                    self.options.say(f"  waiting: {str(error).splitlines()[0]}")
+                    self.options.sleep(POLL)
+                    continue
+                self.hosts = tuple(error.hosts)
+                raise StepError(f"the hosts: {error}", interrupted=error.interrupted) from error
+            return
 
     def _tag(self) -> None:
         tag, server = self.plan.tag, self.plan.server
@@ -670,12 +730,20 @@ class Promotion:
     def _failed(self, error: StepError) -> Outcome:
         """Undo what can be undone without harm, and say what is where."""
         self.options.interruptions.end()
-        server, problem = self.plan.server, str(error)
+        server = self.plan.server
         self.interrupted |= error.interrupted
         if error.sure and server in self.moved:
             self._push_back(server)
-        where, advice = self._where(), tuple(error.advice or self._advice(error))
-        return Outcome("failed", self.plan, where, self.step, problem, advice, self.interrupted)
+        return Outcome(
+            "failed",
+            self.plan,
+            self._where(),
+            self.step,
+            str(error),
+            tuple(error.advice or self._advice(error)),
+            self.interrupted,
+            self.hosts,
+        )
 
     def _push_back(self, place: Place) -> None:
         try:

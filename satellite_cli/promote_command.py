@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,15 @@ from click.core import ParameterSource
 from satellite_cli import options
 from satellite_cli.problems import INTERRUPTED, REFUSED, Interruptions, SatelliteError
 from satellite_cli.problems import say as printed
-from satellite_cli.promote import Options, Outcome, Plan, Refused, promote
+from satellite_cli.promote import (
+    BrokenError,
+    Options,
+    Outcome,
+    Plan,
+    Refused,
+    not_begun,
+    promote,
+)
 from satellite_cli.promote_git import without_user
 from satellite_cli.promote_text import outcome_lines, plan_lines
 
@@ -28,8 +37,8 @@ class Desk(Protocol):
     def settings(self, stack: str) -> Settings:
         """That stack's settings; the group's own error where they are not right."""
 
-    def ready(self, stack: str) -> None:
-        """The group's own error where hosts of that stack do not answer."""
+    def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
+        """Show what a deploy would change; the group's own error where it cannot begin."""
 
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts; DeployError where that failed."""
@@ -77,6 +86,7 @@ def command(
     Your checkout is only looked at. It has to be clean, so that what you see is what goes.
     """
     from satellite_cli.desk import Desk as Ours
+    from satellite_cli.update import shown
 
     desk = desk or Ours()
     interactive = is_there()
@@ -87,10 +97,13 @@ def command(
     def show(plan: Plan) -> None:
         for line in plan_lines(plan):
             say(line)
-        desk.ready(stack)  # before anything moves
+        desk.ready(plan.revision, stack, say if as_json else shown)  # before anything moves
 
     def confirm() -> bool:
-        return yes or click.confirm(f"Promote to {stack}?", err=as_json)
+        try:
+            return yes or click.confirm(f"Promote to {stack}?", err=True)
+        except click.Abort:
+            raise KeyboardInterrupt from None
 
     given: dict[str, Any] = {"source": source, "source_here": True} if source else {}
     if tag is not None:
@@ -98,8 +111,10 @@ def command(
     try:
         if not (interactive or yes or dry_run):
             raise SatelliteError("nobody is there to be asked: say --yes, or --dry-run", REFUSED)
+        with not_begun():
+            settings = desk.settings(stack)
         chosen = Options.of(
-            desk.settings(stack),
+            settings,
             stack,
             deploy=desk.deploy,
             confirm=confirm,
@@ -116,18 +131,32 @@ def command(
             **given,
         )
         outcome = promote(chosen)
-    except (Refused, SatelliteError) as refused:
-        if as_json:
-            problems = refused.problems if isinstance(refused, Refused) else [str(refused)]
-            click.echo(json.dumps({"status": "refused", "problems": problems}, indent=2))
-        if isinstance(refused, SatelliteError):
-            raise
+    except SatelliteError as problem:
+        _refused([str(problem)], problem.status == INTERRUPTED, as_json)
+        raise
+    except Refused as refused:
+        _refused(refused.problems, refused.interrupted, as_json)
+        if refused.interrupted:
+            raise SatelliteError(f"{refused}: nothing was changed", INTERRUPTED) from None
         raise click.ClickException(f"nothing was changed. {refused}") from None
+    except BrokenError as broken:
+        _tell(broken.outcome, as_json)
+        raise (broken.__cause__ or broken) from None
+    _tell(outcome, as_json)
+    sys.exit(_status(outcome))
+
+
+def _refused(problems: list[str], interrupted: bool, as_json: bool) -> None:
+    if as_json:
+        document = {"status": "refused", "interrupted": interrupted, "problems": problems}
+        click.echo(json.dumps(document, indent=2))
+
+
+def _tell(outcome: Outcome, as_json: bool) -> None:
     for line in outcome_lines(outcome):
         printed(line, err=as_json or outcome.status == "failed")
     if as_json:
         click.echo(json.dumps(outcome.document(), indent=2))
-    sys.exit(_status(outcome))
 
 
 def _typed(stack: str) -> str:

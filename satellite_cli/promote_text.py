@@ -29,6 +29,9 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.runs and plan.runs != plan.revision:
         yield f"  the app on Heroku runs {plan.runs[:SHORT]}"
     yield f"  then it is deployed to stack {plan.stack}"
+    if plan.follows:
+        yield "  WARNING: the stack follows Heroku, and nothing is pushed there: with the next"
+        yield "    update its hosts run what Heroku runs (satellite:promote.heroku_remote)"
     if plan.elsewhere:
         yield "  WARNING: that is not known to be what the hosts fetch from, satellite:repository:"
         yield f"    {plan.elsewhere}"
@@ -85,6 +88,10 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     yield "Where everything is:"
     for where in outcome.places:
         yield from _where_lines(where)
+    for host in outcome.hosts:
+        yield f"  {host.host}"
+        unknown = f"not known: {host.problem}"
+        yield f"    now    {unknown if host.revision is None else host.revision or 'nothing'}"
     for line in outcome.advice:
         yield f"Next: {line}"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from satellite_cli.promote import DeployError, Options, Refused, promote
+from satellite_cli.promote import BrokenError, DeployError, Options, Refused, Runs, promote
 from satellite_cli.promote_git import Checkout, GitError, Scratch, same_repository
 from satellite_cli.promote_text import outcome_lines
 from satellite_infra.agent.heroku import Api, HerokuError
@@ -778,14 +778,73 @@ def test_a_deploy_that_fails_is_told_with_what_has_moved(world: World) -> None:
 
 def test_a_deploy_that_breaks_is_no_secret(world: World) -> None:
     def deploy(revision: str, stack: str) -> None:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("by 0\n")
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(BrokenError) as caught:
         world.promote(deploy=deploy)
-    assert world.said[-2:] == [
-        f"staging of origin: before {world.first}, now {world.second}",
-        f"main of heroku: before {world.first}, now {world.second}",
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    outcome = caught.value.outcome
+    assert (outcome.status, outcome.step) == ("failed", "deploy")
+    assert outcome.problem == "ZeroDivisionError: by 0\\n"
+    assert [where.now for where in outcome.places] == [world.second] * 2
+    assert outcome.advice[0].startswith("mend the cause, then: satellite promote staging; ")
+
+
+def test_after_half_a_roll_it_is_told_what_each_host_runs(world: World) -> None:
+    hosts = (Runs("worker-1", world.second), Runs("worker-2", ""), Runs("worker-3", None, "gone"))
+
+    def deploy(revision: str, stack: str) -> None:
+        raise DeployError("worker-2: release FAILED", hosts=hosts)
+
+    outcome = world.promote(deploy=deploy, heroku_remote="")
+    assert outcome.document()["hosts"] == tuple(vars(host) for host in hosts)
+    assert world.said[-8:-1] == [
+        f"    now    {world.second}",
+        "  worker-1",
+        f"    now    {world.second}",
+        "  worker-2",
+        "    now    nothing",
+        "  worker-3",
+        "    now    not known: gone",
     ]
+
+
+def test_another_update_of_the_stack_is_waited_for(world: World) -> None:
+    asked: list[float] = []
+
+    def deploy(revision: str, stack: str) -> None:
+        asked.append(world.time)
+        if world.time < 20:
+            raise DeployError("the stack is locked\n  ada@laptop", busy=True)
+
+    assert world.promote(deploy=deploy).status == "promoted"
+    assert asked == [0, 5, 10, 15, 20]
+    assert "  waiting: the stack is locked" in world.said
+
+    def locked(revision: str, stack: str) -> None:
+        raise DeployError("the stack is locked", busy=True)
+
+    began = world.time
+    assert world.promote(deploy=locked).problem == "the hosts: the stack is locked"
+    assert world.time - began == 900
+
+
+def test_who_has_promoted_while_this_one_waited_for_them_is_not_put_back(world: World) -> None:
+    def deploy(revision: str, stack: str) -> None:
+        world.another()
+        raise DeployError("the stack is locked", busy=True)
+
+    outcome = world.promote(deploy=deploy, heroku_remote="")
+    assert (outcome.step, world.deployed) == ("deploy", [])
+    assert "somebody else moved it meanwhile" in outcome.problem
+
+
+def test_a_stack_that_follows_heroku_where_nothing_is_pushed(world: World) -> None:
+    warning = "  WARNING: the stack follows Heroku, and nothing is pushed there: with the next"
+    world.promote(follows=True, dry_run=True)
+    assert warning not in world.said
+    world.promote(follows=True, heroku_remote="", dry_run=True)
+    assert warning in world.said
 
 
 def test_an_interrupted_deploy(world: World) -> None:
@@ -1149,6 +1208,9 @@ def test_what_the_settings_say(world: World) -> None:
     plain, _ = validated(stack_values(), SECRET)
     bare = Options.of(plain, "x", deploy=world.deploy, confirm=_never, show=world.show)
     assert (bare.heroku_remote, bare.heroku_api, bare.source, bare.tag) == ("", None, "", False)
+    assert not bare.follows
+    followed = plain.model_copy(update={"revision": "heroku"})
+    assert Options.of(followed, "x", deploy=world.deploy, confirm=_never, show=world.show).follows
 
 
 def test_a_document_for_programs(world: World) -> None:

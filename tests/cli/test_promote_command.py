@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,10 @@ class Desk:
         assert found == []
         return settings
 
-    def ready(self, stack: str) -> None:
+    def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
         if self.dead:
             raise SatelliteError(self.dead)
+        tell(f"would change {stack} to {revision[:12]}")
 
     def deploy(self, revision: str, stack: str) -> None:
         if self.broken:
@@ -90,7 +92,9 @@ def test_on_a_terminal_it_asks(
 ) -> None:
     monkeypatch.setattr("satellite_cli.promote_command.is_there", lambda: True)
     done = run(world, stdin=said)
-    assert "Promote to staging? [y/N]" in done.output
+    assert "Promote to staging? [y/N]" in done.stderr
+    assert "Promote to staging? [y/N]" not in done.stdout
+    assert f"would change staging to {world.second[:12]}\n" in done.stdout
     assert done.exit_code == status
     assert world.staging() == (world.first if status else world.second)
 
@@ -103,6 +107,52 @@ def test_json_is_alone_on_standard_output(world: World) -> None:
     assert document["plan"]["tag"].startswith("staging-")
     assert [where["now"] for where in document["places"]] == [world.first]
     assert "1 commit goes" in done.stderr
+    assert "would change staging" in done.stderr
+
+
+def test_ctrl_c_at_the_question(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("satellite_cli.promote_command.is_there", lambda: True)
+    done = run(world, "--json")  # its input is at its end, which is the same
+    assert isinstance(done.exception, SatelliteError)
+    assert str(done.exception) == "interrupted: nothing was changed"
+    assert done.exception.status == 130
+    assert json.loads(done.stdout) == {
+        "status": "refused",
+        "interrupted": True,
+        "problems": ["interrupted"],
+    }
+    assert world.staging() == world.first
+
+
+@pytest.mark.parametrize("name", ["settings", "ready"])
+def test_ctrl_c_before_the_question(
+    world: World, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Desk, name, interrupted)
+    done = run(world, "--json", "--yes")
+    assert isinstance(done.exception, SatelliteError)
+    assert done.exception.status == 130
+    assert json.loads(done.stdout)["interrupted"]
+    assert world.staging() == world.first
+
+
+def test_a_fault_in_the_middle_says_what_is_where(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deploy(self: Desk, revision: str, stack: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Desk, "deploy", deploy)
+    done = run(world, "--json", "--yes")
+    assert isinstance(done.exception, OSError)
+    document = json.loads(done.stdout)
+    assert (document["status"], document["step"]) == ("failed", "deploy")
+    assert "No space left on device" in document["problem"]
+    assert f"    now    {world.second}" in done.stderr
+    assert "Next: mend the cause, then: satellite promote staging" in done.stderr
 
 
 def test_what_is_in_the_way_is_a_message(world: World) -> None:
@@ -158,6 +208,7 @@ def test_hosts_that_do_not_answer_are_known_before_anything_moves(world: World, 
     assert world.staging() == world.first
     assert json.loads(done.stdout) == {
         "status": "refused",
+        "interrupted": False,
         "problems": ["worker-1 does not answer"],
     }
 
