@@ -49,6 +49,13 @@ class Desk:
                 f"--stack {stack}"
             )
 
+    def free(self, stack: str) -> bool:
+        """Whether nobody is at work there; also where that cannot be known: a try tells it then."""
+        try:
+            return not lock.engine_locks(stack)
+        except SatelliteError:
+            return True
+
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts, and have it follow its branch from then on."""
         project = Project.of(stack)

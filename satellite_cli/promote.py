@@ -210,6 +210,8 @@ class Options:
     """Asked once the plan was shown; False: nothing shall be done."""
     show: Callable[[Plan], None]
     """Given the plan once it is made; what it raises ends the promotion before it begins."""
+    free: Callable[[str], bool] = lambda _: True
+    """Whether nobody is at work on a stack, as far as that can be known."""
     again: str = ""
     """The command line that does all this once more; the shortest one where it is empty."""
     checkout: Path = Path()
@@ -657,7 +659,7 @@ class Promotion:
         if api:
             try:
                 at_work = api.building(revision) or api.standing(revision) not in ("", "failed")
-                doubt = "Heroku goes on with it for somebody else" if at_work else ""
+                doubt = "Heroku goes on with a build or release of it" if at_work else ""
             except HerokuError as problem:
                 doubt = f"{unknown}: {problem}"
         if doubt and server in self.moved:
@@ -704,13 +706,20 @@ class Promotion:
             try:
                 self.options.deploy(revision, stack)
             except DeployError as error:
-                if error.busy and self.options.clock() < end:
-                    self.options.say(f"  waiting: {str(error).splitlines()[0]}")
-                    self.options.sleep(POLL)
+                if error.busy and self._freed(str(error), end):
                     continue
                 self.hosts = tuple(error.hosts)
                 raise StepError(f"the hosts: {error}", interrupted=error.interrupted) from error
             return
+
+    def _freed(self, why: str, end: float) -> bool:
+        """Wait until nobody is at work on the stack; False where that is not before the end."""
+        self.options.say(f"  waiting: {why.splitlines()[0]}")
+        while self.options.clock() < end:
+            self.options.sleep(POLL)
+            if self.options.free(self.plan.stack):
+                return True
+        return False
 
     def _tag(self) -> None:
         tag, server = self.plan.tag, self.plan.server

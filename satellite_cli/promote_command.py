@@ -40,6 +40,9 @@ class Desk(Protocol):
     def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
         """Show what a deploy would change; the group's own error where it cannot begin."""
 
+    def free(self, stack: str) -> bool:
+        """Whether nobody is at work there, as far as that can be known."""
+
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts; DeployError where that failed."""
 
@@ -117,6 +120,7 @@ def command(
             settings,
             stack,
             deploy=desk.deploy,
+            free=desk.free,
             confirm=confirm,
             show=show,
             say=say,

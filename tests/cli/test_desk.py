@@ -113,17 +113,23 @@ def test_a_stack_that_was_locked_meanwhile_is_waited_for(
         "bob@laptop (pid 7) at 2026-11-25T10:00:00Z\n"
     )
     desk.pulumi["up"] = (255, "", locked)
+    lock = desk.place / "state" / ".pulumi" / "locks" / "satellite" / "staging" / "x.json"
     waited: list[float] = []
 
     def sleep(seconds: float) -> None:
         waited.append(seconds)
+        if len(waited) == 1:
+            lock.parent.mkdir(parents=True)
+            lock.write_text("{}")
+            return
+        lock.unlink()
         desk.pulumi["up"] = (0, "", "")
         desk.tell()
 
     of = Options.of
     monkeypatch.setattr(Options, "of", lambda *given, **rest: of(*given, **rest, sleep=sleep))
     status, said = promoted(desk, world, "--yes")
-    assert (status, waited) == (0, [5])
+    assert (status, waited) == (0, [5, 5])
     assert "  waiting: the stack is currently locked by another command" in said
 
 

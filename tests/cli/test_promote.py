@@ -624,7 +624,7 @@ def test_a_refusal_is_not_sure_where_somebody_else_may_build_the_commit(
     assert (outcome.step, world.staging()) == ("heroku", world.second)
     note = outcome.places[0].note
     if how in ("building", "released"):
-        assert note == "left: Heroku goes on with it for somebody else"
+        assert note == "left: Heroku goes on with a build or release of it"
         assert outcome.advice == (
             "look at what Heroku does with it, then: satellite promote staging",
         )
@@ -760,6 +760,17 @@ def test_the_first_push_to_an_app(world: World, platform: Heroku, api: Api) -> N
     assert world.promote(heroku_api=api, sleep=sleep).status == "promoted"
 
 
+def test_interrupted_while_the_release_is_waited_for(world: World, api: Api) -> None:
+    def sleep(_: float) -> None:
+        raise KeyboardInterrupt
+
+    outcome = world.promote(heroku_api=api, sleep=sleep)
+    assert (outcome.step, outcome.problem, outcome.interrupted) == ("heroku", "interrupted", True)
+    assert outcome.advice == (
+        "Heroku may go on with its release: look at it there, then: satellite promote staging",
+    )
+
+
 # the hosts
 
 
@@ -810,22 +821,26 @@ def test_after_half_a_roll_it_is_told_what_each_host_runs(world: World) -> None:
 
 
 def test_another_update_of_the_stack_is_waited_for(world: World) -> None:
-    asked: list[float] = []
+    tried: list[float] = []
 
     def deploy(revision: str, stack: str) -> None:
-        asked.append(world.time)
+        tried.append(world.time)
         if world.time < 20:
             raise DeployError("the stack is locked\n  ada@laptop", busy=True)
 
-    assert world.promote(deploy=deploy).status == "promoted"
-    assert asked == [0, 5, 10, 15, 20]
-    assert "  waiting: the stack is locked" in world.said
+    def free(stack: str) -> bool:
+        return world.time > 12
+
+    assert world.promote(deploy=deploy, free=free).status == "promoted"
+    assert tried == [0, 15, 20]
+    assert world.said.count("  waiting: the stack is locked") == 2
 
     def locked(revision: str, stack: str) -> None:
         raise DeployError("the stack is locked", busy=True)
 
     began = world.time
-    assert world.promote(deploy=locked).problem == "the hosts: the stack is locked"
+    stays = world.promote(deploy=locked, free=lambda _: False)
+    assert stays.problem == "the hosts: the stack is locked"
     assert world.time - began == 900
 
 

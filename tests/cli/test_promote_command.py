@@ -47,6 +47,9 @@ class Desk:
             raise SatelliteError(self.dead)
         tell(f"would change {stack} to {revision[:12]}")
 
+    def free(self, stack: str) -> bool:
+        return True
+
     def deploy(self, revision: str, stack: str) -> None:
         if self.broken:
             raise DeployError(self.broken)
