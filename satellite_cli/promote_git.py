@@ -22,6 +22,7 @@ from satellite_infra.git import BATCH
 
 ASK = 60  # seconds for a question
 MOVE = 900  # seconds for commits to come or go
+END = 5  # seconds for a git that was told to end
 COMMIT = re.compile(r"[0-9a-f]{40}")
 OF_ANOTHER_REPOSITORY = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_DIR"),
@@ -170,7 +171,9 @@ class Git:
         else:
             with contextlib.suppress(ProcessLookupError):  # it ended just now
                 os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        # a Ctrl-C in the wait before may have left its lock taken, and then there is no end to it
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END)
 
 
 class Checkout:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from satellite_cli.promote import Refused, promote
-from satellite_cli.promote_git import same_repository, without_user
+from satellite_cli.promote_git import Checkout, same_repository, without_user
 
 from .promotion import World, git, hook, isolate, refs
 
@@ -243,3 +245,25 @@ def test_who_may_have_to_type_a_password_is_told_for_what(world: World) -> None:
         "asking origin whether it takes a push",
         "asking heroku whether it takes a push",
     ]
+
+
+def test_a_ctrl_c_in_the_midst_of_a_wait_is_no_wait_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = subprocess.Popen.wait
+    met: list[Any] = []
+
+    def interrupted(process: Any, timeout: float | None = None) -> int:
+        if met:
+            return wait(process, timeout)
+        met.append(process)
+        process._waitpid_lock.acquire()
+        raise KeyboardInterrupt
+
+    checkout = Checkout(world.work)
+    monkeypatch.setattr("satellite_cli.promote_git.END", 0.1)
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkout.git.run("rev-parse", "HEAD")
+    met[0]._waitpid_lock.release()
+    assert met[0].wait(60) in (0, -signal.SIGKILL)

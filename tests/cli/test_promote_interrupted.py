@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.waiting import wait_until
 from satellite_cli.problems import Interruptions
 
 from .promotion import World, git, hook, isolate
@@ -25,7 +26,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.mark.parametrize("gap", [0.003, 0.03, 0.1])
 def test_keys_that_are_held(world: World, monkeypatch: pytest.MonkeyPatch, gap: float) -> None:
     git(world.work, "config", "http.https://git.example.com/.extraHeader", "X-Token: canary")
-    hook(world.server, "pre-receive", "sleep 1")
+    began = world.root / "other"
+    hook(world.server, "pre-receive", f"touch {began}; sleep 1")
     monkeypatch.setenv("TMPDIR", str(world.root / "tmp"))
     where = ["--checkout", str(world.work), "--remote", "origin"]
     argv = [sys.executable, "-c", REAL, str(world.root), "promote", "staging", *where, "--yes"]
@@ -37,12 +39,14 @@ def test_keys_that_are_held(world: World, monkeypatch: pytest.MonkeyPatch, gap: 
         text=True,
     ) as process:
         assert process.stdout
-        while not process.stdout.readline().startswith("staging of origin: "):
-            assert process.poll() is None
-        time.sleep(0.3)
-        while process.poll() is None:
+        wait_until("push", began.exists)
+        for _ in range(int(60 / gap)):
+            if process.poll() is not None:
+                break
             process.send_signal(signal.SIGINT)
-            time.sleep(gap)
+            time.sleep(gap)  # between two that the keyboard repeats
+        else:
+            process.kill()
         said = process.stdout.read()
     # the last one may meet an interpreter that ends already: for a shell the same
     assert process.returncode in (130, -signal.SIGINT)
