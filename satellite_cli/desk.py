@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from satellite_cli import change, lock, look, making
 from satellite_cli.problems import INTERRUPTED, SatelliteError, note
 from satellite_cli.project import Draft, Project
-from satellite_cli.promote import DeployError, Runs
+from satellite_cli.promote_steps import DeployError, Runs
 from satellite_cli.reachable import Check
 from satellite_cli.update import LOCKED, summary
 

@@ -15,16 +15,10 @@ from click.core import ParameterSource
 from satellite_cli import options
 from satellite_cli.problems import INTERRUPTED, REFUSED, Interruptions, SatelliteError
 from satellite_cli.problems import say as printed
-from satellite_cli.promote import (
-    BrokenError,
-    Options,
-    Outcome,
-    Plan,
-    Refused,
-    not_begun,
-    promote,
-)
+from satellite_cli.promote import not_begun, promote
 from satellite_cli.promote_git import without_user
+from satellite_cli.promote_plan import Options, Plan, Refused
+from satellite_cli.promote_steps import BrokenError, Outcome
 from satellite_cli.promote_text import outcome_lines, plan_lines
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from satellite_cli.promote import Outcome, Place, Plan, Where
 from satellite_cli.promote_git import Commit
+from satellite_cli.promote_plan import Place, Plan
+from satellite_cli.promote_steps import Outcome, Where
 
 MOST = 40
 """Commits that go, and are shown; of those that are lost all are."""

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from satellite_cli.promote import Options, Outcome, Plan, promote
+from satellite_cli.promote import promote
 from satellite_cli.promote_git import OF_ANOTHER_REPOSITORY
+from satellite_cli.promote_plan import Options, Plan
+from satellite_cli.promote_steps import Outcome
 from satellite_cli.promote_text import outcome_lines, plan_lines
 
 NOW = datetime(2026, 1, 31, 17, 0, 0, tzinfo=UTC)

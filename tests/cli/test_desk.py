@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from satellite_cli import change
-from satellite_cli.promote import Options
+from satellite_cli import making
+from satellite_cli.promote_plan import Options
 from satellite_cli.update import Outcome, Update
 from tests.cli.conftest import COMMIT, Desk, status
 from tests.infra.conftest import REVISION, SECRET, stack_values
@@ -136,7 +136,7 @@ def test_a_stack_that_was_locked_meanwhile_is_waited_for(
 def test_a_file_that_was_changed_meanwhile_is_no_failed_deploy(
     desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update = change.update
+    update = making.update
 
     def slow(*given: Any, **how: Any) -> Outcome:
         done = update(*given, **how)
@@ -144,7 +144,7 @@ def test_a_file_that_was_changed_meanwhile_is_no_failed_deploy(
         file.write_text(f"{file.read_text()}# somebody else's\n")
         return done
 
-    monkeypatch.setattr(change, "update", slow)
+    monkeypatch.setattr(making, "update", slow)
     status, said = promoted(desk, world, "--yes", "--tag")
     assert status == 0, said
     assert "warning: Pulumi.staging.yaml was changed meanwhile and stays as it is" in said

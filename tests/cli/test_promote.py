@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from satellite_cli.promote import BrokenError, DeployError, Options, Refused, Runs, promote
+from satellite_cli.promote import promote
 from satellite_cli.promote_git import Checkout, GitError, Scratch, same_repository
+from satellite_cli.promote_plan import Options, Refused
+from satellite_cli.promote_steps import BrokenError, DeployError, Runs
 from satellite_cli.promote_text import outcome_lines
 from satellite_infra.agent.heroku import Api, HerokuError
 from satellite_infra.settings import validated
@@ -483,7 +485,7 @@ def test_a_connection_that_breaks_in_the_build_says_that_nothing_is_sure(world: 
 
 
 def test_a_build_without_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("satellite_cli.promote.BUILD", 3)
+    monkeypatch.setattr("satellite_cli.promote_steps.BUILD", 3)
     hook(world.heroku, "pre-receive", "sleep 600")
     outcome = world.promote()
     assert outcome.problem.startswith("whether main of heroku moves is not known: ")

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from satellite_cli.problems import SatelliteError
-from satellite_cli.promote import DeployError
 from satellite_cli.promote_command import command
+from satellite_cli.promote_steps import DeployError
 from satellite_infra.settings import Settings, validated
 from tests.infra.conftest import SECRET, stack_values
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from satellite_cli.promote import Refused, promote
+from satellite_cli.promote import promote
 from satellite_cli.promote_git import Checkout, same_repository, without_user
+from satellite_cli.promote_plan import Refused
 
 from .promotion import World, git, hook, isolate, refs
 
