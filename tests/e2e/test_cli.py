@@ -245,7 +245,10 @@ def promote(desk: Desk, line: str) -> None:
     commit = desk.commit()
     try:
         words = f"{line} --yes --checkout {repository.folder}"
-        assert "1 commit goes" in desk.good(words)
+        said = desk.good(words)
+        assert "1 commit goes" in said
+        assert "desk-1 release: update" in said
+        assert f"    + revision: {commit}" in said
         assert repository.refs("refs/heads/staging") == {"refs/heads/staging": commit}
         assert heroku.refs("refs/heads/*") == {"refs/heads/main": commit}
         assert desk.runs() == [{commit}] * 2
