@@ -115,6 +115,8 @@ def comment(
             hosts.setdefault(host, {})[role] = resource
         else:
             rest.append(resource)
+    # jobs alone are those of a host that was lost before, and to which nothing happens
+    rest += [hosts.pop(name)[naming.JOBS] for name in [*hosts] if {*hosts[name]} == {naming.JOBS}]
     fates = by_fate(hosts)
     # a host that comes or goes is compared with nothing, which is no change of what others run
     changes = [manifests.change(*_texts(hosts[name])) for name in fates.get("changes", ())]
@@ -193,7 +195,8 @@ def _fate(roles: Mapping[str, Resource]) -> str:
     """By its release and its drain: a host that is declared lost keeps one that does nothing."""
     drain, release = roles.get(naming.DRAIN), roles.get(naming.RELEASE)
     drained = drain is not None and bool(drain.old.get("delete"))
-    if all(resource.op == "delete" for resource in roles.values()):
+    its = [resource for role, resource in roles.items() if role != naming.JOBS]
+    if all(resource.op == "delete" for resource in its):
         return "removed" if drained else "dropped"
     if drain and not drain.new.get("delete") and (drained or drain.op == "create"):
         return "lost"

@@ -249,6 +249,15 @@ def test_the_jobs_of_a_lost_host_are_told_with_it() -> None:
     )
 
 
+def test_jobs_alone_are_no_hosts_that_changes() -> None:
+    jobs = step("delete", "command:remote:Command", "worker-2-jobs", {"create": "give back"}, None)
+    drain = step("update", "command:remote:Command", "worker-1-drain", DRAIN, {})
+    lines = shown(drain, jobs)
+    assert "### staging: 1 host is declared lost\n" in lines
+    assert "worker-2-jobs: delete" in lines.partition("beside the hosts")[2]
+    assert "### staging: no host changes\n" in shown(jobs)
+
+
 def test_a_release_on_another_machine_is_a_change_of_what_the_host_runs() -> None:
     changed = {**release("worker-1", revision=NEW), "op": "replace"}
     assert shown(changed).splitlines()[1:4] == [
