@@ -106,3 +106,8 @@ def test_what_a_developer_has_stays_where_only_the_command_is_asked_for(tmp_path
     ready(folder, "--command")
     assert (folder / ".venv/.complete").stat().st_mtime_ns == made
     assert (folder / ".venv/bin/ruff").exists()
+    with (folder / "pyproject.toml").open("a") as file:
+        file.write("# another\n")
+    ready(folder, "--command")
+    assert (folder / ".venv/.complete").stat().st_mtime_ns != made
+    assert (folder / ".venv/bin/ruff").exists()
