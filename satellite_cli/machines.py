@@ -95,7 +95,10 @@ def _declare(
         for name in names:
             draft.put(f"hosts.{name}.lost", "true")
 
+    before = {host.name: host.machine for host in fleet.hosts if host.name in names}
     keeping(project, Wish(change, f"{who} off for good?"), yes, as_json, dead=names)
+    # an engine that has heard that an instance is gone makes another one, and gives back of that
+    _give_back(before, project)
 
 
 def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
@@ -231,7 +234,7 @@ def _give_back(machines: dict[str, str], project: Project) -> None:
             answer = connection.ask(alive[0], command, time.monotonic() + SECONDS)
             if answer.problem or answer.status:
                 raise SatelliteError(
-                    f"{name} is back, but the jobs of its old machine {machine} are not given "
+                    f"all is done, but the jobs of {name}'s old machine {machine} are not given "
                     f"back: {answer.problem or remote.last_line(answer.err)}. Do it by: "
                     f"{_by_hand(fleet, alive[0].name, name, machine)}",
                     FAILED,
