@@ -213,7 +213,7 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
     if twice := [type_ for type_, many in types.items() if many > 1]:
         raise click.UsageError(f"each process type once, got {', '.join(twice)} again")
     if wrong := [word for word in workers if not _is_size(word)]:
-        meant = re.sub(rf"(?<!\S){TYPE} {MANY}(?!\S)", r"\1=\2", typed := " ".join(workers))
+        meant = re.sub(rf"(?<!\S)(?!\d+ ){TYPE} {MANY}(?!\S)", r"\1=\2", typed := " ".join(workers))
         near = f", did you mean satellite scale {meant}?" if meant != typed else ""
         most, got = naming.MOST_WORKERS, " ".join(wrong)
         raise click.UsageError(

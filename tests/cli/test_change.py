@@ -512,6 +512,26 @@ def test_a_lost_host_is_taken_back(changing: Desk) -> None:
     assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
 
 
+def test_what_a_machine_held_that_was_gone_before_it_was_declared_lost_is_given_back(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changing.hosts["worker-2"] = {"status": 255, "err": "ssh: connect to host x: timed out\n"}
+    changing.says("worker-1", "looking\njobs of worker-2, machine i-2, were given back\n")
+
+    def anew(*_: object, **__: object) -> None:
+        changing.outputs["hosts"][1].update(lost=True, machine="i-9")
+        changing.tell()
+
+    monkeypatch.setattr("satellite_cli.machines.keeping", anew)
+    ran = changing.satellite("lost", "worker-2", "--yes")
+    assert (ran.status, ran.err.splitlines()[-1]) == (
+        0,
+        "worker-1: jobs of worker-2, machine i-2, were given back",
+    )
+    asked = changing.seen("worker-1")["command"]
+    assert asked[-1].endswith("give-back --app shop --host worker-2 --machine i-2")
+
+
 def test_what_a_machine_that_was_replaced_held_is_given_back(
     changing: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -841,6 +861,8 @@ def test_what_was_rolled_back_is_on_no_way_back(kept: str, runs: str | None, way
         (["scale", "worker=-1"], "None for a while: satellite stop TYPE\n"),
         (["scale", "worker", "3"], "got worker 3, did you mean satellite scale worker=3?\n"),
         (["scale", "a", "1", "b=2"], "got a 1, did you mean satellite scale a=1 b=2?\n"),
+        (["scale", "web", "1", "2", "3"], "did you mean satellite scale web=1 2 3?\n"),
+        (["scale", "2", "3"], "got 2 3\n"),
         (["deploy", "--revision", "abc"], "should be 40 hex digits, got abc"),
         (["deploy", "--revision", NEW, "--branch", "b"], "not both"),
         (["lost", "worker-9"], "no host worker-9"),
