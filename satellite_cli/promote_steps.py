@@ -129,13 +129,20 @@ class Promotion:
     def _stopped(self) -> Outcome:
         """Somebody has; git may have been stopped when its server had agreed already."""
         server, sure = self.plan.server, self.step == "branch"
+        advice: tuple[str, ...] = ()
         if sure and server not in self.moved and server.before != self.plan.revision:
+            # a server may go on without whoever asked it, and a colleague who has promoted the same
+            # commit meanwhile has it on their hosts
+            sure, note = False, "whether it moves yet is not known"
             if self._now(server) == self.plan.revision:
-                self.moved.append(server)
-            else:  # a server may go on without whoever asked it
-                sure = False
-                self.notes[server] = "whether it moves yet is not known"
-        return self._failed(StepError(INTERRUPTED, sure, interrupted=True))
+                note = "left: it is the commit now, by this push or another"
+                advice = (
+                    f"to go on: {self._again()}",
+                    "or, once it is known that nobody else has promoted it, take the branch back:",
+                    self._take_back(server),
+                )
+            self.notes[server] = note
+        return self._failed(StepError(INTERRUPTED, sure, interrupted=True, advice=advice))
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "branch", lambda: self._push(self.plan.server, say=self._hear)
@@ -256,9 +263,13 @@ class Promotion:
             return
         yield f"mend the cause, then: {self._again()}"
         if server in self.moved:
-            lease = f"--force-with-lease={server.ref}:{self.plan.revision}"
             yield "or, once it is known that Heroku does not build it, take the branch back:"
-            yield f"git push {lease} {server.name} {server.before}:{server.ref}"
+            yield self._take_back(server)
+
+    def _take_back(self, place: Place) -> str:
+        """The command that has a branch be what it was, if it still is the commit."""
+        lease = f"--force-with-lease={place.ref}:{self.plan.revision}"
+        return f"git push {lease} {place.name} {place.before}:{place.ref}"
 
     def _standing(self, api: Api, pushed: bool) -> str:
         """How the release stands when it does not change any more, or time is over."""

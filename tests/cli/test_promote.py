@@ -884,10 +884,37 @@ def test_interrupted_while_the_branch_is_pushed(world: World, moment: str) -> No
     finally:
         signal.signal(signal.SIGINT, before)
     assert (outcome.status, outcome.problem) == ("failed", "interrupted")
-    notes = {"pre-receive": "whether it moves yet is not known", "post-receive": "pushed back"}
-    assert outcome.places[0].note == notes[moment]
-    assert world.said[-1] == "Next: to go on: satellite promote staging"
-    assert (world.staging(), world.built(), world.deployed) == (world.first, world.first, [])
+    assert (world.built(), world.deployed) == (world.first, [])
+    if moment == "pre-receive":
+        assert outcome.places[0].note == "whether it moves yet is not known"
+        assert outcome.advice == ("to go on: satellite promote staging",)
+        assert world.staging() == world.first
+        return
+    assert outcome.places[0].note == "left: it is the commit now, by this push or another"
+    assert outcome.advice == (
+        "to go on: satellite promote staging",
+        "or, once it is known that nobody else has promoted it, take the branch back:",
+        f"git push --force-with-lease=refs/heads/staging:{world.second} origin "
+        f"{world.first}:refs/heads/staging",
+    )
+    assert world.staging() == world.second
+
+
+def test_who_is_interrupted_takes_nothing_back_from_who_has_promoted_the_same_commit(
+    world: World,
+) -> None:
+    """The colleague's hosts run it by then."""
+    once = f"[ -e {world.root}/other ] || {{ mkdir {world.root}/other;"
+    push = f"env -i PATH=$PATH git -C {world.work} push -q {world.server} main:staging"
+    script = f"{once} {push}; kill -INT {os.getpid()}; sleep 60; }}"
+    hook(world.server, "pre-receive", script)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = world.promote()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (outcome.step, outcome.problem) == ("branch", "interrupted")
+    assert world.staging() == world.second
 
 
 def test_interrupted_a_second_time(world: World, api: Api) -> None:

@@ -306,6 +306,7 @@ def test_an_end_from_outside_says_what_is_where(
     status, said = real(world, monkeypatch, stdout=subprocess.DEVNULL)
     assert status == 130
     assert "promotion to staging FAILED in step `branch`: interrupted" in said
-    assert f"    now    {world.first}\n" in said
-    assert world.staging() == world.first
+    now = world.first if moment == "pre-receive" else world.second
+    assert f"    now    {now}\n" in said
+    assert world.staging() == now
     assert not (world.root / "deployed").exists()
