@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 class Desk:
     """The project that the current folder belongs to."""
 
+    def __init__(self) -> None:
+        self.shown = b""
+        """The stack's file, as it was when its deploy was shown."""
+
     def settings(self, stack: str) -> Settings:
         """That stack's settings; SatelliteError with every problem where they are not right."""
         project = Project.of(stack)
@@ -36,6 +40,7 @@ class Desk:
         project = Project.of(stack)
         check = Check.of(project)
         with ThreadPoolExecutor(1) as beside, project.draft() as draft:
+            self.shown = draft.before
             holders = beside.submit(lock.engine_locks, stack)
             change.unpin(draft)
             with draft.pinned(revision) as file:
@@ -62,6 +67,12 @@ class Desk:
         check = Check.of(project)
         try:
             with project.draft() as draft:
+                # neither what nobody has seen; nor what was shown, which may undo what has since
+                # been done, such as by a `scale`
+                if draft.before != self.shown:
+                    raise DeployError(
+                        f"{project.file.name} was changed since it was shown: nothing was deployed"
+                    )
                 change.unpin(draft, quiet=True)
                 with draft.pinned(revision) as file:
                     making.update(project, file, tell=note, check=check)

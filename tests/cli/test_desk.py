@@ -14,7 +14,7 @@ from satellite_cli.update import Outcome, Update
 from tests.cli.conftest import COMMIT, Desk, status
 from tests.infra.conftest import REVISION, SECRET, stack_values
 
-from .promotion import World, isolate, refs
+from .promotion import World, hook, isolate, refs
 from .test_change import counts, error, root, step
 
 
@@ -149,6 +149,22 @@ def test_a_file_that_was_changed_meanwhile_is_no_failed_deploy(
     assert status == 0, said
     assert "warning: Pulumi.staging.yaml was changed meanwhile and stays as it is" in said
     assert any(ref.startswith("refs/tags/staging-") for ref in refs(world.server))
+
+
+def test_a_file_that_was_changed_since_it_was_shown_is_not_deployed(
+    desk: Desk, world: World
+) -> None:
+    file = desk.place / "Pulumi.staging.yaml"
+    hook(world.server, "post-receive", f"echo '# satellite:count 0' >> {file}")
+    status, said = promoted(desk, world, "--yes")
+    assert (status, world.staging()) == (1, world.second)
+    assert (
+        "FAILED in step `deploy`: the hosts: Pulumi.staging.yaml was changed since it was shown: "
+        "nothing was deployed"
+    ) in said
+    assert all(words[0] != "up" for words in desk.engine())
+    (world.server / "hooks" / "post-receive").unlink()
+    assert promoted(desk, world, "--yes")[0] == 0
 
 
 def test_a_pin_that_a_deploy_does_not_take_away_is_not_taken_away_by_promoting(
