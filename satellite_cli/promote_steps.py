@@ -293,9 +293,10 @@ class Promotion:
         end = self.options.clock() + FREE
         self.options.say(f"deploy {revision[:12]} to stack {stack}")
         while True:
-            # whoever has promoted another commit meanwhile, perhaps while this one waited for them,
-            # has moved it, and their hosts stay as they are
-            self._check(self.plan.places()[-1])
+            # whoever has moved one of them meanwhile, perhaps while this one waited for them,
+            # deploys what they have promoted, and their hosts stay as they are
+            for place in reversed(self.plan.places()):
+                self._check(place)
             try:
                 self.options.deploy(revision, stack)
             except DeployError as error:

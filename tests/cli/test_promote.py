@@ -374,14 +374,30 @@ def test_the_hosts_do_not_go_back_behind_what_heroku_has_got_meanwhile(
     assert outcome.advice == ("look at what came, then: satellite promote staging",)
 
 
-def test_a_branch_that_moved_behind_us_is_told(world: World, platform: Heroku, api: Api) -> None:
-    """Heroku runs the commit, and so do the hosts."""
+def test_the_hosts_do_not_go_back_behind_what_the_branch_has_got_while_heroku_has_built(
+    world: World, platform: Heroku, api: Api
+) -> None:
+    """Such as by a push that a workflow deploys at once."""
 
     def sleep(_: float) -> None:
         world.another()
         platform.apps["shop"].release(world.second)
 
     outcome = world.promote(heroku_api=api, sleep=sleep)
+    assert (outcome.step, world.deployed) == ("deploy", [])
+    assert outcome.problem.startswith(f"staging of origin is not {world.second[:12]} any more: ")
+    assert [where.now for where in outcome.places] == [world.staging(), world.second]
+    assert outcome.advice == ("look at what came, then: satellite promote staging",)
+
+
+def test_a_branch_that_moved_behind_us_is_told(world: World) -> None:
+    """Heroku runs the commit, and so do the hosts."""
+
+    def deploy(revision: str, stack: str) -> None:
+        world.deploy(revision, stack)
+        world.another()
+
+    outcome = world.promote(deploy=deploy)
     assert (outcome.status, world.deployed) == ("promoted", [(world.second, "staging")])
     assert world.said[-2:] == [
         f"staging is {world.second[:12]}, main of heroku, stack staging",
