@@ -77,9 +77,12 @@ class Desk:
                 with draft.pinned(revision) as file:
                     making.update(project, file, tell=note, check=check)
                 _keep(draft)
+        except making.StoppedError as stopped:
+            hosts = _runs(stopped.asked) if stopped.asked else []
+            raise DeployError(str(stopped), interrupted=True, hosts=hosts) from None
         except SatelliteError as problem:
             busy, interrupted = str(problem).startswith(LOCKED), problem.status == INTERRUPTED
-            hosts = [] if busy or interrupted else _hosts(stack)  # its text has them then
+            hosts = [] if busy or interrupted else _hosts(stack)  # they run what they ran
             raise DeployError(str(problem), interrupted, busy, hosts) from None
 
 
@@ -95,9 +98,14 @@ def _keep(draft: Draft) -> None:
 def _hosts(stack: str) -> list[Runs]:
     """What each host runs; half a roll leaves them with different commits."""
     try:
-        _, hosts, said, silent = look.ask(stack, (), look.SECONDS, "status")
+        return _runs(look.ask(stack, (), look.SECONDS, "status"))
     except (SatelliteError, KeyboardInterrupt):  # what is where is to be told all the same
         return []
+
+
+def _runs(asked: look.Asked) -> list[Runs]:
+    """The same, of who was asked already."""
+    _, hosts, said, silent = asked
     return [
         Runs(host.name, said[host.name]["revision"] or "")
         if host.name in said

@@ -44,6 +44,14 @@ class Wish:
     """Other settings for this time, by their paths."""
 
 
+class StoppedError(SatelliteError):
+    """The engine was interrupted; `asked`: what the hosts said since, if they could be asked."""
+
+    def __init__(self, text: str, asked: look.Asked | None = None) -> None:
+        super().__init__(text, INTERRUPTED)
+        self.asked = asked
+
+
 def run(
     project: Project,
     verb: str,
@@ -72,7 +80,7 @@ def run(
         outcome.revision = ""
     # an update may have been done by then
     if outcome.interrupted and (outcome.status or verb == "preview"):
-        raise SatelliteError(_stopped(project, outcome), INTERRUPTED)
+        raise _stopped(project, outcome)
     if check:
         check.end()
     if outcome.status:
@@ -93,19 +101,21 @@ def update(
     return run(project, "up", words, as_json, tell, check)
 
 
-def _stopped(project: Project, outcome: Outcome) -> str:
+def _stopped(project: Project, outcome: Outcome) -> StoppedError:
     """In which state an interrupted update has left things."""
     lines = [f"interrupted; the engine ended by itself ({summary(outcome, planned=False)})."]
     try:
-        _, hosts, said, silent = look.ask(project.stack, (), look.SECONDS, "status")
+        asked = look.ask(project.stack, (), look.SECONDS, "status")
     except SatelliteError as problem:
-        return "\n".join([*lines, str(problem)])
+        return StoppedError("\n".join([*lines, str(problem)]))
+    _, hosts, said, silent = asked
     for host in hosts:
         told = said.get(host.name)
         at_work = f", still {told['lock']}" if told and told["lock"] else ""
         lines.append(f"  {host.name}: {look.runs(host.name, said, silent)}{at_work}")
     # `up` would do what the stack's file says, which the change comes into at its end
-    return "\n".join([*lines, "Nothing has to be cleaned. To go on: the same command again"])
+    lines.append("Nothing has to be cleaned. To go on: the same command again")
+    return StoppedError("\n".join(lines), asked)
 
 
 def apply(

@@ -303,7 +303,10 @@ class Promotion:
                 if error.busy and self._freed(str(error), end):
                     continue
                 self.hosts = tuple(error.hosts)
-                raise StepError(f"the hosts: {error}", interrupted=error.interrupted) from error
+                advice = (f"once they are done: {self._again()}",) if error.busy else ()
+                raise StepError(
+                    f"the hosts: {error}", interrupted=error.interrupted, advice=advice
+                ) from error
             return
 
     def _freed(self, why: str, end: float) -> bool:
@@ -384,13 +387,13 @@ class Promotion:
             yield f"git tag -a {tag} {revision} && git push {self.plan.server.name} {tag}"
         elif OVERTAKEN in str(error):
             yield f"look at what came, then: {again}"
-        elif self.step == "deploy":
-            yield f"mend the cause, then: {again}; what is there already is not done twice"
         elif self.step == "heroku" and not error.sure:
             goes_on = "release" if self.plan.heroku in self.moved else "build"
             yield f"Heroku may go on with its {goes_on}: look at it there, then: {again}"
         elif self.interrupted:
             yield f"to go on: {again}"
+        elif self.step == "deploy":
+            yield f"mend the cause, then: {again}; what is there already is not done twice"
         else:
             yield f"mend the cause, then: {again}"
 

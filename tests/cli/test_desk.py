@@ -221,6 +221,12 @@ def test_ctrl_c_while_the_hosts_are_updated(
     assert "the hosts: interrupted; the engine ended by itself" in said
     assert f"  worker-1: {COMMIT[:12]}\n" in said
     assert f"    now    {world.second}\n" in said
+    assert "Next: to go on: satellite promote staging " in said
+    words = ("--checkout", str(world.work), "--remote", str(world.server), "--from", world.second)
+    document = json.loads(desk.satellite("promote", "staging", *words, "--yes", "--json").out)
+    assert document["hosts"] == [
+        {"host": name, "revision": COMMIT, "problem": ""} for name in ("worker-1", "worker-2")
+    ]
 
 
 def test_settings_that_are_not_right_are_all_told_and_nothing_moves(

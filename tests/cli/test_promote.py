@@ -859,6 +859,7 @@ def test_another_update_of_the_stack_is_waited_for(world: World) -> None:
     began = world.time
     stays = world.promote(deploy=locked, free=lambda _: False)
     assert stays.problem == "the hosts: the stack is locked"
+    assert stays.advice == ("once they are done: satellite promote staging",)
     assert world.time - began == 900
 
 
@@ -887,6 +888,7 @@ def test_an_interrupted_deploy(world: World) -> None:
     outcome = world.promote(deploy=deploy)
     assert (outcome.status, outcome.step, outcome.problem) == ("failed", "deploy", "interrupted")
     assert outcome.interrupted
+    assert outcome.advice == ("to go on: satellite promote staging",)
     assert world.staging() == world.second
 
 
