@@ -142,6 +142,9 @@ class Promotion:
                     self._take_back(server),
                 )
             self.notes[server] = note
+        elif self.step == "tag":
+            there = "the commit is deployed, and its tag is there: nothing is left to do"
+            advice = (there if self._tagged() else self._look_for_tag(),)
         return self._failed(StepError(INTERRUPTED, sure, interrupted=True, advice=advice))
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -319,19 +322,28 @@ class Promotion:
         return False
 
     def _tag(self) -> None:
-        tag, server = self.plan.tag, self.plan.server
-        ref = f"refs/tags/{tag}"
-        ours = self.scratch.git.output("rev-parse", "--verify", ref).strip()
-        pushed = self.scratch.push(SERVER, ref, "", ref)
-        there = pushed.moved or pushed.there
-        if not there and (pushed.refused or (now := self._now(replace(server, ref=ref))) == ""):
-            raise StepError(f"{server.name} did not take tag {tag}: {pushed.why}")
-        if not there and now != ours:
-            advice = f"the commit is deployed. Look for its tag: git ls-remote {server.name} {ref}"
+        tag, name = self.plan.tag, self.plan.server.name
+        pushed = self.scratch.push(SERVER, f"refs/tags/{tag}", "", f"refs/tags/{tag}")
+        there = pushed.moved or pushed.there or (not pushed.refused and self._tagged())
+        if there is None:
             raise StepError(
-                f"whether {server.name} has tag {tag} is not known: {pushed.why}", advice=(advice,)
+                f"whether {name} has tag {tag} is not known: {pushed.why}",
+                advice=(self._look_for_tag(),),
             )
+        if not there:
+            raise StepError(f"{name} did not take tag {tag}: {pushed.why}")
         self.options.say(f"tag {tag}")
+
+    def _tagged(self) -> bool | None:
+        """Whether the server has the tag that was made here; None where it does not answer."""
+        ref = f"refs/tags/{self.plan.tag}"
+        now = self._now(replace(self.plan.server, ref=ref))
+        ours = self.scratch.git.output("rev-parse", "--verify", ref).strip()
+        return None if now is None else now == ours
+
+    def _look_for_tag(self) -> str:
+        server, ref = self.plan.server.name, f"refs/tags/{self.plan.tag}"
+        return f"the commit is deployed. Look for its tag: git ls-remote {server} {ref}"
 
     def _failed(self, error: StepError) -> Outcome:
         """Undo what can be undone without harm, and say what is where."""

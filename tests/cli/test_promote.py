@@ -1036,6 +1036,25 @@ def test_a_tag_of_which_nobody_knows(world: World, monkeypatch: pytest.MonkeyPat
     )
 
 
+@pytest.mark.parametrize("moment", ["pre-receive", "post-receive"])
+def test_interrupted_while_the_tag_is_pushed(world: World, moment: str) -> None:
+    """A server that has not taken it yet may go on."""
+    hook(world.server, moment, f"! grep -q refs/tags/ || {{ kill -INT {os.getpid()}; sleep 60; }}")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = world.promote(tag=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (outcome.step, outcome.problem, outcome.interrupted) == ("tag", "interrupted", True)
+    there = f"refs/tags/{TAG}" in refs(world.server)
+    assert there == (moment == "post-receive")
+    assert outcome.advice == (
+        "the commit is deployed, and its tag is there: nothing is left to do"
+        if there
+        else f"the commit is deployed. Look for its tag: git ls-remote origin refs/tags/{TAG}",
+    )
+
+
 def test_a_tag_of_this_name_stays(world: World) -> None:
     git(world.work, "push", "--quiet", "origin", f"{world.first}:refs/tags/{TAG}")
     assert world.promote(tag=True).step == "tag"
