@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from satellite_cli.promote_git import GitError
+from satellite_cli.problems import SatelliteError
+from satellite_cli.promote_git import GitError, harmless
 from satellite_cli.promote_plan import Options, Planning, Refused
 from satellite_cli.promote_steps import INTERRUPTED, Outcome, Promotion, Where
 from satellite_infra.agent.heroku import HerokuError
@@ -19,11 +20,18 @@ from satellite_infra.agent.heroku import HerokuError
 
 @contextlib.contextmanager
 def not_begun() -> Iterator[None]:
-    """What is done before anything moves: who interrupts it is told that nothing has."""
+    """What is done before anything moves: who interrupts it is told that nothing has.
+
+    So is who meets what nobody has foreseen, which is the cause then.
+    """
     try:
         yield
+    except (Refused, SatelliteError):
+        raise
     except KeyboardInterrupt:
         raise Refused([INTERRUPTED], interrupted=True) from None
+    except Exception as fault:
+        raise Refused([harmless(f"{type(fault).__name__}: {fault}")]) from fault
 
 
 def promote(options: Options) -> Outcome:
@@ -31,11 +39,11 @@ def promote(options: Options) -> Outcome:
 
     BrokenError when a step met what nobody has foreseen.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="satellite-promote-") as directory,
-        options.interruptions.until_here(),
-    ):
+    with contextlib.ExitStack() as stack:
         with not_begun():
+            folder = tempfile.TemporaryDirectory(prefix="satellite-promote-")
+            directory = stack.enter_context(folder)
+            stack.enter_context(options.interruptions.until_here())
             planning = Planning(options, Path(directory, "scratch.git"))
             try:
                 plan = planning.plan()

@@ -134,6 +134,8 @@ def command(
         raise
     except Refused as refused:
         _refused(refused.problems, refused.interrupted, as_json)
+        if refused.__cause__:
+            raise refused.__cause__ from None
         if refused.interrupted:
             raise SatelliteError(f"{refused}: nothing was changed", INTERRUPTED) from None
         raise click.ClickException(f"nothing was changed. {refused}") from None

@@ -158,6 +158,27 @@ def test_a_fault_in_the_middle_says_what_is_where(
     assert "Next: mend the cause, then: satellite promote staging" in done.stderr
 
 
+@pytest.mark.parametrize("where", ["settings", "ready", "folder"])
+def test_a_fault_before_anything_moves_has_a_document_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    if where == "folder":
+        monkeypatch.setattr("satellite_cli.promote.tempfile.TemporaryDirectory", full)
+    else:
+        monkeypatch.setattr(Desk, where, full)
+    done = run(world, "--json", "--yes")
+    assert isinstance(done.exception, OSError)
+    assert json.loads(done.stdout) == {
+        "status": "refused",
+        "interrupted": False,
+        "problems": ["OSError: [Errno 28] No space left on device"],
+    }
+    assert world.staging() == world.first
+
+
 def test_what_is_in_the_way_is_a_message(world: World) -> None:
     (world.work / "app").write_text("changed")
     done = run(world, "--yes")
