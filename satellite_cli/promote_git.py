@@ -45,8 +45,12 @@ CARRIED = re.compile(
     re.DOTALL,
 )
 """Configuration that says who somebody is and how a server is reached, wherever it is set."""
-WITH_USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/:]*:.*|[^/]*)@", re.I | re.S)
-"""How a URL begins that has a user; one that has a password, too, may have a slash in that."""
+WITH_USER = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/:]*:(?!\d+/).*|[^/]*)@", re.I | re.S
+)
+"""How a URL begins that has a user; one that has a password, too, may have a slash in that. What
+git takes for a port is none: there the server's name ends, and an @ is of the path.
+"""
 OVERTAKEN = "somebody else moved it meanwhile"
 EVERYWHERE = "safe.directory"
 """What git heeds only where it is set for all repositories."""

@@ -75,6 +75,8 @@ def test_curl_is_not_to_tell_what_it_sends(world: World, monkeypatch: pytest.Mon
         ("https://can'ary@git.example.com/shop.git", "https://git.example.com/"),
         ("https://ada:c@n/ary@git.example.com/shop.git", "https://git.example.com/"),
         ("https://git.example.com/@you/shop.git", "https://git.example.com/@you/"),
+        ("https://git.example.com:8443/a@b/shop.git", "https://git.example.com:8443/a@b/"),
+        ("https://canary@git.example.com:8443/a@b/shop.git", "https://git.example.com:8443/a@b/"),
         ("ssh://git@git.example.com/shop.git", "ssh://git.example.com/"),
         ("git@git.example.com:shop.git", "git@git.example.com:"),
         ("/srv/a:b@c/shop.git", "/srv/a:b@c/"),
