@@ -480,8 +480,15 @@ def users(words: Iterable[str]) -> frozenset[str]:
 
 
 def without_user(url: str) -> str:
-    """A URL without its user and password."""
-    return WITH_USER.sub(r"\g<scheme>", url)
+    """A URL without its user and password; but for ssh's user: it is no secret as a token may be,
+    and without it the URL leads nowhere.
+    """
+
+    def kept(match: re.Match[str]) -> str:
+        user = match["user"].partition(":")[0]
+        return match["scheme"] + (f"{user}@" if match["scheme"].lower() == "ssh://" else "")
+
+    return WITH_USER.sub(kept, url)
 
 
 def without_users(text: str) -> str:

@@ -264,6 +264,13 @@ def test_no_token_of_a_url_is_told(world: World) -> None:
     assert "canary" not in done.output + done.stdout
 
 
+def test_what_is_next_has_the_user_of_ssh(world: World) -> None:
+    url = "ssh://git@git.example.com/x"
+    git(world.work, "config", f"url.{world.server}.insteadOf", url)
+    done = run(world, "--yes", "--remote", url, broken="worker-1: FAILED")
+    assert f"then: satellite promote staging --remote {url} --checkout" in done.stderr
+
+
 REAL = """
 import sys
 from pathlib import Path

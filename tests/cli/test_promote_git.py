@@ -77,12 +77,15 @@ def test_curl_is_not_to_tell_what_it_sends(world: World, monkeypatch: pytest.Mon
         ("https://git.example.com/@you/shop.git", "https://git.example.com/@you/"),
         ("https://git.example.com:8443/a@b/shop.git", "https://git.example.com:8443/a@b/"),
         ("https://canary@git.example.com:8443/a@b/shop.git", "https://git.example.com:8443/a@b/"),
-        ("ssh://git@git.example.com/shop.git", "ssh://git.example.com/"),
+        ("ssh://git@git.example.com/shop.git", "ssh://git@git.example.com/"),
+        ("ssh://ada:can'ary@git.example.com:22/shop.git", "ssh://ada@git.example.com:22/"),
         ("git@git.example.com:shop.git", "git@git.example.com:"),
         ("/srv/a:b@c/shop.git", "/srv/a:b@c/"),
     ],
 )
-def test_a_url_is_shown_without_user_and_password(url: str, shown: str) -> None:
+def test_a_url_is_shown_without_a_password_and_without_a_user_who_may_be_one(
+    url: str, shown: str
+) -> None:
     assert without_user(url) == f"{shown}shop.git"
 
 
