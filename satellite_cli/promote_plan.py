@@ -289,10 +289,11 @@ class Planning:
                 f"Heroku has {revision[:12]}, and its release has failed there. Promote a new "
                 f"commit, or have Heroku try again: heroku releases:retry --app {api.app}"
             )
-        elif api and not standing:
+        elif api and not standing and not api.building(revision):
             yield (
                 f"Heroku has {revision[:12]}, and yet {api.app} runs another commit: it was rolled "
-                "back there, and what Heroku has it does not build again. Which release it is: "
+                "back there, or its release is not there yet; then promote it again in two "
+                "minutes. What was rolled back Heroku does not build again. Which release it is: "
                 f"heroku releases --app {api.app}. To have it run again: {rollback(api)}, and "
                 "then promote it"
             )

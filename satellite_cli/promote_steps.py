@@ -276,18 +276,23 @@ class Promotion:
 
     def _standing(self, api: Api, pushed: bool) -> str:
         """How the release stands when it does not change any more, or time is over."""
-        began = heard = self.options.clock()
+        began = heard = worked = self.options.clock()
         self.options.say(f"waiting until {api.app} on Heroku runs it")
         while True:
             try:
                 standing = api.standing(self.plan.revision)
+                at_work = bool(standing) or api.building(self.plan.revision)
             except HerokuError as error:
                 if not error.passing or self.options.clock() - heard >= APPEAR:
                     raise
                 self.options.say(f"  {error}")
             else:
-                heard, limit = self.options.clock(), BUILD if standing else APPEAR if pushed else 0
-                if standing in ("current", "failed") or heard - began >= limit:
+                heard = self.options.clock()
+                if at_work:  # somebody else's build, too, has a release, which appears after it
+                    worked, pushed = heard, True
+                late = heard - worked >= (APPEAR if pushed else 0)
+                ended = standing in ("current", "failed") or (late and not at_work)
+                if ended or heard - began >= BUILD:
                     return standing
             self.options.sleep(POLL)
 

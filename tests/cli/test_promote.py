@@ -592,9 +592,30 @@ def test_what_was_rolled_back_on_heroku_is_not_promoted_again(
     platform.apps["shop"].release(world.first)
     said = refused(world, heroku_api=api)
     assert (
-        f"Heroku has {world.second[:12]}, and yet shop runs another commit: it was rolled" in said
-    )
+        f"Heroku has {world.second[:12]}, and yet shop runs another commit: it was rolled back "
+        "there, or its release is not there yet; then promote it again in two minutes. What"
+    ) in said
     assert "To have it run again: heroku rollback vN --app shop, and then promote it" in said
+
+
+def test_what_heroku_builds_for_somebody_else_is_waited_for(
+    world: World, platform: Heroku, api: Api
+) -> None:
+    """Its release appears only after the build."""
+    git(world.work, "push", "--quiet", str(world.heroku), "main")
+    app = platform.apps["shop"]
+    app.build(world.second)
+    began = world.time
+
+    def sleep(seconds: float) -> None:
+        world.wait(60)
+        if world.time - began == 600:
+            app.builds.clear()
+        if world.time - began == 660:
+            app.release(world.second)
+
+    assert world.promote(heroku_api=api, sleep=sleep).status == "promoted"
+    assert world.time - began == 660
 
 
 def test_what_is_rolled_back_on_heroku_meanwhile(world: World, platform: Heroku, api: Api) -> None:
