@@ -257,6 +257,10 @@ class Checkout:
 
     def url(self, text: str) -> str:
         """A URL for a push, as git rewrites it here."""
+        return self.readings(text)[-1]
+
+    def readings(self, text: str) -> tuple[str, str]:
+        """A URL as git rewrites it here: for a fetch, and for a push."""
         # git tells that of remotes alone, and in a file because a URL may hold a token
         with tempfile.NamedTemporaryFile(prefix="satellite-promote-") as file:
             remote = configuration_text([(f"remote.{ASKED}.url", text)])
@@ -264,8 +268,11 @@ class Checkout:
             file.flush()
             how = (*self.git.prefix, "-c", f"include.path={file.name}")
             found = replace(self.git, prefix=how).output("remote", "--verbose")
-        match = re.search(rf"^{ASKED}\t(.*) \(push\)$", found, re.MULTILINE)
-        return match[1] if match else text
+        fetch, push = (
+            re.search(rf"^{ASKED}\t(.*) \({verb}\)", found, re.MULTILINE)
+            for verb in ("fetch", "push")
+        )
+        return fetch[1] if fetch else text, push[1] if push else text
 
     def objects(self) -> Path:
         """Where its objects are; a linked worktree's are in the main one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -300,9 +301,20 @@ class Planning:
 
     def _elsewhere(self) -> str:
         """The repository that hosts fetch from, where the remote is not known to be the same."""
-        ours = self.checkout.url(self.options.repository)
-        same = same_repository(self.url, ours)
-        return "" if same else shown_url(self.options.repository)
+        return "" if self._ours(self.url) else shown_url(self.options.repository)
+
+    def _ours(self, *urls: str) -> bool:
+        """Whether one of these is the stack's repository.
+
+        A remote's own URL for pushes is not rewritten, and one for everything is.
+        """
+        repository = self.options.repository
+        there = (repository, *self._readings)
+        return any(same_repository(url, ours) for url in urls for ours in there)
+
+    @functools.cached_property
+    def _readings(self) -> tuple[str, str]:
+        return self.checkout.readings(self.options.repository)
 
     def _remote(self) -> tuple[str, str]:
         """Name and URL of the repository's remote; no name where the checkout has none."""
@@ -327,10 +339,9 @@ class Planning:
         return fit[0], there[fit[0]][0]
 
     def _fitting(self, there: dict[str, list[str]]) -> list[str]:
-        ours = self.checkout.url(self.options.repository)
-        fit = [name for name, urls in there.items() if any(same_repository(u, ours) for u in urls)]
+        fit = [name for name, urls in there.items() if self._ours(*urls)]
         # what is pushed to may go by another name, such as one that ssh knows
-        fit = fit or [name for name in there if same_repository(self.checkout.fetched(name), ours)]
+        fit = fit or [name for name in there if self._ours(self.checkout.fetched(name))]
         return sorted(fit, key=lambda name: (name != "origin", name))
 
     def _source(self, server: Place, head: str, branch: str) -> tuple[str, str]:

@@ -197,6 +197,16 @@ def test_a_url_that_is_rewritten_for_a_push_alone(
     assert not [line for line in world.said if "WARNING" in line]
 
 
+def test_a_remote_with_a_url_of_its_own_for_pushes_is_the_repository_as_it_is_written(
+    world: World,
+) -> None:
+    """Only what is for fetches, too, is rewritten by git."""
+    git(world.work, "config", f"url.{world.root}/nowhere/.pushInsteadOf", f"{world.root}/")
+    git(world.work, "config", "remote.origin.pushurl", str(world.server))
+    assert world.promote(heroku_remote="").status == "promoted"
+    assert not [line for line in world.said if "WARNING" in line]
+
+
 # how often a server is asked
 
 KINDS = ("fetch", "ls-remote", "push")
