@@ -186,6 +186,33 @@ def test_a_host_rolled_to_a_new_image_while_jobs_run_loses_none(shop: Site) -> N
     assert done_by == {*old.values(), *new.values()}
 
 
+def test_jobs_of_an_instance_that_was_gone_before_it_was_declared_lost_are_given_back(
+    shop: Site,
+) -> None:
+    """Another one is in its place by then."""
+    empty_queue(shop.lab)
+    enqueue(shop, 8, 6)
+    wait_until("four jobs are held", lambda: len(locked(shop)) >= 4)
+    host = shop.host(2)
+    host.kill()
+    held = {name for name in locked(shop) if name.startswith("shop-2.")}
+    shop.lab.ec2.terminate_instances(InstanceIds=[host.instance_id])
+    terminated = shop.lab.ec2.get_waiter("instance_terminated")
+    terminated.wait(InstanceIds=[host.instance_id], WaiterConfig={"Delay": 1})
+    shop.pulumi("refresh", "--yes")
+    ran = shop.satellite("lost", "shop-2", "--yes")
+    assert ran.returncode == 0, ran
+    assert f"jobs of shop-2, machine {host.instance_id}, were given back" in ran.stderr
+    assert held
+    assert not held & locked(shop)
+    ran = shop.satellite("lost", "shop-2", "--undo", "--yes")
+    assert ran.returncode == 0, ran
+    assert shop.host(2).instance_id != host.instance_id
+    wait_until("all jobs are done", lambda: report(shop).done == 8, 120)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), len(held))
+
+
 def test_jobs_of_hosts_that_died_together_are_given_back_by_what_replaces_them(shop: Site) -> None:
     """Nobody was left to do it when they were declared lost."""
     empty_queue(shop.lab)
