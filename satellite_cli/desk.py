@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from satellite_cli import change, lock, look, making
-from satellite_cli.problems import INTERRUPTED, SatelliteError, note
+from satellite_cli.problems import INTERRUPTED, LockedError, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_steps import DeployError, Runs
 from satellite_cli.reachable import Check
-from satellite_cli.update import LOCKED, summary
+from satellite_cli.update import summary
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -80,10 +80,12 @@ class Desk:
         except making.StoppedError as stopped:
             hosts = _runs(stopped.asked) if stopped.asked else []
             raise DeployError(str(stopped), interrupted=True, hosts=hosts) from None
+        except LockedError as locked:
+            raise DeployError(str(locked), busy=True) from None
         except SatelliteError as problem:
-            busy, interrupted = str(problem).startswith(LOCKED), problem.status == INTERRUPTED
-            hosts = [] if busy or interrupted else _hosts(stack)  # they run what they ran
-            raise DeployError(str(problem), interrupted, busy, hosts) from None
+            interrupted = problem.status == INTERRUPTED
+            hosts = [] if interrupted else _hosts(stack)  # they run what they ran
+            raise DeployError(str(problem), interrupted, hosts=hosts) from None
 
 
 def _keep(draft: Draft) -> None:

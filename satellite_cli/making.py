@@ -15,6 +15,7 @@ from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
     REFUSED,
+    LockedError,
     SatelliteError,
     consent,
     note,
@@ -23,7 +24,7 @@ from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
 from satellite_cli.reachable import Check, Gate
 from satellite_cli.running import Running
-from satellite_cli.update import Outcome, Update, left_over, shown, summary
+from satellite_cli.update import Outcome, Update, left_over, locked, shown, summary
 from satellite_infra.reach import ANSWERED
 
 
@@ -84,7 +85,8 @@ def run(
     if check:
         check.end()
     if outcome.status:
-        raise SatelliteError("\n".join(left_over(outcome, project.stack)), FAILED)
+        kind = LockedError if locked(outcome) else SatelliteError
+        raise kind("\n".join(left_over(outcome, project.stack)), FAILED)
     return outcome
 
 

@@ -34,6 +34,10 @@ class SatelliteError(Exception):
         self.status = status
 
 
+class LockedError(SatelliteError):
+    """Another update of the stack is under way; this one has changed nothing."""
+
+
 class Interruptions:
     """Ctrl-C of a command that has to tell at its end what is where, and to clear up.
 

@@ -39,6 +39,10 @@ ON_THE_WAY = re.compile(rf"^{re.escape(MARK)}.*\n", re.MULTILINE)
 UNDRAINED = re.compile(r"(\S+) drain: .*\bafter \d+ failed attempts: ", re.DOTALL)
 """An error of a drain that has not reached its machine."""
 LOCKED = "the stack is currently locked by"
+IN_THE_CLOUD = re.compile(
+    r"^error: \[409\] Conflict: Another update is currently in progress", re.M
+)
+"""The same of Pulumi Cloud, which does not say whose."""
 HOLDER = re.compile(r"^ .*: created by (.+) at (\S+)$", re.MULTILINE)
 """A line of that error: the lock's file, and who has made it."""
 POLL = 0.05
@@ -271,7 +275,7 @@ def summary(outcome: Outcome, planned: bool) -> str:
 
 def left_over(outcome: Outcome, stack: str) -> list[str]:
     """The errors that people read: the resources' own, else the program's, else the engine's."""
-    if LOCKED in outcome.said and not outcome.errors:
+    if locked(outcome):
         return list(_locked(outcome.said, stack))
     said = [line for line in outcome.said.splitlines() if line.startswith("error:")]
     texts = outcome.errors or [line.removeprefix("error:").strip() for line in said]
@@ -280,6 +284,12 @@ def left_over(outcome: Outcome, stack: str) -> list[str]:
     if gone:
         own.append(f"  Is what {', '.join(gone)} was gone for good: docs/tasks/a-host-died.md")
     return own or texts or [outcome.said.strip()[-500:] or "the engine said nothing"]
+
+
+def locked(outcome: Outcome) -> bool:
+    """Whether it has changed nothing because another update is under way."""
+    said = LOCKED in outcome.said or IN_THE_CLOUD.search(outcome.said)
+    return bool(said) and not outcome.errors
 
 
 def _locked(said: str, stack: str) -> Iterator[str]:

@@ -105,13 +105,18 @@ def test_who_is_at_work_on_the_stack_is_known_before_anything_moves(
     ) in said
 
 
-def test_a_stack_that_was_locked_meanwhile_is_waited_for(
-    desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    locked = (
+@pytest.mark.parametrize(
+    "locked",
+    [
         "error: the stack is currently locked by 1 lock(s).\n  file:///x.json: created by "
-        "bob@laptop (pid 7) at 2026-11-25T10:00:00Z\n"
-    )
+        "bob@laptop (pid 7) at 2026-11-25T10:00:00Z\n",
+        "error: [409] Conflict: Another update is currently in progress.\nTo learn more about "
+        "possible reasons and resolution, visit https://www.pulumi.com/docs/\n",
+    ],
+)
+def test_a_stack_that_was_locked_meanwhile_is_waited_for(
+    desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
     desk.pulumi["up"] = (255, "", locked)
     lock = desk.place / "state" / ".pulumi" / "locks" / "satellite" / "staging" / "x.json"
     waited: list[float] = []
