@@ -47,19 +47,23 @@ class Desk:
                 words = ["--config-file", str(file)]
                 planned = making.run(project, "preview", words, tell=tell, check=check)
         tell(summary(planned, planned=True))
-        if held := holders.result():
+        held = holders.result()
+        if held is None:
+            tell(f"whether somebody is at work on {stack} is {lock.UNKNOWN}")
+        elif held:
             raise SatelliteError(
                 f"nothing was changed: somebody is at work on {stack}: "
                 f"{'; '.join(one.who for one in held)}. Wait for them: satellite lock status "
                 f"--stack {stack}"
             )
 
-    def free(self, stack: str) -> bool:
-        """Whether nobody is at work there; also where that cannot be known: a try tells it then."""
+    def free(self, stack: str) -> bool | None:
+        """Whether nobody is at work there; None where only a try tells that."""
         try:
-            return not lock.engine_locks(stack)
+            held = lock.engine_locks(stack)
         except SatelliteError:
-            return True
+            return None
+        return None if held is None else not held
 
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts, and have it follow its branch from then on."""

@@ -34,8 +34,8 @@ class Desk(Protocol):
     def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
         """Show what a deploy would change; the group's own error where it cannot begin."""
 
-    def free(self, stack: str) -> bool:
-        """Whether nobody is at work there, as far as that can be known."""
+    def free(self, stack: str) -> bool | None:
+        """Whether nobody is at work there; None where only a try tells that."""
 
     def deploy(self, revision: str, stack: str) -> None:
         """Release a commit to a stack's hosts; DeployError where that failed."""

@@ -107,8 +107,8 @@ class Options:
     """Asked once the plan was shown; False: nothing shall be done."""
     show: Callable[[Plan], None]
     """Given the plan once it is made; what it raises ends the promotion before it begins."""
-    free: Callable[[str], bool] = lambda _: True
-    """Whether nobody is at work on a stack, as far as that can be known."""
+    free: Callable[[str], bool | None] = lambda _: True
+    """Whether nobody is at work on a stack; None where only a try tells that."""
     again: str = ""
     """The command line that does all this once more; the shortest one where it is empty."""
     checkout: Path = Path()

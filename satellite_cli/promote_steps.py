@@ -15,6 +15,7 @@ BUILD = 7200  # seconds for Heroku's build, and for the release phase behind it
 APPEAR = 120  # seconds for Heroku to show the release of a push
 FREE = 900  # seconds for another update of the stack to end
 POLL = 5
+BLIND = 45  # seconds to the next try, which asks all hosts, where nothing else tells who is at work
 SKIPPED = re.compile(r"Pushed to non-\S+ branch .*skipping build")
 """What Heroku says of a push to another branch than the one that it builds."""
 INTERRUPTED = "interrupted"
@@ -110,6 +111,8 @@ class Promotion:
         self.moved: list[Place] = []
         self.hosts: tuple[Runs, ...] = ()
         self.notes: dict[Place, str] = {}
+        self.waits = ""
+        """What was said last to be waited for."""
 
     def run(self) -> Outcome:
         """Do it; the outcome tells a failure and where everything is."""
@@ -319,10 +322,15 @@ class Promotion:
 
     def _freed(self, why: str, end: float) -> bool:
         """Wait until nobody is at work on the stack; False where that is not before the end."""
-        self.options.say(f"  waiting: {why.splitlines()[0]}")
+        if why != self.waits:
+            self.options.say(f"  waiting: {why.splitlines()[0]}")
+            self.waits = why
         while self.options.clock() < end:
             self.options.sleep(POLL)
-            if self.options.free(self.plan.stack):
+            free = self.options.free(self.plan.stack)
+            if free is None:
+                self.options.sleep(BLIND)
+            if free is not False:
                 return True
         return False
 

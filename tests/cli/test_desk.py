@@ -105,6 +105,26 @@ def test_who_is_at_work_on_the_stack_is_known_before_anything_moves(
     ) in said
 
 
+def test_a_backend_that_does_not_tell_who_is_at_work_is_no_promise(
+    desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.pulumi["whoami"] = (0, json.dumps({"url": "s3://states"}), "")
+    desk.pulumi["up"] = (255, "", "error: the stack is currently locked by 1 lock(s).\n")
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        desk.pulumi["up"] = (0, "", "")
+        desk.tell()
+
+    of = Options.of
+    monkeypatch.setattr(Options, "of", lambda *given, **rest: of(*given, **rest, sleep=sleep))
+    status, said = promoted(desk, world, "--yes")
+    assert (status, waited) == (0, [5, 45]), said
+    unknown = "whether somebody is at work on staging is not known with this backend; an update"
+    assert said.index("1 to delete\n") < said.index(unknown) < said.index("waiting: the stack is")
+
+
 @pytest.mark.parametrize(
     "locked",
     [

@@ -872,7 +872,7 @@ def test_another_update_of_the_stack_is_waited_for(world: World) -> None:
 
     assert world.promote(deploy=deploy, free=free).status == "promoted"
     assert tried == [0, 15, 20]
-    assert world.said.count("  waiting: the stack is locked") == 2
+    assert world.said.count("  waiting: the stack is locked") == 1
 
     def locked(revision: str, stack: str) -> None:
         raise DeployError("the stack is locked", busy=True)
@@ -882,6 +882,19 @@ def test_another_update_of_the_stack_is_waited_for(world: World) -> None:
     assert stays.problem == "the hosts: the stack is locked"
     assert stays.advice == ("once they are done: satellite promote staging",)
     assert world.time - began == 900
+
+
+def test_a_stack_of_which_only_a_try_tells_is_not_tried_all_the_time(world: World) -> None:
+    tried: list[float] = []
+
+    def deploy(revision: str, stack: str) -> None:
+        tried.append(world.time)
+        raise DeployError("the stack is locked", busy=True)
+
+    outcome = world.promote(deploy=deploy, free=lambda _: None)
+    assert outcome.problem == "the hosts: the stack is locked"
+    assert tried == [50 * each for each in range(19)]
+    assert world.said.count("  waiting: the stack is locked") == 1
 
 
 def test_who_has_promoted_while_this_one_waited_for_them_is_not_put_back(world: World) -> None:
