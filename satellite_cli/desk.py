@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from satellite_cli import change, lock, look, making
+from satellite_cli import asking, change, lock, making
 from satellite_cli.problems import INTERRUPTED, LockedError, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_steps import DeployError, Runs
@@ -104,12 +104,12 @@ def _keep(draft: Draft) -> None:
 def _hosts(stack: str) -> list[Runs]:
     """What each host runs; half a roll leaves them with different commits."""
     try:
-        return _runs(look.ask(stack, (), look.SECONDS, "status"))
+        return _runs(asking.ask(stack, (), asking.SECONDS, "status"))
     except (SatelliteError, KeyboardInterrupt):  # what is where is to be told all the same
         return []
 
 
-def _runs(asked: look.Asked) -> list[Runs]:
+def _runs(asked: asking.Asked) -> list[Runs]:
     """The same, of who was asked already."""
     _, hosts, said, silent = asked
     return [

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from satellite_cli import look, options, remote, screen
+from satellite_cli import asking, options, remote, screen
 from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
 from satellite_cli.fleet import ALL_LOST, Fleet, Host, NeverUpError
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError, note
@@ -89,7 +89,7 @@ def _fleet(stack: str) -> tuple[Fleet | None, list[Finding]]:
 
 def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, remote.Answer]:
     try:
-        return look.answers_of(fleet, hosts, seconds, "status")
+        return asking.answers_of(fleet, hosts, seconds, "status")
     except SatelliteError as problem:  # no key: `doctor_local` has it, too
         return {host: remote.Answer(remote.CLOSED, problem=str(problem)) for host in hosts}
 

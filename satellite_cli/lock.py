@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlparse
 
 import click
 
-from satellite_cli import look, options, remote, screen
+from satellite_cli import asking, options, remote, screen
 from satellite_cli.act import done_on
 from satellite_cli.fleet import Fleet, NeverUpError, ours
 from satellite_cli.groups import Group
@@ -42,7 +42,7 @@ def lock() -> None:
 @lock.command()
 @options.stack
 @options.hosts
-@options.seconds(look.SECONDS)
+@options.seconds(asking.SECONDS)
 @options.as_json
 def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
     """Who holds the stack's lock, and who each host's.
@@ -52,7 +52,7 @@ def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
     stack = Project.of(stack).stack
     held = engine_locks(stack)
     try:
-        _, hosts, said, silent = look.ask(stack, names, seconds, "status")
+        _, hosts, said, silent = asking.ask(stack, names, seconds, "status")
     except NeverUpError:  # a first update that was killed has left a lock, and no hosts
         if names or not held:
             raise
@@ -66,7 +66,7 @@ def status(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
         rows = [("the stack", _told(held) or "free")]
         rows += [(h.name, said[h.name]["lock"] or "free") for h in hosts if h.name in said]
         screen.table(("lock", "held by"), rows)
-    look.finish(silent)
+    asking.finish(silent)
 
 
 @lock.command()

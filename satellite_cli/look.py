@@ -1,19 +1,17 @@
-"""Commands that look: info, ps, releases, lock status."""
+"""Commands that look: info, ps, releases."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from satellite_cli import options, remote, screen
-from satellite_cli.fleet import ALL_LOST, Fleet, Host
+from satellite_cli.asking import SECONDS, answers_of, ask, finish, sorted_out
+from satellite_cli.fleet import Fleet, Host
 from satellite_cli.histories import Event, together
-from satellite_cli.problems import UNANSWERED, note
 
-SECONDS = 20
 COLUMNS: tuple[str, ...] = (
     *("host", "state", "id", "environment", "address", "launched", "booted", "revision", "workers"),
     "drift",
@@ -21,66 +19,6 @@ COLUMNS: tuple[str, ...] = (
 FEW = ("host", "state", "id", "address", "age", "revision", "workers", "drift")
 NARROW = ("address", "age", "revision", "workers", "drift")
 """What a terminal of few columns does without, in that order, once the id is gone."""
-Asked = tuple[Fleet, list[Host], dict[str, Any], dict[str, str]]
-
-
-def ask(
-    stack: str,
-    names: Sequence[str],
-    seconds: float,
-    verb: str,
-    *words: str,
-    workers: Sequence[str] = (),
-) -> Asked:
-    """The fleet, the hosts that were asked, what each answered (JSON), and who did not and why.
-
-    UsageError before that, where one of the `workers` is none of the stack's.
-    """
-    fleet = Fleet.of(stack)
-    hosts = fleet.chosen(names)
-    if not hosts:
-        note(ALL_LOST)
-    fleet.check_workers(workers)
-    return fleet, hosts, *sorted_out(answers_of(fleet, hosts, seconds, verb, *words))
-
-
-def answers_of(
-    fleet: Fleet, hosts: Sequence[Host], seconds: float, verb: str, *words: str
-) -> dict[Host, remote.Answer]:
-    """How each of these hosts' agents has answered."""
-    command = remote.agent(verb, "--app", fleet.app, *words)
-    with remote.connected(fleet) as connection:
-        return connection.everywhere(hosts, command, seconds, secret=False)
-
-
-def sorted_out(answers: Mapping[Host, remote.Answer]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What each has answered, by its name; and who did not, and why."""
-    said: dict[str, Any] = {}
-    silent: dict[str, str] = {}
-    for host, answer in answers.items():
-        told, why = remote.read(answer)
-        if why:
-            silent[host.name] = why
-        else:
-            said[host.name] = told
-    return said, silent
-
-
-def runs(name: str, said: Mapping[str, Any], silent: Mapping[str, str]) -> str:
-    """What that host runs, in a word; or why that is not known."""
-    if told := said.get(name):
-        return screen.short(told["revision"])
-    why = silent[name]
-    return why if why == remote.UNPREPARED else f"no answer: {why}"
-
-
-def finish(silent: Mapping[str, str]) -> None:
-    """Name the hosts that did not answer, and end so."""
-    for name, problem in silent.items():
-        note(f"{name}: {problem}")
-    if silent:
-        note(f"What to do: satellite doctor --host {next(iter(silent))}")
-        sys.exit(UNANSWERED)
 
 
 @click.command()

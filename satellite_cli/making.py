@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from satellite_cli import inline, look, partial, screen
+from satellite_cli import asking, inline, partial, screen
 from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
@@ -48,7 +48,7 @@ class Wish:
 class StoppedError(SatelliteError):
     """The engine was interrupted; `asked`: what the hosts said since, if they could be asked."""
 
-    def __init__(self, text: str, asked: look.Asked | None = None) -> None:
+    def __init__(self, text: str, asked: asking.Asked | None = None) -> None:
         super().__init__(text, INTERRUPTED)
         self.asked = asked
 
@@ -107,14 +107,14 @@ def _stopped(project: Project, outcome: Outcome) -> StoppedError:
     """In which state an interrupted update has left things."""
     lines = [f"interrupted; the engine ended by itself ({summary(outcome, planned=False)})."]
     try:
-        asked = look.ask(project.stack, (), look.SECONDS, "status")
+        asked = asking.ask(project.stack, (), asking.SECONDS, "status")
     except SatelliteError as problem:
         return StoppedError("\n".join([*lines, str(problem)]))
     _, hosts, said, silent = asked
     for host in hosts:
         told = said.get(host.name)
         at_work = f", still {told['lock']}" if told and told["lock"] else ""
-        lines.append(f"  {host.name}: {look.runs(host.name, said, silent)}{at_work}")
+        lines.append(f"  {host.name}: {asking.runs(host.name, said, silent)}{at_work}")
     # `up` would do what the stack's file says, which the change comes into at its end
     lines.append("Nothing has to be cleaned. To go on: the same command again")
     return StoppedError("\n".join(lines), asked)

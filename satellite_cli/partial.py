@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from satellite_cli import look
+from satellite_cli import asking
 from satellite_cli.fleet import ours
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Draft, Project
@@ -53,11 +53,11 @@ def _words(project: Project, names: Sequence[str], leader: str, phase: str) -> I
 def tell_others(stack: str, names: Sequence[str]) -> None:
     """Which hosts run what else; no more than notes, as the deploy has succeeded."""
     try:
-        _, hosts, said, silent = look.ask(stack, (), look.SECONDS, "status")
+        _, hosts, said, silent = asking.ask(stack, (), asking.SECONDS, "status")
     except SatelliteError as problem:
         hosts = []
         note(f"What the other hosts run is not known: {problem}")
     for host in hosts:
         if host.name not in names:
-            note(f"{host.name} stays as it is: {look.runs(host.name, said, silent)}")
+            note(f"{host.name} stays as it is: {asking.runs(host.name, said, silent)}")
     note("The stack's file stays as it is, too. All hosts: satellite deploy")

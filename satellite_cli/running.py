@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from satellite_cli import look, remote, screen
+from satellite_cli import asking, remote, screen
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Project
@@ -36,8 +36,8 @@ class Running:
         hosts = [host for host in fleet.chosen([]) if host.name not in but]
         answers: Mapping[Host, remote.Answer] = {}
         if hosts:
-            answers = look.answers_of(fleet, hosts, look.SECONDS, "status")
-        said, silent = look.sorted_out(answers)
+            answers = asking.answers_of(fleet, hosts, asking.SECONDS, "status")
+        said, silent = asking.sorted_out(answers)
         excused = given_up(project, fleet)
         # one that is new, or was never released to, has let us in
         empty = [name for name, why in silent.items() if why == remote.UNPREPARED]
