@@ -48,10 +48,10 @@ test: setup ## lint, types, and every test, the lab's included
 	@scripts/test
 
 keys: setup-command ## make the keys that a stack lacks, or rotate its login key
-	@$(python) -m scripts.keys --stack "$$STACK" --rotate "$$ROTATE" $(if $(DEPLOY_KEY),--deploy-key)
+	@$(python) -m satellite_stack.keys --stack "$$STACK" --rotate "$$ROTATE" $(if $(DEPLOY_KEY),--deploy-key)
 
 import: setup-command ## a heroku.yml, or what heroku config --json prints, as config vars
-	@$(python) -m scripts.import_heroku --from "$$FROM" --stack "$$STACK" --environment "$$ENVIRONMENT" \
+	@$(python) -m satellite_stack.import_heroku --from "$$FROM" --stack "$$STACK" --environment "$$ENVIRONMENT" \
 		$(if $(OVERWRITE),--overwrite) $(if $(DRY_RUN),--dry-run)
 
 lint: setup-lint ## ruff, mypy --strict, shellcheck, actionlint, go vet

@@ -16,7 +16,7 @@ import click
 from satellite_cli.problems import FAILED, USAGE, SatelliteError
 from satellite_infra import output
 from satellite_infra.agent.naming import named
-from scripts.engine import ConfigError, config, pulumi, selected
+from satellite_stack.engine import ConfigError, config, pulumi, selected
 
 NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml", "is not there: pulumi stack init")
 """Of the CLI's errors those that are about what was typed, and where."""

@@ -21,7 +21,7 @@ from satellite_cli.fleet import Fleet, NeverUpError, ours
 from satellite_cli.groups import Group
 from satellite_cli.problems import REFUSED, SatelliteError, consent
 from satellite_cli.project import Project, engine
-from scripts import stack_file
+from satellite_stack import stack_file
 
 UNKNOWN = "not known with this backend; an update that finds it locked says so"
 

@@ -27,7 +27,7 @@ SECTIONS = {
         "info": "look",
         "ps": "look",
         "releases": "look",
-        "logs": "reach",
+        "logs": "on_host",
         "doctor": "doctor",
         "lock": "lock",
     },
@@ -41,11 +41,11 @@ SECTIONS = {
         "lost": "machines",
         "roll": "machines",
         "destroy": "change",
-        "config": "settings",
-        "keys": "settings",
+        "config": "config_vars",
+        "keys": "keys",
     },
     "Workers": {"restart": "act", "stop": "act", "start": "act"},
-    "On a host": {"run": "reach", "ssh": "reach"},
+    "On a host": {"run": "on_host", "ssh": "on_host"},
 }
 """What the commands are for -> command -> its module, which is loaded when it is needed.
 

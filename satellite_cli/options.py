@@ -63,7 +63,7 @@ def complete_size(context: click.Context) -> Iterable[str]:
 @completed
 def complete_stack(_: click.Context) -> Iterable[str]:
     """The project's stacks that have settings."""
-    from scripts.stack_file import named, project_folder
+    from satellite_stack.stack_file import named, project_folder
 
     return named(project_folder())
 

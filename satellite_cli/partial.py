@@ -9,7 +9,7 @@ from satellite_cli.fleet import ours
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_infra import naming
-from scripts import stack_file
+from satellite_stack import stack_file
 
 REMOTE = "remote:Command"
 TYPES = {naming.REACH: "local:Command", naming.AGENT: "remote:CopyToRemote"}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from satellite_cli.fleet import Fleet, ours, whole
 from satellite_cli.problems import USAGE, SatelliteError
-from scripts import stack_file
-from scripts.engine import config, pulumi, selected
+from satellite_stack import stack_file
+from satellite_stack.engine import config, pulumi, selected
 
 if TYPE_CHECKING:
     from satellite_infra.settings import Settings
@@ -82,7 +82,7 @@ class Project:
 
         For who brings settings; what is done at night goes on with what the hosts have.
         """
-        from scripts.config import check  # slow to load
+        from satellite_stack.config import check  # slow to load
 
         with ours():
             check(self.file)

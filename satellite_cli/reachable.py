@@ -21,7 +21,7 @@ from satellite_cli.fleet import Fleet
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Project
 from satellite_infra.reach import way
-from scripts.engine import ConfigError
+from satellite_stack.engine import ConfigError
 
 T = TypeVar("T")
 Config = dict[str, Any]

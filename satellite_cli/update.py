@@ -23,7 +23,7 @@ from satellite_cli.problems import note, say
 from satellite_infra import naming
 from satellite_infra.agent.progress import MARK, WAITS
 from satellite_infra.reach import INTERRUPTED
-from scripts.engine import cli, environment
+from satellite_stack.engine import cli, environment
 
 DOING = {"create": "makes", "update": "changes", "replace": "replaces", "delete": "removes"}
 DONE = {"create": "made", "update": "changed", "replace": "replaced", "delete": "removed"}

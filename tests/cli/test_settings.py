@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import CANARY
-from tests.scripts import test_keys as scripts
+from tests.stack import test_keys as made
 
 pytestmark = pytest.mark.engine
 
 
-class Place(scripts.Place):
+class Place(made.Place):
     """One whose stack is there, and selected."""
 
     def __init__(self, folder: Path) -> None:

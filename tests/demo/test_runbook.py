@@ -11,7 +11,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 RUNBOOK = CHECKOUT / "docs" / "runbook.md"
-PROGRAM = ("satellite_infra", "satellite_cli", "scripts", "ci")
+PROGRAM = ("satellite_infra", "satellite_cli", "satellite_stack", "scripts", "ci")
 RULES = "broken"  # raises what a setting should be; the runbook has one entry for all of them
 SHORTEST = 8  # characters; less is punctuation around what another error says
 PUNCTUATION = " .,:;()/`"

@@ -76,7 +76,15 @@ def put_secret(site: Site, key: str, value: str) -> None:
 def rotate(site: Site, half: str, status: int = 0) -> str:
     """What `make keys ROTATE=HALF` prints for this stack."""
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.keys", "--stack", site.stack.name, "--rotate", half],
+        [
+            sys.executable,
+            "-m",
+            "satellite_stack.keys",
+            "--stack",
+            site.stack.name,
+            "--rotate",
+            half,
+        ],
         cwd=site.stack.project,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         stdout=subprocess.PIPE,

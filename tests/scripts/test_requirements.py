@@ -20,6 +20,7 @@ DECLARED = {
     "policy/": (POLICY,),
     "satellite_cli/": (PROGRAM,),
     "satellite_infra/": (PROGRAM,),
+    "satellite_stack/": (PROGRAM,),
     "scripts/": (PROGRAM,),
     "": (PROGRAM, LAB),
 }

@@ -15,7 +15,7 @@ import pytest
 from lab.engine import environment
 from satellite_infra import keys
 from satellite_infra.key_text import normal
-from scripts.keys import unprepared
+from satellite_stack.keys import unprepared
 
 CHECKOUT = Path(__file__).parents[2]
 NO_PASSPHRASE = "passphrase must be set with PULUMI_CONFIG_PASSPHRASE"
@@ -58,7 +58,7 @@ class Place:
         self, name: str, *arguments: str, stdin: str = "", **changed: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", f"scripts.{name}", *arguments],
+            [sys.executable, "-m", f"satellite_stack.{name}", *arguments],
             cwd=self.folder,
             env={**self.environment, **changed},
             input=stdin,
@@ -292,5 +292,5 @@ def test_make_passes_on_what_was_typed() -> None:
     done = subprocess.run(
         ["make", "-n", *typed], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
-    command = '-m scripts.keys --stack "$STACK" --rotate "$ROTATE" --deploy-key'
+    command = '-m satellite_stack.keys --stack "$STACK" --rotate "$ROTATE" --deploy-key'
     assert done.stdout.splitlines()[-1] == f".venv/bin/python {command}"

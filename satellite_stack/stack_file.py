@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.engine import NOWHERE, ConfigError
+from satellite_stack.engine import NOWHERE, ConfigError
 
 
 def project_folder() -> Path:

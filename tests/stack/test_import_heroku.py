@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.config import ConfigError
-from scripts.import_heroku import chosen, sources, unfit
-from tests.scripts.test_keys import CHECKOUT, Place
+from satellite_stack.config import ConfigError
+from satellite_stack.import_heroku import chosen, sources, unfit
+from tests.stack.test_keys import CHECKOUT, Place
 
 OLD = """\
 # as heroku_san had it
@@ -200,6 +200,6 @@ def test_make_passes_on_what_was_typed() -> None:
     )
     command = " ".join(done.stdout.replace("\\\n", " ").split())
     assert command.endswith(
-        '-m scripts.import_heroku --from "$FROM" --stack "$STACK" --environment "$ENVIRONMENT" '
-        "--dry-run"
+        '-m satellite_stack.import_heroku --from "$FROM" --stack "$STACK" '
+        '--environment "$ENVIRONMENT" --dry-run'
     )

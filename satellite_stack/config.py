@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from satellite_infra.settings import ENCRYPTED, NAMESPACE
-from scripts import stack_file
-from scripts.engine import ConfigError as ConfigError
-from scripts.engine import config, pulumi, selected
+from satellite_stack import stack_file
+from satellite_stack.engine import ConfigError as ConfigError
+from satellite_stack.engine import config, pulumi, selected
 
 CONFIG = f"{NAMESPACE}:config"
 NUMBER = (

@@ -1,45 +1,22 @@
-"""Commands for config vars and keys, which are in the stack's file; `up` brings them to hosts."""
+"""Commands for config vars, which are in the stack's file; `up` brings them to hosts."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import select
 import sys
 import termios
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from satellite_cli import options, remote, screen
-from satellite_cli.fleet import ours
+from satellite_cli import options, screen, stack_settings
 from satellite_cli.groups import Group
-from satellite_cli.making import somebody_to_ask, update
-from satellite_cli.problems import INTERRUPTED, USAGE, SatelliteError, consent
-from satellite_cli.project import Project
-from satellite_cli.reachable import SECONDS
-from satellite_cli.running import Running
-
-if TYPE_CHECKING:  # slow to load, and most commands do without
-    from scripts.config import Config
-
+from satellite_cli.problems import USAGE, SatelliteError
 
 LINE = 4095
 """Bytes of a line after which a terminal throws away what comes (Linux, N_TTY_BUF_SIZE)."""
 PASTED = 0.1
 """Seconds in which the next line of what was pasted has come."""
-
-
-@contextlib.contextmanager
-def settings(stack: str) -> Iterator[Config]:
-    """The stack's settings; what is wrong with them as ours."""
-    from scripts.config import Config
-
-    with ours():
-        yield Config.of(stack)
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -50,7 +27,7 @@ def config(context: click.Context, stack: str, as_json: bool) -> None:
     """Config vars of the app. Alone it lists their names; a value is shown by `get` only."""
     if context.invoked_subcommand:
         return
-    with settings(stack) as found:
+    with stack_settings.of(stack) as found:
         names = sorted(found.config_vars())
     if as_json:
         screen.data({"stack": found.stack, "names": names})
@@ -64,7 +41,7 @@ def config(context: click.Context, stack: str, as_json: bool) -> None:
 @options.as_json
 def get(name: str, stack: str, as_json: bool) -> None:
     """Show the value of one."""
-    with settings(stack) as found:
+    with stack_settings.of(stack) as found:
         known = found.config_vars()
     if name not in known:
         raise SatelliteError(f"{found.stack} has no config var {name}", USAGE)
@@ -95,7 +72,7 @@ def set_(name: str, stack: str, as_json: bool) -> None:
     It is never an argument: other users of this machine, and your shell's history, would see it.
     Of standard input a line's end at the end is not part of it.
     """
-    from scripts.import_heroku import unfit
+    from satellite_stack.import_heroku import unfit
 
     if "=" in name:
         raise click.UsageError(
@@ -119,9 +96,9 @@ def set_(name: str, stack: str, as_json: bool) -> None:
         value = value.removesuffix("\n")
     if problem := unfit(name, value):
         raise click.UsageError(f"the value of {name}: {problem}")
-    with settings(stack) as found, found.change() as draft:
+    with stack_settings.of(stack) as found, found.change() as draft:
         draft.change_config_vars({name: value})
-    _said([f"{name} is set, encrypted"], found.stack, as_json)
+    stack_settings.said([f"{name} is set, encrypted"], found.stack, as_json)
 
 
 def _typed(name: str) -> str:
@@ -164,12 +141,12 @@ def _typed(name: str) -> str:
 @options.as_json
 def unset(names: tuple[str, ...], stack: str, as_json: bool) -> None:
     """Remove some."""
-    with settings(stack) as found, found.change() as draft:
+    with stack_settings.of(stack) as found, found.change() as draft:
         known = draft.config_vars()
         if missing := [name for name in names if name not in known]:
             raise SatelliteError(f"{found.stack} has no config var {', '.join(missing)}", USAGE)
         draft.change_config_vars({}, names)
-    _said([f"removed: {', '.join(dict.fromkeys(names))}"], found.stack, as_json)
+    stack_settings.said([f"removed: {', '.join(dict.fromkeys(names))}"], found.stack, as_json)
 
 
 @config.command("import")
@@ -188,119 +165,16 @@ def import_(
     file: str, environment: str, overwrite: bool, dry_run: bool, stack: str, as_json: bool
 ) -> None:
     """Take over an old heroku.yml, or what `heroku config --json` prints (- for standard input)."""
-    from scripts.config import ConfigError
-    from scripts.import_heroku import Import, chosen, read
+    from satellite_stack.config import ConfigError
+    from satellite_stack.import_heroku import Import, chosen, read
 
-    with settings(stack) as found:
+    with stack_settings.of(stack) as found:
         try:
             source = chosen(read(file), environment, found.stack, Path(file).name)
         except ConfigError as problem:
             raise SatelliteError(str(problem), USAGE) from None
         work = Import(source, found, overwrite, dry_run)
         lines = work.run()
-    _said(lines, found.stack, as_json, done=not dry_run)
+    stack_settings.said(lines, found.stack, as_json, done=not dry_run)
     if left := work.left():
         raise SatelliteError(left)
-
-
-def _said(
-    lines: list[str],
-    stack: str,
-    as_json: bool,
-    done: bool = True,
-    command: str = "up --same-commit",
-) -> None:
-    """What was done, if it was, and what brings it to the hosts: a `command` of ours."""
-    if as_json:
-        screen.data({"stack": stack, "said": lines})
-        return
-    for line in lines:
-        click.echo(line)
-    if done:
-        click.echo(f"Next: satellite {command} --stack {stack}")
-
-
-@click.group(cls=Group)
-def keys() -> None:
-    """The stack's keys: make what is missing, rotate the login key."""
-
-
-@keys.command()
-@click.option("--deploy-key", is_flag=True, help="A key that reads the repository, too.")
-@options.stack
-@options.as_json
-def init(deploy_key: bool, stack: str, as_json: bool) -> None:
-    """Make the keys that the stack lacks; what is there is never overwritten."""
-    from scripts.keys import make
-
-    with settings(stack) as found, found.change() as draft:
-        lines = list(_done(make(draft, deploy_key)))
-    _said(lines, found.stack, as_json, command="up")
-
-
-@keys.command()
-@options.stack
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@options.as_json
-def rotate(stack: str, yes: bool, as_json: bool) -> None:
-    """A new login key in two updates: every host lets both in, then the old one opens nothing.
-
-    Where one fails, run it again: every key that was let in stays so until the end.
-    """
-    from scripts.keys import begin, end
-
-    project = Project.of(stack)
-    if not yes:
-        somebody_to_ask(as_json)
-        consent(f"Two updates of {project.stack}, one after the other?")
-    running = Running.of(project, project.fleet())
-    commit = running.commit()  # no deploy: the hosts go on with it
-    with settings(project.stack) as found:
-        lines = []
-        for half in (begin, end):
-            if half is end:
-                _opens(project, found)
-            with found.change() as changed:
-                said = list(_done(half(changed)))
-            for line in said:
-                lines.append(line)
-                if not as_json:
-                    click.echo(line)
-            with project.draft() as draft, draft.pinned(commit) as file:
-                done = update(project, file, as_json, check=running.check)
-            if done.interrupted and half is begin:  # it was done by then
-                raise SatelliteError(
-                    "interrupted after the first of two updates: the same command again goes on",
-                    INTERRUPTED,
-                )
-    if as_json:
-        screen.data({"stack": found.stack, "said": lines})
-    else:
-        click.echo(f"rotated; {project.file.name} says so now: commit it")
-
-
-def _opens(project: Project, found: Config) -> None:
-    """SatelliteError where the next key does not open all hosts: then today's has to stay.
-
-    The way through a bastion is its owner's: no update lets a key in there.
-    """
-    fleet, public = project.fleet(), found.known()["next_public_key"]
-    if fleet.private_key:
-        fleet = replace(fleet, private_key=found.get("next_private_key"))
-    else:
-        fleet = replace(fleet, public_key=public)
-    with remote.connected(fleet) as connection:
-        answers = connection.everywhere(fleet.chosen([]), "true", SECONDS, secret=False)
-    lines = [f"  {host.name}: {a.problem}" for host, a in answers.items() if a.problem]
-    if not lines:
-        return
-    if fleet.bastion:
-        lines += ["  Is this line in the bastion's own authorized_keys, which no update changes?"]
-        lines += [f"    {public}"]
-    said = "\n".join([*lines, "  The same command again goes on"])
-    raise SatelliteError(f"today's key stays: the next one does not open all hosts yet\n{said}")
-
-
-def _done(lines: Iterable[str]) -> Iterator[str]:
-    """What was done; not what is next by hand."""
-    return itertools.takewhile(lambda line: not line.startswith("Next"), lines)

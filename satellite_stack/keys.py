@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from satellite_infra import keys, naming
-from scripts.config import Config, ConfigError
+from satellite_stack.config import Config, ConfigError
 
 
 def make(config: Config, deploy_key: bool) -> Iterator[str]:
@@ -32,7 +32,6 @@ def make(config: Config, deploy_key: bool) -> Iterator[str]:
         yield "satellite:host_key_seed is made, encrypted."
     if deploy_key:
         yield from deployer(config, known)
-    yield f"Next: pulumi preview --stack {config.stack}"
 
 
 def pair(config: Config, known: dict[str, str], prefix: str) -> Iterator[str]:
@@ -79,9 +78,6 @@ def begin(config: Config) -> Iterator[str]:
         raise ConfigError(f"there is no key to rotate yet: make keys STACK={config.stack}")
     else:
         yield from pair(config, known, "next_")
-    yield "Next, in this order:"
-    yield f"  pulumi up --stack {config.stack}   # every host lets both keys in"
-    yield f"  make keys STACK={config.stack} ROTATE=end"
 
 
 def end(config: Config) -> Iterator[str]:
@@ -107,7 +103,6 @@ def end(config: Config) -> Iterator[str]:
         config.remove("next_private_key")
     config.remove("next_public_key")
     yield f"satellite:public_key is {line}"
-    yield f"Next: pulumi up --stack {config.stack}   # logs in with it; the former opens nothing"
 
 
 def unprepared(deployment: dict[str, Any], line: str) -> list[str]:
@@ -142,6 +137,19 @@ def _comment(what: str, config: Config) -> str:
     return f"{what}-{config.stack.replace('/', '-')}"
 
 
+def following(stack: str, half: str) -> list[str]:
+    """What is to be done by hand after a half of a rotation, or after keys were made."""
+    if half == "begin":
+        return [
+            "Next, in this order:",
+            f"  pulumi up --stack {stack}   # every host lets both keys in",
+            f"  make keys STACK={stack} ROTATE=end",
+        ]
+    if half == "end":
+        return [f"Next: pulumi up --stack {stack}   # logs in with it; the former opens nothing"]
+    return [f"Next: pulumi preview --stack {stack}"]
+
+
 def main(argv: list[str]) -> int:
     """0 when the stack has its keys; 1 with one message on stderr when not."""
     parser = argparse.ArgumentParser(prog="make keys", description=__doc__)
@@ -155,7 +163,7 @@ def main(argv: list[str]) -> int:
                 said = list({"begin": begin, "end": end}[options.rotate](config))
             else:
                 said = list(make(config, options.deploy_key))
-        for line in said:
+        for line in [*said, *following(config.stack, options.rotate)]:
             print(line, flush=True)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)

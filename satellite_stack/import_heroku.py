@@ -20,7 +20,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from satellite_infra.fields import DYNOS_OWN, EnvName, EnvValue
-from scripts.config import Config, ConfigError
+from satellite_stack.config import Config, ConfigError
 
 ELSEWHERE = {
     "app": "the app on Heroku: satellite:heroku.app follows it (docs/heroku.md)",
