@@ -161,8 +161,6 @@ class Planning:
 
     checkout: Checkout
     scratch: Scratch
-    names: list[str]
-    """What the checkout calls the server, also where that is said by its URL."""
     url: str
     """Where the branch is pushed to."""
 
@@ -244,7 +242,6 @@ class Planning:
         """The branches that shall move; nothing is known of them yet."""
         options = self.options
         name, self.url = self._remote()
-        self.names = self._called()
         remotes = {SERVER: self.url}
         if options.heroku_remote:
             remotes[HEROKU] = self.checkout.url(options.heroku_remote)
@@ -256,8 +253,9 @@ class Planning:
         heroku = Place(HEROKU, "heroku", shown[HEROKU], ref) if HEROKU in shown else None
         return server, heroku
 
-    def _called(self) -> list[str]:
-        """The remotes of the checkout that are the server."""
+    @functools.cached_property
+    def _names(self) -> list[str]:
+        """What the checkout calls the server, also where that is said by its URL."""
         return [
             name
             for name, urls in self.checkout.remotes().items()
@@ -353,7 +351,7 @@ class Planning:
             if found := self.scratch.fetch(SERVER, f"refs/heads/{branch}"):
                 return found, harmless(f"{branch} of {server.name}")
         short = name.removeprefix("refs/remotes/")
-        ours = any(short.startswith(f"{remote}/") for remote in self.names)  # gone by now
+        ours = any(short.startswith(f"{remote}/") for remote in self._names)  # gone by now
         here = self.options.source_here and not ours
         if here and (found := self.checkout.commit(name)):
             return found, harmless(f"{name}, as this checkout has it")
@@ -366,7 +364,7 @@ class Planning:
         What the checkout last saw of one, such as origin/main, may be old by now.
         """
         short = name.removeprefix("refs/heads/").removeprefix("refs/remotes/")
-        without = (short.removeprefix(f"{remote}/") for remote in self.names)
+        without = (short.removeprefix(f"{remote}/") for remote in self._names)
         for branch in dict.fromkeys((short, *without)):
             if not self._unfit(branch):
                 yield branch
