@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from satellite_cli import asking, change, lock, making
+from satellite_cli.aim import aimed
 from satellite_cli.problems import INTERRUPTED, LockedError, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_steps import DeployError, Runs
@@ -83,13 +84,13 @@ class Desk:
                 _keep(draft)
         except making.StoppedError as stopped:
             hosts = _runs(stopped.asked) if stopped.asked else []
-            raise DeployError(str(stopped), interrupted=True, hosts=hosts) from None
+            raise DeployError(aimed(str(stopped)), interrupted=True, hosts=hosts) from None
         except LockedError as locked:
-            raise DeployError(str(locked), busy=True) from None
+            raise DeployError(aimed(str(locked)), busy=True) from None
         except SatelliteError as problem:
             interrupted = problem.status == INTERRUPTED
             hosts = [] if interrupted else _hosts(stack)  # they run what they ran
-            raise DeployError(str(problem), interrupted, hosts=hosts) from None
+            raise DeployError(aimed(str(problem)), interrupted, hosts=hosts) from None
 
 
 def _keep(draft: Draft) -> None:

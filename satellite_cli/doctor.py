@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from satellite_cli import asking, options, remote, screen
-from satellite_cli.finding import RUNBOOK, SILENT, Finding, named
+from satellite_cli.aim import aimed
+from satellite_cli.finding import RUNBOOK, SILENT, Finding
 from satellite_cli.fleet import ALL_LOST, Fleet, Host, NeverUpError
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError, note
 from satellite_cli.running import taken_back
@@ -46,10 +46,7 @@ WHY = {
 @options.hosts
 @options.seconds(SECONDS)
 @options.as_json
-@click.pass_context
-def doctor(
-    context: click.Context, stack: str, names: tuple[str, ...], seconds: float, as_json: bool
-) -> None:
+def doctor(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> None:
     """What is not as it should be, on each host and here, and the command that mends it.
 
     It changes nothing. 0: nothing was found; 1: something; 3: hosts did not answer, no more.
@@ -66,14 +63,13 @@ def doctor(
         found = [*local.result(), *problem]
     if fleet:
         found += list(judged(fleet, answers))
-    given = context.get_parameter_source("stack") is ParameterSource.COMMANDLINE
-    other, app = stack if given else "", fleet.app if fleet else ""
+    app = fleet.app if fleet else ""
     if as_json:
-        told = [_data(one, app, other) for one in found]
+        told = [_data(one, app) for one in found]
         screen.data({"stack": fleet.stack if fleet else stack, "findings": told})
     else:
         for place in ("", *(host.name for host in hosts)):
-            _show(place, [one for one in found if one.host == place], app, other)
+            _show(place, [one for one in found if one.host == place], app)
     if found:
         sys.exit(UNANSWERED if {one.code for one in found} == {SILENT} else FAILED)
 
@@ -200,24 +196,24 @@ def _ahead(seconds: float) -> str:
     return f"{abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
 
 
-def _data(found: Finding, app: str, stack: str) -> dict[str, Any]:
+def _data(found: Finding, app: str) -> dict[str, Any]:
     return {
         "host": found.host or None,
         "code": found.code,
         "text": found.text,
         "about": found.about or None,
-        "why": named(found.why, stack) or None,
-        "mend": found.mend(app, stack),
+        "why": aimed(found.why) or None,
+        "mend": found.mend(app),
     }
 
 
-def _show(place: str, found: Sequence[Finding], app: str, stack: str) -> None:
+def _show(place: str, found: Sequence[Finding], app: str) -> None:
     """A place in lines that fit; a command is never broken."""
     click.echo(f"{place or 'this machine'}: {len(found) or 'nothing'} found")
     for one in found:
         text = f"{one.code}: {one.text}"
         lines = list(_folded(text))
-        commands = [*([named(one.why, stack)] if one.why else []), one.mend(app, stack)]
+        commands = [*([aimed(one.why)] if one.why else []), one.mend(app)]
         click.echo("\n".join([*lines, *(f"    > {command}" for command in commands)]))
 
 

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from satellite_cli.aim import aimed
+
 SILENT = "no_answer"
-GROUPS = ("config", "keys", "lock")
-"""Commands that have commands of their own, whose option the stack is."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,10 @@ class Finding:
     why: str = ""
     """The command that shows the cause, which is to be seen before."""
 
-    def mend(self, app: str, stack: str) -> str:
-        """What mends it; `stack` where the commands have to name it."""
+    def mend(self, app: str) -> str:
+        """What mends it."""
         words = MENDS.get(self.code, _visit)(self, app)
-        return named(self.command or (shlex.join(words) if words else RUNBOOK), stack)
-
-
-def named(line: str, stack: str) -> str:
-    """One of our commands with the stack's name, where that is needed."""
-    if stack and line.startswith("satellite "):
-        words = line.split(" ")
-        verb = 3 if words[1] in GROUPS else 2
-        line = " ".join([*words[:verb], "--stack", shlex.quote(stack), *words[verb:]])
-    return line
+        return aimed(self.command or (shlex.join(words) if words else RUNBOOK))
 
 
 RUNBOOK = "docs/runbook.md says what to look at"

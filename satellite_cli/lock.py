@@ -17,6 +17,7 @@ import click
 
 from satellite_cli import asking, options, remote, screen
 from satellite_cli.act import done_on
+from satellite_cli.aim import aimed
 from satellite_cli.fleet import Fleet, NeverUpError, ours
 from satellite_cli.groups import Group
 from satellite_cli.problems import REFUSED, SatelliteError, consent
@@ -116,9 +117,9 @@ def _end(stack: str, name: str, yes: bool, as_json: bool) -> None:
 
 def _say(as_json: bool, stack: str, text: str) -> None:
     if as_json:
-        screen.data({"stack": stack, "engine": text})
+        screen.data({"stack": stack, "engine": aimed(text)})
     else:
-        click.echo(f"{stack}: {text}")
+        click.echo(f"{stack}: {aimed(text)}")
 
 
 def _confirm(question: str, yes: bool) -> None:

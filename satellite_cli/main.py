@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from types import FrameType
 
 import click
+from click.core import ParameterSource
 
+from satellite_cli import aim, options
+from satellite_cli.commands import MODULES, PROMOTE, SECTIONS
 from satellite_cli.groups import Group
 from satellite_cli.problems import FAILED, INTERRUPTED, SatelliteError, deafen, note
 
@@ -22,36 +25,6 @@ FULL = (errno.ENOSPC, errno.EIO)
 """Why what is said cannot be written: no room, or a terminal that is gone."""
 FAULT = 70
 """A fault of this program itself."""
-SECTIONS = {
-    "Look": {
-        "info": "look",
-        "ps": "look",
-        "releases": "look",
-        "logs": "on_host",
-        "doctor": "doctor",
-        "lock": "lock",
-    },
-    "Change": {
-        "up": "change",
-        "preview": "change",
-        "deploy": "change",
-        "rollback": "rollback",
-        "promote": "promote_command:command",
-        "scale": "change",
-        "lost": "machines",
-        "roll": "machines",
-        "destroy": "change",
-        "config": "config_vars",
-        "keys": "keys",
-    },
-    "Workers": {"restart": "act", "stop": "act", "start": "act"},
-    "On a host": {"run": "on_host", "ssh": "on_host"},
-}
-"""What the commands are for -> command -> its module, which is loaded when it is needed.
-
-The command's name there is its own, where no other one is said.
-"""
-MODULES = {name: module for commands in SECTIONS.values() for name, module in commands.items()}
 
 
 class Sections(Group):
@@ -91,15 +64,21 @@ class Sections(Group):
 
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="satellite", message="%(prog)s %(version)s")
-def satellite() -> None:
+@options.stack
+@click.pass_context
+def satellite(context: click.Context, stack: str) -> None:
     """Background workers on machines of your own: what is there, and what shall be.
 
     Run it in the folder of Pulumi.yaml. Exit codes: docs/commands.md.
     """
+    typed = context.get_parameter_source("stack") is ParameterSource.COMMANDLINE
+    if typed and context.invoked_subcommand == PROMOTE:
+        raise click.UsageError(f"--stack: the stack is an argument: satellite promote {stack}")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; its exit status. No error shows a traceback."""
+    aim.at("")
     try:
         done = satellite.main(list(arguments), prog_name="satellite", standalone_mode=False)
     except click.ClickException as problem:

@@ -11,6 +11,8 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from satellite_cli import aim
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -77,18 +79,32 @@ def complete_config(context: click.Context) -> Iterable[str]:
 
 
 def said(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """What was typed here, or before the command of a group; UsageError where it is empty.
+    """What was typed here, or before the command; UsageError where it is empty.
 
     That is what an unset variable of a script leaves, and another thing than no option at all.
     """
-    name, above = option.name or "", context.parent
-    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+    name = option.name or ""
+    typed = _typed(context, name)
+    if typed is context:
         if "" in (value if isinstance(value, tuple) else (value,)):
             hint = option.opts[0] if isinstance(option, click.Option) else name.upper()
             raise click.UsageError(f"{hint} is empty")
         return value
-    if above and above.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-        return above.params[name]
+    return typed.params[name] if typed else value
+
+
+def _typed(context: click.Context | None, name: str) -> click.Context | None:
+    """Of which command an option was typed: this one, or the nearest of those around it."""
+    while context and context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+        context = context.parent
+    return context
+
+
+def _said_stack(context: click.Context, option: click.Parameter, value: str) -> str:
+    """The same, of the stack; once it was typed, what this command says names it, too."""
+    value = said(context, option, value)
+    if _typed(context, option.name or ""):
+        aim.at(value)
     return value
 
 
@@ -100,7 +116,7 @@ def stack(function: Function) -> Function:
         envvar="SATELLITE_STACK",
         default="",
         metavar="NAME",
-        callback=said,
+        callback=_said_stack,
         shell_complete=complete_stack,
         help="The stack; SATELLITE_STACK, or the selected one, where it is not given.",
     )(function)

@@ -14,6 +14,8 @@ from typing import TextIO
 
 import click
 
+from satellite_cli.aim import aimed
+
 FAILED = 1
 """What was asked was done in part or not at all; the message says what is where."""
 USAGE = 2
@@ -90,6 +92,7 @@ def consent(question: str) -> None:
 
 def note(text: str) -> None:
     """A remark on standard error: standard output is the command's own."""
+    text = aimed(text)
     if sys.stderr.isatty():
         text = fitted(text, shutil.get_terminal_size().columns)
     say(text, err=True)

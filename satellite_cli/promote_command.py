@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 from click.core import ParameterSource
 
-from satellite_cli import options
+from satellite_cli import aim, options
+from satellite_cli.aim import aimed
 from satellite_cli.problems import INTERRUPTED, REFUSED, Interruptions, SatelliteError
 from satellite_cli.problems import say as printed
 from satellite_cli.promote import not_begun, promote
@@ -85,6 +86,7 @@ def command(
     from satellite_cli.desk import Desk as Ours
     from satellite_cli.update import shown
 
+    aim.at(stack)
     desk = desk or Ours()
     interactive = is_there()
 
@@ -130,7 +132,7 @@ def command(
         )
         outcome = promote(chosen)
     except SatelliteError as problem:
-        _refused([str(problem)], problem.status == INTERRUPTED, as_json)
+        _refused([aimed(str(problem))], problem.status == INTERRUPTED, as_json)
         raise
     except Refused as refused:
         _refused(refused.problems, refused.interrupted, as_json)

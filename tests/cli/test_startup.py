@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from satellite_cli.main import MODULES, main, satellite
+from satellite_cli.commands import MODULES
+from satellite_cli.main import main, satellite
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from demo.keep import TRY, keep
 from demo.screen import Screen
-from satellite_cli.main import MODULES
+from satellite_cli.commands import MODULES
 
 HOSTS = ("worker-1", "worker-2")
 

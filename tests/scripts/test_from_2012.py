@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine import environment
-from satellite_cli.main import MODULES
+from satellite_cli.commands import MODULES
 from satellite_infra.settings import Settings
 from scripts import reference
 
