@@ -1,6 +1,6 @@
-"""Commands that a text names: copied, each shall reach the stack that the text is about.
+"""Commands that a text names: copied, each shall do what the text says, to the stack it is about.
 
-Where the stack was said on the command line, another one may be the selected one, whose host of the
+Where the stack was said for this command, another one may be the selected one, whose host of the
 same name would be meant without.
 """
 
@@ -13,10 +13,13 @@ from satellite_cli.commands import GROUPS, MODULES, PROMOTE
 
 OURS = "|".join(f"{name} [a-z]+" if name in GROUPS else name for name in MODULES if name != PROMOTE)
 ENGINES = "up|preview|refresh|destroy|cancel|config(?: (?:get|set|rm))?"
-COMMAND = re.compile(
-    rf"\b(?P<words>satellite (?:{OURS})|pulumi (?:{ENGINES}))(?![\w-])(?![^\n;&|`,]* --stack )"
-)
+BEGINS = rf"\b(?P<words>satellite (?:{OURS})|pulumi (?:{ENGINES}))(?![\w-])"
+COMMAND = re.compile(rf"{BEGINS}(?![^\n;&|`,]* --stack )")
 """One without a stack, up to where its options may stand."""
+LINE = re.compile(rf"{BEGINS}[^\n`,]*")
+"""One with all that follows it, up to where a sentence goes on."""
+GLUE = "\ue000"
+"""A character of nobody's, for a blank at which no line is broken."""
 _said = ""
 
 
@@ -24,6 +27,16 @@ def at(stack: str) -> None:
     """Have the remarks of this command name that stack; empty: leave them as they are."""
     global _said  # what was typed is one for all threads
     _said = stack
+
+
+def glued(text: str) -> str:
+    """The text, of whose commands none can be broken over lines: a half of one is another one."""
+    return LINE.sub(lambda found: found[0].replace(" ", GLUE), text)
+
+
+def loose(text: str) -> str:
+    """The same with its blanks."""
+    return text.replace(GLUE, " ")
 
 
 def aimed(text: str, stack: str | None = None) -> str:

@@ -60,7 +60,9 @@ def doctor(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
         if fleet and not hosts:
             note(ALL_LOST)
         answers = _answers(fleet, hosts, seconds) if fleet else {}
-        found = [*local.result(), *problem]
+        found = local.result()
+        known = {one.text for one in found}
+        found += [one for one in problem if one.text not in known]
     if fleet:
         found += list(judged(fleet, answers))
     app = fleet.app if fleet else ""

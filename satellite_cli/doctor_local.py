@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 OLD = 7200
 """Seconds after which an update of another machine is taken for a killed one."""
 INSTALL = "https://www.pulumi.com/docs/install/"
+PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"
+MENDS = {
+    "passphrase": f"read -rsp 'Passphrase: ' {PASSPHRASE}; export {PASSPHRASE}",
+    "no stack named": "pulumi stack select",
+    "no stack selected": "pulumi stack select",
+}
+"""What mends settings that cannot be read, by a part of the error."""
 Found = Iterator[Finding]
 
 
@@ -135,7 +142,9 @@ def _settings(stack: str, seconds: float) -> Found:
     try:
         settings = Project.of(stack).settings()
     except SatelliteError as problem:
-        yield Finding("settings", str(problem), command="satellite preview")
+        text = str(problem)
+        mends = (command for part, command in MENDS.items() if part in text)
+        yield Finding("settings", text, command=next(mends, "satellite preview"))
         return
     looks = [_plugins, _ssh_agent, _git, *([_aws] if settings.instance_names() else [])]
     with ThreadPoolExecutor(len(looks)) as together:

@@ -81,6 +81,9 @@ def main(arguments: Sequence[str]) -> int:
     aim.at("")
     try:
         done = satellite.main(list(arguments), prog_name="satellite", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        click.echo(asked.ctx.get_help() if asked.ctx else "")
+        return 0
     except click.ClickException as problem:
         _show(problem)
         return problem.exit_code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -17,9 +18,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _fleet(context: click.Context) -> Any:
-    from satellite_cli.fleet import Fleet
+    from satellite_cli.fleet import Fleet, ours
 
-    return Fleet.of(context.params.get("stack") or "")
+    stack = context.params.get("stack") or ""
+    with ours():
+        outputs = Fleet.outputs(*(("--stack", stack) if stack else ()))
+    return Fleet.read(stack, outputs, {})  # the settings would have to be decrypted
 
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -59,7 +63,13 @@ def complete_type(context: click.Context) -> Iterable[str]:
 @completed
 def complete_size(context: click.Context) -> Iterable[str]:
     """The formation's process types, each with what it has now."""
-    return (f"{type_}={many}" for type_, many in _fleet(context).formation.items())
+    formation = _fleet(context).formation
+    # bash has the sign be a word of its own, and puts what it is told behind that
+    typed = os.environ.get("COMP_WORDS", "").split()[: int(os.environ.get("COMP_CWORD", 0)) + 1]
+    if "=" in typed[-2:]:
+        type_ = typed[len(typed) - 2 - typed[::-1].index("=")]
+        return [str(formation[type_])]
+    return [f"{type_}={many}" for type_, many in formation.items()]
 
 
 @completed
@@ -101,9 +111,10 @@ def _typed(context: click.Context | None, name: str) -> click.Context | None:
 
 
 def _said_stack(context: click.Context, option: click.Parameter, value: str) -> str:
-    """The same, of the stack; once it was typed, what this command says names it, too."""
+    """The same, of the stack; where it was said for this command, what that says names it, too."""
     value = said(context, option, value)
-    if _typed(context, option.name or ""):
+    name = option.name or ""
+    if _typed(context, name) or context.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
         aim.at(value)
     return value
 

@@ -14,7 +14,7 @@ from typing import TextIO
 
 import click
 
-from satellite_cli.aim import aimed
+from satellite_cli.aim import aimed, glued, loose
 
 FAILED = 1
 """What was asked was done in part or not at all; the message says what is where."""
@@ -116,7 +116,9 @@ def deafen(stream: TextIO) -> None:
 
 
 def fitted(text: str, width: int) -> str:
-    """Its lines broken between words; what a line begins with, its blanks and bars, is repeated."""
+    """Its lines broken between words, but within no command; what one begins with, its blanks and
+    bars, is repeated.
+    """
     return "\n".join(_lines(text, width))
 
 
@@ -126,10 +128,11 @@ def _lines(text: str, width: int) -> Iterator[str]:
         if len(line) <= width or len(begins) > width // 2:
             yield line
             continue
-        yield from textwrap.wrap(
-            line,
+        wrapped = textwrap.wrap(
+            glued(line),
             width,
             subsequent_indent=begins,
             break_long_words=False,
             break_on_hyphens=False,
         )
+        yield from map(loose, wrapped)

@@ -404,6 +404,20 @@ def test_a_shell_completes_hosts_and_workers(desk: Desk) -> None:
     for wrong in (f'config: "{CANARY}', "config: [1, 2]", "- a"):
         (desk.place / "Pulumi.staging.yaml").write_text(wrong)
         assert words("config", "get") == []
+    assert not any("--show-secrets" in line for line in desk.engine())
     desk.outputs = {}
     desk.satellite("--version")
     assert words("ssh") == []
+
+
+@pytest.mark.parametrize("typed", [["worker", "="], ["web=1", "worker", "=", "2"]])
+def test_bash_completes_a_size_behind_the_sign_that_is_a_word_of_its_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, typed: list[str]
+) -> None:
+    from click.shell_completion import BashComplete
+
+    desk.satellite("--version")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["satellite", "scale", *typed]))
+    monkeypatch.setenv("COMP_CWORD", str(len(typed) + 1))
+    complete = BashComplete(satellite, {}, "satellite", "_SATELLITE_COMPLETE")
+    assert complete.complete() == "plain,2"

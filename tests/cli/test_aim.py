@@ -55,7 +55,9 @@ def test_every_command_that_takes_a_stack_is_known() -> None:
             assert (aim.aimed(line, "eu") == line) == (name == PROMOTE)
 
 
-def test_a_remark_names_the_stack_that_was_typed_and_no_other(desk: Desk) -> None:
+def test_a_remark_names_the_stack_that_was_said_and_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.says("worker-1", status("worker-1"))
     desk.says("worker-2", "", status=255, err="ssh: connect to host 192.0.2.2 port 22: refused\n")
     hint = "What to do: satellite doctor"
@@ -63,6 +65,8 @@ def test_a_remark_names_the_stack_that_was_typed_and_no_other(desk: Desk) -> Non
     for words in (["info", "--stack", "staging"], ["--stack", "staging", "info"]):
         assert f"{hint} --stack staging --host worker-2" in desk.satellite(*words).err
     assert f"{hint} --host worker-2" in desk.satellite("info").err
+    monkeypatch.setenv("SATELLITE_STACK", "staging")
+    assert f"{hint} --stack staging --host worker-2" in desk.satellite("info").err
 
 
 @pytest.mark.parametrize("words", [["info"], ["config"], ["config", "get", "TOKEN"]])

@@ -394,6 +394,25 @@ def test_settings_that_are_not_right(local: Desk, monkeypatch: pytest.MonkeyPatc
     assert "Pulumi.staging.yaml is not right" in one.text
 
 
+@pytest.mark.parametrize(
+    ("said", "mend"),
+    [
+        ("incorrect passphrase", "read -rsp 'Passphrase: ' PULUMI_CONFIG_PASSPHRASE; export"),
+        ("passphrase must be set with PULUMI_CONFIG_PASSPHRASE", "read -rsp 'Passphrase: '"),
+        ("no stack named 'staging' found", "pulumi stack select"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_told_once_with_what_mends_that(
+    local: Desk, said: str, mend: str
+) -> None:
+    wrong = (255, "", f"error: {said}\n")
+    local.pulumi |= {"config": wrong, "stack output": wrong, "stack --show-name": wrong}
+    found = local.satellite("doctor", "--stack", "staging", "--json").json()["findings"]
+    ours = [one for one in found if said in one["text"]]
+    assert [one["code"] for one in ours] == ["settings"]
+    assert ours[0]["mend"].startswith(mend)
+
+
 def test_an_engine_that_is_older_than_its_sdk(local: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     local.pulumi["version"] = (0, "v3.9.0", "")
     assert codes(here(local, monkeypatch)) == ["engine", "settings"]

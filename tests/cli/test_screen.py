@@ -189,3 +189,15 @@ def test_a_long_error_is_broken_between_words_and_keeps_what_its_lines_begin_wit
         "https://a/long/one",
     ]
     assert fitted(text, 80) == text
+
+
+@pytest.mark.parametrize("width", range(20, 100))
+def test_no_command_is_broken_for_a_half_of_it_is_another_one(width: int) -> None:
+    rollback, scale = "satellite rollback 3c0ffee0c0ff", "satellite up --same-commit"
+    engine = "pulumi config set --path satellite:hosts.w.lost true && pulumi up"
+    text = (
+        f"To go further back, which nobody has asked for: {rollback}\n  Or {engine}, then {scale}"
+    )
+    lines = fitted(text, width).splitlines()
+    for command in (rollback, scale, engine):
+        assert sum(command in line for line in lines) == 1

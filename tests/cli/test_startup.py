@@ -84,3 +84,13 @@ def test_a_command_that_is_mistyped_is_guessed(capsys: pytest.CaptureFixture[str
     assert "Did you mean" not in capsys.readouterr().err
     assert main(["--", "--logs"]) == 2
     assert "No such option '--logs'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["lock"], ["keys"]])
+def test_alone_it_prints_its_help_for_whoever_pages_it(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Usage: satellite")
+    assert shown.err == ""
