@@ -11,6 +11,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+CONFIG_VAR = re.compile("[A-Z][A-Z0-9_]*")
+"""How one looks, and none of our settings."""
 RULES = {
     "missing": "is missing",
     "greater_than_equal": "should be at least {ge}",
@@ -38,8 +40,7 @@ def lines(model: type[BaseModel], error: ValidationError, hidden: frozenset[str]
         place = [part for part in e["loc"] if part != "[key]"]
         context = e.get("ctx", {})
         if e["type"] == "extra_forbidden":
-            known = _keys_at(model, place[:-1])
-            yield line(place, "unknown key" + did_you_mean(str(place[-1]), known))
+            yield line(place, "unknown key" + _meant(model, place))
         elif "[key]" in e["loc"] or e["type"] == "missing":
             yield line(place, _rule(e, context))
         elif place[0] in hidden or context.get("hide"):
@@ -57,6 +58,19 @@ def like(word: str, known: Iterable[str]) -> str:
     """The same, of words in which case matters."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean {near[0]}?" if near else ""
+
+
+def _meant(model: type[BaseModel], place: list[Any]) -> str:
+    """What an unknown key may have been meant to be."""
+    name = str(place[-1])
+    if near := did_you_mean(name, _keys_at(model, place[:-1])):
+        return near
+    if len(place) == 1 and CONFIG_VAR.fullmatch(name):
+        return (
+            f"; a config var of the app: satellite config set {name}, which encrypts it, and take "
+            f"this one away: pulumi config rm satellite:{name}"
+        )
+    return ""
 
 
 def _rule(error: Any, context: dict[str, Any]) -> str:

@@ -64,8 +64,10 @@ def read(file: str) -> dict[str, Source]:
     name = Path(file).name
     try:
         text = sys.stdin.read() if name == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"{file} cannot be read as a text") from None
+    except OSError as problem:
+        raise ConfigError(f"{file} cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} cannot be read as a text in UTF-8") from None
     return sources(text, name)
 
 
@@ -73,7 +75,10 @@ def sources(text: str, name: str) -> dict[str, Source]:
     """Each environment of a file; one without a name for the output of `heroku config --json`."""
     plain, typed = _loaded(text, name)
     if not isinstance(plain, dict) or not plain:
-        raise ConfigError(f"{name} should be a map of environments, or of config vars")
+        raise ConfigError(
+            f"{name} should be a map of environments, or of config vars, such as heroku.yml or "
+            "what heroku config --json prints"
+        )
     if not any(isinstance(value, dict | list) for value in plain.values()):
         return {"": _source("", {"config": plain}, {"config": typed})}
     if isinstance(plain.get("apps"), dict):  # the first format of heroku_san

@@ -174,6 +174,12 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ({"procesess": "x"}, "procesess: unknown key, did you mean processes?"),
         ({"xyzzy": "x"}, "xyzzy: unknown key"),
         (
+            {"DATABASE_URL": "x"},
+            "DATABASE_URL: unknown key; a config var of the app: satellite config set "
+            "DATABASE_URL, which encrypts it, and take this one away: pulumi config rm "
+            "satellite:DATABASE_URL",
+        ),
+        (
             {"processes": {"worker": {"quantity": 1, "quantty": 2}}},
             "processes/worker/quantty: unknown key, did you mean quantity?",
         ),

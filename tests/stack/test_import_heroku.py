@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from satellite_stack.config import ConfigError
-from satellite_stack.import_heroku import chosen, sources, unfit
+from satellite_stack.import_heroku import chosen, read, sources, unfit
 from tests.stack.test_keys import CHECKOUT, Place
 
 OLD = """\
@@ -168,7 +168,11 @@ def test_other_kinds_of_file() -> None:
     [
         ("a: <%= ENV['A'] %>", "x holds ERB: erb x > plain.yml, and import that"),
         ("a:\n  - 'canary", "x is neither JSON nor YAML in line 2"),
-        ("canary", "x should be a map of environments, or of config vars"),
+        (
+            "canary",
+            "x should be a map of environments, or of config vars, such as heroku.yml or what "
+            "heroku config --json prints",
+        ),
         ("a: {config: canary}", "config should be a map of config vars"),
         ("a: !ruby/object:Canary {}", "x is neither JSON nor YAML in line 1"),
     ],
@@ -203,3 +207,12 @@ def test_make_passes_on_what_was_typed() -> None:
         '-m satellite_stack.import_heroku --from "$FROM" --stack "$STACK" '
         '--environment "$ENVIRONMENT" --dry-run'
     )
+
+
+def test_a_file_that_is_not_there_or_no_text_is_told_so(tmp_path: Path) -> None:
+    missing, binary = tmp_path / "heroku.yml", tmp_path / "slug.tgz"
+    binary.write_bytes(b"\x1f\x8b\xff")
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        read(str(missing))
+    with pytest.raises(ConfigError, match="cannot be read as a text in UTF-8"):
+        read(str(binary))
