@@ -104,7 +104,9 @@ def comment(
     commit: str = "",
     violations: Sequence[str] = (),
 ) -> Block:
-    """The comment; `trouble`: what the engine said outside of its JSON when it failed."""
+    """The comment; `trouble`: what the engine said outside of its JSON when it failed, or that it
+    did. Where there is any the preview failed, and approves nothing.
+    """
     steps = preview.get("steps", [])
     found = [resource for resource in resources(steps) if not resource.only_waits()]
     hosts: dict[str, dict[str, Resource]] = {}
@@ -299,12 +301,11 @@ def errors(preview: Mapping[str, Any], violations: Sequence[str], trouble: str) 
         yield Block.fenced(sorted(violations))
     told = [one for one in preview.get("diagnostics") or [] if one.get("severity") == "error"]
     if violations:  # after which it only says that the preview failed
-        told = [one for one in told if str(one["message"]).strip() != "error: preview failed"]
+        told = [one for one in told if text_lines(one) != ["error: preview failed"]]
     for one in told:
         name = str(one.get("urn", "")).split("::")[-1]
-        text = str(one["message"]).strip().splitlines()
-        first = f"{name}: {text[0]}" if name else text[0]
-        yield Block.fenced([first, *text[1:]][:LONGEST_ERROR])
+        first, *more = text_lines(one)
+        yield Block.fenced([f"{name}: {first}" if name else first, *more][:LONGEST_ERROR])
     if trouble and not told and not violations:
         yield Block.fenced(trouble.strip().splitlines()[-LONGEST_ERROR:])
 
@@ -312,8 +313,13 @@ def errors(preview: Mapping[str, Any], violations: Sequence[str], trouble: str) 
 def warnings(preview: Mapping[str, Any]) -> Block:
     """What the program warns of, which is no change: a machine that is not as declared."""
     told = [one for one in preview.get("diagnostics") or [] if one.get("severity") == "warning"]
-    lines = [line for one in told for line in str(one["message"]).strip().splitlines()]
+    lines = [line for one in told for line in text_lines(one)]
     return Block.fenced(lines) if lines else Block()
+
+
+def text_lines(told: Mapping[str, Any]) -> list[str]:
+    """The text of a diagnostic, or of an event: at least one line, also where there is none."""
+    return str(told.get("message", "")).strip().splitlines() or ["(no message)"]
 
 
 def ranges(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ci.comment import comment
+from ci.comment import comment, text_lines
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class Previewed:
     document: dict[str, Any] = field(repr=False)
     violations: tuple[str, ...] = ()
     said: str = field(default="", repr=False)
+
+    def trouble(self) -> str:
+        """Why this shows nothing that could be deployed, as far as it says so; empty where it does.
+
+        A document that shows something has steps: at least that of the stack itself.
+        """
+        if self.status == 0 and self.document.get("steps"):
+            return ""
+        return self.said.strip() or f"pulumi ended with status {self.status} and said nothing"
 
 
 def preview(stack: str, options: Sequence[str] = ()) -> Previewed:
@@ -54,10 +63,13 @@ def preview(stack: str, options: Sequence[str] = ()) -> Previewed:
         )
         if not there:
             file.unlink(missing_ok=True)  # the CLI begins one, with the passphrase's salt
-        found = tuple(violations(log.read_text("utf-8").splitlines() if log.exists() else []))
+        events = log.read_text("utf-8", "replace").split("\n") if log.exists() else []
+    found = tuple(violations(events[:-1]))  # behind the last line's end: one that was cut off
     try:
         document = json.loads(done.stdout)
     except ValueError:
+        document = None
+    if not isinstance(document, dict):
         return Previewed(done.returncode, {}, found, done.stdout + done.stderr)
     return Previewed(done.returncode, document, found, done.stderr)
 
@@ -67,7 +79,7 @@ def violations(events: Iterable[str]) -> Iterator[str]:
     for line in events:
         event = json.loads(line).get("policyEvent")
         if event and event["enforcementLevel"] == "mandatory":
-            description, *own = event["message"].strip().splitlines()
+            description, *own = text_lines(event)
             yield f"{event['policyName']}: {' '.join(own) or description}"
 
 
@@ -81,8 +93,7 @@ def main(arguments: list[str]) -> int:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     parsed = parser.parse_args(arguments[:end])
     done = preview(parsed.stack, arguments[end + 1 :])
-    trouble = done.said if done.status else ""
-    block = comment(parsed.stack, done.document, trouble, parsed.commit, done.violations)
+    block = comment(parsed.stack, done.document, done.trouble(), parsed.commit, done.violations)
     parsed.comment.write_text(block.cut(), encoding="utf-8")
     if parsed.whole:
         with parsed.whole.open("a", encoding="utf-8") as file:
