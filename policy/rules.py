@@ -36,11 +36,16 @@ UNTAGGED = frozenset(
 
 TAGS = ("label", "app", "environment")
 SSH = 22
-WIDEST = 8
-"""A network with a shorter prefix than this is the world: nobody's office is that large, and two
-halves of the world are the world."""
-KEY_MATERIAL = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@]+:[^/\s:@]+@")
-"""A private key, or a URL with a password: secret wherever it stands."""
+WIDEST = {4: 8, 6: 32}
+"""IP version -> prefix: a network with a shorter one is the world. Nobody's office is that large,
+and two halves of the world are the world. In IPv6 a whole provider has a prefix of 32."""
+KEY_MATERIAL = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
+    r'|://[^/?#\s:@"\[]*:(?!//|\d+[/?#])(?:(?!://)[^\s@"])+@'
+)
+"""A private key, or a URL with a password: secret wherever it stands. The user may be left out, and
+the password may have a slash or a colon in it. None is a port, with an @ in the path behind it, nor
+what lies between one URL and the next."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +153,12 @@ def _ingress(kind: str, inputs: Inputs) -> Iterator[tuple[Inputs, str]]:
 
 
 def _is_world(cidr: str) -> bool:
-    return ipaddress.ip_network(cidr, strict=False).prefixlen < WIDEST
+    network = ipaddress.ip_network(cidr, strict=False)
+    return network.prefixlen < WIDEST[network.version]
 
 
 def _lets_ssh_in(rule: Inputs) -> bool:
-    protocol = str(rule.get("ipProtocol") or rule.get("protocol"))
+    protocol = str(rule.get("ipProtocol") or rule.get("protocol")).lower()
     if protocol in ("-1", "all"):
         return True
     first, last = rule.get("fromPort"), rule.get("toPort")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 SET = "is missing: pulumi config set satellite:"
 MAKE = "is missing: make keys; or bring your own, as docs/keys.md says"
-WORLD = 8
-"""Bits of a prefix: a shorter one is the world, or a large part of it."""
+WORLD = {4: 8, 6: 32}
+"""IP version -> bits of a prefix: a shorter one is the world, or a large part of it."""
 ROLE_NAME = 64 - len("-1234567")
 """Characters of a role's name in IAM, beside what Pulumi adds to it."""
 INSTANCE_ONLY = (
@@ -348,7 +348,7 @@ def network(s: Settings) -> Iterator[str]:
     v4 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv4Network))
     v6 = ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv6Network))
     joined: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = [*v4, *v6]
-    for whole in (str(n) for n in joined if n.prefixlen < WORLD):
+    for whole in (str(n) for n in joined if n.prefixlen < WORLD[n.version]):
         if not s.allow_ssh_from_anywhere:
             rule = "should not open SSH to the world without satellite:allow_ssh_from_anywhere"
             yield line(["ssh_cidrs"], rule, whole)

@@ -523,7 +523,7 @@ class Settings(Model):
     )
     """The networks, of IPv4 or IPv6, from which SSH is open; none until you say so."""
     allow_ssh_from_anywhere: f.Switch = Field(default=False, examples=[False])
-    """Without it `0.0.0.0/0` and `::/0` are refused above."""
+    """Without it networks above that are wider than /8, of IPv6 than /32, are refused."""
     egress: tuple[EgressSettings, ...] = ANYWHERE
     """Where the hosts may connect to; anywhere where it is not set."""
     vpc_id: f.VpcId = Field(default="", examples=["vpc-0123456789abcdef0"])

@@ -521,6 +521,11 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ({"tags": {f"t{n}": "" for n in range(47)}}, "tags: should be at most 46, got 47"),
         # networks
         (
+            {"ssh_cidrs": ["2a00::/12"]},
+            "ssh_cidrs: should not open SSH to the world without "
+            "satellite:allow_ssh_from_anywhere, got 2a00::/12",
+        ),
+        (
             {"ssh_cidrs": ["0.0.0.0/0"]},
             "ssh_cidrs: should not open SSH to the world without "
             "satellite:allow_ssh_from_anywhere, got 0.0.0.0/0",

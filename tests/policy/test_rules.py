@@ -13,6 +13,7 @@ from policy.rules import Secret
 TAGGED = {"label": "satellite", "app": "shop", "environment": "production"}
 LOCKED = {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1}
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+PGP = KEY.replace("OPENSSH", "PGP").replace("KEY-", "KEY BLOCK-")
 
 Rule = Callable[..., Iterator[str]]
 
@@ -42,9 +43,13 @@ def inline(**changed: Any) -> dict[str, Any]:
         (rules.INGRESS_RULE, ssh(cidrIpv4="0.0.0.0/0"), ["0.0.0.0/0"]),
         (rules.INGRESS_RULE, ssh(cidrIpv6="::/0"), ["::/0"]),
         (rules.INGRESS_RULE, ssh(cidrIpv4="128.0.0.0/1"), ["128.0.0.0/1"]),
+        (rules.INGRESS_RULE, ssh(cidrIpv6="2a00::/12"), ["2a00::/12"]),
+        (rules.INGRESS_RULE, ssh(cidrIpv6="2001:db8::/31"), ["2001:db8::/31"]),
         (rules.INGRESS_RULE, ssh(cidrIpv4="0.0.0.0/0", fromPort=0, toPort=1024), ["0.0.0.0/0"]),
         (rules.INGRESS_RULE, {"ipProtocol": "-1", "cidrIpv4": "0.0.0.0/0"}, ["0.0.0.0/0"]),
         (rules.INGRESS_RULE, ssh(cidrIpv4="0.0.0.0/0", ipProtocol="6"), ["0.0.0.0/0"]),
+        (rules.INGRESS_RULE, ssh(cidrIpv4="0.0.0.0/0", ipProtocol="TCP"), ["0.0.0.0/0"]),
+        (rules.INGRESS_RULE, {"ipProtocol": "ALL", "cidrIpv4": "0.0.0.0/0"}, ["0.0.0.0/0"]),
         (rules.INLINE_RULE, inline(type="ingress", cidrBlocks=["0.0.0.0/0"]), ["0.0.0.0/0"]),
         (rules.INLINE_RULE, inline(type="egress", cidrBlocks=["0.0.0.0/0"]), []),
         (rules.GROUP, {"description": "no rule at all"}, []),
@@ -174,6 +179,18 @@ def test_production_is_not_on_the_internet(
         ({"connection": {"host": "192.0.2.1", "privateKey": KEY}}, ["connection.privateKey"]),
         ({"list": ["x", {"deep": f"key: {KEY}"}]}, ["list[1].deep"]),
         ({"create": "psql postgresql://app:hunter2@db/app"}, ["create"]),
+        ({"create": "REDIS_URL=redis://:hun-ter2@cache:6379/0"}, ["create"]),
+        ({"create": "amqp://app:a/b:c?d@queue/"}, ["create"]),
+        ({"create": "postgresql://app:7/b@db/app"}, []),  # a port, as far as anybody can tell
+        ({"create": "redis://:canary@[::1]:6379/0"}, ["create"]),
+        ({"create": "https://git.example.com:8443/@team/shop?by=me@example.com"}, []),
+        ({"create": "https://git.example.com:8443?by=me@example.com"}, []),
+        ({"create": "http://[2001:db8::1]:80/@team"}, []),
+        ({"create": "https://example.com/a:b@c"}, []),
+        ({"create": "https://a.example,https://b.example/@team"}, []),
+        ({"create": "https://a.example:8443,https://b.example/@team"}, []),
+        ({"create": '{"url":"https://a.example","by":"me@example.com"}'}, []),
+        ({"create": PGP}, ["create"]),
         ({"a": "hunter2", "b": "xhunter2x", "c": Secret("hunter2")}, ["a", "b"]),
     ],
 )
