@@ -6,6 +6,8 @@ Where the app lives in this very repository that is COMMIT, whatever the branch 
 `satellite:repository` is another one, a deploy pins what its preview has shown, --previewed, while
 the stack runs what it ran then, --before: no other deploy since is undone. Where nothing was shown,
 the branch says what is deployed. A `satellite:revision` of the stack file stays as it is.
+
+Whether it is this one by a name that it had before, GitHub is asked with GITHUB_TOKEN.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
+from dataclasses import replace
 
 from ci.comment import NOTHING
+from ci.github import GitHub, problem
 
 HERE = "satellite:repository"
 REVISION = "satellite:revision"
@@ -32,10 +37,28 @@ class StaleError(Exception):
 
 def slug(repository: str, host: str) -> str:
     """`owner/name` of a repository on this git server, in lower case; empty for any other."""
-    url = rf"(?:https://|ssh://(?:[^@/]+@)?)(?:[^@/]+@)?{re.escape(host)}(?::\d+)?/(.+)"
-    scp = rf"(?:[^@/]+@)?{re.escape(host)}:(.+)"
+    # where port 22 is closed, GitHub's own is reached over SSH by another name
+    server = rf"(?:ssh\.)?{re.escape(host)}" if host == "github.com" else re.escape(host)
+    url = rf"(?:https://|ssh://(?:[^@/]+@)?)(?:[^@/]+@)?{server}(?::\d+)?/(.+)"
+    scp = rf"(?:[^@/]+@)?{server}:(.+)"
     match = re.fullmatch(url, repository, re.I) or re.fullmatch(scp, repository, re.I)
-    return match[1].strip("/").removesuffix(".git").lower() if match else ""
+    name = match[1].strip("/").removesuffix(".git").lower() if match else ""
+    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.A) else ""
+
+
+def is_ours(name: str) -> bool:
+    """Whether `owner/name` is the workflow's repository; OSError when GitHub does not answer."""
+    ours = os.environ["GITHUB_REPOSITORY"].lower()
+    if name in ("", ours):
+        return name == ours
+    try:
+        # an old name leads to the repository that has another one now
+        found = replace(GitHub.of_runner(), repository=name).call("GET", "")
+    except urllib.error.HTTPError as error:
+        if error.code in (403, 404):  # the token may see its own repository, by whichever name
+            return False
+        raise
+    return str(found["full_name"]).lower() == ours
 
 
 def pulumi(stack: str, *arguments: str) -> str:
@@ -50,13 +73,15 @@ def pulumi(stack: str, *arguments: str) -> str:
 
 
 def pin(stack: str, commit: str, previewed: str | None, before: str) -> str:
-    """What was done; StaleError, and CalledProcessError when a command fails."""
+    """What was done; StaleError, CalledProcessError when a command fails, OSError when GitHub does
+    not answer.
+    """
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com").partition("://")[2]
     known = json.loads(pulumi(stack, "config", "--json"))
     repository, pinned = (known.get(key, {}).get("value", "") for key in (HERE, REVISION))
     if pinned:  # such as a rollback that was committed
         return f"not pinned: {REVISION} of the stack file is {pinned[:12]}"
-    ours = slug(repository, server) == os.environ["GITHUB_REPOSITORY"].lower()
+    ours = is_ours(slug(repository, server))
     wanted = commit if ours else previewed
     if not wanted:
         shown = "" if previewed is None else ", and no preview has shown its commit"
@@ -78,8 +103,8 @@ def check(stack: str, before: str, previewed: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """0 when pinned, or not ours to pin; 1 and one message on stderr when the preview is too old;
-    else the status of the command that failed.
+    """0 when pinned, or not ours to pin; 1 and one message on stderr when the preview is too old,
+    or GitHub does not answer; else the status of the command that failed.
     """
     parser = argparse.ArgumentParser(prog="ci.pin", description=__doc__.split("\n")[0])
     parser.add_argument("stack")
@@ -91,6 +116,9 @@ def main(arguments: list[str]) -> int:
         print(pin(parsed.stack, parsed.commit, parsed.previewed, parsed.before))
     except subprocess.CalledProcessError as error:
         return error.returncode
+    except OSError as error:
+        print(f"error: {problem(error)}", file=sys.stderr)
+        return 1
     except StaleError as error:
         if os.environ.get("SATELLITE_UNPREVIEWED") != "allow":
             print(f"error: {error}.\n{ADVICE}", file=sys.stderr)

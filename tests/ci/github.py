@@ -22,6 +22,8 @@ class Server:
     """A commit -> the pull requests that brought it."""
     trees: dict[str, str] = field(default_factory=dict)
     """A commit -> its tree."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The name of a repository, new or old -> the one that it has now."""
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     status: int = 200
 
@@ -43,6 +45,9 @@ def github(server: Server) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlparse(self.path)
+            if not url.path.startswith("/repos/example/shop/"):
+                self._answer_about(url.path.removeprefix("/repos/"))
+                return
             document = server.get(url.path.removeprefix("/repos/example/shop"))
             if isinstance(document, list):
                 query = {key: int(values[0]) for key, values in parse_qs(url.query).items()}
@@ -61,9 +66,18 @@ def github(server: Server) -> Iterator[str]:
             server.asked.append((self.command, self.path, json.loads(self.rfile.read(length))))
             self._answer({"html_url": "https://github.example.com/c/1"})
 
-        def _answer(self, document: Any) -> None:
+        def _answer_about(self, name: str) -> None:
+            now = server.names.get(name)
+            if now in (None, name):
+                self._answer({"full_name": now}, 200 if now else 404)
+                return
+            self.send_response(301)
+            self.send_header("Location", f"/repos/{now}")
+            self.end_headers()
+
+        def _answer(self, document: Any, status: int = 200) -> None:
             assert self.headers["Authorization"] == "Bearer token-1"
-            self.send_response(server.status)
+            self.send_response(status if server.status == 200 else server.status)
             self.end_headers()
             self.wfile.write(json.dumps(document).encode())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import yaml
 from ci import pin
 from demo.stack import Stack
 from lab.engine import environment
+from tests.programs import executable
+
+from .github import Server
 
 COMMIT = "9a8b7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
 OTHER = "git@github.com:example/other.git"
@@ -26,6 +31,11 @@ BEFORE, SHOWN, LATER = "1" * 40, "2" * 40, "3" * 40
         ("https://github.com/example/shop/", "example/shop"),
         ("ssh://git@github.com/example/shop.git", "example/shop"),
         ("ssh://git@github.com:22/example/shop.git", "example/shop"),
+        ("ssh://git@ssh.github.com:443/example/shop.git", "example/shop"),
+        ("git@ssh.github.com:example/shop.git", "example/shop"),
+        ("ssh://git@sshxgithub.com/example/shop.git", ""),
+        ("https://github.com/example/shop/commits", ""),
+        ("https://github.com/example", ""),
         ("git@gitlab.com:example/shop.git", ""),
         ("https://github.com.example.com/example/shop.git", ""),
         ("git@evil.example.com:github.com/example/shop.git", ""),
@@ -35,11 +45,45 @@ def test_a_repository_of_the_git_server(repository: str, slug: str) -> None:
     assert pin.slug(repository, "github.com") == slug
 
 
+def test_only_githubs_own_server_has_another_name() -> None:
+    assert pin.slug("ssh://git@ssh.git.example.com/example/shop.git", "git.example.com") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("example/shop", True),
+        ("example/old", True),
+        ("example/other", False),
+        ("example/older", False),  # another one by now
+        ("example/unseen", False),
+        ("", False),
+    ],
+)
+def test_this_repository_by_a_name_that_it_had_before(
+    name: str, ours: bool, github: Server
+) -> None:
+    github.names = {
+        "example/old": "Example/shop",
+        "Example/shop": "Example/shop",
+        "example/other": "example/other",
+        "example/older": "example/other",
+    }
+    assert pin.is_ours(name) == ours
+
+
+def test_a_repository_is_no_other_one_because_github_does_not_answer(github: Server) -> None:
+    github.status = 500
+    with pytest.raises(OSError, match="500"):
+        pin.is_ours("example/old")
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize(
     ("repository", "revision", "said"),
     [
         ("git@github.com:example/shop.git", COMMIT, f"pinned: staging runs {COMMIT}\n"),
+        ("git@github.com:example/old.git", COMMIT, f"pinned: staging runs {COMMIT}\n"),
         (
             "git@github.com:example/shop.git",
             "heroku",
@@ -74,12 +118,13 @@ def test_in_the_stack_file(
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def stack(tmp_path: Path, github: Server, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """The stack `staging` of a copy of the program, which is the current folder."""
     for name, value in environment(tmp_path / "engine").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GITHUB_REPOSITORY", "Example/shop")
     (tmp_path / "logs").mkdir()
+    github.names = {"example/old": "Example/shop", "Example/shop": "Example/shop"}
     made = Stack.copied(tmp_path / "project", tmp_path / "logs", "staging")
     monkeypatch.chdir(made.project)
     made.run("stack", "init")
@@ -150,3 +195,17 @@ def test_an_app_elsewhere_whose_commit_nobody_has_shown(
     said = f"not pinned: satellite:revision of the stack file is {LATER[:12]}\n"
     assert capsys.readouterr().out == said
     assert pinned(elsewhere) == LATER
+
+
+def test_nothing_is_pinned_where_github_does_not_say_whose_it_is(
+    github: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = json.dumps({"satellite:repository": {"value": OTHER}})
+    executable(tmp_path / "pulumi", f"#!/bin/sh\necho '{known}'\n")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    github.status = 500
+    assert pins(SHOWN, BEFORE) == 1
+    assert capsys.readouterr().err.startswith("error: GitHub says 500: ")

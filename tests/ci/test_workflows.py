@@ -114,6 +114,12 @@ def test_where_the_hosts_are_is_said_by_the_stack_alone() -> None:
     assert [run for run in doors if ' --region "$REGION"' in run] == doors != []
 
 
+def test_github_is_asked_whose_a_repository_is() -> None:
+    for name in NAMES:
+        (pins,) = [step for step in job(name)["steps"] if "ci.pin" in step.get("run", "")]
+        assert pins["env"]["GITHUB_TOKEN"] == "${{ github.token }}"
+
+
 def test_the_door_is_closed_whatever_happened_within_the_jobs_time() -> None:
     steps = job("deploy")["steps"]
     doors = [n for n, step in enumerate(steps) if "ci.ssh_door" in step.get("run", "")]
