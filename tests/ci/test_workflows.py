@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 import yaml
 
 from lab.engine import cli
+from tests.programs import executable
 
 FOLDER = Path(__file__).parents[2] / ".github/workflows"
 PINNED = r"- uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+"
@@ -109,9 +114,63 @@ def test_where_the_hosts_are_is_said_by_the_stack_alone() -> None:
         assert (FOLDER / f"{name}.yml").read_text().count("AWS_REGION") == 1
         assert "AWS_REGION" in str([s for s in job(name)["steps"] if "aws-actions/" in str(s)])
     runs = [step["run"] for step in job("deploy")["steps"] if "run" in step]
-    (asks,) = [n for n, run in enumerate(runs) if "config get aws:region" in run]
+    (asks,) = [n for n, run in enumerate(runs) if "ci.placed" in run]
     doors = [run for run in runs[asks:] if "ci.ssh_door" in run]
     assert [run for run in doors if ' --region "$REGION"' in run] == doors != []
+
+
+def read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pulumi: str
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """How the step ends that reads where the group is, and what it hands to the steps behind it."""
+    (step,) = [step for step in job("deploy")["steps"] if "ci.placed" in step.get("run", "")]
+    executable(folder / "bin/pulumi", f"#!/bin/sh\n{pulumi}\n")
+    executable(folder / "bin/python3", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("STACK", "staging")
+    monkeypatch.setenv("GITHUB_ENV", str(folder / "handed"))
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]],  # as a runner does where no shell is named
+        cwd=FOLDER.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    handed = folder / "handed"
+    return done, handed.read_text().splitlines() if handed.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("config", "handed"),
+    [
+        ({"satellite:app": "shop"}, ["REGION=", "APP=shop", "ENVIRONMENT=staging"]),
+        (
+            {"aws:region": "eu-1", "satellite:app": "shop", "satellite:environment": "test"},
+            ["REGION=eu-1", "APP=shop", "ENVIRONMENT=test"],
+        ),
+    ],
+)
+def test_what_the_door_needs_is_read_from_the_stack(
+    config: dict[str, str], handed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = json.dumps({key: {"value": value, "secret": False} for key, value in config.items()})
+    asked = '[ "$*" = "config --json --stack staging --non-interactive" ] || exit 9'
+    done, found = read(tmp_path, monkeypatch, f"{asked}\necho '{known}'")
+    assert (done.returncode, done.stderr, found) == (0, "", handed)
+
+
+@pytest.mark.parametrize(
+    ("pulumi", "status", "said"),
+    [
+        ("echo 'error: no stack named staging' >&2; exit 7", 7, "error: no stack named staging\n"),
+        ("echo '{}'", 1, "error: staging has no satellite:app\n"),
+    ],
+)
+def test_a_stack_that_cannot_be_read_ends_the_deploy_in_its_own_words(
+    pulumi: str, status: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, handed = read(tmp_path, monkeypatch, pulumi)
+    assert (done.returncode, done.stderr, handed) == (status, said, [])
 
 
 def test_github_is_asked_whose_a_repository_is() -> None:
@@ -125,7 +184,9 @@ def test_the_door_is_closed_whatever_happened_within_the_jobs_time() -> None:
     doors = [n for n, step in enumerate(steps) if "ci.ssh_door" in step.get("run", "")]
     assert [steps[n]["run"].split()[3] for n in doors] == ["open", "close"]
     assert doors[1] == len(steps) - 1
-    assert steps[doors[1]]["if"] == "always()"
+    # where it was never opened there is nothing to close it with, nor to hide what went wrong
+    assert steps[doors[0]]["id"] == "door"
+    assert steps[doors[1]]["if"] == "always() && steps.door.outcome != 'skipped'"
     (deploy,) = steps[doors[0] + 1 : doors[1]]
     assert deploy["timeout-minutes"] + 10 < job("deploy")["timeout-minutes"]
     assert deploy["run"].startswith("pulumi up --yes --skip-preview ")
