@@ -22,9 +22,9 @@ from ci.github import BOT, GitHub, problem
 from ci.publish import first_line
 
 ADVICE = """\
-Nothing was deployed. Open a pull request against {stack} (or bring it up to date with {stack}),
-wait for its preview, and merge it; or set the variable SATELLITE_UNPREVIEWED to allow, and run this
-again."""
+Nothing was deployed. Open a pull request against {stack} with any further commit on top of what
+{stack} has by now, wait for its preview, which shows all of it, and merge it. Or set the variable
+SATELLITE_UNPREVIEWED to allow, and run this again."""
 
 
 def previewed(github: GitHub, stack: str, commit: str) -> tuple[Seen | None, str]:
