@@ -76,7 +76,7 @@ class Control:
     def _stop(self, slots: list[Slot]) -> tuple[list[Slot], str]:
         # first of all: from here on neither a recovery, a boot nor a crash brings them back
         kept = self._keep_stopped(slots)
-        running = lanes.running(self.system.units([self.layout.worker_units]))
+        running = lanes.running(self.system.units([self.layout.worker_units]), queued=True)
         mine = [unit for unit in running if self.layout.slot(unit)[:2] in slots]
         if mine:
             began = self.system.now()

@@ -110,8 +110,8 @@ def restart(
     overlap = _overlapping(layout, target, beside)
     over = [name for name in sorted(running - set(wanted)) if layout.slot(name)[0] in overlap]
     # at boot systemd still has to start what the release that was cut off wanted
-    queued = {name for name, unit in loaded.items() if unit.job}
-    stop = sorted((running | queued) - set(wanted) - set(over if beside else ()))
+    there = set(lanes.running(loaded, queued=True))
+    stop = sorted(there - set(wanted) - set(over if beside else ()))
     start = sorted(set(wanted) - right)
     if stop:
         say(f"stopping {_count(stop)}, each within its grace")

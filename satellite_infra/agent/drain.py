@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import jobs, storage
+from . import jobs, lanes, storage
 from .converge import POLL, patience
 from .layout import Layout
 from .ledger import Ledger
@@ -30,11 +30,7 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
         storage.remove(layout.wants / layout.target)
         Ledger(layout).close_journal()  # nor by a recovery that waits for this
         system.systemctl("daemon-reload")
-        units = [
-            name
-            for name, unit in system.units([layout.worker_units]).items()
-            if unit.active != "inactive"
-        ]
+        units = lanes.running(system.units([layout.worker_units]), queued=True)
         if units:
             say(f"draining {len(units)} workers")
             system.systemctl("stop", "--no-block", "--", layout.target, *units)
@@ -78,7 +74,7 @@ def _wait(layout: Layout, units: list[str], system: System) -> None:
     """Until all have ended; systemd sees to each one's grace, so this limit is for its hanging."""
     limit = patience(layout)
     end = system.now() + limit
-    while any(unit.active not in ("inactive", "failed") for unit in system.units(units).values()):
+    while lanes.running(system.units(units), queued=True):
         if system.now() > end:
             raise TimeoutError(f"workers still run {limit} s after they were told to end")
         system.sleep(POLL)

@@ -54,9 +54,13 @@ def names(slots: Iterable[Slot]) -> str:
     return ", ".join(f"{type_}.{number}" for type_, number in slots)
 
 
-def running(loaded: Mapping[str, UnitState]) -> list[str]:
-    """The units that have a process, or soon will, by name."""
-    return sorted(n for n, unit in loaded.items() if unit.active not in ("inactive", "failed"))
+def running(loaded: Mapping[str, UnitState], queued: bool = False) -> list[str]:
+    """The units that have a process, or soon will, by name.
+
+    `queued`: those, too, that systemd has still to start, as while a boot waits for the network.
+    """
+    down = {n for n, unit in loaded.items() if unit.active in ("inactive", "failed")}
+    return sorted(n for n, unit in loaded.items() if n not in down or (queued and unit.job))
 
 
 def is_right(unit: UnitState, shape: str, live: Mapping[str, notes.Note]) -> bool:

@@ -186,6 +186,22 @@ def test_where_there_is_no_room_at_all_a_stop_says_what_a_boot_does(
     assert wanted(host) == [MAIL]
 
 
+def queued(system: FakeSystem) -> None:
+    """As while a boot waits for the network: systemd still has to start all workers."""
+    for path in system.layout.notes.glob("*.json"):
+        path.unlink()
+    waits = UnitState("", "inactive", "dead", 0, 0, "", True)
+    system.loaded = {name: waits._replace(name=name) for name in system.loaded}
+
+
+def test_what_systemd_has_still_to_start_is_stopped(host: Control, system: FakeSystem) -> None:
+    queued(system)
+    assert host.stop(["worker"]).startswith("stopped worker.1, worker.2, until")
+    assert list(system.loaded) == [MAIL]
+    assert host.start(["worker"]) == "started worker.1, worker.2"
+    assert running(host) == {ONE, TWO}
+
+
 def test_every_wrong_name_is_told(host: Control) -> None:
     with pytest.raises(ValueError, match="web: should be") as problem:
         host.stop(["web", "worker.3", "worker.x", "mailer"])

@@ -14,6 +14,7 @@ from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.release import Release, recover
 from satellite_infra.agent.release_manifest import Process
 from tests.agent.conftest import FakeSystem, Origin, request
+from tests.agent.test_control import queued
 
 
 def test_all_workers_end_and_do_not_come_back_at_boot(
@@ -34,6 +35,16 @@ def test_all_workers_end_and_do_not_come_back_at_boot(
     Release(layout, system, lambda _: None).run(wanted)
     assert len(system.running()) == 2
     assert (layout.units / "multi-user.target.wants" / layout.target).exists()
+
+
+def test_what_systemd_has_still_to_start_is_drained(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """As while a boot waits for the network."""
+    Release(layout, system, lambda _: None).run(request(origin, origin.commit()))
+    queued(system)
+    assert drain(layout, "h", "m", system, lambda _: None) == "drained, 2 workers ended"
+    assert system.loaded == {}
 
 
 def test_another_machine_behind_the_address_is_left_alone(
