@@ -91,7 +91,7 @@ def _work_on(arguments: Any) -> int:
 
 
 def _recover(arguments: Any) -> int:
-    from . import release, release_unit, webhook
+    from . import frontend, release, release_unit, webhook
     from .ledger import Ledger
     from .system import System
 
@@ -99,7 +99,8 @@ def _recover(arguments: Any) -> int:
     cut_off = Ledger(layout).unfinished()
     state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
     if arguments.result:
-        release_unit.killed(layout, arguments.result, state, arguments.revision, System(), _say)
+        kind, commit = frontend.KINDS[arguments.kind], arguments.revision
+        release_unit.killed(layout, arguments.result, state, commit, System(), _say, kind)
     elif cut_off:
         webhook.tell_recovered(layout, cut_off.manifest.revision, state, System(), _say)
     return 0
@@ -328,6 +329,8 @@ def _parser() -> argparse.ArgumentParser:
         "--result", type=Path, help="where the release should have left its result"
     )
     recover.add_argument("--revision", default="", help="the commit of that release")
+    kinds = UNIT_VERBS.values()
+    recover.add_argument("--kind", default="release-job", choices=kinds, help="what its unit ran")
     watch = add("check", _check, "Say which workers are above a threshold.", "app", "type")
     watch.add_argument("--memory", default="", help="such as 300M")
     watch.add_argument("--cpu", default="", help="of one core's time, such as 90%%")

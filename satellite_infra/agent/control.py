@@ -175,5 +175,7 @@ def end_release(layout: Layout, system: System, say: Say) -> str:
     holder = state.lock(layout)
     if not drain.end_release(layout, system, say):
         return f"no release runs here{f'; {holder} holds the lock' if holder else ''}"
+    if layout.journal.is_file():
+        return f"ended; {layout.recover_unit} still puts the last good release back"
     target = state.current(layout)
     return f"ended; runs {target.release if target else 'no release'} now"

@@ -22,8 +22,11 @@ from .release_manifest import ReleaseManifest
 from .system import Say, System
 
 BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
-UNLESS_GOOD = "-/bin/sh -c 'env | grep -qx SERVICE_RESULT=success || exec {}'"
-"""Without a `$`: systemd writes it to the unit's file in a way that it cannot read again."""
+UNLESS_GOOD = "-/bin/sh -c 'env | grep -qx EXIT_STATUS=0 && test ! -e {} || exec {}'"
+"""Status 0 and no journal; systemd's own word for what TERM, INT or HUP has ended is success, too.
+
+Without a `$`: systemd writes it to the unit's file in a way that it cannot read again.
+"""
 TAIL = 20  # lines of the log shown after a failure
 TAIL_BYTES = 1 << 16  # of which no more is read: a build may have printed very much
 
@@ -130,14 +133,15 @@ def _systemd_run(
     longest = longest_grace(layout, [p.grace for p in manifest.processes])
     limit = FETCH_LIMIT + BUILD_LIMIT + PHASE_LIMIT + 2 * longest + manifest.watch_seconds() + 600
     recover = f"{AGENT} recover --app {layout.app} --result {result} --revision {manifest.revision}"
+    recover += f" --kind {kind.verb}"
     # should that be killed too; OnFailure= would pin the failed unit, and so its name
     again = f"/usr/bin/systemctl start --no-block {layout.recover_unit}"
     properties = [
         ("StandardInput", f"file:{request}"),
         ("StandardOutput", f"append:{log}"),
         ("StandardError", f"append:{log}"),
-        ("ExecStopPost", UNLESS_GOOD.format(recover)),
-        ("ExecStopPost", UNLESS_GOOD.format(again)),
+        ("ExecStopPost", UNLESS_GOOD.format(layout.journal, recover)),
+        ("ExecStopPost", UNLESS_GOOD.format(layout.journal, again)),
         ("RuntimeMaxSec", str(limit)),
         ("TimeoutStopSec", str(2 * longest + 120)),  # the recovery drains too
     ]

@@ -52,13 +52,20 @@ def _do(kind: Kind, release: Release, request: Request) -> str:
 
 
 def killed(
-    layout: Layout, result: Path, state: str, revision: str, system: System, say: Say
+    layout: Layout,
+    result: Path,
+    state: str,
+    revision: str,
+    system: System,
+    say: Say,
+    kind: Kind = RELEASE,
 ) -> None:
-    """After a recovery: where the release left no result, its program was killed; note that."""
+    """After a recovery: where the unit left no result, its program was killed; note that."""
     if result.exists():
         return
     phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
-    reason = "the release's program was killed"
+    reason = f"the {kind.name}'s program was killed"
     Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)
     storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})
-    webhook.tell(layout, webhook.Told(revision).failed(phase, reason, state), system, say)
+    what = webhook.Told(revision, name=kind.name)
+    webhook.tell(layout, what.failed(phase, reason, state), system, say)

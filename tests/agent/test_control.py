@@ -305,6 +305,16 @@ def test_one_that_waits_for_the_lock_holds_none(layout: Layout, tmp_path: Path) 
 def test_an_ended_release_says_what_runs_now(host: Control) -> None:
     text = control.end_release(host.layout, host.system, print)
     assert text == "no release runs here"
+    release = host.layout.release_unit
+    unit = UnitState(release, "active", "running", 1, 0, "", False)
+    assert isinstance(host.system, FakeSystem)
+    host.system.loaded[release] = unit
+    current = Ledger(host.layout).current()
+    assert control.end_release(host.layout, host.system, print) == f"ended; runs {current} now"
+    host.layout.journal.touch()
+    assert control.end_release(host.layout, host.system, print) == (
+        "ended; satellite-shop-recover.service still puts the last good release back"
+    )
 
 
 def journal(host: Control) -> dict[str, object]:

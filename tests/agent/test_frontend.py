@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Sequence
 
 import pytest
 
-from satellite_infra.agent import frontend, gate, progress, prune, storage, webhook
-from satellite_infra.agent.layout import Layout
+from satellite_infra.agent import (
+    cli,
+    frontend,
+    gate,
+    progress,
+    prune,
+    release_unit,
+    storage,
+    webhook,
+)
+from satellite_infra.agent.layout import AGENT, Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
 from satellite_infra.agent.system import UnitState
@@ -221,6 +231,35 @@ def test_the_log_of_the_last_release_is_told_as_the_journal_tells_lines(
     said = [line["MESSAGE"] for line in lines]
     assert "[TOKEN]" in said
     assert "first" not in said
+
+
+@pytest.mark.parametrize("kind", frontend.KINDS.values(), ids=frontend.KINDS)
+def test_each_kind_is_gone_back_from_by_its_own_name(
+    kind: frontend.Kind,
+    layout: Layout,
+    submitting: Submitting,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The agent takes the recovery's command as systemd gives it; and so goes what it tells."""
+    commands: list[str] = []
+    output = submitting.output
+
+    def heard(argv: Sequence[str]) -> tuple[int, str]:
+        commands.extend(a for a in argv if a.startswith("--property=ExecStopPost="))
+        return output(argv)
+
+    monkeypatch.setattr(submitting, "output", heard)
+    frontend.submit(layout, text(request(origin, origin.commit())), submitting, kind)
+    first, second = (shlex.split(command.partition("=-")[2])[-1] for command in commands)
+    begins = f"env | grep -qx EXIT_STATUS=0 && test ! -e {layout.journal} || exec "
+    assert second == f"{begins}/usr/bin/systemctl start --no-block {layout.recover_unit}"
+    assert first.startswith(f"{begins}{AGENT} recover --app shop ")
+    asked = cli._parser().parse_args(first.removeprefix(f"{begins}{AGENT} ").split())
+    assert frontend.KINDS[asked.kind] is kind
+    release_unit.killed(layout, asked.result, "", asked.revision, submitting, print, kind)
+    last = Ledger(layout).history()[-1]
+    assert (last["outcome"], last["reason"]) == ("killed", f"the {kind.name}'s program was killed")
 
 
 def test_a_killed_release_is_told_by_its_recovery(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import release_unit, storage, webhook
+from satellite_infra.agent import frontend, release_unit, storage, webhook
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from tests.agent.conftest import FakeSystem, Origin, request
@@ -157,12 +157,12 @@ def test_a_killed_release_and_one_that_a_boot_cut_off_are_told(
     storage.write(layout.phase, "build")
     state, result = "runs no release: it never had a good one", layout.run / "result"
     for _ in range(2):  # the second finds the result of the first
-        release_unit.killed(layout, result, state, "e" * 40, running, print)
+        release_unit.killed(layout, result, state, "e" * 40, running, print, frontend.PHASE)
     webhook.tell_recovered(layout, "f" * 40, state, running, print)
     assert sent(layout, running)[0] == 0
     assert [text.split("\n")[0] for text in sink.texts] == [
-        "shop test on h: release of eeeeeeeeeeee: FAILED in phase `build`: "
-        "the release's program was killed",
+        "shop test on h: release phase of eeeeeeeeeeee: FAILED in phase `build`: "
+        "the release phase's program was killed",
         "shop test on h: release of ffffffffffff: FAILED in phase `unknown`: "
         "it was cut off, by a reboot or a kill",
     ]
