@@ -173,13 +173,23 @@ class Ledger:
     def record(self, outcome: str, **details: Any) -> None:
         """Add a line to the history, if the disk has room; `details` hold no secret."""
         line = {"at": moments.stamp(), "outcome": outcome, **details}
-        lines = [*self.history(), line][-HISTORY_KEPT:]
         with contextlib.suppress(OSError):
+            lines = [*self.history(), line][-HISTORY_KEPT:]
             text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
             storage.write(self.layout.history, text)
 
     def history(self) -> list[dict[str, Any]]:
-        """What happened to this host's app, oldest first."""
+        """What happened to this host's app, oldest first, as far as it can be read."""
         path = self.layout.history
-        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        return [json.loads(line) for line in lines if line]
+        lines = path.read_text("utf-8", "replace").split("\n") if path.is_file() else []
+        found = (_event(line) for line in lines)
+        return [event for event in found if event]
+
+
+def _event(line: str) -> dict[str, Any]:
+    """Of the history; empty where somebody or something has spoilt the line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and {"at", "outcome"} <= {*found} else {}

@@ -323,6 +323,27 @@ def test_the_history_says_who_what_when_and_why_and_has_an_end(
     assert [line["outcome"] for line in history(layout)] == ["good"] * 3
 
 
+@pytest.mark.parametrize("line", ["garbage", "[]", '{"at": "2026-01-01T00:00:00Z"}', "\udcff"])
+def test_a_line_of_the_history_that_nobody_can_read_stops_nothing(
+    line: str, layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit(a="1")))
+    with layout.history.open("a", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"{line}\n")
+    deploy(layout, system, request(origin, origin.commit(a="2")))
+    assert [line["outcome"] for line in history(layout)] == ["good", "good"]
+
+
+def test_a_history_that_cannot_be_opened_stops_nothing(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Ledger) -> list[dict[str, Any]]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Ledger, "history", fails)
+    assert "is live" in deploy(layout, system, request(origin, origin.commit()))
+
+
 @pytest.mark.parametrize("how", ["said", "raised"])
 def test_a_full_disk_is_named(
     how: str,
