@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
@@ -40,6 +41,8 @@ from .release_manifest import ReleaseManifest
 from .system import Say, System
 
 SUBJECT = 100  # characters of a commit's first line that the history keeps
+NAME = re.compile(r"(\d{14})-")
+"""How a release's name begins: with the time at which it was begun."""
 Checkpoint = Callable[[str], None]
 Work = Callable[["Request"], "tuple[str, str]"]  # the release at work (or none), and what was done
 
@@ -247,7 +250,7 @@ class Release:
 
     def _prepare(self, request: Request) -> Target:
         layout, manifest, system, say = self.layout, request.manifest, self.system, self.say
-        self._made = name = _name(manifest.revision, layout)
+        self._made = name = _name(manifest.revision, self.ledger)
         self.at("fetch")
         mirror = source.fetch(layout, manifest, system, say)
         self.at("check out")
@@ -391,10 +394,15 @@ def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
         return state
 
 
-def _name(revision: str, layout: Layout) -> str:
-    """A directory name that sorts by time and shows the commit."""
+def _name(revision: str, ledger: Ledger) -> str:
+    """A directory name that sorts by time and shows the commit.
+
+    After all others, though the clock was ahead when they were named: the way back goes by it.
+    """
     stem = time.strftime("%Y%m%d%H%M%S", time.gmtime())
-    names: list[str] = [path.name for path in layout.releases.iterdir()]
-    while any(name.startswith(stem) for name in names):
-        stem = str(int(stem) + 1)  # two within one second
-    return f"{stem}-{revision[:7]}"
+    names: list[str] = [path.name for path in ledger.layout.releases.iterdir()]
+    names += [name for target, first in ledger.builds() for name in (target.release, first)]
+    stems = (match[1] for match in map(NAME.match, names) if match)
+    last = max(stems, default="")
+    # the same: two within one second
+    return f"{stem if stem > last else int(last) + 1}-{revision[:7]}"

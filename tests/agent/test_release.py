@@ -344,6 +344,24 @@ def test_a_history_that_cannot_be_opened_stops_nothing(
     assert "is live" in deploy(layout, system, request(origin, origin.commit()))
 
 
+def test_names_sort_by_what_came_first_though_the_clock_was_once_ahead(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, names, ledger = time.time(), list[str](), Ledger(layout)
+    for number, ahead in enumerate((0, 86_400, 86_400, 0, 3600)):
+        clock = time.gmtime(now + ahead)
+        monkeypatch.setattr(time, "gmtime", lambda *_, clock=clock: clock)
+        deploy(layout, system, request(origin, origin.commit(a=str(number))))
+        names.append(str(ledger.current()))
+    assert names == sorted({*names})
+    # the first release of what runs is on disk no more
+    first = "20990101000000-abcdef0"
+    records = [{**target.record(), "first": first} for target in ledger.good()]
+    storage.write_json(layout.good, records)
+    deploy(layout, system, request(origin, origin.commit(a="last")))
+    assert str(ledger.current()).startswith("20990101000001-")
+
+
 @pytest.mark.parametrize("how", ["said", "raised"])
 def test_a_full_disk_is_named(
     how: str,
