@@ -16,7 +16,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Callable, NamedTuple
 
 from . import (
@@ -43,6 +43,7 @@ from .system import Say, System
 SUBJECT = 100  # characters of a commit's first line that the history keeps
 NAME = re.compile(r"(\d{14})-")
 """How a release's name begins: with the time at which it was begun."""
+NOT_REMOVED = "old releases could not be removed"
 Checkpoint = Callable[[str], None]
 Work = Callable[["Request"], "tuple[str, str]"]  # the release at work (or none), and what was done
 
@@ -280,17 +281,20 @@ class Release:
         gate.watch(self.layout, target, self.system, self.say, soak)
         self.at("mark good")
         self.ledger.mark_good(target)
-        self.at("close")
-        if left:
-            retire(self.layout, self.system, self.say)
-        self.ledger.close_journal()
-        self.at("prune")
-        try:
-            prune.prune(self.layout, self.ledger, target.manifest.keep_releases, self.say)
-        except OSError as problem:  # the release is good already; the next one prunes again
-            self.say(f"old releases could not be removed: {problem}")
+        self._finish(target, left)
         count = len(target.manifest.slots()) - len(without)
         return f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
+
+    def _finish(self, target: Target, left: bool) -> None:
+        """What is left to do for one that is good, and stays so whatever fails here."""
+        with only_said(self.say, "the release is good, and not all of the work after it was done"):
+            self.at("close")
+            if left:
+                retire(self.layout, self.system, self.say)
+            self.ledger.close_journal()  # where it stays, the recovery does the rest
+        with only_said(self.say, NOT_REMOVED):
+            self.at("prune")
+            prune.prune(self.layout, self.ledger, target.manifest.keep_releases, self.say)
 
     def _undone(self, request: Request, problem: Exception, began: float) -> ReleaseError:
         # the history keeps it
@@ -305,16 +309,21 @@ class Release:
         except Exception as second:  # noqa: BLE001 - the first failure must be told
             state = f"could not be put back: {second}; `{self.layout.recover_unit}` keeps trying"
             self.say(state)
+        with only_said(self.say, NOT_REMOVED):
+            self._discard()
+        self._record("failed", request, began, phase=where, reason=reason)
+        if recovered is not None:  # after its cause
+            self.ledger.record("recovered", **recovered)
+        return ReleaseError(where, reason, state)
+
+    def _discard(self) -> None:
+        """Remove what has failed."""
         kept = {self.ledger.current(), *(target.release for target in self.ledger.good())}
         if self._made and self._made not in kept:
             self.ledger.forget_prepared()
             # what dead workers held may just now be given back there: then a later prune removes it
             if self._made not in prune.in_use(self.layout, self.ledger):
                 prune.discard(self.layout, self._made)
-        self._record("failed", request, began, phase=where, reason=reason)
-        if recovered is not None:  # after its cause
-            self.ledger.record("recovered", **recovered)
-        return ReleaseError(where, reason, state)
 
     def _record(self, outcome: str, request: Request, began: float, **details: Any) -> None:
         details |= {"by": request.deployer} if request.deployer else {}
@@ -334,6 +343,15 @@ class Release:
     def _redacted(self, request: Request, text: str) -> str:
         self._redactor = self._redactor or request.redactor()
         return self._redactor(text)
+
+
+@contextlib.contextmanager
+def only_said(say: Say, what: str) -> Iterator[None]:
+    """Only say of a failure here that it was one: the release and the way back go on."""
+    try:
+        yield
+    except Exception as problem:  # noqa: BLE001 - the next release, or a recovery, tries it again
+        say(f"{what}: {problem}")
 
 
 def room(layout: Layout) -> str:
@@ -390,7 +408,8 @@ def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
 
     with storage.locked(layout.lock, "recovery", busy):
         state = finish(layout, system, say, wait)
-        prune.discard_unknown(layout, Ledger(layout), say)
+        with only_said(say, NOT_REMOVED):
+            prune.discard_unknown(layout, Ledger(layout), say)
         return state
 
 

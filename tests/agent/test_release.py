@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, gate, ledger, storage
+from satellite_infra.agent import backoff, gate, ledger, prune, storage
 from satellite_infra.agent.converge import MARGIN, converge
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.mirror import Mirror
 from satellite_infra.agent.release import Release, ReleaseError, Request, recover
 from satellite_infra.agent.release_manifest import Process
-from satellite_infra.agent.system import UnitState
+from satellite_infra.agent.system import CommandError, UnitState
 from tests.agent.conftest import FakeSystem, Killed, Origin, bare, request
 
 PHASES = ["check", "fetch", "check out", "link", "build", "journal", "switch", "gate"]
@@ -342,6 +342,61 @@ def test_a_history_that_cannot_be_opened_stops_nothing(
 
     monkeypatch.setattr(Ledger, "history", fails)
     assert "is live" in deploy(layout, system, request(origin, origin.commit()))
+
+
+def test_what_fails_once_a_release_is_good_is_only_said(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old workers that cannot be told to end are the recovery's."""
+    overlap = (Process("worker", 2, grace=5, overlap=True),)
+    deploy(layout, system, request(origin, origin.commit(a="1"), processes=overlap))
+    systemctl, said = system.systemctl, list[str]()
+
+    def hangs(*argv: str) -> str:
+        if argv[0] == "stop":
+            raise CommandError("`systemctl stop`: Connection timed out")
+        return systemctl(*argv)
+
+    monkeypatch.setattr(system, "systemctl", hangs)
+    wanted = request(origin, origin.commit(a="2"), processes=overlap)
+    assert "is live" in deploy(layout, system, wanted, said)
+    late = "not all of the work after it was done: `systemctl stop`: Connection timed out"
+    assert f"the release is good, and {late}" in said
+    assert [line["outcome"] for line in history(layout)] == ["good", "good"]
+    monkeypatch.undo()
+    assert (len(system.running()), layout.journal.exists()) == (4, True)
+    recover(layout, system, lambda _: None)
+    assert set(system.running().values()) == {Ledger(layout).current()}
+    good = Ledger(layout).last_good()
+    assert good is not None
+    assert (good.manifest, len(system.running())) == (wanted.manifest, 2)
+    assert not layout.journal.exists()
+
+
+def test_what_cannot_be_removed_decides_nothing(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = request(origin, origin.commit(a="1"), keep_releases=1)
+    deploy(layout, system, first)
+
+    def deep(_layout: Layout, _name: str) -> None:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    monkeypatch.setattr(prune, "discard", deep)
+    said: list[str] = []
+    with pytest.raises(ReleaseError, match=r"^build: .* ended with status 3"):
+        deploy(layout, system, request(origin, origin.commit(a="2"), build=("exit 3",)), said)
+    not_removed = "old releases could not be removed: maximum recursion depth exceeded"
+    assert not_removed in said
+    assert recover(layout, system, said.append).startswith("runs its last good release")
+    assert said[-1] == not_removed
+    wanted = request(origin, origin.commit(a="3"), keep_releases=1)
+    assert "is live" in deploy(layout, system, wanted, said)
+    assert said[-1] == not_removed
+    assert [line["outcome"] for line in history(layout)] == ["good", "failed", "good"]
+    monkeypatch.undo()
+    recover(layout, system, lambda _: None)
+    no_leftovers(layout)
 
 
 def test_names_sort_by_what_came_first_though_the_clock_was_once_ahead(
