@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import deque
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -11,17 +13,32 @@ from .layout import Layout
 
 LANES = range(3)  # beside the first; more old ones than that rarely end at the same time
 FIELDS = "MESSAGE,SYSLOG_IDENTIFIER"
+JOURNAL = ("journalctl", "--quiet", "--no-pager", "--utc", "--output=json")
 
 
 def show(layout: Layout, words: Sequence[str], lines: int, since: str, follow: bool) -> NoReturn:
     """Become journalctl, which prints one JSON object a line."""
-    argv = ["journalctl", "--quiet", "--no-pager", "--utc", "--output=json"]
-    argv += [f"--output-fields={FIELDS}", f"--lines={lines or 'all'}"]
+    units = [f"--unit={unit}" for unit in _units(layout, words)]
+    begin = [f"--lines={lines or 'all'}"]
+    if since:
+        begin = [_last(units, lines, since) if lines else f"--since={since}", "--lines=all"]
+    argv = [*JOURNAL, f"--output-fields={FIELDS}", *begin, *units]
     argv += ["--all"]  # without it a field of more than 4096 bytes is null
-    argv += [f"--since={since}"] if since else []
     argv += ["--follow"] if follow else []
-    argv += [f"--unit={unit}" for unit in _units(layout, words)]
     os.execvp(argv[0], argv)
+
+
+def _last(units: Sequence[str], lines: int, since: str) -> str:
+    """The option by which journalctl begins with the last so many lines since then.
+
+    Told both it begins at that time, and ends after so many.
+    """
+    import subprocess  # slow to load
+
+    argv = [*JOURNAL, "--output-fields=_PID", "--reverse", f"--lines={lines}", f"--since={since}"]
+    with subprocess.Popen([*argv, *units], stdout=subprocess.PIPE) as found:
+        first = deque(found.stdout or (), maxlen=1)
+    return f"--cursor={json.loads(first[0])['__CURSOR']}" if first else f"--since={since}"
 
 
 def _units(layout: Layout, words: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +29,34 @@ def test_a_field_that_is_long_is_told_whole(
     program, *words = became.value.args
     assert program == "journalctl"
     assert {"--all", "--output=json", "--lines=7", "--follow"} <= {*words}
+
+
+@pytest.mark.parametrize(
+    ("entries", "begin"),
+    [(["newest", "older"], "--cursor=older"), ([], "--since=2026-11-25 10:00:00 UTC")],
+)
+@pytest.mark.parametrize("follow", [False, True])
+def test_the_last_lines_since_a_time_are_the_last(
+    layout: Layout,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    entries: list[str],
+    begin: str,
+    follow: bool,
+) -> None:
+    """Told both, journalctl shows the first ones."""
+    said = "".join(f'{{"__CURSOR": "{cursor}"}}\n' for cursor in entries)
+    program = tmp_path / "bin" / "journalctl"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho \"$*\" >{tmp_path}/asked\ncat <<'END'\n{said}END\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "execvp", become)
+    with pytest.raises(BecomeError) as became:
+        journal.show(layout, [], 7, "2026-11-25 10:00:00 UTC", follow)
+    asked = (tmp_path / "asked").read_text()
+    unit = f"--unit={layout.worker_units}\n"
+    assert asked.endswith(f" --reverse --lines=7 --since=2026-11-25 10:00:00 UTC {unit}")
+    words = became.value.args
+    assert [begin, "--lines=all"] == [w for w in words if w.startswith(("--since", "--cu", "--li"))]
+    assert ("--follow" in words) == follow

@@ -602,6 +602,27 @@ def test_whatever_a_worker_says_is_shown(desk: Desk) -> None:
     assert {"one\ntwo", "two\none"} & {*found}
 
 
+def test_the_last_lines_since_a_time_are_the_last(desk: Desk) -> None:
+    desk.site.host(1).run(f"python3 -c {shlex.quote(SAY)}")
+    line = "satellite logs --json --since 1h --host desk-1"
+    wait_until("the journal has it", lambda: "a\u2028b" in json.loads(last(desk, line)[-1])["text"])
+    every = last(desk, line)
+    assert len(every) > 4
+    assert last(desk, f"{line} -n 2") == every[-2:]
+    with desk.started(f"{line} -n 2 -f") as process:
+        assert process.stdout
+        try:
+            assert [process.stdout.readline().strip() for _ in range(2)] == every[-2:]
+            desk.site.host(1).run(f"python3 -c {shlex.quote(SAY)}")
+            assert "x" in process.stdout.readline()
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def last(desk: Desk, line: str) -> list[str]:
+    return desk.good(line).splitlines()
+
+
 def test_a_one_off_command_sees_the_config_vars_and_nothing_shows_them(desk: Desk) -> None:
     line = "satellite run --host desk-2 'echo ${#CANARY} $(id -un)'"
     assert desk.good(line).split() == [str(len(CANARY)), "desk"]
