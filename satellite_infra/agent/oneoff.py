@@ -16,6 +16,8 @@ from .ledger import Ledger
 FROM_HERE = ("TERM", "COLUMNS", "LINES")
 """What it sees of the connection that asks for it."""
 TELLING = (signal.SIGTERM, signal.SIGHUP)
+TYPED = (signal.SIGINT, signal.SIGQUIT)
+"""Signals that the command gets itself at a terminal."""
 NOT_RUN = 126
 """Status of a command that could not be begun, as a shell has it."""
 BY_SIGNAL = 128
@@ -37,11 +39,12 @@ def run(layout: Layout, command: str) -> int:
         **{name: os.environ[name] for name in FROM_HERE if name in os.environ},
     }
     apart = not os.isatty(0)  # a terminal tells its whole group by itself
-    signal.pthread_sigmask(signal.SIG_BLOCK, TELLING)  # until there is somebody to hand them on to
+    # until there is somebody to hand them on to
+    signal.pthread_sigmask(signal.SIG_BLOCK, TELLING + TYPED)
     child = os.fork()
     if not child:
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, TELLING)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, TELLING + TYPED)
             _become(layout, release, command, env, apart)
         except Exception as problem:  # noqa: BLE001 - this process ends here
             print(problem, file=sys.stderr, flush=True)
@@ -59,7 +62,7 @@ def _become(
     workers.become(layout.app)
     os.chdir(layout.releases / release)
     env = {**env, "PS": f"run.{os.getpid()}"}
-    os.execve("/bin/bash", ["/bin/bash", "-c", command], env)
+    os.execve("/bin/bash", ["/bin/bash", "-c", "--", command], env)
 
 
 def _ended(child: int, apart: bool) -> int:
@@ -72,11 +75,11 @@ def _ended(child: int, apart: bool) -> int:
     if apart:
         with contextlib.suppress(OSError):  # it has done so itself, and begun
             os.setpgid(child, child)
-    for number in (signal.SIGINT, signal.SIGQUIT):  # at a terminal it gets them itself
+    for number in TYPED:
         signal.signal(number, signal.SIG_IGN)
     for number in TELLING:
         signal.signal(number, hand_on)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, TELLING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TELLING + TYPED)
     watch = select.poll()
     with contextlib.suppress(OSError):  # it may be closed
         os.fstat(1)

@@ -57,6 +57,14 @@ def test_it_ends_as_the_command_does(tmp_path: Path, command: str, status: int, 
         assert (*process.communicate(), process.returncode) == (out, "", status)
 
 
+@pytest.mark.parametrize("command", ["--version", "-x"])
+def test_a_command_is_no_option_of_the_shell(tmp_path: Path, command: str) -> None:
+    with begun(tmp_path, command) as process:
+        out, err = process.communicate()
+    assert (out, process.returncode) == ("", 127)
+    assert err.endswith(f" {command}: command not found\n")
+
+
 @pytest.mark.parametrize("by", ["the connection", "SIGTERM", "SIGHUP"])
 def test_the_command_ends_with_what_asked_for_it(tmp_path: Path, by: str) -> None:
     """And all that it has begun."""
