@@ -37,7 +37,7 @@ def done_on(
             said = answer.err.strip() or f"it ended with status {answer.status}, and said nothing"
             note(f"{host.name}: FAILED: {said}")
         elif not as_json:
-            click.echo(f"{host.name}: {texts[host]}")
+            click.echo(screen.safe(f"{host.name}: {texts[host]}"))
     silent = remote.unanswered(answers)
     if failed or silent:
         sys.exit(FAILED if failed else UNANSWERED)

@@ -216,7 +216,7 @@ def _show(place: str, found: Sequence[Finding], app: str) -> None:
         text = f"{one.code}: {one.text}"
         lines = list(_folded(text))
         commands = [*([aimed(one.why)] if one.why else []), one.mend(app)]
-        click.echo("\n".join([*lines, *(f"    > {command}" for command in commands)]))
+        click.echo(screen.safe("\n".join([*lines, *(f"    > {one}" for one in commands)])))
 
 
 def _folded(text: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import TextIO
 
 import click
 
+from satellite_cli import screen
 from satellite_cli.aim import aimed, glued, loose
 
 FAILED = 1
@@ -86,7 +87,7 @@ class Interruptions:
 
 def consent(question: str) -> None:
     """SatelliteError unless a person says yes."""
-    if not click.confirm(question, err=True):
+    if not click.confirm(screen.safe(question, err=True), err=True):
         raise SatelliteError("nothing was done", REFUSED)
 
 
@@ -98,10 +99,11 @@ def note(text: str) -> None:
     say(text, err=True)
 
 
-def say(text: str, err: bool = False) -> None:
+def say(text: str, err: bool = False, colour: str | None = None) -> None:
     """Print it, if anybody still reads that: what is at work goes on to its end without."""
+    text = screen.safe(text, err)
     try:
-        click.echo(text, err=err)
+        click.echo(screen.coloured(text, colour) if colour else text, err=err)
     except OSError as problem:
         deafen(sys.stderr if err else sys.stdout)
         if problem.errno not in (errno.EPIPE, errno.EIO) and not err:

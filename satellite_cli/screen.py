@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -29,11 +30,22 @@ SHORT = 20
 """Characters of a column that is never folded, so that a longer one gives way."""
 LEAST = 12
 """Characters that such a longer one keeps."""
+OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What controls a terminal, and what turns the direction of a text."""
 
 
 def terminal() -> bool:
     """Whether somebody looks at standard output."""
     return sys.stdout.isatty()
+
+
+def safe(text: str, err: bool = False) -> str:
+    """A text of somebody else without what a terminal obeys; where there is none as it is.
+
+    `err`: it goes to standard error.
+    """
+    looked_at = sys.stderr.isatty() if err else terminal()
+    return OBEYED.sub("·", text) if looked_at else text
 
 
 def coloured(text: str, colour: str | None) -> str:
@@ -69,8 +81,8 @@ def table(
             click.echo("  ".join(cells).rstrip())
         return
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     sizes = dict(zip(columns, widths, strict=True))
@@ -88,18 +100,14 @@ def table(
         short = width <= SHORT and not cut  # rather folded than cut
         drawn.add_column(name, overflow="ellipsis" if short else "fold", no_wrap=short)
     for row in rows:
-        drawn.add_row(*(_styled(escape(cell)) for cell in row))
+        # as it is: no markup, and no :name: of an emoji
+        drawn.add_row(*(Text(safe(cell), STYLES.get(cell, "")) for cell in row))
     console.print(drawn)
 
 
 def _least(widths: Iterable[int]) -> int:
     """Characters of a line of such columns, where the long ones are folded."""
     return sum(1 + (width if width <= SHORT else LEAST) for width in widths) - 1
-
-
-def _styled(cell: str) -> str:
-    style = STYLES.get(cell)
-    return f"[{style}]{cell}[/]" if style else cell
 
 
 def when(stamp: str | None, now: datetime | None = None) -> str:

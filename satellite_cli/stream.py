@@ -29,8 +29,6 @@ HOLD = 0.5
 """Seconds that a line waits for an earlier one of another host."""
 SHOWN = 80
 """Characters that are shown of what is no entry of a journal."""
-OBEYED = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"
-"""Of characters those that control a terminal, and those that turn the direction of a text."""
 COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
 
 
@@ -144,14 +142,9 @@ class Printer:
         colour = COLOURS[self.hosts.index(line.host) % len(COLOURS)]
         width = max(map(len, self.hosts))
         host = screen.coloured(line.host.ljust(width), colour)
-        who = _safe(line.who.replace("\n", " "))
+        who = screen.safe(line.who.replace("\n", " "))
         for text in line.text.split("\n"):
-            click.echo(f"{at} {host} {who}: {_safe(text)}")
-
-
-def _safe(text: str) -> str:
-    """Without what a terminal obeys, or shows in another order; elsewhere as it is."""
-    return re.sub(f"[{OBEYED}]", "·", text) if screen.terminal() else text
+            click.echo(f"{at} {host} {who}: {screen.safe(text)}")
 
 
 def _entries(host: str, texts: Iterable[str], app: str) -> Iterator[Line | str]:

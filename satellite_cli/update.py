@@ -256,7 +256,7 @@ def shown(text: str) -> None:
     if screen.terminal():
         marks = {"    + ": "green", "    - ": "red"}
         colour = "red" if ": FAILED" in text else marks.get(text[:6])
-    say(screen.coloured(text, colour) if colour else text)
+    say(text, colour=colour)
 
 
 def summary(outcome: Outcome, planned: bool) -> str:

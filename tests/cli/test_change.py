@@ -593,6 +593,17 @@ def test_what_failed_stays_out_of_it_and_the_resources_own_error_comes_first(
     assert settings(changing) == "config:\n"
 
 
+def test_a_terminal_obeys_nothing_of_what_a_worker_has_said(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "worker-1: release FAILED\n  | worker.1 said:\n  | \x1b]0;owned\x07\x1b[2J\tno"
+    changing.events["up"] = [error("worker-1-release", own)]
+    changing.pulumi["up"] = (255, "", "error: update failed")
+    assert "  | \x1b]0;owned\x07" in changing.satellite("deploy", "--yes").err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert "  | ·]0;owned··[2J\tno\n" in changing.satellite("deploy", "--yes").err
+
+
 def test_a_machine_that_is_not_reached_for_its_drain_may_be_gone(changing: Desk) -> None:
     own = "after 2 failed attempts: ssh: handshake failed: ssh: host key mismatch"
     changing.events["up"] = [error("worker-1-drain", own)]

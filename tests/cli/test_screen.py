@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 
 import pytest
 
-from satellite_cli import screen
+from satellite_cli import doctor_local, screen
 from satellite_cli.look import FEW, NARROW
 from satellite_cli.problems import fitted
+from satellite_cli.update import shown
+from tests.cli.conftest import Desk, status
 
 ROW = (
     "worker-12",
@@ -57,6 +60,58 @@ def test_a_column_that_others_can_do_without_goes_first(capsys: pytest.CaptureFi
 def test_a_reason_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     screen.table(("outcome",), [("failed in gate: [red]no[/]",)])
     assert "failed in gate: [red]no[/]" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_cell_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.table(("by",), [("ada :bug: :x:",)])
+    assert capsys.readouterr().out.splitlines()[-1].rstrip() == "ada :bug: :x:"
+
+
+OBEYED = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\tof\u202eold\x9b"
+SHOWN = "·]0;owned··[2J·[31mred"
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize(
+    "words",
+    [["info"], ["ps"], ["releases"], ["doctor"], ["restart"], ["logs"], ["logs", "-f"]],
+)
+@pytest.mark.parametrize("how", [{}, {"status": 1}, {"status": 255}])
+def test_a_terminal_obeys_nothing_of_what_a_host_says(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, words: list[str], how: dict[str, int]
+) -> None:
+    said: dict[str, object] = {
+        "releases": [
+            {"at": "2026-11-25T10:00:00Z", "outcome": "failed", "phase": "gate", "reason": OBEYED}
+        ],
+        "restart": OBEYED,
+        "logs": json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": OBEYED}),
+    }
+    found = [{"code": "unit_edited", "text": f"a.service: {OBEYED}", "about": OBEYED}]
+    told = status("worker-1", (OBEYED,), findings=found)
+    monkeypatch.setattr(doctor_local, "examine", lambda *_: [])
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, said.get(words[0], told), err=OBEYED, **how)
+    ran = desk.satellite(*words)
+    shown = ran.out + ran.err
+    assert not screen.OBEYED.search(shown)
+    if how or words[0] != "info":  # which shows no worker's state
+        assert SHOWN in shown
+
+
+@pytest.mark.usefixtures("terminal")
+def test_our_own_colours_stay(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_: False)
+    shown(f"worker-1 release: FAILED {OBEYED}")
+    out = capsys.readouterr().out
+    assert out.startswith(f"\x1b[31mworker-1 release: FAILED {SHOWN}")
+    assert out.endswith("·\x1b[0m\n")
 
 
 @pytest.mark.parametrize(
