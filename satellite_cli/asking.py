@@ -32,7 +32,8 @@ def ask(
     if not hosts:
         note(ALL_LOST)
     fleet.check_workers(workers)
-    return fleet, hosts, *sorted_out(answers_of(fleet, hosts, seconds, verb, *words))
+    kind = list if verb == "history" else dict
+    return fleet, hosts, *sorted_out(answers_of(fleet, hosts, seconds, verb, *words), kind)
 
 
 def answers_of(
@@ -44,12 +45,14 @@ def answers_of(
         return connection.everywhere(hosts, command, seconds, secret=False)
 
 
-def sorted_out(answers: Mapping[Host, remote.Answer]) -> tuple[dict[str, Any], dict[str, str]]:
+def sorted_out(
+    answers: Mapping[Host, remote.Answer], kind: type = dict
+) -> tuple[dict[str, Any], dict[str, str]]:
     """What each has answered, by its name; and who did not, and why."""
     said: dict[str, Any] = {}
     silent: dict[str, str] = {}
     for host, answer in answers.items():
-        told, why = remote.read(answer)
+        told, why = remote.read(answer, kind)
         if why:
             silent[host.name] = why
         else:

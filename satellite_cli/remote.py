@@ -70,12 +70,18 @@ class Answer:
     """When it was asked, by this machine's clock, in seconds since 1970."""
     ended: float = 0
 
-    def json(self) -> Any:
-        """What it printed, as data, whatever a shell's start-up file has said before; else None."""
+    def json(self, kind: type = dict) -> Any:
+        """The last of that kind that it printed, as data; else None.
+
+        A shell's start-up file may have said anything before.
+        """
+        found, end = None, 0
         for begins in re.finditer(r"^[\[{]", self.out, re.MULTILINE):
-            with contextlib.suppress(ValueError):
-                return json.JSONDecoder().raw_decode(self.out, begins.start())[0]
-        return None
+            if begins.start() >= end:
+                with contextlib.suppress(ValueError):
+                    value, end = json.JSONDecoder().raw_decode(self.out, begins.start())
+                    found = value if isinstance(value, kind) else found
+        return found
 
 
 @dataclass(frozen=True)
@@ -329,11 +335,11 @@ Host *
 """For all of them: the agent's keys alone, no questions, no waiting without end."""
 
 
-def read(answer: Answer) -> tuple[Any, str]:
+def read(answer: Answer, kind: type = dict) -> tuple[Any, str]:
     """What an answer holds that should be data; or None, and why there is nothing."""
     if answer.problem or answer.status:
         return None, answer.problem or last_line(answer.err)
-    told = answer.json()
+    told = answer.json(kind)
     return told, "" if told is not None else f"{UNREAD}: {last_line(answer.out)}"
 
 

@@ -46,6 +46,17 @@ def test_what_a_shell_says_before_an_answer_is_no_part_of_it(desk: Desk) -> None
     assert ran.out.splitlines()[-2].startswith("worker-1  running")
     assert ran.err == f"worker-2: its answer cannot be read: {{not today\n{TODO}"
     assert ran.status == 3
+    desk.says("worker-1", f"[]\n{{}}\n{json.dumps(status('worker-1'), indent=1)}\n[]\n")
+    assert desk.satellite("info").out.splitlines()[-2].startswith("worker-1  running")
+    desk.says("worker-2", "[]\n")
+    ran = desk.satellite("info")
+    assert ran.out.splitlines()[-2].startswith("worker-1  running")
+    assert (ran.status, ran.err) == (3, f"worker-2: its answer cannot be read: []\n{TODO}")
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, f"{{}}\n{json.dumps([event('01')], indent=1)}\n{{}}\n")
+    assert "all hosts" in desk.satellite("releases").out
+    desk.says("worker-1", status("worker-1"))
+    desk.says("worker-2", "[motd] hello\n{not today\n")
     found = desk.satellite("doctor", "--json").json()["findings"]
     unread = [one for one in found if one["text"].startswith("its answer cannot be read")]
     assert [(one["host"], one["mend"]) for one in unread] == [
