@@ -79,7 +79,7 @@ def _act(verb: str, about: str) -> click.Command:
         line = remote.agent(verb, *words, *workers)
         try:
             with remote.connected(fleet) as connection:
-                answers = connection.everywhere(hosts, line, fleet.grace + MARGIN)
+                answers = connection.everywhere(hosts, line, fleet.grace + MARGIN, each=True)
         except remote.InterruptedRoundError as interrupted:
             raise SatelliteError(_so_far(hosts, interrupted.answers), INTERRUPTED) from None
         done_on(fleet, hosts, answers, as_json)

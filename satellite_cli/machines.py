@@ -106,7 +106,7 @@ def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
     if not hosts:
         return ""
     with remote.connected(fleet) as connection:
-        answers = connection.everywhere(hosts, "true", DEAD, secret=False)
+        answers = connection.everywhere(hosts, "true", DEAD, secret=False, each=True)
     # who refuses a key, or the command, is there and may be at work
     alive = [host for host, answer in answers.items() if answer.problem in ("", remote.REFUSED)]
     if alive:

@@ -6,8 +6,11 @@ import contextlib
 import functools
 import itertools
 import json
+import math
 import os
 import re
+import resource
+import select
 import shlex
 import signal
 import subprocess
@@ -26,11 +29,15 @@ from satellite_cli.problems import FAILED, SatelliteError, note
 from satellite_infra.agent.layout import AGENT
 
 AT_ONCE = 64
-"""Connections at the same time; through a bastion `AT_ONCE_THROUGH`: its sshd drops what is more
-than ten that have not logged in yet (MaxStartups)."""
+"""Connections that log in at the same time; through a bastion `AT_ONCE_THROUGH`: its sshd drops
+what is more than ten that have not logged in yet (MaxStartups)."""
 AT_ONCE_THROUGH = 8
 DIAL = 10
 """Seconds for a connection to be made."""
+LOGIN = 2 * DIAL
+"""Seconds after which one that has not logged in keeps no other one waiting any more."""
+FILES = 4096
+"""Files that may be open: two for each connection, and a terminal's shell often allows 256."""
 OPENLY = "curve25519-sha256"
 """How keys are exchanged for what is not secret: what stays safe from tomorrow's quantum computers
 costs five times the computing."""
@@ -42,6 +49,7 @@ REFUSED = "it does not let the stack's key in: satellite:private_key, or your SS
 UNPREPARED = "not prepared yet: satellite up"
 OLDER = "its agent is older than this command: satellite up"
 UNREAD = "its answer cannot be read"
+NOT_ASKED = "was not asked"
 REACHED = frozenset({STRANGER, REFUSED, UNPREPARED, OLDER})
 """Reasons of a host that is there all the same."""
 NETWORK = "this machine's network"
@@ -89,7 +97,8 @@ class Connection:
     """The way to the hosts while a command runs."""
 
     config: Path
-    at_once: int
+    door: threading.Semaphore
+    """Of those who log in, no more at the same time than a server lets."""
     environment: Mapping[str, str] = field(repr=False)
 
     def argv(
@@ -154,6 +163,17 @@ class Connection:
             raise KeyboardInterrupt
         return status
 
+    @contextlib.contextmanager
+    def turn(self, end: float = math.inf) -> Iterator[bool]:
+        """Whether it is one's turn to log in, by then."""
+        left = min(max(end - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        mine = self.door.acquire(timeout=left)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self.door.release()
+
     def ask(
         self,
         host: Host,
@@ -161,14 +181,26 @@ class Connection:
         end: float,
         secret: bool = True,
         asking: Asking | None = None,
+        seconds: float = math.inf,
     ) -> Answer:
-        """Run a command on a host to its end, at most until then (of the monotonic clock)."""
-        with self.start(host, command, secret) as process:
+        """Run a command on a host to its end, at most until then (of the monotonic clock).
+
+        `seconds`: at most so many from its turn on.
+        """
+        with self.turn(end) as mine:
+            if not mine:
+                return Answer(CLOSED, problem=f"{NOT_ASKED}: the time was over before its turn")
+            if asking and asking.over:
+                return Answer(CLOSED, problem=NOT_ASKED)
+            began, asked = time.monotonic(), time.time()
+            end = min(end, began + seconds)
+            process = self.start(host, command, secret)
             if asking:
                 asking.began(process)
-            began, asked = time.monotonic(), time.time()
+            logged_in(process, end)
+        with process:
             try:
-                out, err = process.communicate(timeout=max(end - began, 0.1))
+                out, err = process.communicate(timeout=max(end - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
@@ -177,32 +209,44 @@ class Connection:
             return replace(answer, began=asked, ended=time.time())
 
     def everywhere(
-        self, hosts: Sequence[Host], command: str, seconds: float, secret: bool = True
+        self,
+        hosts: Sequence[Host],
+        command: str,
+        seconds: float,
+        secret: bool = True,
+        each: bool = False,
     ) -> dict[Host, Answer]:
         """Run a command on all of these hosts side by side, at most so many seconds in all.
 
-        `secret`: something of what passes is. A Ctrl-C ends it at once: InterruptedRoundError.
+        `secret`: something of what passes is. `each`: every host has so many, once it is its turn;
+        none is told what it has no time for. A Ctrl-C ends it at once: InterruptedRoundError.
         """
-        end = time.monotonic() + seconds
+        end, own = time.monotonic() + seconds, math.inf
+        if each:
+            end, own = own, seconds
         if not secret:
             openly()  # once, and not in each thread
         asking = Asking()
-        with ThreadPoolExecutor(self.at_once) as together:
+        with ThreadPoolExecutor(max(len(hosts), 1)) as together:
             asked = {
-                host: together.submit(self.ask, host, command, end, secret, asking)
+                host: together.submit(self.ask, host, command, end, secret, asking, own)
                 for host in hosts
             }
             try:
                 return {host: answer.result() for host, answer in asked.items()}
             except KeyboardInterrupt:
-                known = {h: a.result() for h, a in asked.items() if a.done() and not a.exception()}
-                together.shutdown(wait=False, cancel_futures=True)
+                done = [host for host, answer in asked.items() if answer.done()]
                 asking.end()
+                told = {host: a.result() for host, a in asked.items() if not a.exception()}
+                known = {h: a for h, a in told.items() if h in done or a.problem == NOT_ASKED}
                 raise InterruptedRoundError(known) from None
 
 
 class InterruptedRoundError(KeyboardInterrupt):
-    """A Ctrl-C while hosts were asked; `answers`: of those that had answered by then."""
+    """A Ctrl-C while hosts were asked; `answers`: of those that had answered by then.
+
+    And of those that were not asked yet: NOT_ASKED.
+    """
 
     def __init__(self, answers: Mapping[Host, Answer]) -> None:
         super().__init__()
@@ -213,21 +257,21 @@ class Asking:
     """The connections of one round, which end together where nobody waits for them any more."""
 
     def __init__(self) -> None:
+        self.over = False
         self._begun: list[subprocess.Popen[str]] = []
-        self._over = False
         self._one = threading.Lock()
 
     def began(self, process: subprocess.Popen[str]) -> None:
         """One more, from any thread."""
         with self._one:
             self._begun.append(process)
-            if self._over:
+            if self.over:
                 self._kill(process)
 
     def end(self) -> None:
         """End them all, and each that begins."""
         with self._one:
-            self._over = True
+            self.over = True
             for process in self._begun:
                 self._kill(process)
 
@@ -236,6 +280,16 @@ class Asking:
         with contextlib.suppress(ProcessLookupError):
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def logged_in(process: subprocess.Popen[str], end: float = math.inf) -> None:
+    """Wait until that ssh has logged in: for the first that is said there, or for its end.
+
+    At most until then, and for LOGIN seconds. What was said is not read.
+    """
+    watch = select.poll()
+    watch.register(process.stdout or -1, select.POLLIN)
+    watch.poll(1000 * min(max(end - time.monotonic(), 0), LOGIN))
 
 
 @functools.cache
@@ -292,8 +346,11 @@ def away(fleet: Fleet, answers: Mapping[Host, Answer]) -> str:
 
 
 def agent(verb: str, *words: str) -> str:
-    """The shell command that runs a verb of the host's agent."""
-    return SCRIPT.format(unprepared=f"exit {NOT_PREPARED}") + shlex.join([verb, *words])
+    """The shell command that runs a verb of the host's agent.
+
+    Before that it says a blank line, by which one sees that it is logged in (`logged_in`).
+    """
+    return "echo\n" + SCRIPT.format(unprepared=f"exit {NOT_PREPARED}") + shlex.join([verb, *words])
 
 
 def agent_for(host: Host, verb: str, *words: str) -> str:
@@ -306,6 +363,7 @@ def agent_for(host: Host, verb: str, *words: str) -> str:
 @contextlib.contextmanager
 def connected(fleet: Fleet) -> Iterator[Connection]:
     """Everything that ssh needs, which goes afterwards."""
+    _may_open()
     with contextlib.ExitStack() as stack:
         made = tempfile.TemporaryDirectory(prefix="satellite-", dir=login.place())
         folder = Path(stack.enter_context(made))
@@ -320,7 +378,16 @@ def connected(fleet: Fleet) -> Iterator[Connection]:
         config = folder / "ssh_config"
         config.write_text(fleet.ssh_config + OPTIONS.format(dial=DIAL), encoding="utf-8")
         environment = {**os.environ, "SSH_AUTH_SOCK": socket}
-        yield Connection(config, AT_ONCE_THROUGH if fleet.bastion else AT_ONCE, environment)
+        door = threading.Semaphore(AT_ONCE_THROUGH if fleet.bastion else AT_ONCE)
+        yield Connection(config, door, environment)
+
+
+def _may_open() -> None:
+    """Have as many files allowed, where it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 OPTIONS = """

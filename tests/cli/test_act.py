@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import locale
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 
 from demo.waiting import wait_until
-from satellite_cli import remote, screen, stream
+from satellite_cli import act, remote, screen, stream
 from satellite_cli.fleet import Host
 from satellite_cli.main import satellite
 from satellite_infra.agent import converge
@@ -64,9 +66,9 @@ def test_a_host_that_is_held_is_told_in_time(desk: Desk, monkeypatch: pytest.Mon
     limits: list[float] = []
     everywhere = remote.Connection.everywhere
 
-    def noted(self: remote.Connection, *asked: Any) -> dict[Host, remote.Answer]:
+    def noted(self: remote.Connection, *asked: Any, **how: Any) -> dict[Host, remote.Answer]:
         limits.append(asked[2])
-        return everywhere(self, *asked)
+        return everywhere(self, *asked, **how)
 
     monkeypatch.setattr(remote.Connection, "everywhere", noted)
     held = "nothing was done: release of 0123, since now, holds this host"
@@ -77,6 +79,76 @@ def test_a_host_that_is_held_is_told_in_time(desk: Desk, monkeypatch: pytest.Mon
     assert ran.out == "worker-2: stopped worker.1\n"
     grace = 20
     assert limits == [LOCK_LIMIT + grace + converge.MARGIN + 30]
+
+
+@pytest.mark.parametrize("out", ["\n", ""])
+def test_every_host_has_its_whole_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    """Also where no more than one may log in at the same time, and one never does."""
+    monkeypatch.setattr(remote, "AT_ONCE_THROUGH", 1)
+    monkeypatch.setattr(act, "MARGIN", 8 - 20)  # the grace is 20
+    desk.outputs["ssh_config"] += "  ProxyJump bastion\n"
+    desk.says("worker-1", out, sleep=600)
+    desk.says("worker-2", "\nrestarted worker.1\n")
+    ran = desk.satellite("restart")
+    assert (ran.out, ran.err) == (
+        "worker-2: restarted worker.1\n",
+        "worker-1: no answer within 8 s\n",
+    )
+
+
+def test_all_work_at_the_same_time_once_they_are_logged_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "AT_ONCE", 1)
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, "\nrestarted worker.1\n", sleep=6)
+    ends = begun_and_ended(desk, "restart")
+    assert max(begun for begun, _ in ends) < min(ended for _, ended in ends)
+
+
+def test_no_shells_limit_keeps_a_connection_from_being_made(desk: Desk) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, before[1]))
+    try:
+        desk.satellite("restart")
+        allowed, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    most = remote.FILES if hard == resource.RLIM_INFINITY else min(remote.FILES, hard)
+    assert (allowed, hard) == (most, before[1])
+
+
+def begun_and_ended(desk: Desk, *words: str) -> list[tuple[float, float]]:
+    """When each host's ssh began, and at least how long it lasted."""
+    desk.satellite(*words)
+    found = [(desk.place / f"ssh.{name}.seen").stat().st_mtime for name in desk.hosts]
+    return [
+        (at, at + desk.hosts[name]["sleep"]) for name, at in zip(desk.hosts, found, strict=True)
+    ]
+
+
+def test_who_was_not_asked_yet_at_a_ctrl_c_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "AT_ONCE", 1)
+    for name in ("worker-1", "worker-2"):
+        desk.hosts[name] = {"sleep": 600}
+
+    def interrupt() -> None:
+        wait_until("one is asked", lambda: [*desk.place.glob("ssh.*.seen")])
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    beside = threading.Thread(target=interrupt)
+    beside.start()
+    ran = desk.satellite("restart")
+    beside.join()
+    assert ran.status == 130
+    assert sorted(line.partition(": ")[2] for line in ran.err.splitlines()[1:]) == [
+        "was asked, and had not answered",
+        "was not asked",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from satellite_cli import remote
 from satellite_cli.lock import files as lock_files
 from tests.cli.conftest import COMMIT, Desk, host, status
 
@@ -240,6 +241,18 @@ def test_why_a_host_is_silent(desk: Desk, answer: dict[str, object], why: str) -
     ran = desk.satellite("info", "--json", "--timeout", "2")
     assert ran.json()["unanswered"] == {"worker-2": why}
     assert (ran.status, ran.err) == (3, f"worker-2: {why}\n{TODO}")
+
+
+def test_who_had_no_turn_to_log_in_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "AT_ONCE", 1)
+    for name in ("worker-1", "worker-2"):
+        desk.says(name, "", sleep=30)
+    assert sorted(
+        desk.satellite("info", "--json", "--timeout", "2").json()["unanswered"].values()
+    ) == [
+        "no answer within 2 s",
+        "was not asked: the time was over before its turn",
+    ]
 
 
 def test_a_host_that_is_not_prepared_is_called_so(desk: Desk) -> None:
