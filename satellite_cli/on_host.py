@@ -159,7 +159,7 @@ def logs(
     with remote.connected(fleet) as connection:
         show = stream.Printer(fleet.app, [host.name for host in hosts], as_json)
         if follow:
-            status = stream.follow(connection, hosts, command, show)
+            status = stream.follow(connection, hosts, command, last, show)
         else:
             status = stream.past(connection, hosts, command, seconds, last, show)
     sys.exit(status)

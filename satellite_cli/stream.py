@@ -22,11 +22,15 @@ import click
 from satellite_cli import screen
 from satellite_cli.fleet import Host
 from satellite_cli.problems import INTERRUPTED, UNANSWERED, note
-from satellite_cli.remote import Connection, judged, unanswered
+from satellite_cli.remote import Asking, Connection, judged, logged_in, unanswered
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 HOLD = 0.5
 """Seconds that a line waits for an earlier one of another host."""
+QUIET = 3
+"""Seconds after which a host that has logged in, and tells nothing, has had nothing to tell."""
+LATE = 5
+"""Seconds after which no further login is waited for, before what was said is shown."""
 SHOWN = 80
 """Characters that are shown of what is no entry of a journal."""
 COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
@@ -79,14 +83,45 @@ def _text(value: Any) -> str:
     return "\n".join(map(_text, value))
 
 
-Heard = queue.Queue[Line | str | Future[str]]
-"""Lines and remarks as they come, and each listener that has ended."""
+Heard = queue.Queue[Line | str | Host | Future[str]]
+"""Lines and remarks as they come, each host that is logged in, each listener that has ended."""
+
+
+class Backlog:
+    """Until when hosts tell what was said before: their own clocks say which lines that is."""
+
+    def __init__(self, hosts: int) -> None:
+        self._hosts = hosts
+        self._began = time.time() * 1e6
+        self._login = time.monotonic()
+        self._ends: dict[str, float] = {}
+
+    def entered(self, host: str) -> None:
+        """It is logged in, or will not be."""
+        self._login = time.monotonic()
+        self._ends[host] = self._login + QUIET
+
+    def told(self, line: Line) -> None:
+        """Its first lines come together; one that was said before tells that more may come."""
+        end = time.monotonic() + HOLD
+        known = self._ends.get(line.host, end)
+        old = line.at < self._began and end < self._login + LATE
+        self._ends[line.host] = end if old else min(known, end)
+
+    def wait(self) -> float:
+        """Seconds until all have told it; 0 from then on."""
+        late = [self._login + LATE] if len(self._ends) < self._hosts else []
+        return max(0, max([*self._ends.values(), *late]) - time.monotonic())
 
 
 class Held:
-    """Lines that wait for earlier ones of other hosts, each HOLD seconds at most."""
+    """Lines that wait for earlier ones of other hosts, each HOLD seconds at most.
 
-    def __init__(self) -> None:
+    `last`: of those that are held now no more than so many are wanted; 0: all.
+    """
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
         self._by_time: list[tuple[Line, int]] = []
         self._ends: OrderedDict[int, float] = OrderedDict()
         self._count = 0
@@ -113,9 +148,13 @@ class Held:
                 yield self._first()
 
     def rest(self) -> Iterator[Line]:
-        """All that are held."""
-        while self._by_time:
-            yield self._first()
+        """All that are held, and are wanted."""
+        many = len(self._by_time)
+        for number in range(many):
+            line = self._first()
+            if not self.last or number >= many - self.last:
+                yield line
+        self.last = 0
 
     def _first(self) -> Line:
         line, number = heapq.heappop(self._by_time)
@@ -185,26 +224,28 @@ def past(
     return UNANSWERED if unanswered(answers) or failed else 0
 
 
-def follow(connection: Connection, hosts: Sequence[Host], command: str, show: Printer) -> int:
-    """All lines as they come, until Ctrl-C or until no host is left; the exit status.
+def follow(
+    connection: Connection, hosts: Sequence[Host], command: str, lines: int, show: Printer
+) -> int:
+    """The last lines (0: all) of all hosts, and those that come, until Ctrl-C or no host is left.
 
-    A host whose connection ends is named, and the others go on.
+    A host whose connection ends is named, and the others go on. The exit status.
     """
     heard: Heard = queue.Queue()
-    held, status = Held(), UNANSWERED
-    processes = [connection.start(host, command) for host in hosts]
+    held, status, asking = Held(lines), UNANSWERED, Asking()
     with ThreadPoolExecutor(len(hosts)) as listeners:
         try:
-            for host, process in zip(hosts, processes, strict=True):
-                listener = listeners.submit(_listen, host.name, process, show.app, heard)
+            for host in hosts:
+                listener = listeners.submit(
+                    _listen, connection, host, command, show.app, heard, asking
+                )
                 listener.add_done_callback(heard.put)
             for line in _in_order(heard, held, len(hosts)):
                 show(line) if isinstance(line, Line) else note(line)
         except KeyboardInterrupt:
             status = INTERRUPTED
         finally:
-            for process in processes:
-                _end(process)
+            asking.end()
     for line in held.rest():
         show(line)
     return status
@@ -215,34 +256,52 @@ def _end(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGTERM)
 
 
-def _listen(host: str, process: subprocess.Popen[str], app: str, heard: Heard) -> str:
+def _listen(
+    connection: Connection, host: Host, command: str, app: str, heard: Heard, asking: Asking
+) -> str:
     """Hear a host's lines to their end; why they have ended."""
+    with connection.turn():
+        process = connection.start(host, command)
+        asking.began(process)
+        logged_in(process)
+    heard.put(host)
     with process:
         assert process.stdout
         assert process.stderr
         try:
-            for found in _entries(host, process.stdout, app):
+            for found in _entries(host.name, process.stdout, app):
                 heard.put(found)
             said = process.stderr.read()
             answer = judged(process.wait(), "", said)
         finally:
             _end(process)  # where this has failed; else it has ended
-    return f"{host}: {answer.problem or said.strip() or 'the journal ended'}"
+    return f"{host.name}: {answer.problem or said.strip() or 'the journal ended'}"
 
 
 def _in_order(heard: Heard, held: Held, listeners: int) -> Iterator[Line | str]:
     """Lines by their time, as far as they come while one is held, and remarks.
 
-    What a listener fails with is raised here.
+    What was said before is held until all hosts have told it. What a listener fails with is raised
+    here.
     """
+    before: Backlog | None = Backlog(listeners)
     while listeners:
-        yield from held.due()
+        if before and not before.wait():
+            yield from held.rest()
+            before = None
+        if not before:
+            yield from held.due()
         try:
-            found = heard.get(timeout=held.wait())
+            found = heard.get(timeout=before.wait() if before else held.wait())
         except queue.Empty:
             continue
         if isinstance(found, Line):
             held.add(found)
+            if before:
+                before.told(found)
+        elif isinstance(found, Host):
+            if before:
+                before.entered(found.name)
         elif isinstance(found, str):
             yield found
         else:

@@ -328,6 +328,53 @@ def test_what_comes_is_followed_and_an_ended_host_is_named(desk: Desk, option: s
     assert ran.status == 3
 
 
+def test_the_first_lines_that_follow_are_the_last_in_the_order_of_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long one host takes to log in."""
+    monkeypatch.setattr(stream, "HOLD", 0.05)
+    monkeypatch.setattr(remote, "AT_ONCE", 1)
+    for name, times in (("worker-1", (1, 3, 5)), ("worker-2", (2, 4, 6))):
+        desk.says(name, "".join(f"{entry(at, 'x')}\n" for at in times), sleep=8)
+    ran = desk.satellite("logs", "-f", "-n", "4")
+    shown = [line.split()[1] for line in ran.out.splitlines()]
+    assert shown == ["worker-1", "worker-2", "worker-1", "worker-2"]
+
+
+def test_a_backlog_is_waited_for_as_long_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    clock = SimpleNamespace(monotonic=lambda: now, time=lambda: now)
+    monkeypatch.setattr("satellite_cli.stream.time", clock)
+    before = stream.Backlog(2)
+    assert before.wait() == stream.LATE
+    before.entered("worker-1")
+    before.told(stream.Line(int(99e6), "worker-1", "-", ""))
+    now += 2
+    before.entered("worker-2")
+    assert before.wait() == stream.QUIET
+    before.told(stream.Line(int(99e6), "worker-2", "-", ""))
+    now += 0.4
+    before.told(stream.Line(int(99e6), "worker-2", "-", ""))  # one more
+    assert before.wait() == stream.HOLD
+    for _ in range(3):  # what is said now is no backlog
+        now += 0.2
+        before.told(stream.Line(int(now * 1e6), "worker-2", "-", ""))
+    assert before.wait() == 0
+    before = stream.Backlog(2)
+    before.entered("worker-1")
+    now += stream.LATE  # the other one is dead
+    assert before.wait() == 0
+
+
+def test_not_all_log_in_at_once_to_follow(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "AT_ONCE_THROUGH", 1)
+    desk.outputs["ssh_config"] += "  ProxyJump bastion\n"
+    for name in ("worker-1", "worker-2"):
+        desk.hosts[name] = {"sleep": 3}
+    first, second = sorted(begun_and_ended(desk, "logs", "-f"))
+    assert second[0] >= first[1]
+
+
 @pytest.mark.parametrize(
     ("value", "text", "line"),
     [

@@ -602,19 +602,22 @@ def test_whatever_a_worker_says_is_shown(desk: Desk) -> None:
     assert {"one\ntwo", "two\none"} & {*found}
 
 
-def test_the_last_lines_since_a_time_are_the_last(desk: Desk) -> None:
-    desk.site.host(1).run(f"python3 -c {shlex.quote(SAY)}")
-    line = "satellite logs --json --since 1h --host desk-1"
-    wait_until("the journal has it", lambda: "a\u2028b" in json.loads(last(desk, line)[-1])["text"])
-    every = last(desk, line)
-    assert len(every) > 4
-    assert last(desk, f"{line} -n 2") == every[-2:]
-    with desk.started(f"{line} -n 2 -f") as process:
+@pytest.mark.parametrize(("where", "fewer"), [(" --host desk-1", 3), ("", 1)])
+def test_the_last_lines_since_a_time_are_the_last(desk: Desk, where: str, fewer: int) -> None:
+    """Of each host, and of all of them together."""
+    say, line = f"python3 -c {shlex.quote(SAY)}", f"satellite logs --json --since 1h{where}"
+    before = len(last(desk, line))
+    desk.site.host(1).run(say)
+    wait_until("the journal has it", lambda: len(last(desk, line)) == before + 3)
+    every = last(desk, line)[fewer:]
+    assert every
+    assert last(desk, f"{line} -n {len(every)}") == every
+    with desk.started(f"{line} -n {len(every)} -f") as process:
         assert process.stdout
         try:
-            assert [process.stdout.readline().strip() for _ in range(2)] == every[-2:]
-            desk.site.host(1).run(f"python3 -c {shlex.quote(SAY)}")
-            assert "x" in process.stdout.readline()
+            assert [process.stdout.readline().strip() for _ in every] == every
+            desk.site.host(1).run(say)
+            assert 5000 * "x" in process.stdout.readline()
         finally:
             process.send_signal(signal.SIGINT)
 
