@@ -13,7 +13,9 @@ from satellite_cli.commands import GROUPS, MODULES, PROMOTE
 
 OURS = "|".join(f"{name} [a-z]+" if name in GROUPS else name for name in MODULES if name != PROMOTE)
 ENGINES = "up|preview|refresh|destroy|cancel|config(?: (?:get|set|rm))?"
-BEGINS = rf"\b(?P<words>satellite (?:{OURS})|pulumi (?:{ENGINES}))(?![\w-])"
+HELP = "(?<!Usage: )(?<!Try ')"
+"""What is before a command that is only explained."""
+BEGINS = rf"{HELP}\b(?P<words>satellite (?:{OURS})|pulumi (?:{ENGINES}))(?![\w-])"
 COMMAND = re.compile(rf"{BEGINS}(?![^\n;&|`,]* --stack )")
 """One without a stack, up to where its options may stand."""
 LINE = re.compile(rf"{BEGINS}[^\n`,]*")

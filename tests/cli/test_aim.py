@@ -30,6 +30,8 @@ from tests.cli.conftest import Desk, status
         ("satellite deploys commits", "satellite deploys commits"),
         ("satellite up-to-date", "satellite up-to-date"),
         ("satellite promote us", "satellite promote us"),
+        ("Usage: satellite ps [OPTIONS]", "Usage: satellite ps [OPTIONS]"),
+        ("Try 'satellite ps --help' for help.", "Try 'satellite ps --help' for help."),
         ("pulumi login; pulumi plugin install", "pulumi login; pulumi plugin install"),
     ],
 )  # fmt: skip
