@@ -17,7 +17,8 @@ from satellite_cli.aim import aimed
 from satellite_cli.finding import RUNBOOK, SILENT, Finding
 from satellite_cli.fleet import ALL_LOST, Fleet, Host, NeverUpError
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError, note
-from satellite_cli.running import taken_back
+from satellite_cli.running import commits, taken_back, unsure
+from satellite_infra import naming
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
 from satellite_infra.agent_bundle import agent_files
@@ -94,23 +95,34 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
 
 def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:
     """What the hosts say of themselves, and what differs between them and the stack."""
-    said: dict[str, Any] = {}
-    away = remote.away(fleet, answers)
-    for host, answer in answers.items():
-        if different := fleet.to_roll.get(host.name):
-            yield Finding("to_roll", different, host.name)
-        told, problem = remote.read(answer)
-        if problem:
-            yield _silent(host, problem, away)
-            continue
-        said[host.name] = told
-        for one in told.get("findings", ()):
-            yield Finding(one["code"], one["text"], host.name, one["about"])
+    said, silent = asking.sorted_out(answers)
     # where the last release was the stack's, and was taken back
     failed = {n: one["revision"] for n, one in said.items() if taken_back(one) == fleet.revision}
+    for found in _found(fleet, answers, said, silent):
+        differs = found.code in DIFFERS
+        one = _taken_back(found, said[found.host], failed, fleet) if differs else found
+        if one.updates and (one.code == "revision" or len({*commits(said).values()}) > 1):
+            one = _deployed(one, failed, fleet)
+        yield one
+
+
+def _found(
+    fleet: Fleet,
+    answers: Mapping[Host, remote.Answer],
+    said: Mapping[str, Any],
+    silent: Mapping[str, str],
+) -> Iterator[Finding]:
+    away = remote.away(fleet, answers)
+    for host in answers:
+        if different := fleet.to_roll.get(host.name):
+            yield Finding("to_roll", different, host.name)
+        if problem := silent.get(host.name):
+            yield _silent(host, problem, away)
+            continue
+        for one in said[host.name].get("findings", ()):
+            yield Finding(one["code"], one["text"], host.name, one["about"])
     for name, told in said.items():
-        for one in _differs(fleet, name, told, said):
-            yield _taken_back(one, told, failed, fleet) if one.code in DIFFERS else one
+        yield from _differs(fleet, name, told, said)
     yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
 
 
@@ -137,8 +149,8 @@ def _differs(
     if (ours := digest(agent_files())) != told["agent"]:
         text = f"has agent {told['agent']}, this checkout has {ours}; where that is the older one, "
         yield Finding("agent_differs", text + "`git pull` comes first", name)
-    if "current_moved" in {finding["code"] for finding in told["findings"]}:
-        return  # whatever it points to is another's manifest
+    if unsure(told):
+        return  # whatever `current` points to is another's manifest
     if told["revision"] != fleet.revision:
         others = [f"{n} {screen.short(one['revision'])}" for n, one in said.items() if n != name]
         text = f"runs {screen.short(told['revision'])}, the stack {screen.short(fleet.revision)}"
@@ -174,6 +186,18 @@ def _taken_back(
         return replace(found, text=text, command=why)
     stay = f"satellite deploy --revision {told['revision']}"
     return replace(found, text=f"{text}. Why; and to stay with what runs:", why=why, command=stay)
+
+
+def _deployed(found: Finding, failed: Mapping[str, str], fleet: Fleet) -> Finding:
+    """Where the hosts run no one commit that an update could keep, it is a deploy: of what."""
+    differ = "" if found.code == "revision" else "; the hosts run different commits"
+    # what failed there would only fail once more
+    if back := [commit for commit in failed.values() if commit not in ("", fleet.revision)]:
+        text = f"{found.text}{differ}. All hosts back to {screen.short(back[0])}:"
+        return replace(found, text=text, command=f"satellite deploy --revision {back[0]}")
+    heads = {"": "the branch's head", naming.HEROKU: "what Heroku runs"}
+    head = heads.get(fleet.pinned) or f"{screen.short(fleet.pinned)}, as the stack's file says"
+    return replace(found, text=f"{found.text}{differ}. All hosts to {head}:", deploys=True)
 
 
 def _clocks(answers: Mapping[str, remote.Answer], said: Mapping[str, Any]) -> Iterator[Finding]:

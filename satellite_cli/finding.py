@@ -23,23 +23,31 @@ class Finding:
     """Of this machine's, which are not in the table; and where a host's is not the table's."""
     why: str = ""
     """The command that shows the cause, which is to be seen before."""
+    deploys: bool = False
+    """Its update is a deploy: there is no one commit that all hosts run, and could keep."""
 
     def mend(self, app: str) -> str:
         """What mends it."""
         words = MENDS.get(self.code, _visit)(self, app)
         return aimed(self.command or (shlex.join(words) if words else RUNBOOK))
 
+    @property
+    def updates(self) -> bool:
+        """Whether an update mends it."""
+        return not self.command and MENDS.get(self.code, _visit) in (_visit, _up)
+
 
 RUNBOOK = "docs/runbook.md says what to look at"
 Words = list[str]
 
 
-def _visit(found: Finding, _: str) -> Words:
-    return ["satellite", "up", "--again", "--host", found.host]
+def _up(found: Finding, _: str) -> Words:
+    """What was pushed meanwhile is nothing that a mend brings."""
+    return ["satellite", "up", *([] if found.deploys else ["--same-commit"])]
 
 
-def _up(*_: object) -> Words:
-    return ["satellite", "up"]
+def _visit(found: Finding, app: str) -> Words:
+    return [*_up(found, app), "--again", "--host", found.host]
 
 
 def _worker(verb: str) -> Callable[[Finding, str], Words]:
@@ -84,7 +92,7 @@ MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
     "not_followed": lambda *_: [],
     "to_roll": lambda found, _: ["satellite", "roll", found.host],
     "not_prepared": _up,
-    "agent_older": _up,
+    "agent_older": lambda *_: ["satellite", "up"],  # nobody can ask it what it runs
     "agent_differs": _up,
     "lock_long": lambda found, _: ["satellite", "lock", "release", "--host", found.host],
     "worker_stopped": _worker("start"),

@@ -78,6 +78,8 @@ class Fleet:
     """What every host has, by its keys."""
     to_roll: dict[str, str] = field(default_factory=dict)
     """Host -> what its machine has that the settings do not say."""
+    pinned: str = ""
+    """The commit that the stack's file says, or that it is Heroku's."""
 
     @classmethod
     def of(cls, stack: str, asked: Callable[[], dict[str, Any]] | None = None) -> Fleet:
@@ -130,6 +132,7 @@ class Fleet:
             public_key=setting("public_key") if own else "",
             manifest=manifest,
             to_roll=found.get("to_roll", {}),
+            pinned=setting("revision"),
         )
 
     def way(self, name: str) -> tuple[str, str, str]:

@@ -18,6 +18,8 @@ from satellite_cli.project import Project
 from satellite_cli.reachable import Check, given_up, refuse
 
 Told = Mapping[str, Any]
+UNSURE = {"current_moved", "cut_off"}
+"""Findings of a host whose `current` need not be its last good release."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,7 @@ class Running:
 
     def commits(self) -> dict[str, str]:
         """Host -> the commit that it runs, of those that run one."""
-        found = {name: told["revision"] for name, told in self.said.items()}
-        return {name: str(commit) for name, commit in found.items() if commit}
+        return commits(self.said)
 
     def commit(self, but: str = "") -> str:
         """The one that all of them run, or empty where none does. SatelliteError if they differ.
@@ -81,6 +82,23 @@ class Running:
 
 def _each(found: Mapping[str, str]) -> str:
     return ", ".join(f"{name}: {screen.short(commit)}" for name, commit in found.items())
+
+
+def commits(said: Mapping[str, Told]) -> dict[str, str]:
+    """Host -> the commit that it runs, of those that run one."""
+    return {name: commit for name, told in said.items() if (commit := _runs(told))}
+
+
+def _runs(told: Told) -> str:
+    """Where `current` does not say it, it is the commit that the host goes back to."""
+    if unsure(told) and (good := told.get("good")):
+        return str(good[-1]["revision"])
+    return str(told["revision"] or "")
+
+
+def unsure(told: Told) -> bool:
+    """Whether `current` need not be that host's last good release."""
+    return bool(UNSURE & {finding["code"] for finding in told.get("findings", ())})
 
 
 def taken_back(told: Told) -> str | None:

@@ -77,7 +77,8 @@ def current(layout: Layout) -> Target | None:
         return Target(release, ReleaseManifest.parse(text))
     except (OSError, ValueError):
         raise LookupError(
-            f"{layout.current} is no release, or its manifest cannot be read: satellite up --again"
+            f"{layout.current} is no release, or its manifest cannot be read: "
+            "satellite up --same-commit --again"
         ) from None
 
 

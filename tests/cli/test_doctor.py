@@ -54,18 +54,19 @@ def test_nothing_is_found(clinic: Desk) -> None:
     assert clinic.satellite("doctor", "--json").json() == {"stack": "staging", "findings": []}
 
 
-VISIT = "satellite up --again --host worker-2"
+VISIT = "satellite up --same-commit --again --host worker-2"
+DEPLOYING = VISIT.replace(" --same-commit", "")
 
 
 @pytest.mark.parametrize(
     ("says", "code", "mend"),
     [
-        ({"revision": NEW}, "revision", VISIT),
+        ({"revision": NEW}, "revision", DEPLOYING),
         ({"manifest": manifest(config__TOKEN="other")}, "config_differs", VISIT),
         ({"manifest": manifest(processes__worker__quantity="4")}, "formation_differs", VISIT),
         ({"manifest": manifest(gate_seconds="4")}, "manifest_differs", VISIT),
         ({"manifest": manifest(host="worker-2", soak_seconds="60", revision=NEW)}, "", ""),
-        ({"agent": "0123"}, "agent_differs", "satellite up"),
+        ({"agent": "0123"}, "agent_differs", "satellite up --same-commit"),
     ],
 )
 def test_what_differs_from_the_stack(
@@ -102,8 +103,44 @@ def test_a_machine_that_is_not_as_declared_is_to_be_rolled(clinic: Desk) -> None
 def test_who_is_on_what(clinic: Desk) -> None:
     clinic.says("worker-2", status("worker-2", revision=NEW))
     out = clinic.satellite("doctor").out
-    assert "  revision: runs ffffffffffff, the stack 0123456789ab; worker-1 0123456789ab\n" in out
-    assert f"    > {VISIT}\n" in out
+    assert (
+        "  revision: runs ffffffffffff, the stack 0123456789ab; worker-1 0123456789ab.\n"
+        f"    All hosts to the branch's head:\n    > {DEPLOYING}\n"
+    ) in out
+
+
+@pytest.mark.parametrize(
+    ("pinned", "head"),
+    [("", "the branch's head"), ("heroku", "what Heroku runs"), (COMMIT, "0123456789ab, as the")],
+)
+def test_where_no_one_commit_runs_the_mend_says_what_it_deploys(
+    clinic: Desk, pinned: str, head: str
+) -> None:
+    """An update that kept one would be refused."""
+    if pinned:
+        clinic.config["satellite:revision"] = {"value": pinned}
+    clinic.says("worker-1", status("worker-1", revision=NEW))
+    clinic.says("worker-2", drifted("file_changed"))
+    ran = clinic.satellite("doctor", "--json")
+    assert told(ran)[0] == ("worker-2", "file_changed", DEPLOYING)
+    said = f"it is so; the hosts run different commits. All hosts to {head}"
+    assert ran.json()["findings"][0]["text"].startswith(said)
+    refused = clinic.satellite(*VISIT.split()[1:], "--yes")
+    assert "the hosts run different commits" in refused.err
+
+
+@pytest.mark.parametrize("code", ["current_moved", "cut_off"])
+def test_a_host_whose_current_is_another_runs_its_last_good_release(
+    clinic: Desk, code: str
+) -> None:
+    good = [{"release": "1", "revision": COMMIT}]
+    finding = {"code": code, "text": "it is so", "about": ""}
+    clinic.says("worker-2", status("worker-2", revision=NEW, good=good, findings=[finding]))
+    assert told(clinic.satellite("doctor", "--json")) == [("worker-2", code, VISIT)]
+    clinic.pulumi["up"] = (0, "", "")
+    assert clinic.satellite(*VISIT.split()[1:], "--yes").status == 0
+    settings = (clinic.place / "up.settings").read_text()
+    assert settings == f"config:\n# set satellite:revision {COMMIT}\n"
 
 
 def failed(revision: str) -> dict[str, str]:
@@ -146,20 +183,23 @@ def test_settings_that_failed_are_not_released_again(clinic: Desk) -> None:
     assert found == [("worker-2", "config_differs", "satellite logs --release --host worker-2")]
 
 
-def test_where_the_deploy_succeeded_a_visit_is_right(clinic: Desk) -> None:
+def test_what_failed_elsewhere_is_not_brought_by_a_visit(clinic: Desk) -> None:
     clinic.outputs["revision"] = NEW
     clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
     formation = manifest(processes__worker__quantity="4")
     clinic.says("worker-2", status("worker-2", revision=NEW, manifest=formation))
     assert told(clinic.satellite("doctor", "--json")) == [
         ("worker-1", "revision", f"satellite deploy --revision {COMMIT}"),
-        ("worker-2", "formation_differs", VISIT),
+        ("worker-2", "formation_differs", f"satellite deploy --revision {COMMIT}"),
     ]
+    text = "has not the stack's processes.worker.quantity; the hosts run different commits. All "
+    found = clinic.satellite("doctor", "--json").json()["findings"][1]
+    assert found["text"] == f"{text}hosts back to 0123456789ab:"
 
 
 def test_an_older_failure_is_none_of_this_deploy(clinic: Desk) -> None:
     clinic.says("worker-2", status("worker-2", revision=NEW, last_release=failed("a" * 40)))
-    assert told(clinic.satellite("doctor", "--json")) == [("worker-2", "revision", VISIT)]
+    assert told(clinic.satellite("doctor", "--json")) == [("worker-2", "revision", DEPLOYING)]
 
 
 def test_the_stack_is_in_the_command_where_it_was_given(clinic: Desk) -> None:
@@ -223,7 +263,7 @@ def test_what_a_host_finds_of_itself(clinic: Desk, code: str, about: str, mend: 
         ({"status": 255, "err": "Host key verification failed."}, "host_key", "lost worker-2", 1),
         ({"status": 255, "err": "refused"}, "no_answer", "lost worker-2", 3),
         ({"sleep": 30}, "no_answer", "lost worker-2", 3),
-        ({"status": 113}, "not_prepared", "up", 1),
+        ({"status": 113}, "not_prepared", "up --same-commit", 1),
         ({"status": 2, "err": "invalid choice: 'status'"}, "agent_older", "up", 1),
         ({"status": 1, "err": "host.json is not there\n"}, "no_answer", "lost worker-2", 3),
     ],

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 # one that can be told to fail on a host
 FRAGILE = PLAIN_APP["worker"].replace("trap", "[ ! -e /broken ] || exit 3\ntrap", 1)
 SECOND = "clinic-2"
-VISIT = f"satellite up --again --host {SECOND}"
+VISIT = f"satellite up --same-commit --again --host {SECOND}"
 UNITS, STATE = "/etc/systemd/system", "/var/lib/satellite/clinic"
 # all machines of the lab have one clock: this one's programs in Python see another, by a module
 # that the agent loads
@@ -30,7 +30,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     site = new_site(tmp_path_factory.mktemp("clinic"), "clinic", PLAIN_APP, hosts=2, settings={})
     with demolished(site):
         site.up()
-        yield Desk(site)
+        made = Desk(site)
+        made.commit()  # pushed, and nobody has deployed it
+        yield made
 
 
 def found(desk: Desk) -> list[dict[str, Any]]:
@@ -51,8 +53,11 @@ def only(desk: Desk, code: str, mend: str) -> None:
 
 def mended(desk: Desk, command: str) -> None:
     asks = command.startswith(("satellite up", "satellite lost", "satellite deploy"))
+    runs = desk.runs() if command == VISIT else []
     desk.good(f"{command} --yes" if asks else command)
     assert found(desk) == []
+    if command == VISIT:
+        assert desk.runs() == runs  # what was pushed meanwhile is not deployed
 
 
 def pids(desk: Desk) -> list[dict[str, str]]:
