@@ -17,7 +17,7 @@ from satellite_cli.aim import aimed
 from satellite_cli.finding import RUNBOOK, SILENT, Finding
 from satellite_cli.fleet import ALL_LOST, Fleet, Host, NeverUpError
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError, note
-from satellite_cli.running import commits, taken_back, unsure
+from satellite_cli.running import commits, taken_back, unsure, wanted
 from satellite_infra import naming
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
@@ -121,8 +121,9 @@ def _found(
             continue
         for one in said[host.name].get("findings", ()):
             yield Finding(one["code"], one["text"], host.name, one["about"])
+    runs = wanted(fleet, said)
     for name, told in said.items():
-        yield from _differs(fleet, name, told, said)
+        yield from _differs(fleet, name, told, said, *runs)
     yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
 
 
@@ -141,7 +142,12 @@ def _silent(host: Host, problem: str, away: str) -> Finding:
 
 
 def _differs(
-    fleet: Fleet, name: str, told: Mapping[str, Any], said: Mapping[str, Any]
+    fleet: Fleet,
+    name: str,
+    told: Mapping[str, Any],
+    said: Mapping[str, Any],
+    commit: str,
+    whose: str,
 ) -> Iterator[Finding]:
     if "findings" not in told:
         yield Finding("agent_older", WHY[remote.OLDER][1], name)
@@ -151,9 +157,9 @@ def _differs(
         yield Finding("agent_differs", text + "`git pull` comes first", name)
     if unsure(told):
         return  # whatever `current` points to is another's manifest
-    if told["revision"] != fleet.revision:
+    if told["revision"] != commit:
         others = [f"{n} {screen.short(one['revision'])}" for n, one in said.items() if n != name]
-        text = f"runs {screen.short(told['revision'])}, the stack {screen.short(fleet.revision)}"
+        text = f"runs {screen.short(told['revision'])}, {whose} {screen.short(commit)}"
         yield Finding("revision", "; ".join([text, *others]), name)
     if told["manifest"] is None:
         return

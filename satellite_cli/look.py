@@ -11,6 +11,7 @@ from satellite_cli import options, remote, screen
 from satellite_cli.asking import SECONDS, answers_of, ask, finish, sorted_out
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.histories import Event, together
+from satellite_cli.running import wanted
 
 COLUMNS: tuple[str, ...] = (
     *("host", "state", "id", "environment", "address", "launched", "booted", "revision", "workers"),
@@ -30,7 +31,8 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
     """Each host: state, id, address, age, revision, workers, drift.
 
     The age is since its launch, or since its last boot where no launch is known. A revision with a
-    ! is another one than the stack's, which is in the first line.
+    ! is another one than that of the first line: of the last update, or of most hosts where that
+    was to some alone.
     Drift is how many things there are not as they should be: `satellite doctor` says which.
     """
     from satellite_cli.doctor import judged
@@ -42,6 +44,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
     # as `satellite doctor` counts
     found = [one for one in judged(fleet, answers) if one.host in said]
     drift = {name: [one.code for one in found if one.host == name] for name in said}
+    runs, _ = wanted(fleet, said)
     shown = [h for h in fleet.hosts if h in hosts or (h.lost and not names)]
     if as_json:
         screen.data(
@@ -49,21 +52,21 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
                 "stack": fleet.stack,
                 "app": fleet.app,
                 "environment": fleet.environment,
-                "revision": fleet.revision,
+                "revision": runs,
                 "queue": _queue(said.values()),
                 "hosts": [_facts(host, said, silent, drift) for host in shown],
                 "unanswered": silent,
             }
         )
     else:
-        about = f"app {fleet.app}, environment {fleet.environment}: {screen.short(fleet.revision)}"
+        about = f"app {fleet.app}, environment {fleet.environment}: {screen.short(runs)}"
         click.echo(f"{about} (stack {fleet.stack})")
         if queue := _queue(said.values()):
             click.echo(
                 f"queue {queue['name']}: {queue['depth']:g} jobs could run, the oldest for "
                 f"{queue['age']:.0f} s; measured {queue['seconds_ago']:.0f} s ago"
             )
-        rows = [_row(fleet, host, said, silent, drift) for host in shown]
+        rows = [_row(fleet, runs, host, said, silent, drift) for host in shown]
         columns = COLUMNS
         if screen.terminal():  # 80 columns; the environment is the one of the line above
             columns, rows = FEW, [_short(row) for row in rows]
@@ -118,6 +121,7 @@ def _facts(
 
 def _row(
     fleet: Fleet,
+    runs: str,
     host: Host,
     said: Mapping[str, Any],
     silent: Mapping[str, str],
@@ -126,7 +130,7 @@ def _row(
     told, drifted = said.get(host.name), drift.get(host.name)
     revision, workers, launched = "-", "-", "-"
     if told:
-        other = told["revision"] and told["revision"] != fleet.revision
+        other = told["revision"] and told["revision"] != runs
         revision = screen.short(told["revision"]) + ("!" if other else "")
         states = [worker["state"] for worker in told["workers"]]
         workers = f"{states.count('running')} of {sum(fleet.formation.values())}"

@@ -96,6 +96,22 @@ def _runs(told: Told) -> str:
     return str(told["revision"] or "")
 
 
+def wanted(fleet: Fleet, said: Mapping[str, Told]) -> tuple[str, str]:
+    """The commit that all hosts should run, and whose it is.
+
+    The last update's, also of one that has failed; but that may have been to some hosts alone.
+    """
+    runs = Counter(commits(said).values())
+    failed = fleet.revision in map(taken_back, said.values())
+    if len({*runs, fleet.revision}) > 1 and not failed:
+        if fleet.pinned in runs:
+            return fleet.pinned, "the stack's file"
+        most, hosts = runs.most_common(1)[0] if runs else ("", 0)
+        if len(runs) > 1 and 2 * hosts > len(fleet.chosen([])):
+            return most, "most hosts"
+    return fleet.revision, "the last update"
+
+
 def unsure(told: Told) -> bool:
     """Whether `current` need not be that host's last good release."""
     return bool(UNSURE & {finding["code"] for finding in told.get("findings", ())})

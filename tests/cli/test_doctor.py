@@ -104,9 +104,35 @@ def test_who_is_on_what(clinic: Desk) -> None:
     clinic.says("worker-2", status("worker-2", revision=NEW))
     out = clinic.satellite("doctor").out
     assert (
-        "  revision: runs ffffffffffff, the stack 0123456789ab; worker-1 0123456789ab.\n"
-        f"    All hosts to the branch's head:\n    > {DEPLOYING}\n"
+        "  revision: runs ffffffffffff, the last update 0123456789ab; worker-1\n"
+        f"    0123456789ab. All hosts to the branch's head:\n    > {DEPLOYING}\n"
     ) in out
+
+
+def test_after_a_deploy_to_one_host_it_is_that_one_which_differs(clinic: Desk) -> None:
+    """The last update was about its commit; by the stack's file, or by what most hosts run."""
+    clinic.outputs["revision"] = NEW
+    clinic.says("worker-2", status("worker-2", revision=NEW))
+    clinic.config["satellite:revision"] = {"value": COMMIT}
+    ran = clinic.satellite("doctor", "--json")
+    assert told(ran) == [("worker-2", "revision", DEPLOYING)]
+    text = "runs ffffffffffff, {} 0123456789ab; worker-1 0123456789ab{}. All hosts to {}:"
+    file = text.format("the stack's file", "", "0123456789ab, as the stack's file says")
+    assert ran.json()["findings"][0]["text"] == file
+    del clinic.config["satellite:revision"]
+    clinic.outputs["hosts"].append(host("worker-3", "i-3", "192.0.2.3"))
+    clinic.says("worker-3", status("worker-3"))
+    ran = clinic.satellite("doctor", "--json")
+    assert told(ran) == [("worker-2", "revision", DEPLOYING)]
+    most = text.format("most hosts", "; worker-3 0123456789ab", "the branch's head")
+    assert ran.json()["findings"][0]["text"] == most
+    first, _, *rows = clinic.satellite("info").out.splitlines()
+    assert first == "app shop, environment staging: 0123456789ab (stack staging)"
+    assert ["!" in row for row in rows] == [False, True, False]
+    # where few answer nobody knows what most of them run
+    clinic.hosts["worker-3"] = {"status": 255, "err": "refused"}
+    (one, _) = clinic.satellite("doctor", "--json").json()["findings"][::-1]
+    assert one["text"].startswith("runs 0123456789ab, the last update ffffffffffff; ")
 
 
 @pytest.mark.parametrize(
@@ -158,9 +184,9 @@ def test_what_a_failed_deploy_has_left_is_not_deployed_again(clinic: Desk) -> No
     assert ran.out.startswith(
         "this machine: nothing found\n"
         "worker-1: 2 found\n"
-        "  revision: runs 0123456789ab, the stack ffffffffffff; worker-2 0123456789ab;\n"
-        "    the release of ffffffffffff failed on worker-1, and was taken back there.\n"
-        "    Why; and to stay with what runs:\n"
+        "  revision: runs 0123456789ab, the last update ffffffffffff; worker-2\n"
+        "    0123456789ab; the release of ffffffffffff failed on worker-1, and was taken\n"
+        "    back there. Why; and to stay with what runs:\n"
         "    > satellite logs --stack production --release --host worker-1\n"
         f"    > satellite deploy --stack production --revision {COMMIT}\n"
         "  config_differs: has not the stack's config.TOKEN; the release of ffffffffffff\n"

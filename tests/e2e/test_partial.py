@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -46,6 +47,10 @@ def test_some_hosts_get_a_release_and_then_all(desk: Desk) -> None:
     assert desk.runs() == [{old}, {new}, {old}]
     assert f"part-1 stays as it is: {old[:12]}\npart-3 stays as it is: {old[:12]}\n" in ran.stderr
     assert desk.settings() == settings
+    # the one that was touched is the one that differs
+    (one,) = json.loads(desk.run("satellite doctor --json").stdout)["findings"]
+    assert (one["host"], one["code"]) == ("part-2", "revision")
+    assert one["text"].startswith(f"runs {new[:12]}, most hosts {old[:12]}; part-1 {old[:12]}; ")
     # no release without its release phase, which is the leader's
     phases = desk.site.host(1).run("cat /home/part/phases").stdout.split()
     shown = desk.good("satellite preview")
