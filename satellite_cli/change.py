@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from satellite_cli import options, screen
+from satellite_cli import asking, options, screen
 from satellite_cli.fleet import NeverUpError, counted
 from satellite_cli.making import Wish, apply, keeping, run
 from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
@@ -25,6 +25,8 @@ from satellite_infra import naming
 TYPE, MANY = f"({naming.PROCESS_TYPE})", "([1-9][0-9]{0,8})"
 """A process type, and how many workers of it."""
 FOLLOWS = f"satellite:revision {naming.HEROKU}"
+BEGINNING = re.compile(r"[0-9a-f]{1,40}")
+"""Of a commit, or all of it."""
 
 
 def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
@@ -152,7 +154,7 @@ def destroy(stack: str, yes: bool, confirm: str, as_json: bool) -> None:
     "--revision",
     metavar="COMMIT",
     callback=options.said,
-    help="Deploy this commit, and stay there.",
+    help="Deploy this commit, or the released one that begins so, and stay there.",
 )
 @options.stack
 @options.hosts
@@ -174,8 +176,14 @@ def deploy(
     """
     if branch and revision:
         raise click.UsageError("--branch or --revision, not both")
-    if revision and not COMMIT.fullmatch(revision):
-        raise click.UsageError(f"--revision: should be 40 hex digits, got {revision}")
+    if revision and not BEGINNING.fullmatch(revision := revision.lower()):
+        raise click.UsageError(
+            "--revision: should be 40 hex digits, or the first ones of a commit that was released, "
+            f"got {revision}; of a branch or tag, in the app's checkout: git rev-parse NAME^0"
+        )
+    project = Project.of(stack)
+    if revision:
+        revision = _whole(project, revision)
 
     def change(draft: Draft) -> None:
         if revision:
@@ -190,7 +198,29 @@ def deploy(
             draft.put("branch", branch)
 
     wish = Wish(change, "Deploy this?", names)
-    apply(Project.of(stack), wish, yes, as_json, functools.partial(Check.of, names=names))
+    apply(project, wish, yes, as_json, functools.partial(Check.of, names=names))
+
+
+def _whole(project: Project, wanted: str) -> str:
+    """The commit that begins so, of those that were released, or in full; SatelliteError."""
+    if COMMIT.fullmatch(wanted):
+        return wanted
+    known: set[str] = set()
+    with contextlib.suppress(NeverUpError):
+        fleet = project.fleet()
+        if hosts := fleet.chosen([]):
+            answers = asking.answers_of(fleet, hosts, asking.SECONDS, "history", "--json")
+            said, _ = asking.sorted_out(answers)
+            known = {str(event.get("revision")) for events in said.values() for event in events}
+    fitting = sorted(commit for commit in known if commit.startswith(wanted))
+    if len(fitting) == 1 and COMMIT.fullmatch(fitting[0]):
+        return fitting[0]
+    what = f"no commit that was released begins with {wanted}"
+    if fitting:
+        what = f"several commits begin with {wanted} ({', '.join(map(screen.short, fitting))})"
+    raise SatelliteError(
+        f"--revision: {what}; all 40 digits, in the app's checkout: git rev-parse {wanted}", USAGE
+    )
 
 
 @click.command()

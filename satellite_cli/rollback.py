@@ -34,7 +34,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     said = list(asked.said.values())
     now = {*asked.commits().values()}
     if revision:
-        chosen = _named(said, revision)
+        chosen = _named(said, revision.lower())
     else:
         chosen = before([way_back(told) for told in said], fleet.revision)
         _refuse_where_nothing_is_to_undo(fleet, said, now, chosen)

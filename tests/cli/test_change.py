@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from demo.waiting import wait_until
-from satellite_cli import update
+from satellite_cli import remote, update
 from satellite_cli.problems import SatelliteError
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check
@@ -731,6 +731,31 @@ def test_rollback_goes_to_the_good_release_before(changing: Desk) -> None:
     assert f"# set satellite:revision {'b' * 40}" in settings(changing)
 
 
+def test_a_deploy_takes_what_releases_shows(changing: Desk) -> None:
+    """Which has the first digits of a commit; the hosts know the others."""
+    first, second = f"{'ab' * 6}{'c' * 28}", f"{'ab' * 5}{'d' * 30}"
+    for name, commits in (("worker-1", [first, NEW]), ("worker-2", [first, second])):
+        told = [{"outcome": "good", "revision": commit} for commit in commits]
+        changing.hosts[name] = {
+            remote.agent("history", "--app", "shop", "--json"): {"out": json.dumps(told)},
+            "true": {"out": ""},
+        }
+    for typed, whole in (("abababababab", first), ("ABABABABABAB", first), ("fff", NEW)):
+        assert changing.satellite("deploy", "--revision", typed, "--yes").status == 0
+        assert settings(changing).endswith(f"# set satellite:revision {whole}\n")
+    for typed, why in (
+        ("abababab", "several commits begin with abababab (ababababab"),
+        ("cccc", "no commit that was released begins with cccc; all 40 digits"),
+    ):
+        ran = changing.satellite("deploy", "--revision", typed, "--yes")
+        assert (ran.status, f"error: --revision: {why}" in ran.err) == (2, True), ran
+    changing.outputs = {}  # it was never up
+    ran = changing.satellite("deploy", "--revision", "ABCD", "--yes")
+    assert ran.err.endswith(
+        " begins with abcd; all 40 digits, in the app's checkout: git rev-parse abcd\n"
+    )
+
+
 def test_rollback_needs_somewhere_to_go(changing: Desk) -> None:
     for name in ("worker-1", "worker-2"):
         changing.says(name, status(name, good=good(COMMIT)))
@@ -874,7 +899,7 @@ def test_what_was_rolled_back_is_on_no_way_back(kept: str, runs: str | None, way
         (["scale", "a", "1", "b=2"], "got a 1, did you mean satellite scale a=1 b=2?\n"),
         (["scale", "web", "1", "2", "3"], "did you mean satellite scale web=1 2 3?\n"),
         (["scale", "2", "3"], "got 2 3\n"),
-        (["deploy", "--revision", "abc"], "should be 40 hex digits, got abc"),
+        (["deploy", "--revision", "v1.2"], "got v1.2; of a branch or tag, in the app's checkout"),
         (["deploy", "--revision", NEW, "--branch", "b"], "not both"),
         (["lost", "worker-9"], "no host worker-9"),
         (["lost", "worker-9", "--undo"], "no host worker-9"),
