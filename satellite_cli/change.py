@@ -176,6 +176,8 @@ def deploy(
     """
     if branch and revision:
         raise click.UsageError("--branch or --revision, not both")
+    if branch and branch.startswith("-"):  # it would be an option of whoever is given it
+        raise click.UsageError(f"--branch: should not begin with a dash, got {branch}")
     if revision and not BEGINNING.fullmatch(revision := revision.lower()):
         raise click.UsageError(
             "--revision: should be 40 hex digits, or the first ones of a commit that was released, "

@@ -900,6 +900,7 @@ def test_what_was_rolled_back_is_on_no_way_back(kept: str, runs: str | None, way
         (["scale", "web", "1", "2", "3"], "did you mean satellite scale web=1 2 3?\n"),
         (["scale", "2", "3"], "got 2 3\n"),
         (["deploy", "--revision", "v1.2"], "got v1.2; of a branch or tag, in the app's checkout"),
+        (["deploy", "--branch=--help"], "--branch: should not begin with a dash, got --help"),
         (["deploy", "--revision", NEW, "--branch", "b"], "not both"),
         (["lost", "worker-9"], "no host worker-9"),
         (["lost", "worker-9", "--undo"], "no host worker-9"),
