@@ -115,10 +115,14 @@ def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
         if len(alive) > 1:
             what = "answer, and what they work on"
         ways = "".join(f"\n  {_switch(host)}" for host in alive)
+        drained = "".join(
+            f"\n  To drain and replace it: satellite roll {host.name} --again"
+            for host in alive
+            if _instance(host)
+        )
         raise SatelliteError(
             f"nothing was done: {names} {what} would be done twice. Switch off first:{ways}\n"
-            "  To declare lost what lives all the same: --although-it-answers\n"
-            "  To drain and replace it: satellite roll HOST --again",
+            f"  To declare lost what lives all the same: --although-it-answers{drained}",
             REFUSED,
         )
     each = (f"{host.name} does not answer ({answer.problem})" for host, answer in answers.items())

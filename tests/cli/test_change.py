@@ -419,7 +419,7 @@ error: nothing was done: worker-1 answers, and what it works on would be done tw
 first:
   aws ec2 terminate-instances --instance-ids i-1
   To declare lost what lives all the same: --although-it-answers
-  To drain and replace it: satellite roll HOST --again
+  To drain and replace it: satellite roll worker-1 --again
 """
 
 
@@ -444,6 +444,9 @@ def test_each_host_that_lives_is_named_and_how_it_is_switched_off(changing: Desk
     assert ran.status == 4
     assert "worker-1, worker-2 answer, and what they work on would be done twice" in ran.err
     assert "\n  satellite ssh worker-2 -- sudo poweroff\n" in ran.err
+    # which is for instances alone
+    assert "satellite roll worker-1 --again\n" in ran.err
+    assert "roll worker-2" not in ran.err
 
 
 def test_why_a_host_is_held_to_be_dead_is_in_the_question(
