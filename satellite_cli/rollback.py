@@ -38,7 +38,12 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     else:
         chosen = before([way_back(told) for told in said], fleet.revision)
         _refuse_where_nothing_is_to_undo(fleet, said, now, chosen)
-    note(f"from {_shown(now)} back to {chosen}")
+    if now == {chosen}:
+        pinned = project.known.get("revision") == chosen
+        pins = "has it pinned" if pinned else "pins it once this has succeeded"
+        note(f"the hosts run {screen.short(chosen)} already; {project.file.name} {pins}")
+    else:
+        note(f"from {_shown(now)} back to {chosen}")
     leave_heroku(project)
 
     def change(draft: Draft) -> None:

@@ -759,6 +759,18 @@ def test_a_deploy_takes_what_releases_shows(changing: Desk) -> None:
     )
 
 
+def test_a_rollback_to_what_runs_is_said_to_pin_it(changing: Desk) -> None:
+    for name in ("worker-1", "worker-2"):
+        changing.says(name, status(name, good=good(NEW, COMMIT)))
+    ran = changing.satellite("rollback", COMMIT[:12].upper(), "--yes")
+    runs = "the hosts run 0123456789ab already; Pulumi.staging.yaml"
+    assert (ran.status, ran.err) == (0, f"{runs} pins it once this has succeeded\n")
+    assert settings(changing) == f"config:\n# set satellite:revision {COMMIT}\n"
+    changing.config["satellite:revision"] = {"value": COMMIT}
+    ran = changing.satellite("rollback", COMMIT[:12], "--yes")
+    assert (ran.status, ran.err) == (0, f"{runs} has it pinned\n")
+
+
 def test_rollback_needs_somewhere_to_go(changing: Desk) -> None:
     for name in ("worker-1", "worker-2"):
         changing.says(name, status(name, good=good(COMMIT)))
