@@ -23,7 +23,7 @@ from satellite_cli.problems import (
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
 from satellite_cli.reachable import Check, Gate
-from satellite_cli.running import Running
+from satellite_cli.running import Running, Told
 from satellite_cli.update import Outcome, Update, left_over, locked, shown, summary
 from satellite_infra.reach import ANSWERED
 
@@ -183,7 +183,32 @@ def keeping(
     running = Running.of(project, fleet, strict=dead is None, but=dead or ())
     commit = running.commit() if dead is None else running.most() or fleet.revision
     fits(running)
-    apply(project, replace(wish, revision=commit), yes, as_json, lambda _: running.check)
+    try:
+        apply(project, replace(wish, revision=commit), yes, as_json, lambda _: running.check)
+    except StoppedError as problem:
+        if not problem.asked:
+            raise
+        told = _who_has_what(project, wish, running.said, problem.asked[2])
+        raise StoppedError(f"{problem}\n{told}", problem.asked) from None
+
+
+def _who_has_what(
+    project: Project, wish: Wish, before: Mapping[str, Told], now: Mapping[str, Told]
+) -> str:
+    """Where something else than a commit was stopped: which hosts it has reached, and a way back.
+
+    A manifest says the commit, too, but that was to stay as it is.
+    """
+    known = [name for name in now if name in before]
+    new = [name for name in known if now[name].get("manifest") != before[name].get("manifest")]
+    if not new:
+        return "No host has other settings than before"
+    same = ", ".join(name for name in known if name not in new) or "none"
+    told = f"With other settings than before: {', '.join(new)}; as before: {same}"
+    if not wish.change:
+        return told
+    file = project.file.name
+    return f"{told}\n{file} says what was before; to take it back: satellite up --same-commit"
 
 
 def somebody_to_ask(as_json: bool) -> None:

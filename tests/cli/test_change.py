@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from demo.waiting import wait_until
-from satellite_cli import remote, update
+from satellite_cli import making, remote, update
 from satellite_cli.problems import SatelliteError
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check
@@ -345,6 +345,30 @@ def test_up_brings_settings_alone_where_that_is_said(changing: Desk) -> None:
     changing.outputs = {}  # it was never up: nothing runs yet
     assert changing.satellite("up", "--same-commit", "--yes").status == 0
     assert settings(changing, "up.settings") == "config:\n"
+
+
+@pytest.mark.parametrize("words", [["scale", "worker=4"], ["up", "--same-commit"]])
+@pytest.mark.parametrize("reached", [["worker-1"], []])
+def test_where_settings_were_stopped_it_is_said_who_has_them(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch, words: list[str], reached: list[str]
+) -> None:
+    """The commits, which are told as well, are the same everywhere."""
+    more: dict[str, Any] = {name: {"manifest": {"gate_seconds": "0123"}} for name in reached}
+    said = {name: status(name, **more.get(name, {})) for name in ("worker-1", "worker-2")}
+
+    def stopped(project: Project, *_: Any, **__: Any) -> Any:
+        raise making.StoppedError("interrupted", (project.fleet(), [], said, {}))
+
+    monkeypatch.setattr(making, "update", stopped)
+    ran = changing.satellite(*words, "--yes")
+    lines = ["error: interrupted", "No host has other settings than before"]
+    if reached:
+        lines[1] = "With other settings than before: worker-1; as before: worker-2"
+    if reached and words[0] == "scale":
+        back = "to take it back: satellite up --same-commit"
+        lines.append(f"Pulumi.staging.yaml says what was before; {back}")
+    assert (ran.status, ran.err.splitlines()) == (130, lines)
+    assert settings(changing) == "config:\n"
 
 
 def test_the_host_that_was_left_behind_is_rolled_to_what_the_others_run(changing: Desk) -> None:

@@ -556,6 +556,20 @@ def test_an_interrupted_deploy_says_what_is_where(desk: Desk) -> None:
     assert desk.runs() == [{new}] * 2
 
 
+def test_an_interrupted_scale_says_who_has_the_new_size(desk: Desk) -> None:
+    runs, workers, settings = desk.runs(), desk.workers(), desk.settings()
+    with desk.started("satellite scale worker=3 --yes", stderr=subprocess.PIPE) as process:
+        wait_until("the first host has it", lambda: desk.workers()[0] != workers[0], 180)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert "\nWith other settings than before: desk-1; as before: desk-2\n" in err
+    assert err.endswith("says what was before; to take it back: satellite up --same-commit\n")
+    assert desk.settings() == settings
+    desk.good("satellite up --same-commit --yes")
+    assert (desk.runs(), desk.workers()) == (runs, workers)
+
+
 def test_the_login_key_is_rotated_by_one_command(desk: Desk) -> None:
     before = desk.good("satellite ssh desk-1 -- cat .ssh/authorized_keys")
     desk.good("satellite keys rotate --yes")
