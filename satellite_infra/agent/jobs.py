@@ -39,11 +39,12 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
         say(f"{name}: ended, but processes that it started still run, maybe its job")
         dead = [note for note in dead if note.name != name]
     now = _as_of_now(layout, dead)
-    left = _give_back(layout, [(note, _own(note)) for note in dead], system, say)
+    _, left = _give_back(layout, [(note, _own(note)) for note in dead], system, say)
     # what they ran with may be revoked, or wrong, by now; or their jobs are elsewhere, too
     again = [(n, q) for n, q in now if n.name in left or _elsewhere(layout, _own(n), q)]
-    left -= {note.name for note, _ in again}
-    left |= _give_back(layout, again, system, say)
+    told, left_again = _give_back(layout, again, system, say)
+    # a release whose queue nobody can tell has given nothing back
+    left = (left - told) | left_again
     for name in {note.name for note in dead} - left:
         notes.forget(layout, name)
     # one that died meanwhile asked systemd for this run, which was under way
@@ -109,27 +110,28 @@ def _place(url: str) -> tuple[str, ...]:
 
 def _give_back(
     layout: Layout, dead: Sequence[tuple[notes.Note, Queue]], system: System, say: Say
-) -> set[str]:
-    """Have each queue release what these held; the names of those where it could not."""
+) -> tuple[set[str], set[str]]:
+    """Have each queue release what these held; the names of those where it did, and could not."""
     queues: list[tuple[Queue, list[notes.Note]]] = []
     for note, queue in dead:
         mine = next((mine for other, mine in queues if other == queue), None)
         if mine is None:
             queues.append((queue, mine := []))
         mine.append(note)
+    told: set[str] = set()
     left: set[str] = set()
     for queue, every in queues:
         for mine in (every[n : n + TOGETHER] for n in range(0, len(every), TOGETHER)):
             names = [note.name for note in mine]
             try:
-                told = tell(layout, queue, names, system, say)
+                if tell(layout, queue, names, system, say):
+                    told.update(names)
+                else:
+                    say(f"{', '.join(names)}: ended; no adapter for their queue")
             except (CommandError, OSError, LookupError) as problem:
                 say(f"{', '.join(names)}: their jobs could not be given back yet: {problem}")
                 left.update(names)
-                continue
-            if not told:
-                say(f"{', '.join(names)}: ended; no adapter for their queue")
-    return left
+    return told, left
 
 
 def of_machine(layout: Layout, host: str, machine: str, system: System, say: Say) -> str:

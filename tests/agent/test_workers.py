@@ -285,6 +285,23 @@ def test_what_fails_as_it_was_is_tried_as_it_is_now(
     assert [line for line in said if " could not " not in line] == ["dead.gone dead.worker"]
 
 
+def test_what_fails_once_is_asked_again_where_the_release_that_runs_has_no_adapter(
+    layout: Layout, adapter: Adapter, origin: Origin
+) -> None:
+    """That knows of no queue: it has given nothing back."""
+    (layout.releases / "r2/Gemfile.lock").write_text("GEM\n    sidekiq (7.0.0)\n")
+    storage.point(layout.current, layout.releases / "r2")
+    storage.write(layout.manifest("r2"), request(origin, origin.commit()).manifest.text())
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
+    adapter.down = True
+    assert not jobs.reap(layout, adapter, lambda _: None)
+    assert names(layout) == ["dead.1"]
+    adapter.down = False
+    assert jobs.reap(layout, adapter, lambda _: None)
+    assert adapter.heard == [(["dead.1"], "r1")]
+    assert names(layout) == []
+
+
 def test_where_the_database_is_another_by_now_both_are_asked(
     layout: Layout, adapter: Adapter, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
