@@ -128,7 +128,7 @@ def _give_back(
                     told.update(names)
                 else:
                     say(f"{', '.join(names)}: ended; no adapter for their queue")
-            except (CommandError, OSError, LookupError) as problem:
+            except (CommandError, OSError, ValueError, LookupError) as problem:
                 say(f"{', '.join(names)}: their jobs could not be given back yet: {problem}")
                 left.update(names)
     return told, left
@@ -170,7 +170,10 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
         if not has_delayed_job(layout.releases / release):
             return False
         argv, program = ["bundle", "exec", "ruby", "-"], template("unlock_delayed_job.rb")
-    config = Ledger(layout).config(release)
+    try:
+        config = Ledger(layout).config(release)
+    except ValueError as problem:
+        raise ValueError(f"{layout.config(release)}: {problem}") from None
     redact = Redactor(config)
     app = workers.environment(layout, release, {**config, **queue.env})
     system.run(

@@ -119,6 +119,25 @@ def test_jobs_are_not_given_back_while_a_child_of_the_worker_may_run_them(
     assert names(layout) == []
 
 
+def test_a_release_whose_config_vars_are_damaged_stops_no_other(
+    layout: Layout, adapter: Adapter, origin: Origin
+) -> None:
+    layout.config("r1").write_text('{"TOKEN": "canary-value"')
+    dead = [NOTE._replace(name=f"dead.{r}", release=r, boot="old") for r in ("r1", "r2")]
+    write(layout, *dead)
+    said: list[str] = []
+    assert not jobs.reap(layout, adapter, said.append)
+    why = f"{layout.config('r1')}: Expecting ',' delimiter: line 1 column 25 (char 24)"
+    assert said == [f"dead.r1: their jobs could not be given back yet: {why}"]
+    assert adapter.heard == [(["dead.r2"], "r2")]
+    assert names(layout) == ["dead.r1"]
+    # as the release that runs now does it
+    storage.point(layout.current, layout.releases / "r2")
+    storage.write(layout.manifest("r2"), request(origin, origin.commit()).manifest.text())
+    assert jobs.reap(layout, adapter, lambda _: None)
+    assert adapter.heard[1:] == [(["dead.r1"], "r2")]
+
+
 def test_a_worker_that_dies_while_others_are_reaped_is_not_forgotten(
     layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
