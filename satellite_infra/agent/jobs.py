@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import notes, urls, workers
+from . import notes, procfile, urls, workers
 from .layout import Layout
 from .ledger import Ledger
 from .redact import Redactor
@@ -28,8 +28,7 @@ class Queue(NamedTuple):
 
 def has_delayed_job(release: Path) -> bool:
     """Whether the app of that release brings the queue that the adapters know."""
-    lock = release / "Gemfile.lock"
-    return lock.is_file() and " delayed_job " in lock.read_text("utf-8", "replace")
+    return " delayed_job " in procfile.content(release, "Gemfile.lock")
 
 
 def reap(layout: Layout, system: System, say: Say) -> bool:

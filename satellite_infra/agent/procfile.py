@@ -7,6 +7,7 @@ import re
 import stat
 from pathlib import Path
 
+LONGEST = 1 << 20  # bytes: what such a file has at most, and the app may make one without end
 # as Foreman and Heroku read it: a name, a colon, the command; other lines do not count
 LINE = re.compile(r"^([A-Za-z0-9_-]+):\s*(.+?)\s*$")
 
@@ -18,21 +19,26 @@ def parse(text: str) -> dict[str, str]:
 
 
 def read(release: Path) -> dict[str, str]:
-    """Those of a release directory, none without a Procfile; ValueError for one outside of it.
+    """Those of a release directory, none without a Procfile; ValueError for one outside of it."""
+    return parse(content(release, "Procfile"))
+
+
+def content(release: Path, name: str) -> str:
+    """What stands in a file of a release directory; empty without one, ValueError outside of it.
 
     Root reads it, and a link of the app's could lead to what the app may not read. The file that
     was opened is the one that is judged: nothing can be swapped meanwhile.
     """
     try:
-        opened = os.open(release / "Procfile", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = os.open(release / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return {}
+        return ""
     try:
         if not stat.S_ISREG(os.fstat(opened).st_mode):
-            return {}
+            return ""
         if release.resolve() not in Path(f"/proc/self/fd/{opened}").readlink().parents:
-            raise ValueError("Procfile: should be in the app's repository, not a link out of it")
-        with open(opened, encoding="utf-8", errors="replace", closefd=False) as file:
-            return parse(file.read())
+            raise ValueError(f"{name}: should be in the app's repository, not a link out of it")
+        with open(opened, "rb", closefd=False) as file:
+            return file.read(LONGEST).decode("utf-8", "replace")
     finally:
         os.close(opened)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent.procfile import parse, read
+from satellite_infra.agent import jobs
+from satellite_infra.agent.procfile import LONGEST, content, parse, read
 
 
 def test_types_and_commands() -> None:
@@ -38,3 +39,23 @@ def test_a_link_is_followed_within_the_release_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Procfile: should be in the app's repository") as refused:
         read(release)
     assert "canary" not in str(refused.value)
+
+
+def test_a_file_without_end_fills_no_memory(tmp_path: Path) -> None:
+    """Root reads it, and the app may write it."""
+    for name in ("Procfile", "Gemfile.lock"):
+        (tmp_path / name).write_text("worker: run\n delayed_job (4.1)\n")
+        os.truncate(tmp_path / name, 1 << 40)
+        assert len(content(tmp_path, name)) == LONGEST
+    assert read(tmp_path) == {"worker": "run"}
+    assert jobs.has_delayed_job(tmp_path)
+
+
+def test_what_is_looked_for_in_the_gemfile_is_read_in_the_same_way(tmp_path: Path) -> None:
+    assert not jobs.has_delayed_job(tmp_path)
+    os.mkfifo(tmp_path / "Gemfile.lock")
+    assert not jobs.has_delayed_job(tmp_path)
+    (tmp_path / "Gemfile.lock").unlink()
+    (tmp_path / "Gemfile.lock").symlink_to("/etc/shadow")
+    with pytest.raises(ValueError, match=r"^Gemfile.lock: should be in the app's repository"):
+        jobs.has_delayed_job(tmp_path)
