@@ -33,6 +33,8 @@ def has_delayed_job(release: Path) -> bool:
 
 def reap(layout: Layout, system: System, say: Say) -> bool:
     """Give back the jobs of every dead worker, and forget it; False when it could not be done."""
+    for path in notes.damaged(layout):
+        say(f"{path} cannot be read: what that worker may hold stays as it is")
     dead = [note for note in notes.of(layout) if not note.alive()]
     for name in sorted(notes.outlived(layout, dead, _since(layout, dead, system))):
         say(f"{name}: ended, but processes that it started still run, maybe its job")

@@ -45,11 +45,39 @@ class Note(NamedTuple):
 
 
 def of(layout: Layout) -> list[Note]:
-    """All notes, in the order of their names."""
-    if not layout.notes.is_dir():
+    """All notes that can be read, in the order of their names."""
+    found: list[Note] = []
+    for path in _files(layout):
+        with contextlib.suppress(ValueError):  # one that is damaged keeps nobody from the others
+            found += _read(path)
+    return found
+
+
+def damaged(layout: Layout) -> list[Path]:
+    """Those that cannot be read: nobody knows whether their workers live."""
+    found: list[Path] = []
+    for path in _files(layout):
+        try:
+            _read(path)
+        except ValueError:
+            found.append(path)
+    return found
+
+
+def _files(layout: Layout) -> list[Path]:
+    return sorted(layout.notes.glob("*.json")) if layout.notes.is_dir() else []
+
+
+def _read(path: Path) -> list[Note]:
+    """The note, or none where it went meanwhile."""
+    found = storage.read_json(path)
+    if found is None:
         return []
-    found = (storage.read_json(path) for path in sorted(layout.notes.glob("*.json")))
-    return [Note(**note) for note in found if note]
+    try:
+        # a newer agent's has more, which the older one that came back does not know
+        return [Note(**{key: found[key] for key in Note._fields if key in found})]
+    except TypeError:
+        raise ValueError(path) from None
 
 
 def live(layout: Layout) -> dict[str, Note]:

@@ -89,6 +89,29 @@ def test_a_note_is_alive_only_as_that_very_process() -> None:
         assert not NOTE._replace(pid=other.pid, started=started).alive()
 
 
+def test_a_newer_agents_note_is_read_for_what_is_known_of_it(layout: Layout) -> None:
+    write(layout, NOTE)
+    path = layout.notes / f"{NOTE.name}.json"
+    storage.write_json(path, {**storage.read_json(path), "colour": "red"})
+    assert notes.of(layout) == [NOTE]
+    assert notes.live(layout) == {layout.worker_unit("worker", 1): NOTE}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"name": "x"}', '"name"', "\xff"])
+def test_a_damaged_note_is_said_and_keeps_nobody_from_the_others(
+    text: str, layout: Layout, adapter: Adapter
+) -> None:
+    write(layout, NOTE, NOTE._replace(name="dead.1", boot="old"))
+    path = layout.notes / "damaged.json"
+    path.write_text(text, "latin-1")
+    said: list[str] = []
+    assert jobs.reap(layout, adapter, said.append)
+    assert said == [f"{path} cannot be read: what that worker may hold stays as it is"]
+    assert adapter.heard == [(["dead.1"], "r1")]
+    assert names(layout) == [NOTE.name]
+    assert path.exists()
+
+
 def test_jobs_of_the_dead_are_given_back_together_and_of_the_living_never(
     layout: Layout, adapter: Adapter
 ) -> None:
