@@ -23,7 +23,7 @@ from .ledger import Ledger
 from .release_manifest import Process, ReleaseManifest
 from .system import PATH, CommandError, System, user_environment
 
-PIPED = re.compile(r"[|&]")
+PIPED = re.compile(r"[|&;\n]")
 """In a command whose shell may end well although its worker does not."""
 
 

@@ -218,7 +218,7 @@ def test_only_a_clean_end_is_forgotten_at_once(
     system: FakeSystem,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And only of a worker itself: a shell ends well whatever befell the first part of a pipe."""
+    """And only of a worker itself: a shell ends well whatever befell what it ran first."""
     end(monkeypatch, *how)
     write(layout, NOTE._replace(name="dead.1", boot="old"))
     if piped:
@@ -229,6 +229,15 @@ def test_only_a_clean_end_is_forgotten_at_once(
     assert system.calls == ([] if clean else REAPS)
     jobs.reap(layout, system, lambda _: None)
     assert not list(layout.notes.iterdir())
+
+
+@pytest.mark.parametrize("shell", ["{}; true", "{}\ntrue", "{} | cat", "{} || true", "{} & wait"])
+def test_a_shell_that_ends_well_although_its_worker_was_killed_is_known(shell: str) -> None:
+    worker = "sh -c 'kill -KILL $$'"
+    assert not workers.PIPED.search(worker)
+    command = shell.format(worker)
+    assert subprocess.run(["bash", "-c", command], check=False).returncode == 0
+    assert workers.PIPED.search(command)
 
 
 ROOT = "/lxc/h"
