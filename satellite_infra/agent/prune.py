@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 from . import notes, storage
 from .layout import Layout
 from .ledger import Ledger
-from .system import Say
+from .system import CommandError, Say, System
 
 KEEP_LOGS = 30
+LIMIT = 600  # seconds for the removal of one release; the next prune goes on with it
 
 
 def prune(layout: Layout, ledger: Ledger, keep: int, say: Say) -> None:
@@ -60,9 +62,10 @@ def discard(layout: Layout, name: str) -> None:
     """Remove one release from disk, its config vars first."""
     storage.remove_tree(layout.manifest(name).parent)
     storage.remove_tree(layout.config_files(name))
-    import shutil  # slow to load, and not at every start of the agent
-
-    shutil.rmtree(layout.releases / name, ignore_errors=True)  # a build may have left odd files
+    # by a program: the app may have made a tree that is deeper than Python's stack
+    argv = ["rm", "-rf", "--one-file-system", "--", str(layout.releases / name)]
+    with contextlib.suppress(CommandError):  # a build may have left odd files
+        System().run(argv, lambda _: None, timeout=LIMIT)
 
 
 def in_use(layout: Layout, ledger: Ledger) -> set[str]:

@@ -90,3 +90,13 @@ def test_an_interrupted_release_is_removed(name: str, layout: Layout) -> None:
     prune.discard_unknown(layout, Ledger(layout), lambda _: None)
     assert list(layout.releases.iterdir()) == []
     assert list((layout.state / "releases").iterdir()) == []
+
+
+def test_a_tree_is_removed_as_deep_as_it_is(layout: Layout) -> None:
+    """The app's user may make one in its release: deeper than Python's stack, and than a path."""
+    release = layout.releases / "20260101000000-abcdefg"
+    release.mkdir()
+    deeper = "import os\nfor _ in range(3000):\n    os.mkdir('a' * 9)\n    os.chdir('a' * 9)"
+    subprocess.run([sys.executable, "-c", deeper], cwd=release, check=True)
+    prune.discard_unknown(layout, Ledger(layout), lambda _: None)
+    assert not list(layout.releases.iterdir())
