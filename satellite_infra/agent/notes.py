@@ -93,8 +93,8 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     clean = result == ("success", "exited", "0")
     if clean:
         backoff.forget(layout, [unit])
-    elif dead:
-        _count(layout, unit, dead)
+    elif since := [note.since for note in dead if note.boot == boot_id()]:
+        _count(layout, unit, max(since))
     trusted = clean and not any(piped(layout, note.name).exists() for note in dead)
     # what is run at its end began later than all that is left of it: this, and a shell around it
     began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
@@ -200,9 +200,9 @@ def process_start(pid: int) -> str:
     return "" if fields[0] in "ZX" else str(fields[19])
 
 
-def _count(layout: Layout, unit: str, dead: Sequence[Note]) -> None:
+def _count(layout: Layout, unit: str, since: float) -> None:
     """Count an end that was no clean one; from the second in a row on the next start waits."""
-    ran = time.monotonic() - max(note.since for note in dead)
+    ran = time.monotonic() - since
     in_a_row = backoff.count(layout, unit, ran)
     if in_a_row > 1:
         how = os.environ.get("SERVICE_RESULT", "unknown")

@@ -446,7 +446,13 @@ def test_ends_in_a_row_are_counted_and_said(
     assert many == [1, 2, 1, 2]
     assert capsys.readouterr().out == "ended after 2 s (oom-kill), 2 times in a row\n" * 2
     assert after("success", "exited", "0", 2) == 0
+    # a boot's clock says nothing of another's
+    write(layout, NOTE._replace(name="dead.0", boot="old", since=time.monotonic() + 9000))
+    assert after("oom-kill", "killed", "KILL", 300) == 1
+    assert after("oom-kill", "killed", "KILL", 300) == 1
+    assert after("success", "exited", "0", 2) == 0
     # one that a signal ended while it waited to be started is no worker that ended
+    write(layout, NOTE._replace(name="dead.0", boot="old"))
     storage.remove(layout.notes / "dead.1.json")
     monkeypatch.setenv("EXIT_CODE", "killed")
     notes.ended(layout, "worker", 1, 0, system)
