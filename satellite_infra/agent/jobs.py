@@ -52,9 +52,9 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
     return all(note.alive() for note in notes.of(layout))
 
 
-def moved(layout: Layout, dead: Sequence[notes.Note]) -> bool:
-    """Whether the release that runs has its queue elsewhere than one of these had."""
-    return any(_elsewhere(layout, _own(note), now) for note, now in _as_of_now(layout, dead))
+def moved(layout: Layout, dead: notes.Note) -> bool:
+    """Whether the release that runs has its queue elsewhere than that one had."""
+    return any(_elsewhere(layout, _own(note), now) for note, now in _as_of_now(layout, [dead]))
 
 
 def _since(layout: Layout, dead: Sequence[notes.Note], system: System) -> dict[str, float]:

@@ -89,31 +89,34 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     """Called by systemd after a worker ended: forget a clean end, have other ends reaped."""
     unit = layout.worker_unit(type_, number, lane)
     dead = dead_of(layout, type_, number, lane)
+    # whoever was started last; what others before it held may not be given back yet
+    now = [note for note in dead if note.boot == boot_id()]
+    own = max(now, key=lambda note: int(note.started), default=None)
     result = tuple(os.environ.get(key) for key in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
     clean = result == ("success", "exited", "0")
     if clean:
         backoff.forget(layout, [unit])
-    elif since := [note.since for note in dead if note.boot == boot_id()]:
-        _count(layout, unit, max(since))
-    trusted = clean and not any(piped(layout, note.name).exists() for note in dead)
+    elif own:
+        _count(layout, unit, own)
+    trusted = clean and own and not piped(layout, own.name).exists()
     # what is run at its end began later than all that is left of it: this, and a shell around it
     began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
-    left = outlived(layout, dead, {unit: float(began or math.inf)}) if trusted else set()
-    if trusted and not left and not _moved(layout, dead):
-        for note in dead:
-            forget(layout, note.name)
-    elif dead:
+    since = {unit: float(began or math.inf)}
+    if own and trusted and not outlived(layout, [own], since) and not _moved(layout, own):
+        forget(layout, own.name)
+        dead.remove(own)
+    if dead:
         system.systemctl("start", "--no-block", layout.reap_unit)
 
 
-def _moved(layout: Layout, dead: Sequence[Note]) -> bool:
-    """Whether their queue is elsewhere by now, where their clean end has given nothing back."""
+def _moved(layout: Layout, note: Note) -> bool:
+    """Whether its queue is elsewhere by now, where its clean end has given nothing back."""
     current = layout.current.readlink().name if layout.current.is_symlink() else ""
-    if all(note.release == current for note in dead):
+    if note.release == current:
         return False
     from . import jobs  # slow to load, and only where another release has come
 
-    return jobs.moved(layout, dead)
+    return jobs.moved(layout, note)
 
 
 def piped(layout: Layout, name: str) -> Path:
@@ -200,9 +203,9 @@ def process_start(pid: int) -> str:
     return "" if fields[0] in "ZX" else str(fields[19])
 
 
-def _count(layout: Layout, unit: str, since: float) -> None:
+def _count(layout: Layout, unit: str, note: Note) -> None:
     """Count an end that was no clean one; from the second in a row on the next start waits."""
-    ran = time.monotonic() - since
+    ran = time.monotonic() - note.since
     in_a_row = backoff.count(layout, unit, ran)
     if in_a_row > 1:
         how = os.environ.get("SERVICE_RESULT", "unknown")

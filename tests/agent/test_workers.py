@@ -220,7 +220,7 @@ def test_only_a_clean_end_is_forgotten_at_once(
 ) -> None:
     """And only of a worker itself: a shell ends well whatever befell what it ran first."""
     end(monkeypatch, *how)
-    write(layout, NOTE._replace(name="dead.1", boot="old"))
+    write(layout, NOTE._replace(name="dead.1", started="1"))
     if piped:
         storage.write(notes.piped(layout, "dead.1"), "")
     notes.ended(layout, "worker", 1, 0, system)
@@ -229,6 +229,24 @@ def test_only_a_clean_end_is_forgotten_at_once(
     assert system.calls == ([] if clean else REAPS)
     jobs.reap(layout, system, lambda _: None)
     assert not list(layout.notes.iterdir())
+
+
+def test_a_clean_end_forgets_nobody_who_was_killed_before(
+    layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue has not answered since: what they held is locked still."""
+    killed = NOTE._replace(name="killed.1", started="2"), NOTE._replace(name="killed.0", boot="old")
+    write(layout, *killed)
+    adapter.down = True
+    assert not jobs.reap(layout, adapter, lambda _: None)
+    write(layout, NOTE._replace(name="clean.1", started="10"))
+    end(monkeypatch, "success", "exited", "0")
+    notes.ended(layout, "worker", 1, 0, adapter)
+    assert names(layout) == ["killed.0", "killed.1"]
+    assert adapter.calls == REAPS
+    adapter.down = False
+    assert jobs.reap(layout, adapter, lambda _: None)
+    assert adapter.heard == [(["killed.0", "killed.1"], "r1")]
 
 
 @pytest.mark.parametrize("shell", ["{}; true", "{}\ntrue", "{} | cat", "{} || true", "{} & wait"])
@@ -359,7 +377,7 @@ def test_where_the_database_is_another_by_now_both_are_asked(
     """A follower that was promoted has the same locks."""
     storage.point(layout.current, layout.releases / "r2")
     storage.write(layout.manifest("r2"), request(origin, origin.commit()).manifest.text())
-    dead = NOTE._replace(name="dead.1", boot="old")
+    dead = NOTE._replace(name="dead.1", started="1")
 
     def heard(own: str, url: str) -> list[str]:
         for release, each in (("r1", own), ("r2", url)):
@@ -452,7 +470,6 @@ def test_ends_in_a_row_are_counted_and_said(
     assert after("oom-kill", "killed", "KILL", 300) == 1
     assert after("success", "exited", "0", 2) == 0
     # one that a signal ended while it waited to be started is no worker that ended
-    write(layout, NOTE._replace(name="dead.0", boot="old"))
     storage.remove(layout.notes / "dead.1.json")
     monkeypatch.setenv("EXIT_CODE", "killed")
     notes.ended(layout, "worker", 1, 0, system)
