@@ -75,6 +75,11 @@ def _clock(found: Finding, _: str) -> Words:
     return _there(found, f"{restart} chrony || {restart} systemd-timesyncd")
 
 
+def _reaped(found: Finding, app: str) -> Words:
+    """What was said by whoever tries to give the jobs back, and goes on trying."""
+    return _there(found, f"sudo journalctl -n 50 --no-pager -u satellite-{app}-reap")
+
+
 def _take_away(found: Finding, _: str) -> Words:
     return _there(found, f"sudo rm {shlex.quote(found.about)} && sudo systemctl daemon-reload")
 
@@ -98,6 +103,7 @@ MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
     "worker_stopped": _worker("start"),
     "worker_down": _worker("start"),
     "worker_waiting": _worker("restart"),
+    "jobs_held": _reaped,
     "disk_full": _room,
     "disk_low": _room,
     "drop_in": _take_away,

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from . import converge, installed, metadata, moments, seal, storage, units
+from . import converge, installed, metadata, moments, notes, seal, storage, units
 from .layout import Layout
 from .ledger import Ledger, Target
 from .system import System
@@ -21,6 +21,8 @@ from .system import System
 LOW, FULL = 10, 50  # free: less than one part of so many
 ENOUGH = 1 << 30  # bytes; less is little on a large disk, too
 LONG = 3600  # seconds for which a lock is held without anybody's wondering
+TRIED = 60  # seconds for which a queue may not answer without anybody's wondering
+LONGEST = 500  # characters of why it does not
 SHOWN = "Id,LoadState,FragmentPath,DropInPaths,ActiveState,NeedDaemonReload"
 SINCE = re.compile(r"since (\S+Z)$")
 STATES = {
@@ -49,7 +51,7 @@ def examine(
     last = Ledger(layout).last_good()
     looks: list[Callable[[], Found]] = [lambda: _disk(layout), lambda: _agent(layout)]
     looks += [lambda: _sealed(layout.seal), lambda: _systemd(layout, system, workers)]
-    looks += [lambda: _enabled(layout), lambda: _wall(layout, system)]
+    looks += [lambda: _enabled(layout), lambda: _wall(layout, system), lambda: _held_jobs(layout)]
     if lock:  # whoever holds it is about to change the rest
         looks = [looks[0], lambda: _held(lock)]
     elif layout.journal.is_file():
@@ -175,6 +177,24 @@ def _wall(layout: Layout, system: System) -> Found:
     if layout.metadata_rules.exists() and not metadata.stands(layout, system):
         text = f"the app can reach the instance's metadata: {layout.table} is no table of the "
         yield Finding("metadata_open", f"{text}firewall any more")
+
+
+def _held_jobs(layout: Layout) -> Found:
+    """Jobs of dead workers that nobody can give back, though it has been tried for a while."""
+    for path in notes.damaged(layout):
+        text = f"{path} cannot be read: what that worker may hold stays as it is"
+        yield Finding("unreadable", text, str(path))
+    dead, now = {note.name for note in notes.of(layout) if not note.alive()}, time.monotonic()
+    noted = storage.read_json(layout.unreaped, {})
+    tried = {name: one for name, one in noted.items() if name in dead}
+    held = sorted((one["since"], name) for name, one in tried.items() if now - one["since"] > TRIED)
+    if held:
+        began, name = held[0]
+        whose = name if len(held) == 1 else f"{name} and {len(held) - 1} others that ended"
+        why = " ".join(tried[name]["why"].split())[:LONGEST]
+        since = moments.stamp(time.time() - now + began)
+        text = f"jobs of {whose} could not be given back since {since}: {why}"
+        yield Finding("jobs_held", text, name)
 
 
 def _current(layout: Layout, last: Target) -> Found:

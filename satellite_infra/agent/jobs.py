@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import notes, procfile, urls, workers
+from . import notes, procfile, storage, urls, workers
 from .layout import Layout
 from .ledger import Ledger
 from .redact import Redactor
 from .release_manifest import ReleaseManifest
-from .system import CommandError, Say, System
+from .system import CommandError, Say, System, UnitState
 from .units import template
 
 TOGETHER = 500  # dead workers in one run; a crash loop leaves many
 LIMIT = 60  # seconds for one run
+TAIL = 100  # lines of what it said, among which is why it failed
+OUTLIVED = "ended, but processes that it started still run, maybe its job"
 
 
 class Queue(NamedTuple):
@@ -36,20 +40,36 @@ def reap(layout: Layout, system: System, say: Say) -> bool:
     for path in notes.damaged(layout):
         say(f"{path} cannot be read: what that worker may hold stays as it is")
     dead = [note for note in notes.of(layout) if not note.alive()]
-    for name in sorted(notes.outlived(layout, dead, _since(layout, dead, system))):
-        say(f"{name}: ended, but processes that it started still run, maybe its job")
-        dead = [note for note in dead if note.name != name]
+    units = system.units(sorted({_unit(layout, note) for note in dead}))
+    ending = {name for name, unit in units.items() if unit.active == "deactivating"}
+    why: dict[str, str] = {}
+    for name in sorted(notes.outlived(layout, dead, _since(units))):
+        say(f"{name}: {OUTLIVED}")
+        note = next(note for note in dead if note.name == name)
+        dead.remove(note)
+        if _unit(layout, note) not in ending:  # which has its grace for that
+            why[name] = OUTLIVED
     now = _as_of_now(layout, dead)
     _, left = _give_back(layout, [(note, _own(note)) for note in dead], system, say)
     # what they ran with may be revoked, or wrong, by now; or their jobs are elsewhere, too
     again = [(n, q) for n, q in now if n.name in left or _elsewhere(layout, _own(n), q)]
     told, left_again = _give_back(layout, again, system, say)
     # a release whose queue nobody can tell has given nothing back
-    left = (left - told) | left_again
-    for name in {note.name for note in dead} - left:
+    left = {name: left[name] for name in left.keys() - told} | left_again
+    for name in {note.name for note in dead} - left.keys():
         notes.forget(layout, name)
+    _remember(layout, why | left, system)
     # one that died meanwhile asked systemd for this run, which was under way
     return all(note.alive() for note in notes.of(layout))
+
+
+def _remember(layout: Layout, why: Mapping[str, str], system: System) -> None:
+    """Note whose jobs could not be given back, for `doctor`; by the clock of this boot."""
+    known, now = storage.read_json(layout.unreaped, {}), system.now()
+    since = {name: known.get(name, {}).get("since", now) for name in why}
+    noted = {name: {"since": since[name], "why": text} for name, text in why.items()}
+    with contextlib.suppress(OSError):  # what could be given back is
+        storage.write_json(layout.unreaped, noted)
 
 
 def moved(layout: Layout, dead: notes.Note) -> bool:
@@ -57,10 +77,13 @@ def moved(layout: Layout, dead: notes.Note) -> bool:
     return any(_elsewhere(layout, _own(note), now) for note, now in _as_of_now(layout, [dead]))
 
 
-def _since(layout: Layout, dead: Sequence[notes.Note], system: System) -> dict[str, float]:
+def _unit(layout: Layout, note: notes.Note) -> str:
+    return layout.worker_unit(note.type, note.number, note.lane)
+
+
+def _since(units: Mapping[str, UnitState]) -> dict[str, float]:
     """When the process was started that each unit of the dead has now, to note an end or anew."""
-    units = {layout.worker_unit(note.type, note.number, note.lane) for note in dead}
-    pids = {n: unit.pid or unit.control for n, unit in system.units(sorted(units)).items()}
+    pids = {n: unit.pid or unit.control for n, unit in units.items()}
     started = {name: notes.process_start(pid) for name, pid in pids.items() if pid}
     return {name: float(ticks) for name, ticks in started.items() if ticks}
 
@@ -111,8 +134,8 @@ def _place(url: str) -> tuple[str, ...]:
 
 def _give_back(
     layout: Layout, dead: Sequence[tuple[notes.Note, Queue]], system: System, say: Say
-) -> tuple[set[str], set[str]]:
-    """Have each queue release what these held; the names of those where it did, and could not."""
+) -> tuple[set[str], dict[str, str]]:
+    """Have each queue release what these held; the names where it did, and why it could not."""
     queues: list[tuple[Queue, list[notes.Note]]] = []
     for note, queue in dead:
         mine = next((mine for other, mine in queues if other == queue), None)
@@ -120,7 +143,7 @@ def _give_back(
             queues.append((queue, mine := []))
         mine.append(note)
     told: set[str] = set()
-    left: set[str] = set()
+    left: dict[str, str] = {}
     for queue, every in queues:
         for mine in (every[n : n + TOGETHER] for n in range(0, len(every), TOGETHER)):
             names = [note.name for note in mine]
@@ -131,7 +154,7 @@ def _give_back(
                     say(f"{', '.join(names)}: ended; no adapter for their queue")
             except (CommandError, OSError, ValueError, LookupError) as problem:
                 say(f"{', '.join(names)}: their jobs could not be given back yet: {problem}")
-                left.update(names)
+                left.update(dict.fromkeys(names, str(problem)))
     return told, left
 
 
@@ -177,15 +200,26 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
         raise ValueError(f"{layout.config(release)}: {problem}") from None
     redact = Redactor(config)
     app = workers.environment(layout, release, {**config, **queue.env})
-    system.run(
-        argv,
-        lambda line: say(redact(line)),
-        user=layout.app,
-        cwd=layout.releases / release,
-        env={**app, "DEAD_WORKERS": "\n".join(dead)},
-        stdin=program,
-        timeout=LIMIT,
-    )
+    said: deque[str] = deque(maxlen=TAIL)
+
+    def hear(line: str) -> None:
+        said.append(redact(line))
+        say(said[-1])
+
+    try:
+        system.run(
+            argv,
+            hear,
+            user=layout.app,
+            cwd=layout.releases / release,
+            env={**app, "DEAD_WORKERS": "\n".join(dead)},
+            stdin=program,
+            timeout=LIMIT,
+        )
+    except CommandError as problem:
+        # what is indented is where in the program it was
+        last = next((line for line in reversed(said) if line[:1].strip()), "")
+        raise CommandError(redact(str(problem)) + (f"; it said: {last}" if last else "")) from None
     return True
 
 

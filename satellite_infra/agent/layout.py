@@ -210,6 +210,11 @@ class Layout:
         return self.run / "ends"
 
     @property
+    def unreaped(self) -> Path:
+        """Which dead workers' jobs could not be given back, since when and why."""
+        return self.run / "unreaped.json"
+
+    @property
     def measured(self) -> Path:
         """What the queue was when it was last measured here."""
         return self.run / "queue.json"

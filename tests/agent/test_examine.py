@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from satellite_infra.agent import (
     examine,
     install,
     installed,
+    jobs,
+    notes,
     seal,
     state,
     storage,
@@ -29,7 +32,7 @@ from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Release, Request
 from satellite_infra.agent.release_manifest import ConfigFile
 from satellite_infra.agent.system import UnitState
-from tests.agent.conftest import FakeSystem, Origin, request
+from tests.agent.conftest import HERE, FakeSystem, Origin, request
 from tests.agent.machine import new_machine, preparation
 
 FILE = ConfigFile("config/database.yml", "digest", "0640", "app")
@@ -272,6 +275,72 @@ def test_one_file_that_cannot_be_read_hides_nothing_else(host: Layout, system: F
     host.seal.write_text("{")
     edit(unit(host))
     assert [code for code, _ in codes(host, system)] == ["unreadable", "unit_edited"]
+
+
+def dead(host: Layout, name: str, on_kill: str = "", **changes: object) -> notes.Note:
+    """One of this boot, which has ended."""
+    mark = (name, "worker", 1, release(host), "shape", HERE, "1", notes.boot_id())
+    note = notes.Note(*mark, on_kill=on_kill)._replace(**changes)  # type: ignore[arg-type]
+    storage.write_json(host.notes / f"{name}.json", note._asdict())
+    return note
+
+
+def test_jobs_that_nobody_can_give_back(host: Layout, system: FakeSystem) -> None:
+    fails = "echo gone: $TOKEN; echo ' at line 1'; exit 3"
+    dead(host, "dead.1", fails)
+    system.clock = time.monotonic()
+    # whoever gives them back is about to, or has just begun
+    assert codes(host, system) == []
+    assert not jobs.reap(host, system, lambda _: None)
+    assert codes(host, system) == []
+    system.clock -= 2 * examine.TRIED
+    storage.remove(host.unreaped)
+    for _ in range(2):
+        assert not jobs.reap(host, system, lambda _: None)
+        system.clock += 3 * examine.TRIED
+    (found,) = state.report(host, system)["findings"]
+    since = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    why = re.escape(f"`/bin/bash -c {fails}` ended with status 3; it said: gone: [TOKEN]")
+    text = f"jobs of dead.1 could not be given back since {since}: {why}"
+    assert (found["code"], found["about"]) == ("jobs_held", "dead.1")
+    assert re.fullmatch(text, found["text"])
+    with storage.locked(host.lock):
+        assert codes(host, system) == []
+    dead(host, "dead.1", "true")
+    assert jobs.reap(host, system, lambda _: None)
+    assert codes(host, system) == []
+
+
+def test_many_whose_jobs_nobody_can_give_back_are_one_finding(
+    host: Layout, system: FakeSystem
+) -> None:
+    system.clock = time.monotonic() - 3 * examine.TRIED
+    for number in range(3):
+        dead(host, f"dead.{number}", "exit 3")
+    assert not jobs.reap(host, system, lambda _: None)
+    (found,) = state.report(host, system)["findings"]
+    assert found["text"].startswith("jobs of dead.0 and 2 others that ended could not be given")
+
+
+def test_what_is_left_of_a_worker_that_ends_still_is_no_finding(
+    host: Layout, system: FakeSystem
+) -> None:
+    """A shell's child finishes its job, and has the worker's grace for that."""
+    system.clock = time.monotonic() - 3 * examine.TRIED
+    gone = dead(host, "dead.1")
+    name = host.worker_unit(gone.type, gone.number)
+    runs = system.loaded[name]
+    for active, found in (("deactivating", []), ("active", [("jobs_held", "dead.1")])):
+        system.loaded[name] = runs._replace(active=active)
+        with subprocess.Popen(["sleep", "60"], env={"WORKER_NAME": "dead.1"}) as child:
+            assert not jobs.reap(host, system, lambda _: None)
+            child.kill()
+        assert codes(host, system) == found
+
+
+def test_a_note_that_cannot_be_read(host: Layout, system: FakeSystem) -> None:
+    (host.notes / "a.json").write_text("{")
+    assert codes(host, system) == [("unreadable", "a.json")]
 
 
 def test_without_a_release_there_is_nothing_to_find(layout: Layout, system: FakeSystem) -> None:

@@ -266,6 +266,11 @@ def drifted(code: str, about: str = "") -> Any:
         ),
         ("unit_stopped", "a.timer", VISIT),
         ("metadata_open", "", VISIT),
+        (
+            "jobs_held",
+            "h.m.worker.1.aa",
+            "satellite ssh worker-2 -- 'sudo journalctl -n 50 --no-pager -u satellite-shop-reap'",
+        ),
         ("not_followed", "", "docs/runbook.md says what to look at"),
         (
             "disk_full",
