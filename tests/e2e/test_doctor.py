@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import CANARY, PLAIN_APP, demolished, new_site
+from tests.e2e.conftest import CANARY, PLAIN_APP, demolished, new_site, wait_until
 from tests.e2e.desk import Desk
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
@@ -175,6 +175,26 @@ def test_a_full_disk(desk: Desk) -> None:
     assert one["mend"].startswith(f"satellite ssh {SECOND} -- ")
     mended(desk, one["mend"])
     host.run(f"umount {logs}")
+
+
+def test_jobs_that_nobody_can_give_back(desk: Desk) -> None:
+    desk.site.put("processes.worker.on_kill", "echo no queue here; test -e /queue")
+    desk.site.up()
+    host, noted = desk.site.host(2), "/run/satellite/clinic/unreaped.json"
+    host.run(f"kill -9 {next(iter(desk.site.workers(host).values()))}")
+    why = "it said: no queue here"
+    wait_until("it has failed once", lambda: why in host.run(f"cat {noted}", check=False).stdout)
+    assert found(desk) == []
+    host.run(f"""sed -i 's/"since": [0-9.]*/"since": 0/' {noted}""")
+    (one,) = found(desk)
+    assert (one["host"], one["code"]) == (SECOND, "jobs_held")
+    assert one["text"].endswith(why)
+    assert "no queue here" in desk.good(one["mend"])
+    host.run("touch /queue")
+    wait_until("they are given back", lambda: found(desk) == [])
+    desk.site.unset("processes.worker.on_kill")
+    desk.site.up()
+    assert found(desk) == []
 
 
 def test_a_clock_that_is_off(desk: Desk) -> None:
