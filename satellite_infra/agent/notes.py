@@ -98,7 +98,9 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
         backoff.forget(layout, [unit])
     elif own:
         _count(layout, unit, own)
-    trusted = clean and own and not piped(layout, own.name).exists()
+    # where whoever gives back came first, its note is gone, and this one is another's
+    tried = storage.read_json(layout.unreaped, {})
+    trusted = clean and own and own.name not in tried and not piped(layout, own.name).exists()
     # what is run at its end began later than all that is left of it: this, and a shell around it
     began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
     since = {unit: float(began or math.inf)}
