@@ -78,6 +78,7 @@ def simulated(folder: Path, aws: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
+        **dict.fromkeys(("no_proxy", "NO_PROXY"), "*"),  # all of it is on this machine
     }
 
 

@@ -15,6 +15,10 @@ if "SATELLITE_LAB" not in os.environ:
         del os.environ[name]
     os.environ.pop("SSH_AUTH_SOCK", None)
 
+# What tests talk to is on this machine. The rest, packages for one, may need the proxy.
+for name in ("no_proxy", "NO_PROXY"):
+    if (others := os.environ.get(name)) != "*":
+        os.environ[name] = ",".join(filter(None, (others, "127.0.0.1", "localhost")))
 
 # A shell starts what is in its background with Ctrl-C ignored, and all that is started from there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
