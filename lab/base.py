@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -85,8 +86,7 @@ def _build(image: Image, configuration: apt.Apt) -> None:
     options += [f"--aptopt={line}" for line in configuration.settings.splitlines()]
     options += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc")]
     options += [f"--include={','.join(packages())}"]
-    options += [f'--essential-hook={RECIPE}/prepare.sh "$1"']
-    options += [f'--customize-hook={RECIPE}/customize.sh "$1" {RECIPE} {CERTIFICATES}']
+    options += hooks(RECIPE)
     command = [*namespace, "mmdebstrap", *options]
     command += [configuration.suite, str(image.root), str(sources)]
     with log.open("wb") as output:
@@ -105,6 +105,17 @@ def _build(image: Image, configuration: apt.Apt) -> None:
         )
     configuration.write(image.root)
     database.make_template(image.root, image.database)
+
+
+def hooks(recipe: Path) -> list[str]:
+    """The options of mmdebstrap for our own steps; it hands them to a shell."""
+    prepare, customize, files = (
+        shlex.quote(str(path)) for path in (recipe / "prepare.sh", recipe / "customize.sh", recipe)
+    )
+    return [
+        f'--essential-hook={prepare} "$1"',
+        f'--customize-hook={customize} "$1" {files} {CERTIFICATES}',
+    ]
 
 
 def _certificates() -> list[Path]:
