@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 
@@ -11,3 +13,8 @@ def executable(path: Path, text: str = "#!/bin/sh\nexit 0\n") -> Path:
     path.write_text(text)
     path.chmod(0o755)
     return path
+
+
+def in_python(path: Path, text: str) -> Path:
+    """The same of a Python program; a first line that names the interpreter takes no blank."""
+    return executable(path, f'#!/bin/sh\nexec {shlex.join((sys.executable, "-c", text))} "$@"\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def listing(folder: Path) -> dict[str, str]:
 
 
 def launcher(standin: str, machine: dict[str, str]) -> str:
-    program = f"{sys.executable} {STANDINS}"
+    program = shlex.join((sys.executable, str(STANDINS)))
     if standin in ("command", "quiet"):
         program = str(COMMAND.target(machine))
     command = f'{program} {standin} "$@"'

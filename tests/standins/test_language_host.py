@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -131,7 +132,7 @@ def test_a_failed_resource_brings_no_traceback_and_leaves_no_settings(project: P
 def test_the_projects_own_environment_is_used_where_it_names_one(project: Project) -> None:
     folder = project.folder / "own" / "bin"
     folder.mkdir(parents=True)
-    (folder / "python").write_text(f'#!/bin/sh\nOWN=yes exec {sys.executable} "$@"\n')
+    (folder / "python").write_text(f'#!/bin/sh\nOWN=yes exec {shlex.quote(sys.executable)} "$@"\n')
     (folder / "python").chmod(0o755)
     settings = project.folder / "Pulumi.yaml"
     settings.write_text(
