@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import kernel
 from lab.engine.cache import cache, home
 from lab.engine.errors import EngineError
 from lab.engine.go import Go
@@ -79,12 +80,15 @@ class GoTool:
         return target
 
     def _build(self, go: Go, target: Path, environ: Mapping[str, str]) -> None:
+        unfinished = f"build-{target.parents[1].name}-"
+        for left in cache(environ).glob(f"{unfinished}*"):  # by one that was killed
+            shutil.rmtree(left)
         if shutil.disk_usage(target.parent).free < self.disk:
             raise EngineError(
                 f"building {self.name} needs {self.disk / (1 << 30):g} GB of free disk for a while "
                 f"in {cache(environ)}; free some, or name another folder with SATELLITE_CACHE"
             )
-        with tempfile.TemporaryDirectory(prefix="build-", dir=cache(environ)) as folder:
+        with tempfile.TemporaryDirectory(prefix=unfinished, dir=cache(environ)) as folder:
             work = Path(folder)
             source, output = work / "source", work / self.name
             source.mkdir()
@@ -96,7 +100,11 @@ class GoTool:
                 *("-ldflags", f"-s -w{stamp}", "-o", str(output), self.package),
             ]
             done = subprocess.run(
-                command, cwd=source, env=self.environment(go, work, environ), check=False
+                command,
+                cwd=source,
+                env=self.environment(go, work, environ),
+                preexec_fn=kernel.die_with_parent,  # or it would go on building for nobody
+                check=False,
             )
             if done.returncode:
                 raise EngineError(

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from demo.waiting import wait_until
 from lab.engine.build import NEITHER, NO_PLUGIN, build
 from lab.engine.errors import EngineError
 from lab.engine.go import Go, find_go
-from tests.programs import executable
+from tests.programs import executable, in_python
 
+CHECKOUT = Path(__file__).parents[2]
 FAKE_GO = """\
-#!{python}
 import json, os, sys
 arguments = sys.argv[1:]
 if arguments == ["env", "GOVERSION"]:
@@ -48,8 +49,8 @@ def machine(tmp_path: Path) -> dict[str, str]:
 
 
 def install_go(tmp_path: Path, version: str) -> Path:
-    text = FAKE_GO.format(python=sys.executable, version=version, log=tmp_path / "asked.json")
-    return executable(tmp_path / "bin/go", text)
+    text = FAKE_GO.format(version=version, log=tmp_path / "asked.json")
+    return in_python(tmp_path / "bin/go", text)
 
 
 def asked(tmp_path: Path) -> Any:
@@ -101,6 +102,31 @@ def test_the_users_own_go_caches_are_used_where_they_hold_the_module(
     env = asked(tmp_path)["env"]
     assert {"GOPATH", "GOMODCACHE", "GOCACHE"} & env.keys() == set()
     assert held.exists()
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(
+    machine: dict[str, str], tmp_path: Path
+) -> None:
+    """Another tool's stays, as that may be built at this moment."""
+    install_go(tmp_path, "go1.26.6")
+    left = tmp_path / "cache/build-pulumi-v3.274.1-killed"
+    other = tmp_path / "cache/build-pulumi-command-0123456789ab-other"
+    for folder in (left, other):
+        (folder / "modules").mkdir(parents=True)
+    build(machine)
+    assert (left.exists(), other.exists()) == (False, True)
+
+
+def test_who_builds_takes_go_with_it(machine: dict[str, str], tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    waits = f'[ "$1" = env ] || {{ echo $$ >{begun}.new; mv {begun}.new {begun}; exec sleep 60; }}'
+    executable(tmp_path / "bin/go", f"#!/bin/sh\nPATH=/usr/bin:/bin\n{waits}\necho go1.26.6\n")
+    argv = [sys.executable, "-m", "lab.engine", "build"]
+    with subprocess.Popen(argv, cwd=CHECKOUT, env=machine) as building:
+        wait_until("it builds", begun.exists)
+        building.kill()
+    go = Path("/proc", begun.read_text().strip())
+    wait_until("it builds no more", lambda: not go.exists())
 
 
 def test_an_installed_cli_is_not_built(machine: dict[str, str], tmp_path: Path) -> None:
