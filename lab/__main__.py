@@ -44,6 +44,7 @@ def _act(action: str, command: list[str], argv: list[str]) -> int:
     from lab import base, run, tools
 
     tools.as_root(argv)
+    os.umask(0o022)  # what is written into a machine is for all its users
     if action == "base":
         print(base.ensure().directory)
     elif action == "gc":

@@ -121,6 +121,14 @@ def test_normal_end_leaves_nothing() -> None:
     assert traces(Path(done.stdout.split()[0]).name) == []
 
 
+def test_a_callers_tight_umask_is_not_the_machines() -> None:
+    check = f"{BOOT}print(host.run('stat -c %a / /etc/resolv.conf').stdout)"
+    done = subprocess.run(
+        lab(*python(check)), cwd=CHECKOUT, text=True, capture_output=True, umask=0o077
+    )
+    assert (done.stdout.split()[2:], done.stderr) == (["755", "644"], "")
+
+
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
 
