@@ -67,7 +67,7 @@ def wait(server: subprocess.Popen[bytes], address: str, seconds: float = 20) -> 
             time.sleep(0.02)
         else:
             return
-    raise LabError("lab: PostgreSQL did not start; see database.log in $SATELLITE_LAB")
+    raise LabError("lab: PostgreSQL did not start; see database.log")
 
 
 def _program(root: Path, name: str, *arguments: str) -> list[str]:

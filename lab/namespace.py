@@ -118,7 +118,7 @@ class _Init:
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else 128 - code
             if pid == self._service:
-                raise LabError(f"lab: its services ended; see {self._run.directory} and above")
+                raise LabError(f"lab: its services ended; see above\n{self._run.said()}")
 
     def _start(self) -> None:
         variables = json.loads((self._run.directory / services.ENVIRONMENT).read_text())

@@ -26,6 +26,14 @@ class Run:
     def name(self) -> str:
         return self.directory.name
 
+    def said(self) -> str:
+        """The ends of what its services have logged: a run that ends takes its files with it."""
+        return "".join(
+            f"{log.name}:\n"
+            + "".join(f"  {line}\n" for line in log.read_text(errors="replace").splitlines()[-20:])
+            for log in sorted(self.directory.glob("*.log"))
+        )
+
     def sweep(self) -> None:
         """Remove cgroups and directory. Only when every process of the run is gone."""
         self.group.remove()

@@ -63,6 +63,12 @@ def test_other_directories_are_left_alone(runs: Path) -> None:
     assert list(rundir.left_over()) == []
 
 
+def test_a_run_tells_how_its_logs_end(runs: Path) -> None:
+    run = Run(make(runs / "satellite-lab-6-ending"), Group(()))
+    (run.directory / "ec2.log").write_text("".join(f"{n}\n" for n in range(30)))
+    assert run.said().splitlines() == ["ec2.log:", *(f"  {n}" for n in range(10, 30))]
+
+
 def test_sweep(runs: Path) -> None:
     left = make(runs / "satellite-lab-5-left")
     (left / "group/i-1").mkdir(parents=True)
