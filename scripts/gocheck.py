@@ -1,6 +1,7 @@
 """Usage: python -m scripts.gocheck
 
-Run gofmt and go vet on the stand-in that is a Go program; exit 1 for what they find.
+Run gofmt and go vet on the stand-in that is a Go program; exit 1 for what they find. Nothing is
+looked at where there is no Go, as long as nothing has to be built either.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.engine.build import COMMAND, GO
+from lab.engine.build import COMMAND, GO, missing
 from lab.engine.errors import EngineError
 from lab.engine.go import Go, find_go
 
@@ -48,6 +49,9 @@ def vetted(go: Go, environ: Mapping[str, str]) -> bool:
 def main() -> int:
     """Run both, each to its end; return the exit status."""
     go = find_go(os.environ)
+    if go is None and not missing(os.environ):
+        print(f"{COMMAND.folder}: not checked, as there is no {GO} here and nothing to build")
+        return 0
     if go is None:
         raise EngineError(f"there is no {GO} here to check {COMMAND.folder} with")
     results = [formatted(go), vetted(go, os.environ)]

@@ -77,3 +77,15 @@ def test_without_go_it_says_so(tmp_path: Path) -> None:
         1,
         f"error: there is no Go 1.21 or later here to check {COMMAND.folder} with\n",
     )
+
+
+def test_without_go_nothing_is_checked_where_pulumi_and_its_plugin_are_installed(
+    tmp_path: Path,
+) -> None:
+    executable(tmp_path / "bin/pulumi")
+    executable(
+        tmp_path / ".pulumi/plugins/resource-command-v1.2.1/pulumi-resource-command",
+    )
+    done = run(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "not checked" in done.stdout
