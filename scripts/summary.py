@@ -1,8 +1,8 @@
 """Sum up JUnit reports in one line, `N passed, N failed`; exit 1 unless all passed and some ran.
 
-With `--again`, what failed and passes in that report has passed, and is named. With `--modules`,
-only print the test files of what failed, as long as they are few: where many fail, the fault is
-not a machine that was too busy.
+What reports share and none has an outcome of has failed. With `--again`, what failed and passes in
+that report has passed, and is named. With `--modules`, only print the test files of what failed, as
+long as they are few: where many fail, the fault is not a machine that was too busy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 FEW = 4
@@ -39,6 +39,18 @@ def faults(report: Path) -> Iterator[tuple[str, int]]:
             yield name, sum(part.tag in ("failure", "error") for part in case)
 
 
+def left_out(reports: Sequence[Path]) -> int:
+    """How many of the tests that these reports share have an outcome in none of them."""
+    shared, ran = 0, set[str]()
+    for report in reports:
+        if report.exists():
+            noted = ET.parse(report).find("testsuite/properties/property[@name='shared']")
+            if noted is not None:
+                shared = int(noted.get("value", ""))
+                ran.update(name for name, _ in faults(report))
+    return shared - len(ran)
+
+
 def main(arguments: list[str]) -> int:
     """Print the sums (or the modules); return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -62,6 +74,9 @@ def main(arguments: list[str]) -> int:
         for name in (name for name in failing if second.get(name) == 0):
             print(f"passed only when run again: {name}")
             passed, failed = passed + 1, failed - failing[name]
+    if missing := left_out(options.reports):
+        print(f"{missing} tests have run in no lane")
+        failed += missing
     if skipped:
         print(f"{skipped} skipped")
     print(f"{passed} passed, {failed} failed")

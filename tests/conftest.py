@@ -35,6 +35,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def collected(request: pytest.FixtureRequest) -> None:
+    """Note in the report how many tests the runs share, for who sums up what each has run."""
+    if request.config.getoption("share"):
+        note = request.getfixturevalue("record_testsuite_property")
+        note("shared", len({item.nodeid for item in request.session.items}))
+
+
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Run the modules that no other run has taken; pytest's own loop where nothing is shared."""
     folder: Path | None = session.config.getoption("share")

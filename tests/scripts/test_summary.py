@@ -96,3 +96,19 @@ def test_where_many_modules_fail_nothing_runs_again(
     outcomes = {f"test_{n}": "failure" for n in range(5)}
     assert main(["--modules", report(tmp_path / "1.xml", **outcomes)]) == 0
     assert capsys.readouterr().out == "\n"
+
+
+def test_what_has_run_in_no_lane_has_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a lane was ended before its time: that it failed is forgotten with its one test."""
+    first = report(tmp_path / "1.xml", test_a="", test_b="failure")
+    again = report(tmp_path / "2.xml", test_b="")
+    noted = '<properties><property name="shared" value="{}"/></properties><testcase '
+    text = Path(first).read_text()
+    for shared, status, printed in ((2, 0, "2 passed, 0 failed"), (5, 1, "2 passed, 3 failed")):
+        Path(first).write_text(text.replace("<testcase ", noted.format(shared), 1))
+        assert main(["--again", again, first]) == status
+        said = capsys.readouterr().out
+        assert said.endswith(f"{printed}\n")
+        assert ("3 tests have run in no lane" in said) == (shared == 5)
