@@ -1,18 +1,23 @@
 # shellcheck shell=bash
 # Sourced by the other scripts: where things are. Sets HOME (if empty), SATELLITE_CACHE, CHECKOUT.
 
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-[ -n "${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+[ -n "${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" | cut -d: -f6) || true
+[ -n "$HOME" ] || die "this user has no home folder; set HOME to one"
 SATELLITE_CACHE=${SATELLITE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/satellite}
 export HOME SATELLITE_CACHE CHECKOUT
 unset PYTHONDONTWRITEBYTECODE # else each start of a program compiles all of it anew
 # nft, ip and chroot live where the PATH of a person who is not root does not look
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-die() {
-    printf 'error: %s\n' "$*" >&2
-    exit 1
-}
+# Before a program: it ends when the shell that has started it does, however that ends.
+bound=(setpriv --pdeathsig TERM)
+"${bound[@]}" true 2>/dev/null || bound=() # who only deploys may have a system whose own knows less
 
 # Print the interpreter that the environment is made with: PYTHON, or the first that is new enough.
 find_python() {

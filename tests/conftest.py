@@ -24,6 +24,9 @@ for name in ("no_proxy", "NO_PROXY"):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# As Ctrl-C: what a test has started is ended by its fixtures.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
