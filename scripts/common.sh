@@ -49,7 +49,8 @@ make_venv() {
     [ ! -e "$venv/.complete" ] || return 0
     rm -rf "$venv"
     "$python" -m venv "$venv" || return
-    "$venv/bin/pip" install --disable-pip-version-check --no-input --require-hashes \
-        -r "$lock" || return
+    # where packages come from is the user's to say; where they go to is not
+    env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_USER "${bound[@]}" "$venv/bin/pip" install \
+        --no-user --disable-pip-version-check --no-input --require-hashes -r "$lock" || return
     touch "$venv/.complete"
 }

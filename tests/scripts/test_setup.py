@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
+from demo.waiting import wait_until
 from lab import paths
+from tests.programs import executable
 
 CHECKOUT = Path(__file__).parents[2]
 SHARED = "import pulumi, pathlib; print(pathlib.Path(pulumi.__file__).parents[1])"
+# An interpreter with which making an environment takes its time.
+WAITING = """\
+#!/bin/sh
+case $* in
+*_base_executable*) echo "$0" ;;
+"-m venv"*)
+    [ ! -e {begun} ] || exit 1
+    trap 'exit 1' INT
+    touch {begun}
+    while :; do sleep 0.1; done
+    ;;
+*) exec {python} "$@" ;;
+esac
+"""
 WHERE = "import pulumi, satellite_cli; print(satellite_cli.__file__)"
 
 
@@ -111,3 +130,55 @@ def test_what_a_developer_has_stays_where_only_the_command_is_asked_for(tmp_path
     ready(folder, "--command")
     assert (folder / ".venv/.complete").stat().st_mtime_ns != made
     assert (folder / ".venv/bin/ruff").exists()
+
+
+def test_how_the_user_has_set_up_pip_does_not_lead_the_command_astray(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "one")
+    shutil.rmtree(folder / ".venv")
+    settings = tmp_path / "pip.conf"
+    settings.write_text("[install]\nuser = true\n")
+    elsewhere = tmp_path / "elsewhere"
+    ready(
+        folder,
+        PIP_CONFIG_FILE=str(settings),
+        PIP_TARGET=str(elsewhere),
+        PIP_REQUIRE_HASHES="1",
+    )
+    assert said([f"{folder}/.venv/bin/satellite", "--version"], tmp_path).startswith("satellite ")
+    assert not elsewhere.exists()
+
+
+def test_ctrl_c_ends_it_whatever_the_step_makes_of_it(tmp_path: Path) -> None:
+    """As pip, which says why and ends with a status of its own."""
+    begun = tmp_path / "begun"
+    python = executable(
+        tmp_path / "bin/python3", WAITING.format(begun=begun, python=shlex.quote(sys.executable))
+    )
+    env = {**os.environ, "PYTHON": str(python), "SATELLITE_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(
+        ["scripts/setup", "--command"],
+        cwd=CHECKOUT,
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait_until("the step has begun", begun.exists)
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130
+    assert "policy" not in told
+
+
+def test_without_a_home_folder_it_says_so(tmp_path: Path) -> None:
+    executable(tmp_path / "getent", "#!/bin/sh\nexit 2\n")
+    done = subprocess.run(
+        ["scripts/setup", "--no-base"],
+        cwd=CHECKOUT,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: this user has no home folder; set HOME to one\n"
