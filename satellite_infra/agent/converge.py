@@ -133,7 +133,9 @@ def begin(layout: Layout, names: list[str], system: System, limit: float) -> lis
     Who asks for it does not wait for what an old one did.
     """
     backoff.forget(layout, names)
-    limits.lift(layout, names, system)
+    # one that lives keeps its limits to its end, and the next could begin under them as it did
+    live = notes.live(layout)
+    limits.lift(layout, [name for name in names if name not in live], system)
     return [] if system.restart(names, limit) else names
 
 

@@ -20,7 +20,7 @@ def apply(layout: Layout, unit: str, process: Process, system: System) -> None:
 
 
 def lift(layout: Layout, units: Iterable[str], system: System) -> None:
-    """Take the limits of units that are to start anew: the next worker sets its own.
+    """Take the limits of units without a worker that are to start: the next sets its own.
 
     One that is too small for this very program would keep it from ever setting another.
     """

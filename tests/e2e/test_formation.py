@@ -158,6 +158,31 @@ def test_a_worker_that_outgrows_its_limit_is_seen_and_what_it_held_is_given_back
     wait_until("it is well", lambda: len(form.workers(host)) == 1)
 
 
+def test_one_that_finishes_before_the_next_starts_keeps_its_limits_to_its_end(form: Site) -> None:
+    """And the next one, which starts in its unit, has its own."""
+    host = form.host(1)
+    (unit, pid), *_ = form.workers(host).items()
+    limits = ("ActiveState", "MemoryMax", "CPUQuotaPerSecUSec")
+    host.run("touch /tmp/busy")
+    form.put("processes.worker.overlap", "false")
+    form.put("processes.worker.memory_max", "200M")
+    form.put("processes.worker.cpu", "120%")
+    engine = form.start()
+    wait_until(
+        "the old one finishes", lambda: "deactivating" in shown(host, unit, *limits).values()
+    )
+    time.sleep(1)  # so that whatever else the update does at once is done
+    old = {"MemoryMax": str(300 << 20), "CPUQuotaPerSecUSec": "1.500000s"}
+    assert shown(host, unit, *limits) == {"ActiveState": "deactivating", **old}
+    assert host.run(f"cat /proc/{pid}/comm").stdout == "worker\n"
+    host.run("rm /tmp/busy")
+    engine.communicate(timeout=120)
+    assert engine.returncode == 0
+    new = {"MemoryMax": str(200 << 20), "CPUQuotaPerSecUSec": "1.200000s"}
+    assert shown(host, unit, *limits) == {"ActiveState": "active", **new}
+    assert form.workers(host)[unit] != pid
+
+
 def test_what_a_lost_host_held_is_given_back_by_the_other(form: Site) -> None:
     lost, leader = form.host(2), form.host(1)
     lost.kill()
