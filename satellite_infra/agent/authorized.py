@@ -127,12 +127,23 @@ def _directory(entry: pwd.struct_passwd, make: bool) -> Iterator[int | None]:
         except OSError:
             raise ValueError(f"{entry.pw_dir}/.ssh should be a directory, and no link") from None
         try:
+            if _moved(found, entry):
+                raise ValueError(
+                    f"{entry.pw_dir}/.ssh is not empty, and another user's: chown it where its "
+                    f"content is {entry.pw_name}'s, or else move it away"
+                )
             _own(found, entry, 0o700)
             yield found
         finally:
             os.close(found)
     finally:
         os.close(home)
+
+
+def _moved(directory: int, entry: pwd.struct_passwd) -> bool:
+    """Whether the user may have moved it there, and would be given what another has in it."""
+    theirs = os.fstat(directory).st_uid == entry.pw_uid
+    return not theirs and bool({*os.listdir(directory)} - {NAME, TEMPORARY})
 
 
 def _read(directory: int, entry: pwd.struct_passwd) -> tuple[str, bool]:

@@ -126,13 +126,27 @@ def point(link: Path, target: Path) -> bool:
 
 
 def directory(path: Path, mode: int, owner: Owner | None = None) -> bool:
-    """Make the directory exist with that mode and owner (uid, gid); True when something changed."""
+    """Make the directory exist with that mode and owner (uid, gid); True when something changed.
+
+    ValueError where a link or a file is there, or what `owner` may have moved there.
+    """
     changed = not path.is_dir()
-    path.mkdir(parents=True, exist_ok=True)
-    # not through a link that the app may have put there: its target would be given to the app
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        # not through a link that the app may have put there: its target would be given to the app
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(
+            f"{path} should be a directory, and no link; to have it on another disk, mount that "
+            "there or bind a directory of it"
+        ) from None
     try:
         before = os.fstat(handle)
+        if owner is not None and before.st_uid != owner[0] and _moved(handle, path, owner):
+            raise ValueError(
+                f"{path} is not empty, and another user's: chown it where its content is the "
+                "app's, or else move it away"
+            )
         if before.st_mode & 0o7777 != mode:
             os.fchmod(handle, mode)
             changed = True
@@ -142,6 +156,14 @@ def directory(path: Path, mode: int, owner: Owner | None = None) -> bool:
     finally:
         os.close(handle)
     return changed
+
+
+def _moved(handle: int, path: Path, owner: Owner) -> bool:
+    """Whether `owner` may have moved the directory there, and would be given what is in it."""
+    found, parent = os.fstat(handle), path.parent.stat()
+    # a disk was mounted there by root, and has its lost+found
+    mounted = found.st_dev != parent.st_dev
+    return parent.st_uid == owner[0] and not mounted and bool(os.listdir(handle))
 
 
 @contextlib.contextmanager

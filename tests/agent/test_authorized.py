@@ -152,6 +152,28 @@ def test_a_link_is_not_followed(home: Path, tmp_path: Path, name: str) -> None:
     assert (elsewhere / "authorized_keys").read_text() == "not ours"
 
 
+@pytest.mark.parametrize("name", ["authorized_keys", "of-root"])
+def test_what_another_user_has_is_not_given_to_whoever_moved_it_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """But it is put right where a person has made it as root, for its keys alone."""
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / name).touch()
+    entry = pwd.getpwnam("admin")
+    given: list[tuple[int, ...]] = []
+    other = pwd.struct_passwd((*entry[:2], entry.pw_uid + 1, *entry[3:]))
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: other)
+    monkeypatch.setattr(os, "fchown", lambda _, *owner: given.append(owner))
+    if name == "authorized_keys":
+        assert authorize("admin", "shop", [OLD])
+        assert given == [(other.pw_uid, other.pw_gid)] * 2
+        return
+    match = f"^{home}/.ssh is not empty, and another user's: chown it where its content is admin's"
+    with pytest.raises(ValueError, match=match):
+        authorize("admin", "shop", [OLD])
+    assert given == []
+
+
 @pytest.mark.parametrize("kind", ["fifo", "hard link", "directory"])
 def test_only_a_plain_file_is_read(home: Path, tmp_path: Path, kind: str) -> None:
     path = home / ".ssh/authorized_keys"

@@ -98,9 +98,54 @@ def test_a_directory_is_made_right_but_not_through_a_link(tmp_path: Path) -> Non
     theirs = tmp_path / "theirs"
     theirs.mkdir(0o700)
     (tmp_path / "link").symlink_to(theirs)
-    with pytest.raises(OSError, match="link"):
-        storage.directory(tmp_path / "link", 0o755)
+    (tmp_path / "file").touch()
+    for name in ("link", "file"):
+        match = f"^{tmp_path / name} should be a directory, and no link; to have it on another disk"
+        with pytest.raises(ValueError, match=match):
+            storage.directory(tmp_path / name, 0o755)
     assert theirs.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("full", "parents", "mounted", "given"),
+    [
+        pytest.param(True, False, False, False, id="the app may have moved it there"),
+        pytest.param(False, False, False, True, id="an empty one gives nothing away"),
+        pytest.param(True, True, False, True, id="in root's directory only root moves"),
+        pytest.param(True, False, True, True, id="what root mounted there"),
+    ],
+)
+def test_what_another_user_has_in_it_is_not_given_to_who_may_have_moved_it_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    full: bool,
+    parents: bool,
+    mounted: bool,
+    given: bool,
+) -> None:
+    log, fstat = tmp_path / "log", os.fstat
+    log.mkdir(0o700)
+    if full:
+        (log / "secret").touch()
+    app = (os.geteuid() + int(parents), os.getegid())
+    owners: list[tuple[int, ...]] = []
+
+    def another(handle: int) -> os.stat_result:
+        found = fstat(handle)
+        device = found.st_dev + int(mounted)
+        changed = (found.st_mode, found.st_ino, device, found.st_nlink, found.st_uid + 2)
+        return os.stat_result((*changed, *found[5:]))
+
+    monkeypatch.setattr(os, "fstat", another)
+    monkeypatch.setattr(os, "fchown", lambda _, *owner: owners.append(owner))
+    if given:
+        assert storage.directory(log, 0o755, app)
+    else:
+        match = f"^{log} is not empty, and another user's: chown it where its content is the app's"
+        with pytest.raises(ValueError, match=match):
+            storage.directory(log, 0o755, app)
+    assert owners == [app] * given
+    assert log.stat().st_mode & 0o777 == (0o755 if given else 0o700)
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
