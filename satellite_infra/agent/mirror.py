@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -21,9 +21,15 @@ PLACES = (":(glob)**/.gitattributes", ".gitmodules")
 """What a commit holds that has files elsewhere, and where it says so."""
 UNKNOWN = "unable to resolve revision"
 """What git says of a commit that it has not."""
-LOCKS = ("*.lock", "refs/**/*.lock", "objects/*.lock", "objects/info/**/*.lock")
+LOCKS = ("*.lock", "refs/**/*.lock", "objects/*.lock", "objects/info/**/*.lock", "gc.pid")
+HALVES = ("objects/pack/tmp_*", "objects/pack/.tmp-*")
+"""Packs that are not whole."""
 ATTRIBUTES = "* -export-ignore -export-subst\n"
 """A commit's own are for archives that it is published as: a host has all its files as they are."""
+REFS = "refs/satellite/"
+"""Where each commit that is held has a ref, by its hash: what none holds git collects one day."""
+PACKS = 50  # after which git, too, would make one of them
+COLLECT_LIMIT = 60  # seconds; those who wait for a release wait for this, too
 LFS = ("-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true")
 
 
@@ -61,7 +67,8 @@ class Mirror:
         FetchError where a server does not give it.
         """
         # under the app's lock no other git is at work here: only a killed one has left these
-        for lock in [lock for place in LOCKS for lock in self.layout.repository.glob(place)]:
+        left = (*LOCKS, *HALVES)
+        for lock in [lock for place in left for lock in self.layout.repository.glob(place)]:
             self.say(f"{lock} was left by a git that was killed; removed")
             lock.unlink()
         attributes = self.layout.repository / "info" / "attributes"
@@ -88,6 +95,16 @@ class Mirror:
 
         self._each(self.root, archive)
 
+    def tidy(self) -> None:
+        """Hold what the releases on disk are made of, and nothing else.
+
+        It never fails: what could not be removed now can be after another release.
+        """
+        try:
+            self._tidy()
+        except Exception as problem:  # noqa: BLE001 - it decides no release
+            self.say(f"the mirror keeps what no release needs: {problem}")
+
     def _make(self) -> None:
         """Make a mirror of what is there: nothing, a part of one, or one of an older agent.
 
@@ -105,28 +122,90 @@ class Mirror:
         for inner in self._submodules(part):
             self._each(inner, act)
 
+    def _tidy(self) -> None:
+        status, text = self._output(["for-each-ref", "--format=%(refname)", REFS])
+        held = {ref[len(REFS) :] for ref in text.split()}
+        paths = (self.layout.state / "releases").glob("*/manifest")
+        manifests = [ReleaseManifest.parse(path.read_text(encoding="utf-8")) for path in paths]
+        # a mirror that was removed and made anew has not all of them
+        roots = [Part(m.repository, m.revision) for m in manifests if m.revision in held]
+        if status or held == {root.revision for root in roots}:
+            return
+        needed: set[str] = set()
+
+        def need(part: Part) -> None:
+            if not self._look(part):
+                raise LookupError(self._why)
+            needed.add(part.revision)
+
+        for root in roots:
+            self._each(root, need)
+        gone = sorted(held - needed)
+        if gone:
+            delete = "".join(f"delete {REFS}{revision}\n" for revision in gone)
+            self._git(["update-ref", "--stdin"], self.say, stdin=delete)
+            self._forget_lfs(needed)
+        self._collect(many=len(gone) > len(needed))
+
+    def _forget_lfs(self, needed: Iterable[str]) -> None:
+        """Remove the LFS files that none of these commits has."""
+        objects = self.layout.repository / "lfs" / "objects"
+        names: set[str] = set()
+        for revision in needed if objects.is_dir() else ():
+            if self._seen[revision].lfs:
+                status, text = self._output(["lfs", "ls-files", "--long", revision])
+                if status:
+                    raise LookupError(text.strip())
+                names.update(line.partition(" ")[0] for line in text.splitlines())
+        for path in objects.glob("*/*/*"):
+            if path.name not in names:
+                path.unlink()
+
+    def _collect(self, many: bool) -> None:
+        """Have git write what is held anew and remove the rest, once that is worth it.
+
+        That is so where as much was fetched since as it wrote the last time, so that it takes the
+        less of a release the longer it takes; or where `many` commits are held no more.
+        """
+        packs = (self.layout.repository / "objects" / "pack").glob("pack-*.pack")
+        *new, last = sorted(path.stat().st_size for path in packs) or [0]
+        if many or sum(new) >= last or len(new) >= PACKS:
+            # as they were fetched: to look for what is alike takes long
+            copied = ("-c", "pack.window=0")
+            self._git(["gc", "--quiet", "--prune=now"], self.say, copied, limit=COLLECT_LIMIT)
+
     def _have(self, part: Part) -> None:
-        if self._look(part):
+        if self._look(part) and self._hold(part):
             self.say(f"{part.revision[:12]} is in the mirror already")
         else:
             self._ask(part)
         if self._seen[part.revision].lfs:
             self._have_lfs(part)
 
+    def _hold(self, part: Part) -> bool:
+        """Hold the commit by its ref; False where some of what it is made of is gone."""
+        ref = f"{REFS}{part.revision}"
+        if not self._output(["rev-parse", "--quiet", "--verify", ref])[0]:
+            return True
+        # no release had it for a while: git may have begun to collect it
+        walk = ["rev-list", "--quiet", "--objects", part.revision, "--not", "--all"]
+        if self._output(walk)[0]:
+            return False
+        self._git(["update-ref", ref, part.revision], self.say)
+        return True
+
     def _ask(self, part: Part) -> None:
         wanted = ["--no-tags", "--no-write-fetch-head", "--", part.url]
-        ref = f"refs/satellite/{part.revision}"  # unreachable commits are pruned one day
+        ref = f"{REFS}{part.revision}"
         try:
             self._git(["fetch", "--depth=1", *wanted, f"+{part.revision}:{ref}"], self.say)
         except CommandError:
             # a server may refuse to serve a commit by its hash: then it must be on a branch
             branches = "+refs/heads/*:refs/heads/*"
             self._asked(part, ["fetch", *wanted, branches])
-            if self._look(part):
-                self._git(["update-ref", ref, part.revision], self.say)
-        if self._look(part):
+        if self._look(part) and self._hold(part):
             return
-        if UNKNOWN in self._why:
+        if UNKNOWN in self._why or part.revision in self._seen:
             raise FetchError(f"{part.url} has no commit {part.revision} on any branch")
         raise FetchError(
             f"{self.layout.repository} is damaged: {self._why}; remove it on this host and release "
@@ -196,7 +275,14 @@ class Mirror:
     def _output(self, argv: Sequence[str]) -> tuple[int, str]:
         return self.system.output(["git", f"--git-dir={self.layout.repository}", *argv])
 
-    def _git(self, argv: Sequence[str], say: Say, options: Sequence[str] = ()) -> None:
+    def _git(
+        self,
+        argv: Sequence[str],
+        say: Say,
+        options: Sequence[str] = (),
+        stdin: str | None = None,
+        limit: float = FETCH_LIMIT,
+    ) -> None:
         layout = self.layout
         ssh = [
             "ssh",
@@ -215,9 +301,10 @@ class Mirror:
             "GIT_SSH_COMMAND": " ".join(map(shlex.quote, ssh)),
         }
         # a pack is whole or absent; loose objects of a fetch cut short would pass for the commit
-        safe = ["-c", "fetch.unpackLimit=1", "-c", "gc.autoDetach=false"]
+        safe = ["-c", "fetch.unpackLimit=1"]
+        safe += ["-c", "maintenance.auto=false"]  # nobody waits for that before a release
         command = ["git", f"--git-dir={layout.repository}", *safe, *options, *argv]
-        self.system.run(command, say, env=env, timeout=FETCH_LIMIT)
+        self.system.run(command, say, env=env, stdin=stdin, timeout=limit)
 
 
 def resolved(base: str, url: str) -> str:

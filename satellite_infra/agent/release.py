@@ -295,6 +295,7 @@ class Release:
         with only_said(self.say, NOT_REMOVED):
             self.at("prune")
             prune.prune(self.layout, self.ledger, target.manifest.keep_releases, self.say)
+            Mirror(self.layout, target.manifest, self.system, self.say).tidy()
 
     def _undone(self, request: Request, problem: Exception, began: float) -> ReleaseError:
         # the history keeps it

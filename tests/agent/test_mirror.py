@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -10,13 +11,17 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import source
+from satellite_infra.agent import prune, source
 from satellite_infra.agent import system as system_module
 from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.mirror import FetchError, Mirror, resolved
+from satellite_infra.agent.release import Release, ReleaseError, Request
+from satellite_infra.agent.system import CommandError
 from tests.agent.conftest import FakeSystem, Killed, Origin, request
 
-# keeps what it is asked for in the mirror, as git-lfs does; `version` says that it is there
+# keeps what it is asked for in the mirror, as git-lfs does; `version` says that it is there;
+# of each commit it lists one file, whose name is the commit's
 GIT_LFS = """#!/bin/sh
 case $1 in
 version) exec echo git-lfs/3.3.0 ;;
@@ -24,6 +29,7 @@ fetch)
     [ "$2" = origin ] && echo "$3" >"$GIT_DIR/lfs-of"
     git config remote.origin.url >"$GIT_DIR/lfs-from"
     ;;
+ls-files) [ "$2" = --long ] && echo "$3 - a.bin" ;;
 smudge) sed "s/^/from LFS: /" ;;
 *) exit 1 ;;
 esac
@@ -157,6 +163,9 @@ def test_what_a_killed_git_has_left_locked_is_no_dead_end(
     locks += [
         layout.repository / "packed-refs.lock",
         layout.repository / "objects/maintenance.lock",
+        layout.repository / "gc.pid",
+        layout.repository / "objects/pack/tmp_pack_1",
+        layout.repository / "objects/pack/.tmp-1-pack-1.pack",
     ]
     for lock in locks:
         lock.touch()
@@ -164,6 +173,170 @@ def test_what_a_killed_git_has_left_locked_is_no_dead_end(
     assert not any(lock.exists() for lock in locks)
     # that commit alone: not the history, as where a server refuses to serve a commit by its hash
     assert second in (layout.repository / "shallow").read_text().split()
+
+
+def held(layout: Layout) -> set[str]:
+    """The commits that the mirror has refs for."""
+    refs = ["git", f"--git-dir={layout.repository}", "for-each-ref", "--format=%(refname:lstrip=2)"]
+    return {*subprocess.run(refs, capture_output=True, text=True, check=True).stdout.split()}
+
+
+def deploy(layout: Layout, system: FakeSystem, wanted: Request) -> list[str]:
+    """What it said."""
+    said: list[str] = []
+    Release(layout, system, said.append).run(wanted)
+    return said
+
+
+def test_the_mirror_has_what_the_releases_on_disk_are_made_of_and_grows_no_further(
+    tmp_path: Path,
+    origin: Origin,
+    layout: Layout,
+    system: FakeSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size, run = 1 << 20, system.run
+    collected: list[str] = []
+
+    def noted(argv: Sequence[str], *rest: Any, **options: Any) -> None:
+        collected.extend(argument for argument in argv if argument == "gc")
+        run(argv, *rest, **options)
+
+    monkeypatch.setattr(system, "run", noted)
+    inner = Origin(tmp_path / "inner")
+    inner.commit()
+    add_submodule(origin, inner, "../inner", "vendor/inner")
+    commits: list[str] = []
+    parts: dict[str, set[str]] = {}
+    other = Layout("other", layout.root)  # another app has a mirror of its own
+    for number in range(12):
+        (inner.path / "model").write_bytes(os.urandom(size))
+        recorded = inner.commit()
+        origin.git("-C", "vendor/inner", "fetch", "--quiet")
+        origin.git("-C", "vendor/inner", "checkout", "--quiet", recorded)
+        commits.append(origin.commit(number=str(number)))
+        parts[commits[-1]] = {commits[-1], recorded}
+        wanted = request(origin, commits[-1])
+        if not number:
+            source.fetch(other, wanted.manifest, system, print)
+        deploy(layout, system, wanted)
+        assert held(layout) == set().union(*(parts[commit] for commit in commits[-2:]))
+        packs = (layout.repository / "objects" / "pack").glob("*.pack")
+        # twice what it has to have
+        assert sum(path.stat().st_size for path in packs) < 4.2 * size
+    assert 1 < len(collected) < 8
+    assert held(other) == parts[commits[0]]
+
+    for place in (origin, inner):
+        place.path.rename(tmp_path / f"{place.path.name}-away")
+    for commit in commits[-2:]:
+        # of other config vars it is made anew, of what is in the mirror
+        wanted = request(origin, commit)._replace(config={"TOKEN": "canary-2"})
+        deploy(layout, system, wanted)
+        model = layout.current / "vendor/inner/model"
+        assert model.stat().st_size == size
+    with pytest.raises(ReleaseError, match=f"did not give {commits[0][:12]}"):
+        deploy(layout, system, request(origin, commits[0]))
+
+
+def test_what_another_release_is_made_of_stays_as_long_as_it_is_in_use(
+    origin: Origin, layout: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = [origin.commit(a="0")]
+    deploy(layout, system, request(origin, commits[0], keep_releases=1))
+    used = {str(Ledger(layout).current())}
+    monkeypatch.setattr(prune, "in_use", lambda *_: used)
+    for number in range(1, 4):
+        commits.append(origin.commit(a=str(number)))
+        deploy(layout, system, request(origin, commits[-1], keep_releases=1))
+    assert held(layout) == {commits[0], commits[-1]}
+    used.clear()
+    commits.append(origin.commit(a="4"))
+    deploy(layout, system, request(origin, commits[-1], keep_releases=1))
+    assert held(layout) == {commits[-1]}
+
+
+def forget(layout: Layout, commit: str) -> None:
+    """Have the mirror hold that commit no more."""
+    ref = f"refs/satellite/{commit}"
+    subprocess.run(["git", f"--git-dir={layout.repository}", "update-ref", "-d", ref], check=True)
+
+
+def half_collected(origin: Origin, layout: Layout) -> None:
+    """Have one file of the last commit gone, as a git leaves it that is killed while it prunes."""
+    (pack,) = (layout.repository / "objects" / "pack").glob("*.pack")
+    loose = pack.rename(layout.root / pack.name)
+    pack.with_suffix(".idx").unlink()
+    unpack = ["git", f"--git-dir={layout.repository}", "unpack-objects", "-q"]
+    subprocess.run(unpack, input=loose.read_bytes(), check=True)
+    blob = origin.git("rev-parse", "HEAD:a")
+    (layout.repository / "objects" / blob[:2] / blob[2:]).unlink()
+
+
+def test_a_server_that_serves_no_commit_by_its_hash_is_asked_for_its_branches(
+    origin: Origin, layout: Layout, checked_out: Callable[[str], Path]
+) -> None:
+    origin.git("config", "uploadpack.allowAnySHA1InWant", "false")
+    (layout.state / ".gitconfig").write_text("[protocol]\nversion = 0\n")  # newer ones serve any
+    first = origin.commit(a="0")
+    checked_out(first)
+    commit = origin.commit(a="1")
+    origin.git("commit", "--quiet", "--allow-empty", "-m", "another")
+    assert (checked_out(commit) / "a").read_text() == "1"
+    assert held(layout) == {first, commit, "main"}
+
+
+def test_one_of_which_some_is_gone_here_and_there_is_not_taken_for_whole(
+    origin: Origin, layout: Layout, checked_out: Callable[[str], Path]
+) -> None:
+    commit = origin.commit(a="1")
+    checked_out(commit)
+    forget(layout, commit)
+    half_collected(origin, layout)
+    origin.git("config", "uploadpack.allowAnySHA1InWant", "false")
+    (layout.state / ".gitconfig").write_text("[protocol]\nversion = 0\n")
+    (origin.path / "a").write_text("2")
+    origin.git("commit", "--quiet", "--all", "--amend", "-m", "another")
+    with pytest.raises(FetchError, match=f"has no commit {commit} on any branch"):
+        checked_out(commit)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_commit_that_is_held_no_more_is_fetched_only_where_some_of_it_is_gone(
+    whole: bool,
+    origin: Origin,
+    layout: Layout,
+    tmp_path: Path,
+    checked_out: Callable[[str], Path],
+) -> None:
+    commit = origin.commit(a="1")
+    checked_out(commit)
+    forget(layout, commit)
+    if whole:
+        origin.path.rename(tmp_path / "away")
+    else:
+        half_collected(origin, layout)
+    shutil.rmtree(layout.releases / commit[:7])
+    assert (checked_out(commit) / "a").read_text() == "1"
+    assert held(layout) == {commit}
+
+
+def test_a_mirror_that_cannot_be_tidied_decides_no_release(
+    origin: Origin, layout: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = system.run
+
+    def late(argv: Sequence[str], *rest: Any, **options: Any) -> None:
+        if "gc" in argv:
+            raise CommandError(f"`git` did not end within {options['timeout']} s")
+        run(argv, *rest, **options)
+
+    monkeypatch.setattr(system, "run", late)
+    for number in range(3):
+        commit = origin.commit(a=f"{number}{os.urandom(20000).hex()}")
+        said = deploy(layout, system, request(origin, commit, keep_releases=1))
+    assert said[-1] == "the mirror keeps what no release needs: `git` did not end within 60 s"
+    assert Ledger(layout).history()[-1]["outcome"] == "good"
 
 
 @pytest.mark.parametrize("left", [["HEAD"], ["config"], ["objects", "refs"], []])
@@ -212,6 +385,7 @@ def test_lfs_without_git_lfs_says_what_to_add(
 def test_lfs_files_are_fetched_and_laid_out(
     origin: Origin,
     layout: Layout,
+    system: FakeSystem,
     checked_out: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -226,6 +400,15 @@ def test_lfs_files_are_fetched_and_laid_out(
     assert (directory / "b").read_text() == "b"
     assert (layout.repository / "lfs-from").read_text().strip() == str(origin.path)
     assert (layout.repository / "lfs-of").read_text().strip() == revision
+
+    objects = layout.repository / "lfs" / "objects" / "aa" / "bb"
+    objects.mkdir(parents=True)
+    deploy(layout, system, request(origin, revision, keep_releases=1))
+    (objects / revision).touch()
+    new = origin.commit(a__bin="another\n")
+    (objects / new).touch()
+    deploy(layout, system, request(origin, new, keep_releases=1))
+    assert [path.name for path in objects.iterdir()] == [new]
 
 
 def _path_without_git_lfs(folder: Path) -> str:
