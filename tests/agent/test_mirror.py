@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from satellite_infra.agent import mirror as mirror_module
 from satellite_infra.agent import prune, source
 from satellite_infra.agent import system as system_module
 from satellite_infra.agent.layout import Layout
@@ -203,6 +204,7 @@ def test_the_mirror_has_what_the_releases_on_disk_are_made_of_and_grows_no_furth
         run(argv, *rest, **options)
 
     monkeypatch.setattr(system, "run", noted)
+    monkeypatch.setattr(mirror_module, "SPARE", 0)
     inner = Origin(tmp_path / "inner")
     inner.commit()
     add_submodule(origin, inner, "../inner", "vendor/inner")
@@ -246,12 +248,26 @@ def test_what_another_release_is_made_of_stays_as_long_as_it_is_in_use(
     deploy(layout, system, request(origin, commits[0], keep_releases=1))
     used = {str(Ledger(layout).current())}
     monkeypatch.setattr(prune, "in_use", lambda *_: used)
+    monkeypatch.setattr(mirror_module, "SPARE", 0)
     for number in range(1, 4):
         commits.append(origin.commit(a=str(number)))
         deploy(layout, system, request(origin, commits[-1], keep_releases=1))
     assert held(layout) == {commits[0], commits[-1]}
     used.clear()
     commits.append(origin.commit(a="4"))
+    deploy(layout, system, request(origin, commits[-1], keep_releases=1))
+    assert held(layout) == {commits[-1]}
+
+
+def test_some_that_nobody_needs_may_stay_for_a_while(
+    origin: Origin, layout: Layout, system: FakeSystem
+) -> None:
+    commits: list[str] = []
+    for number in range(mirror_module.SPARE + 1):
+        commits.append(origin.commit(a=str(number)))
+        deploy(layout, system, request(origin, commits[-1], keep_releases=1))
+    assert held(layout) == {*commits}
+    commits.append(origin.commit(a="last"))
     deploy(layout, system, request(origin, commits[-1], keep_releases=1))
     assert held(layout) == {commits[-1]}
 
@@ -332,6 +348,7 @@ def test_a_mirror_that_cannot_be_tidied_decides_no_release(
         run(argv, *rest, **options)
 
     monkeypatch.setattr(system, "run", late)
+    monkeypatch.setattr(mirror_module, "SPARE", 0)
     for number in range(3):
         commit = origin.commit(a=f"{number}{os.urandom(20000).hex()}")
         said = deploy(layout, system, request(origin, commit, keep_releases=1))
@@ -389,6 +406,7 @@ def test_lfs_files_are_fetched_and_laid_out(
     checked_out: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(mirror_module, "SPARE", 0)
     programs = origin.path.parent / "bin"
     path = _path_without_git_lfs(programs)
     (programs / "git-lfs").write_text(GIT_LFS)
