@@ -63,6 +63,11 @@ def leave_heroku(project: Project) -> None:
         )
 
 
+def _branch(project: Project) -> str:
+    """Its own, which it follows where no commit is pinned and it does not follow Heroku."""
+    return str(project.known.get("branch") or "main")
+
+
 @click.command()
 @options.stack
 @click.option("--again", is_flag=True, help="Visit hosts although nothing changed for them.")
@@ -92,7 +97,9 @@ def up(
             keeping(project, Wish(more=visits), yes, as_json)
             return
     # it may be about to replace the very machine that does not answer
-    apply(project, Wish(more=visits), yes, as_json, functools.partial(Check.of, strict=False))
+    branch = "" if project.known.get("revision") else _branch(project)
+    wish = Wish(branch=branch, more=visits)
+    apply(project, wish, yes, as_json, functools.partial(Check.of, strict=False))
 
 
 @click.command()
@@ -199,7 +206,9 @@ def deploy(
         if branch:
             draft.put("branch", branch)
 
-    wish = Wish(change, "Deploy this?", names)
+    elsewhere = revision or project.known.get("revision") == naming.HEROKU
+    from_ = branch or ("" if elsewhere else _branch(project))
+    wish = Wish(change, "Deploy this?", from_, names)
     apply(project, wish, yes, as_json, functools.partial(Check.of, names=names))
 
 

@@ -22,7 +22,7 @@ from satellite_cli.problems import (
 )
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
-from satellite_cli.reachable import Check, Gate
+from satellite_cli.reachable import Check, Gate, declared_lost
 from satellite_cli.running import Running, Told
 from satellite_cli.update import Outcome, Update, left_over, locked, shown, summary
 from satellite_infra.reach import ANSWERED
@@ -35,6 +35,8 @@ class Wish:
     change: Callable[[Draft], None] | None = None
     """Of the settings: it goes into the file once it is done."""
     question: str = "Do this?"
+    branch: str = ""
+    """Whose head is deployed, if one's is."""
     names: Sequence[str] = ()
     """To these hosts alone; then the file stays as it is."""
     more: Sequence[str] = ()
@@ -157,10 +159,25 @@ def apply(
         screen.data({**data, "settings_changed": kept})
     else:
         click.echo(summary(done, planned=False))
+        if done.revision and not wish.revision:  # else it is no deploy
+            click.echo(_deployed(project, wish, done))
         if kept:
             click.echo(f"{project.file.name} says so now: commit it")
     if names:
         partial.tell_others(project.stack, names)
+
+
+def _deployed(project: Project, wish: Wish, done: Outcome) -> str:
+    """Which commit it was about, and where that is; also where nothing was to be done."""
+    commit = screen.short(done.revision)
+    living = " that are not lost" if declared_lost(project) else ""
+    where = ", ".join(wish.names) or f"all hosts{living}"
+    have = "has" if len(wish.names) == 1 else "have"
+    if not done.idle:
+        return f"{where} {have} {commit} now"
+    if not wish.branch:
+        return f"{where} {have} {commit} already"
+    return f"{wish.branch} is at {commit}, which {where} {have} already: is yours pushed?"
 
 
 def keeping(

@@ -94,7 +94,7 @@ def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
     assert (ran.status, ran.err) == (0, "")
     assert lines[0] == "worker-1 release: changes"
     assert lines[1].startswith("worker-1 release: changed in ")
-    assert lines[2:] == ["9 unchanged, 1 changed"]
+    assert lines[2:] == ["9 unchanged, 1 changed", f"all hosts have {NEW[:12]} now"]
     words = next(words for words in changing.engine() if words[0] == "up")
     assert sorted(w for w in words if w in ("--yes", "--skip-preview")) == [
         "--skip-preview",
@@ -189,7 +189,7 @@ def test_a_host_that_is_asked_is_not_called_replaced(changing: Desk) -> None:
     assert lines[0] == "worker-1 reach: asks"
     assert lines[1].startswith("worker-1 reach: answers in ")
     assert lines[2] == "worker-1 release: changes"
-    assert lines[-1] == "1 host asked, 9 unchanged, 1 changed"
+    assert lines[-2] == "1 host asked, 9 unchanged, 1 changed"
     lines = changing.satellite("preview").out.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [
         "worker-1 release: update",
@@ -268,6 +268,33 @@ def test_what_succeeded_stays_in_the_file(
     assert settings(changing, "up.settings") == changed
     assert settings(changing) == changed
     assert ("Pulumi.staging.yaml says so now: commit it" in ran.out) == bool(lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "known", "said"),
+    [
+        (["deploy"], {}, "main is at ffffffffffff, which all hosts have already: is yours pushed?"),
+        (["up"], {"branch": "staging"}, "staging is at ffffffffffff, which all hosts have already"),
+        (["deploy", "--branch", "next"], {"revision": "heroku"}, "next is at ffffffffffff, which "),
+        (["deploy"], {"revision": "heroku"}, "all hosts have ffffffffffff already\n"),
+        (["up"], {"revision": NEW}, "all hosts have ffffffffffff already\n"),
+        (["deploy", "--revision", NEW], {}, "all hosts have ffffffffffff already\n"),
+        (
+            ["deploy"],
+            {"revision": "heroku", "hosts": '{"worker-2": {"lost": true}}'},
+            "all hosts that are not lost have ffffffffffff already\n",
+        ),
+    ],
+)
+def test_what_changes_nothing_says_what_the_hosts_have(
+    changing: Desk, words: list[str], known: dict[str, str], said: str
+) -> None:
+    """As after a push that was forgotten."""
+    changing.config |= {f"satellite:{key}": {"value": value} for key, value in known.items()}
+    changing.events["up"] = [root(NEW), counts(same=10)]
+    ran = changing.satellite(*words, "--yes")
+    assert (ran.status, ran.out.startswith(f"10 unchanged\n{said}")) == (0, True), ran
+    assert "hosts have" not in changing.satellite("scale", "worker=4", "--yes").out
 
 
 def test_a_stack_that_followed_heroku_is_told_how_to_do_so_again(changing: Desk) -> None:
