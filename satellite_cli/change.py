@@ -18,7 +18,7 @@ from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
 from satellite_cli.reachable import Check
-from satellite_cli.running import Running
+from satellite_cli.running import Running, pin
 from satellite_cli.update import summary
 from satellite_infra import naming
 
@@ -43,15 +43,37 @@ def unpin(draft: Draft, branch: bool = False, quiet: bool = False) -> None:
 
 def must_follow(project: Project) -> None:
     """SatelliteError where nobody has said what it shall follow once it is no longer pinned."""
-    known = project.known
-    pinned = str(known.get("revision") or naming.HEROKU)
-    if pinned != naming.HEROKU and known.get("heroku") and not known.get("branch"):
+    pinned = _pinned(project)
+    if pinned and not _follows(project):
         raise SatelliteError(
             f"{project.stack} is pinned to {screen.short(pinned)}; say what it shall follow now: "
             f"satellite deploy --branch NAME, or pulumi config set {FOLLOWS} --stack "
             f"{project.stack}, then satellite up",
             USAGE,
         )
+
+
+def _branch(project: Project) -> str:
+    """Its own, which it follows where no commit is pinned and it does not follow Heroku."""
+    return str(project.known.get("branch") or "main")
+
+
+def _pinned(project: Project) -> str:
+    """The commit that its file says; empty where it says none."""
+    known = str(project.known.get("revision") or "")
+    return "" if known == naming.HEROKU else known
+
+
+def _follows(project: Project) -> str:
+    """The branch that it follows once it is no longer pinned; empty where that is to be said."""
+    known = project.known
+    return "" if known.get("heroku") and not known.get("branch") else _branch(project)
+
+
+def tell_pinned(project: Project) -> None:
+    """Say that what was pushed is not deployed, as a commit is pinned."""
+    if pinned := pin(_pinned(project), _follows(project)):
+        note(f"{project.stack} is {pinned}")
 
 
 def leave_heroku(project: Project) -> None:
@@ -61,11 +83,6 @@ def leave_heroku(project: Project) -> None:
             f"{project.stack} does not follow Heroku from now on; to have it do so again: pulumi "
             f"config set {FOLLOWS} --stack {project.stack}, then satellite up"
         )
-
-
-def _branch(project: Project) -> str:
-    """Its own, which it follows where no commit is pinned and it does not follow Heroku."""
-    return str(project.known.get("branch") or "main")
 
 
 @click.command()
@@ -96,9 +113,10 @@ def up(
         with contextlib.suppress(NeverUpError):  # no host runs anything: then it is an `up`
             keeping(project, Wish(more=visits), yes, as_json)
             return
-    # it may be about to replace the very machine that does not answer
+    tell_pinned(project)
     branch = "" if project.known.get("revision") else _branch(project)
     wish = Wish(branch=branch, more=visits)
+    # it may be about to replace the very machine that does not answer
     apply(project, wish, yes, as_json, functools.partial(Check.of, strict=False))
 
 
@@ -109,6 +127,7 @@ def preview(stack: str, as_json: bool) -> None:
     """What `up` would change, on each host; nothing is done."""
     project = Project.of(stack)
     project.check()
+    tell_pinned(project)
     planned = run(project, "preview", [], as_json)
     if as_json:
         data = {"stack": project.stack, "changes": planned.changes, "revision": planned.revision}

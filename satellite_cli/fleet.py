@@ -80,6 +80,8 @@ class Fleet:
     """Host -> what its machine has that the settings do not say."""
     pinned: str = ""
     """The commit that the stack's file says, or that it is Heroku's."""
+    branch: str = ""
+    """What it follows once none is pinned; empty where that is to be said then."""
 
     @classmethod
     def of(cls, stack: str, asked: Callable[[], dict[str, Any]] | None = None) -> Fleet:
@@ -133,6 +135,7 @@ class Fleet:
             manifest=manifest,
             to_roll=found.get("to_roll", {}),
             pinned=setting("revision"),
+            branch=setting("branch") or ("" if setting("heroku") else "main"),
         )
 
     def way(self, name: str) -> tuple[str, str, str]:

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from satellite_cli import options, remote, screen
+from satellite_cli.aim import aimed
 from satellite_cli.asking import SECONDS, answers_of, ask, finish, sorted_out
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.histories import Event, together
-from satellite_cli.running import wanted
+from satellite_cli.running import pin, wanted
 
 COLUMNS: tuple[str, ...] = (
     *("host", "state", "id", "environment", "address", "launched", "booted", "revision", "workers"),
@@ -46,6 +47,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
     drift = {name: [one.code for one in found if one.host == name] for name in said}
     runs, _ = wanted(fleet, said)
     shown = [h for h in fleet.hosts if h in hosts or (h.lost and not names)]
+    pinned = pin(fleet.pinned, fleet.branch)
     if as_json:
         screen.data(
             {
@@ -53,6 +55,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
                 "app": fleet.app,
                 "environment": fleet.environment,
                 "revision": runs,
+                "pinned": fleet.pinned if pinned else None,
                 "queue": _queue(said.values()),
                 "hosts": [_facts(host, said, silent, drift) for host in shown],
                 "unanswered": silent,
@@ -61,6 +64,8 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
     else:
         about = f"app {fleet.app}, environment {fleet.environment}: {screen.short(runs)}"
         click.echo(f"{about} (stack {fleet.stack})")
+        if pinned:
+            click.echo(aimed(pinned))
         if queue := _queue(said.values()):
             click.echo(
                 f"queue {queue['name']}: {queue['depth']:g} jobs could run, the oldest for "

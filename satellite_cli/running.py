@@ -16,6 +16,7 @@ from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check, given_up, refuse
+from satellite_infra import naming
 
 Told = Mapping[str, Any]
 UNSURE = {"current_moved", "cut_off"}
@@ -110,6 +111,17 @@ def wanted(fleet: Fleet, said: Mapping[str, Told]) -> tuple[str, str]:
         if len(runs) > 1 and 2 * hosts > len(fleet.chosen([])):
             return most, "most hosts"
     return fleet.revision, "the last update"
+
+
+def pin(revision: str, branch: str) -> str:
+    """That a commit is pinned, and what ends that; empty where none is.
+
+    `branch`: what is followed then; empty where the one command says how that is chosen.
+    """
+    if revision in ("", naming.HEROKU):
+        return ""
+    follows = f"follows {branch} again" if branch else "says how it follows Heroku again"
+    return f"pinned to {screen.short(revision)}; satellite deploy {follows}"
 
 
 def unsure(told: Told) -> bool:

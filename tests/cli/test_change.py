@@ -154,6 +154,29 @@ def test_as_many_at_once_as_there_are_hosts(changing: Desk) -> None:
     assert words[words.index("--parallel") + 1] == "31"
 
 
+@pytest.mark.parametrize(
+    ("known", "ends"),
+    [
+        ({"revision": COMMIT}, "follows main again"),
+        ({"revision": COMMIT, "branch": "staging", "heroku": "{}"}, "follows staging again"),
+        ({"revision": COMMIT, "heroku": "{}"}, "says how it follows Heroku again"),
+        ({"revision": "heroku", "heroku": "{}"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_pinned_stack_says_so(changing: Desk, known: dict[str, str], ends: str) -> None:
+    """What a colleague has pushed since a rollback is not deployed by an update."""
+    changing.config |= {f"satellite:{key}": {"value": value} for key, value in known.items()}
+    remark = f"pinned to {COMMIT[:12]}; satellite deploy {ends}\n" if ends else ""
+    for words in (["up", "--yes"], ["preview"]):
+        assert changing.satellite(*words).err == (f"staging is {remark}" if ends else "")
+    assert changing.satellite("up", "--same-commit", "--yes").err == ""
+    second = changing.satellite("info").out.splitlines(keepends=True)[1]
+    assert second.startswith(remark or "HOST ")
+    pinned = changing.satellite("info", "--json").json()["pinned"]
+    assert pinned == (COMMIT if ends else None)
+
+
 def test_a_preview_shows_what_differs_on_a_host(changing: Desk) -> None:
     assert changing.satellite("preview").out == (
         f"worker-1 release: update\n    - revision: {COMMIT}\n    + revision: {NEW}\n1 to update\n"
