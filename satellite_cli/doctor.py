@@ -170,9 +170,19 @@ def _differs(
     kinds = {"config.": "config_differs", "processes.": "formation_differs"}
     for start, code in kinds.items():
         if mine := [key for key in keys if key.startswith(start)]:
-            yield Finding(code, f"has not the stack's {', '.join(mine)}", name)
+            yield Finding(code, _unlike(mine, theirs, stacks), name)
     if rest := [key for key in keys if not key.startswith(tuple(kinds))]:
-        yield Finding("manifest_differs", f"has not the stack's {', '.join(rest)}", name)
+        yield Finding("manifest_differs", _unlike(rest, theirs, stacks), name)
+
+
+def _unlike(keys: Sequence[str], theirs: Mapping[str, str], stacks: Mapping[str, str]) -> str:
+    """How a host's settings differ from the stack's, in which some of these are no more."""
+    kinds = {
+        "lacks": [key for key in keys if key not in theirs],
+        "has another": [key for key in keys if key in theirs and key in stacks],
+        "still has": [key for key in keys if key not in stacks],
+    }
+    return "; ".join(f"{how} {', '.join(found)}" for how, found in kinds.items() if found)
 
 
 def _taken_back(

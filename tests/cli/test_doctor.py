@@ -78,6 +78,16 @@ def test_what_differs_from_the_stack(
     assert ran.status == bool(code)
 
 
+def test_what_the_stack_has_no_more_is_told_apart(clinic: Desk) -> None:
+    clinic.outputs["manifest"] = MANIFEST + "config.NEW: 1\nconfig.TOKEN: 1\n"
+    theirs = manifest(config__TOKEN="other", config__OLD="1", config__OLDER="1")
+    clinic.says("worker-2", status("worker-2", manifest=theirs))
+    (_, one) = clinic.satellite("doctor", "--json").json()["findings"]
+    assert one["text"] == (
+        "lacks config.NEW; has another config.TOKEN; still has config.OLD, config.OLDER"
+    )
+
+
 def test_a_config_var_that_follows_heroku_may_differ(clinic: Desk) -> None:
     clinic.outputs["manifest"] = MANIFEST + "inherited.1: TOKEN\nconfig.TOKEN: 0123\n"
     rotated = manifest(config__TOKEN="rotation", inherited__1="TOKEN")
@@ -189,7 +199,7 @@ def test_what_a_failed_deploy_has_left_is_not_deployed_again(clinic: Desk) -> No
         "    back there. Why; and to stay with what runs:\n"
         "    > satellite logs --stack production --release --host worker-1\n"
         f"    > satellite deploy --stack production --revision {COMMIT}\n"
-        "  config_differs: has not the stack's config.TOKEN; the release of ffffffffffff\n"
+        "  config_differs: lacks config.TOKEN; the release of ffffffffffff failed on\n"
     )
     stay, why = f"satellite deploy --revision {COMMIT}", "satellite logs --release --host worker-1"
     ran = clinic.satellite("doctor", "--json")
@@ -218,7 +228,7 @@ def test_what_failed_elsewhere_is_not_brought_by_a_visit(clinic: Desk) -> None:
         ("worker-1", "revision", f"satellite deploy --revision {COMMIT}"),
         ("worker-2", "formation_differs", f"satellite deploy --revision {COMMIT}"),
     ]
-    text = "has not the stack's processes.worker.quantity; the hosts run different commits. All "
+    text = "has another processes.worker.quantity; the hosts run different commits. All "
     found = clinic.satellite("doctor", "--json").json()["findings"][1]
     assert found["text"] == f"{text}hosts back to 0123456789ab:"
 
