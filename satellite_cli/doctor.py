@@ -97,7 +97,8 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     """What the hosts say of themselves, and what differs between them and the stack."""
     said, silent = asking.sorted_out(answers)
     # where the last release was the stack's, and was taken back
-    failed = {n: one["revision"] for n, one in said.items() if taken_back(one) == fleet.revision}
+    tried = [name for name, one in said.items() if taken_back(one) == fleet.revision]
+    failed = {name: str(said[name]["revision"] or "") for name in tried}
     for found in _found(fleet, answers, said, silent):
         differs = found.code in DIFFERS
         one = _taken_back(found, said[found.host], failed, fleet) if differs else found
@@ -159,7 +160,8 @@ def _differs(
         return  # whatever `current` points to is another's manifest
     if told["revision"] != commit:
         others = [f"{n} {screen.short(one['revision'])}" for n, one in said.items() if n != name]
-        text = f"runs {screen.short(told['revision'])}, {whose} {screen.short(commit)}"
+        runs = screen.short(told["revision"]) if told["revision"] else "nothing"
+        text = f"runs {runs}, {whose} {screen.short(commit)}"
         yield Finding("revision", "; ".join([text, *others]), name)
     if told["manifest"] is None:
         return
@@ -188,15 +190,22 @@ def _unlike(keys: Sequence[str], theirs: Mapping[str, str], stacks: Mapping[str,
 def _taken_back(
     found: Finding, told: Mapping[str, Any], failed: Mapping[str, str], fleet: Fleet
 ) -> Finding:
-    """What a deploy has left that failed on those hosts, by what they run: no visit mends it."""
-    same = told["revision"] == fleet.revision
-    alike = [name for name, runs in failed.items() if (runs == fleet.revision) == same]
-    if not alike or not told["revision"]:
+    """What a deploy has left that failed on those hosts, by what they run: no visit mends it.
+
+    `failed`: host -> the commit that it runs all the same; empty where it is none.
+    """
+    runs = told["revision"] or ""
+    same = runs == fleet.revision
+    kind = (same, not runs)
+    alike = [name for name, has in failed.items() if (has == fleet.revision, not has) == kind]
+    if not alike:
         return found
     where = found.host if found.host in alike else alike[0]
-    release = f"the release of {screen.short(fleet.revision)}"
-    text = f"{found.text}; {release} failed on {where}, and was taken back there"
+    text = f"{found.text}; the release of {screen.short(fleet.revision)} failed on {where}"
     why = f"satellite logs --release --host {where}"
+    if not runs:  # nothing was there to be taken back to
+        return replace(found, text=f"{text}. Mend what it says; then `satellite up`", command=why)
+    text += ", and was taken back there"
     if same:  # no commit is to be gone back to
         text += ". Mend what it says, or take those settings back; then `satellite up`"
         return replace(found, text=text, command=why)

@@ -219,6 +219,28 @@ def test_settings_that_failed_are_not_released_again(clinic: Desk) -> None:
     assert found == [("worker-2", "config_differs", "satellite logs --release --host worker-2")]
 
 
+def test_where_the_first_release_failed_the_command_shows_why(clinic: Desk) -> None:
+    """On the host where it did, and on one that it has not reached."""
+    empty: dict[str, Any] = {"revision": None, "current": None, "manifest": None}
+    clinic.says("worker-1", status("worker-1", last_release=failed(COMMIT), **empty))
+    clinic.says("worker-2", status("worker-2", **empty))
+    ran = clinic.satellite("doctor", "--json")
+    why = "satellite logs --release --host worker-1"
+    assert told(ran) == [("worker-1", "revision", why), ("worker-2", "revision", why)]
+    assert ran.json()["findings"][0]["text"] == (
+        "runs nothing, the last update 0123456789ab; worker-2 -; the release of 0123456789ab "
+        "failed on worker-1. Mend what it says; then `satellite up`"
+    )
+    # where others have a commit that they run, all hosts can go back to it
+    clinic.outputs["revision"] = NEW
+    clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
+    assert told(clinic.satellite("doctor", "--json"))[1] == (
+        "worker-2",
+        "revision",
+        f"satellite deploy --revision {COMMIT}",
+    )
+
+
 def test_what_failed_elsewhere_is_not_brought_by_a_visit(clinic: Desk) -> None:
     clinic.outputs["revision"] = NEW
     clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
