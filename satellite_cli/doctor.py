@@ -30,6 +30,8 @@ OWN = {"host", "soak_seconds", "revision"}
 """Lines of a manifest that are a host's own, or told apart."""
 DIFFERS = {"revision", "config_differs", "formation_differs", "manifest_differs"}
 """Findings of a host that runs something else than the stack's last update was about."""
+RELEASES = ("release of ", "recovery")
+"""How what the holder of a host's lock says of itself begins where that changes what runs."""
 WHY = {
     remote.STRANGER: (
         "host_key",
@@ -100,8 +102,9 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
     tried = [name for name, one in said.items() if taken_back(one) == fleet.revision]
     failed = {name: str(said[name]["revision"] or "") for name in tried}
     for found in _found(fleet, answers, said, silent):
-        differs = found.code in DIFFERS
-        one = _taken_back(found, said[found.host], failed, fleet) if differs else found
+        one = found
+        if found.code in DIFFERS:
+            one = _under_way(found, said) or _taken_back(found, said[found.host], failed, fleet)
         if one.updates and (one.code == "revision" or len({*commits(said).values()}) > 1):
             one = _deployed(one, failed, fleet)
         yield one
@@ -185,6 +188,17 @@ def _unlike(keys: Sequence[str], theirs: Mapping[str, str], stacks: Mapping[str,
         "still has": [key for key in keys if key not in stacks],
     }
     return "; ".join(f"{how} {', '.join(found)}" for how, found in kinds.items() if found)
+
+
+def _under_way(found: Finding, said: Mapping[str, Any]) -> Finding | None:
+    """Where a release may be about to mend it, on that host or after it on another, if so."""
+    locks = {name: str(told["lock"] or "") for name, told in said.items()}
+    busy = [name for name, lock in locks.items() if lock.startswith(RELEASES)]
+    if not busy:
+        return None
+    where = found.host if found.host in busy else busy[0]
+    text = f"{found.text}; {where} is at work: {locks[where]}. Look again:"
+    return replace(found, text=text, command="satellite doctor")
 
 
 def _taken_back(

@@ -255,6 +255,23 @@ def test_what_failed_elsewhere_is_not_brought_by_a_visit(clinic: Desk) -> None:
     assert found["text"] == f"{text}hosts back to 0123456789ab:"
 
 
+def test_while_a_release_runs_nothing_is_to_be_done(clinic: Desk) -> None:
+    """On that host, and on those after it."""
+    lock = f"release of {NEW[:12]} by ada, since 2026-11-25T10:00:00Z"
+    clinic.says("worker-1", status("worker-1", revision=NEW))
+    clinic.says("worker-2", status("worker-2", revision=NEW, lock=lock))
+    ran = clinic.satellite("doctor", "--json")
+    assert told(ran) == [
+        ("worker-1", "revision", "satellite doctor"),
+        ("worker-2", "revision", "satellite doctor"),
+    ]
+    for one in ran.json()["findings"]:
+        assert one["text"].endswith(f"; worker-2 is at work: {lock}. Look again:")
+    clinic.says("worker-1", status("worker-1"))
+    clinic.says("worker-2", status("worker-2", revision=NEW, lock="stop worker by ada"))
+    assert told(clinic.satellite("doctor", "--json")) == [("worker-2", "revision", DEPLOYING)]
+
+
 def test_an_older_failure_is_none_of_this_deploy(clinic: Desk) -> None:
     clinic.says("worker-2", status("worker-2", revision=NEW, last_release=failed("a" * 40)))
     assert told(clinic.satellite("doctor", "--json")) == [("worker-2", "revision", DEPLOYING)]
