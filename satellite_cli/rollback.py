@@ -74,13 +74,24 @@ def _refuse_where_nothing_is_to_undo(
             REFUSED,
         )
     if not chosen:
-        raise SatelliteError("no good release before it is on the hosts: say which REVISION", USAGE)
+        older = f" before {_shown(now)}" if now else ""
+        kept = f" (they have {', '.join(map(screen.short, good))})" if (good := _good(said)) else ""
+        raise SatelliteError(
+            f"the hosts have no good release{older}{kept}. Any other commit: satellite deploy "
+            "--revision COMMIT",
+            USAGE,
+        )
+
+
+def _good(said: Sequence[Told]) -> list[str]:
+    """The commits of all good releases, the newest first."""
+    every = {str(one["release"]): str(one["revision"]) for host in said for one in host["good"]}
+    return list(dict.fromkeys(every[release] for release in sorted(every, reverse=True)))
 
 
 def _named(said: Sequence[Told], wanted: str) -> str:
     """The commit that begins so, of the good releases or in full."""
-    every = {str(one["release"]): str(one["revision"]) for host in said for one in host["good"]}
-    good = list(dict.fromkeys(every[release] for release in sorted(every, reverse=True)))
+    good = _good(said)
     fitting = [commit for commit in good if commit.startswith(wanted)]
     if len(fitting) == 1:
         return fitting[0]

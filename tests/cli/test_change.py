@@ -846,13 +846,20 @@ def test_a_rollback_to_what_runs_is_said_to_pin_it(changing: Desk) -> None:
 
 
 def test_rollback_needs_somewhere_to_go(changing: Desk) -> None:
-    for name in ("worker-1", "worker-2"):
-        changing.says(name, status(name, good=good(COMMIT)))
-    ran = changing.satellite("rollback", "--yes")
-    assert (ran.status, ran.err) == (
-        2,
-        "error: no good release before it is on the hosts: say which REVISION\n",
-    )
+    def said(**has: Any) -> str:
+        for name in ("worker-1", "worker-2"):
+            changing.says(name, status(name, **has))
+        ran = changing.satellite("rollback", "--yes")
+        assert ran.status == 2
+        return ran.err
+
+    other = "Any other commit: satellite deploy --revision COMMIT\n"
+    none = "error: the hosts have no good release"
+    oldest = f"{none} before 0123456789ab (they have"
+    assert said(good=good(COMMIT)) == f"{oldest} 0123456789ab). {other}"
+    first, second = good(COMMIT, NEW)  # it was rolled back to already
+    assert said(good=[second, first]) == f"{oldest} ffffffffffff, 0123456789ab). {other}"
+    assert said(good=[], revision=None) == f"{none}. {other}"
 
 
 def test_a_rollback_of_a_rollback_goes_further_back(changing: Desk) -> None:
