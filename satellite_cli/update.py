@@ -29,6 +29,8 @@ DOING = {"create": "makes", "update": "changes", "replace": "replaces", "delete"
 DONE = {"create": "made", "update": "changed", "replace": "replaced", "delete": "removed"}
 ASKS = ("create", "create-replacement", "update")
 """What is done with a host's `reach`, which makes nothing: it asks whether the host answers."""
+LEFT = re.compile(r"^ *\* (urn:\S+), interrupted while (\w+)$", re.MULTILINE)
+"""What an update that was killed was at work on, in the engine's warning of it."""
 ROOT = "pulumi:pulumi:Stack"
 QUIET = (ROOT, "pulumi:providers:")
 MARKUP = re.compile(r"<\{%.*?%\}>")
@@ -192,7 +194,8 @@ class Update:
             self.tell(f"{named(urn)}: {line.removeprefix(MARK)}")
         text = own_error(line)
         if found.get("severity") == "warning":
-            note(f"warning: {text}")
+            left = LEFT.findall(text)
+            note("\n".join(unfinished(left)) if left else f"warning: {text}")
         elif found.get("severity") == "error" and text:
             # of the program itself only what no resource says
             where = f"{named(urn)}: " if urn and kind(urn) != ROOT else ""
@@ -248,6 +251,20 @@ def own_error(text: str) -> str:
     if mark:
         text = before.strip() or next(iter(reversed(after.strip().splitlines())), "").strip()
     return re.sub(r"\n{2,}", "\n", text)
+
+
+def unfinished(left: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """What is so of what a killed update has left; the engine's advice is to repair all of it."""
+    what = ", ".join(f"{named(urn)} ({doing})" for urn, doing in left)
+    yield f"warning: an update was killed in the middle of: {what}"
+    if any(kind(urn).startswith("command:") for urn, _ in left):
+        yield "  Hosts end it themselves. What differs after this update: satellite doctor"
+    new = [urn for urn, doing in left if doing == "creating"]
+    if made := [named(urn) for urn in new if not kind(urn).startswith("command:")]:
+        yield f"  AWS may have it all the same, unknown to the stack: {', '.join(made)}"
+        yield "  What to do then: docs/runbook.md"
+    if new:  # the engine keeps these
+        yield "  This is said until: pulumi refresh --clear-pending-creates"
 
 
 def shown(text: str) -> None:

@@ -257,6 +257,37 @@ def test_what_was_shown_is_what_is_done(changing: Desk, monkeypatch: pytest.Monk
     assert settings(changing) == "config:\n"
 
 
+LEFT = """\
+Attempting to deploy or update resources with 2 pending operations from previous deployment.
+{}These resources are in an unknown state because the Pulumi CLI was interrupted while waiting.
+
+Once you have confirmed it, you can repair your stack using `pulumi refresh`.
+"""
+
+
+def test_what_a_killed_update_has_left_is_told_as_it_is(changing: Desk) -> None:
+    """The engine's advice, to repair it by hand, is none for what hosts end themselves."""
+
+    def told(*left: tuple[str, str]) -> str:
+        lines = "".join(f"  * {what}, interrupted while {doing}\n" for what, doing in left)
+        found = {"severity": "warning", "message": LEFT.format(lines)}
+        changing.events["up"] = [{"diagnosticEvent": found}, root(NEW), counts(same=10)]
+        return changing.satellite("up", "--yes").err
+
+    hosts = "  Hosts end it themselves. What differs after this update: satellite doctor\n"
+    until = "  This is said until: pulumi refresh --clear-pending-creates\n"
+    release = urn("worker-1-release")
+    begin = "warning: an update was killed in the middle of: worker-1 release"
+    assert told((release, "updating")) == f"{begin} (updating)\n{hosts}"
+    assert told((release, "creating")) == f"{begin} (creating)\n{hosts}{until}"
+    machine, name = "aws:ec2/instance:Instance", "worker-2 (aws:ec2/instance:Instance)"
+    assert told((urn("worker-2", machine), "creating")) == (
+        f"warning: an update was killed in the middle of: {name} (creating)\n"
+        f"  AWS may have it all the same, unknown to the stack: {name}\n"
+        f"  What to do then: docs/runbook.md\n{until}"
+    )
+
+
 def test_a_no_does_nothing(changing: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = asked(changing, "n", "scale", "worker=4", monkeypatch=monkeypatch)
     assert (ran.status, settings(changing)) == (4, "config:\n")
