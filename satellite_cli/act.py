@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from satellite_cli import options, remote, screen
+from satellite_cli.aim import aimed
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, INTERRUPTED, UNANSWERED, SatelliteError, note
 from satellite_infra.agent.deadlines import LOCK_LIMIT
@@ -37,7 +38,7 @@ def done_on(
             said = answer.err.strip() or f"it ended with status {answer.status}, and said nothing"
             note(f"{host.name}: FAILED: {said}")
         elif not as_json:
-            click.echo(screen.safe(f"{host.name}: {texts[host]}"))
+            click.echo(screen.safe(f"{host.name}: {aimed(texts[host])}"))
     silent = remote.unanswered(answers)
     if failed or silent:
         sys.exit(FAILED if failed else UNANSWERED)

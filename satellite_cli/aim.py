@@ -9,19 +9,29 @@ from __future__ import annotations
 import re
 import shlex
 
-from satellite_cli.commands import GROUPS, MODULES, PROMOTE
+from satellite_cli.commands import MODULES, PROMOTE
 
-OURS = "|".join(f"{name} [a-z]+" if name in GROUPS else name for name in MODULES if name != PROMOTE)
+VERBS = {
+    "config": "get|set|unset|import",
+    "keys": "init|rotate",
+    "lock": "status|release",
+}
+"""What the commands of a group are called."""
+OURS = "|".join(
+    f"{name} (?:{VERBS[name]})" if name in VERBS else name for name in MODULES if name != PROMOTE
+)
 ENGINES = "up|preview|refresh|destroy|cancel|config(?: (?:get|set|rm))?"
-HELP = "(?<!Usage: )(?<!Try ')"
-"""What is before a command that is only explained."""
-BEGINS = rf"{HELP}\b(?P<words>satellite (?:{OURS})|pulumi (?:{ENGINES}))(?![\w-])"
-COMMAND = re.compile(rf"{BEGINS}(?![^\n;&|`,]* --stack )")
+APART = "(?<!Usage: )(?<!Try ')(?<![\\w/.-])"
+"""Not behind what only explains a command, nor in the middle of a word or a path."""
+BEGINS = rf"{APART}(?P<words>satellite (?:{OURS})|pulumi (?:{ENGINES}))(?![\w-])"
+COMMAND = re.compile(rf"{BEGINS}(?!(?:(?! satellite | pulumi )[^\n;&|`,])* (?:--stack|-s)[ =])")
 """One without a stack, up to where its options may stand."""
 LINE = re.compile(rf"{BEGINS}[^\n`,]*")
 """One with all that follows it, up to where a sentence goes on."""
 GLUE = "\ue000"
 """A character of nobody's, for a blank at which no line is broken."""
+QUOTED = re.compile(r"\s*\| ")
+"""How a line begins that somebody else has said: a log, or a worker."""
 _said = ""
 
 
@@ -46,4 +56,8 @@ def aimed(text: str, stack: str | None = None) -> str:
     stack = _said if stack is None else stack
     if not stack:
         return text
-    return COMMAND.sub(lambda found: f"{found['words']} --stack {shlex.quote(stack)}", text)
+    option = f" --stack {shlex.quote(stack)}"
+    return "\n".join(
+        line if QUOTED.match(line) else COMMAND.sub(lambda found: found["words"] + option, line)
+        for line in text.split("\n")
+    )

@@ -236,11 +236,12 @@ def _whole(project: Project, wanted: str) -> str:
     if COMMIT.fullmatch(wanted):
         return wanted
     known: set[str] = set()
+    silent: dict[str, str] = {}
     with contextlib.suppress(NeverUpError):
         fleet = project.fleet()
         if hosts := fleet.chosen([]):
             answers = asking.answers_of(fleet, hosts, asking.SECONDS, "history", "--json")
-            said, _ = asking.sorted_out(answers)
+            said, silent = asking.sorted_out(answers, list)
             known = {str(event.get("revision")) for events in said.values() for event in events}
     fitting = sorted(commit for commit in known if commit.startswith(wanted))
     if len(fitting) == 1 and COMMIT.fullmatch(fitting[0]):
@@ -248,6 +249,8 @@ def _whole(project: Project, wanted: str) -> str:
     what = f"no commit that was released begins with {wanted}"
     if fitting:
         what = f"several commits begin with {wanted} ({', '.join(map(screen.short, fitting))})"
+    elif silent:
+        what += f", as far as hosts answered ({', '.join(silent)} did not)"
     raise SatelliteError(
         f"--revision: {what}; all 40 digits, in the app's checkout: git rev-parse {wanted}", USAGE
     )

@@ -32,7 +32,5 @@ SECTIONS = {
 The command's name there is its own, where no other one is said.
 """
 MODULES = {name: module for commands in SECTIONS.values() for name, module in commands.items()}
-GROUPS = ("config", "keys", "lock")
-"""Those that have commands of their own."""
 PROMOTE = "promote"
 """The one whose argument the stack is."""

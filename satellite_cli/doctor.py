@@ -276,7 +276,7 @@ def _show(place: str, found: Sequence[Finding], app: str) -> None:
     """A place in lines that fit; a command is never broken."""
     click.echo(f"{place or 'this machine'}: {len(found) or 'nothing'} found")
     for one in found:
-        text = f"{one.code}: {one.text}"
+        text = aimed(f"{one.code}: {one.text}")
         lines = list(_folded(text))
         commands = [*([aimed(one.why)] if one.why else []), one.mend(app)]
         click.echo(screen.safe("\n".join([*lines, *(f"    > {one}" for one in commands)])))

@@ -26,6 +26,7 @@ class Server:
     """The name of a repository, new or old -> the one that it has now."""
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
 
     def get(self, path: str) -> Any:
         """The document below the repository; KeyError where there is none."""
@@ -78,6 +79,8 @@ def github(server: Server) -> Iterator[str]:
         def _answer(self, document: Any, status: int = 200) -> None:
             assert self.headers["Authorization"] == "Bearer token-1"
             self.send_response(status if server.status == 200 else server.status)
+            for name, value in server.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(json.dumps(document).encode())
 

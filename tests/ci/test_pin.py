@@ -72,10 +72,27 @@ def test_this_repository_by_a_name_that_it_had_before(
     assert pin.is_ours(name) == ours
 
 
-def test_a_repository_is_no_other_one_because_github_does_not_answer(github: Server) -> None:
-    github.status = 500
-    with pytest.raises(OSError, match="500"):
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(500, {}), (403, {"X-RateLimit-Remaining": "0"}), (403, {"Retry-After": "60"}), (429, {})],
+)
+def test_a_repository_is_no_other_one_because_github_does_not_answer(
+    status: int, headers: dict[str, str], github: Server
+) -> None:
+    github.status, github.headers = status, headers
+    with pytest.raises(OSError, match=str(status)):
         pin.is_ours("example/old")
+
+
+def test_without_a_token_the_names_decide(
+    github: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    github.names = {"example/old": "example/shop", "example/shop": "example/shop"}
+    assert pin.is_ours("example/old")
+    monkeypatch.delenv("GITHUB_TOKEN")
+    assert not pin.is_ours("example/old")
+    assert pin.is_ours("example/shop")
+    assert capsys.readouterr().out.startswith("::warning::without GITHUB_TOKEN")
 
 
 @pytest.mark.engine

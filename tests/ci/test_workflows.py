@@ -47,12 +47,7 @@ def test_actions_are_pinned_by_commit_and_say_their_version(name: str) -> None:
     [
         (
             "preview",
-            {
-                "pull_request": {
-                    "types": ["opened", "synchronize", "reopened", "edited"],
-                    "branches": ["staging", "production"],
-                }
-            },
+            {"pull_request": {"branches": ["staging", "production"]}},
             {"contents": "read", "id-token": "write", "pull-requests": "write"},
             "preview-${{ github.base_ref }}-${{ github.event.pull_request.number }}",
             True,

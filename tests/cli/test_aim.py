@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from satellite_cli import aim
-from satellite_cli.commands import GROUPS, MODULES, PROMOTE
+from satellite_cli.commands import MODULES, PROMOTE
 from satellite_cli.main import satellite
 from tests.cli.conftest import Desk, status
 
@@ -30,6 +30,15 @@ from tests.cli.conftest import Desk, status
         ("satellite deploys commits", "satellite deploys commits"),
         ("satellite up-to-date", "satellite up-to-date"),
         ("satellite promote us", "satellite promote us"),
+        ("  | see satellite restart", "  | see satellite restart"),
+        ("pulumi up --stack=us", "pulumi up --stack=us"),
+        ("pulumi config set a b -s us", "pulumi config set a b -s us"),
+        ("cd /opt/satellite up", "cd /opt/satellite up"),
+        ("the satellite lock is held", "the satellite lock is held"),
+        (
+            "satellite deploy or satellite up --stack us",
+            "satellite deploy --stack eu or satellite up --stack us",
+        ),
         ("Usage: satellite ps [OPTIONS]", "Usage: satellite ps [OPTIONS]"),
         ("Try 'satellite ps --help' for help.", "Try 'satellite ps --help' for help."),
         ("pulumi login; pulumi plugin install", "pulumi login; pulumi plugin install"),
@@ -50,10 +59,11 @@ def test_every_command_that_takes_a_stack_is_known() -> None:
         for name in MODULES:
             found = satellite.get_command(context, name)
             assert found
-            assert hasattr(found, "commands") == (name in GROUPS)
-            takes = name in GROUPS or any(option.name == "stack" for option in found.params)
+            verbs = sorted(getattr(found, "commands", {}))
+            assert verbs == sorted(aim.VERBS.get(name, "").split("|") if verbs else [])
+            takes = verbs or any(option.name == "stack" for option in found.params)
             assert takes, name
-            line = f"satellite {name} status"
+            line = f"satellite {name} {verbs[0] if verbs else ''}"
             assert (aim.aimed(line, "eu") == line) == (name == PROMOTE)
 
 
