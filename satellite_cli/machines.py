@@ -266,9 +266,9 @@ def _rolled(project: Project, host: str) -> dict[str, str]:
 def roll(host: str, stack: str, again: bool, yes: bool, as_json: bool) -> None:
     """Replace an instance whose image, type or key differ from the settings; drained first.
 
-    One that is lost is replaced in any case: terminated, and no longer lost. The settings stay as
-    they are: `satellite:roll` names it for this one update. No deploy: the hosts go on with the
-    commit that they run.
+    One that does not answer is refused, as nobody could drain it; one that is lost is replaced in
+    any case: terminated, and no longer lost. The settings stay as they are: `satellite:roll` names
+    it for this one update. No deploy: the hosts go on with the commit that they run.
     """
     if not yes:
         somebody_to_ask(as_json)
@@ -297,6 +297,7 @@ def _roll(
     """Replace one that lives; `again`: also where nothing differs."""
     host, more = known.name, [_new_instance(known)] if again else []
     running = Running.of(project, fleet, strict=False)
+    _out_of_reach(fleet, running, [host, *project.known_as("roll", list)])
     # it may be the one that is left behind, and replaced for that
     commit = running.commit(but=host) or running.commit() or fleet.revision
     with project.draft() as draft, draft.pinned(commit, _rolled(project, host)) as file:
@@ -309,3 +310,23 @@ def _roll(
         screen.data({"stack": project.stack, "changes": done.changes})
     else:
         click.echo(summary(done, planned=False))
+
+
+def _out_of_reach(fleet: Fleet, running: Running, names: Sequence[str]) -> None:
+    """SatelliteError with those of them that no drain reaches, before another machine is made."""
+    gone = {
+        host.name: answer.problem
+        for host, answer in running.answers.items()
+        # who refuses today's key, or shows another one, is drained by what the engine has noted
+        if host.name in names and answer.problem and answer.problem not in remote.REACHED
+    }
+    if not gone:
+        return
+    told = "".join(f"  {name}: {problem}\n" for name, problem in gone.items())
+    if away := remote.away(fleet, running.answers):
+        told += f"  It may be {away}: look there first\n"
+    raise SatelliteError(
+        "nothing was done: what is replaced is drained before it goes, and does not answer\n"
+        f"{told}  Look at it: satellite doctor --host {next(iter(gone))}\n"
+        f"  Is it dead for good: satellite lost {' '.join(gone)}, then this again"
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from satellite_cli import asking, remote, screen
@@ -29,6 +29,8 @@ class Running:
 
     said: Mapping[str, Told]
     check: Check
+    answers: Mapping[Host, remote.Answer] = field(default_factory=dict)
+    """How each that was asked has answered, or why not."""
 
     @classmethod
     def of(
@@ -48,7 +50,7 @@ class Running:
             gone = {name: why for name, why in silent.items() if name not in {*excused, *empty}}
             refuse(gone, remote.away(fleet, answers))
         answered = [name for name in (*said, *empty) if name not in excused]
-        return cls(said, Check.over(fleet, answered, at))
+        return cls(said, Check.over(fleet, answered, at), answers)
 
     def commits(self) -> dict[str, str]:
         """Host -> the commit that it runs, of those that run one."""

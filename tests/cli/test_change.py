@@ -779,6 +779,44 @@ def test_roll_replaces_what_is_right_where_that_is_said(changing: Desk) -> None:
     assert INSTANCE in updated(changing)
 
 
+def test_what_no_drain_reaches_is_not_rolled(changing: Desk) -> None:
+    """Or its successor would stand there, and of its own jobs nobody would know."""
+    changing.hosts["worker-2"] = DEAD
+    ran = changing.satellite("roll", "worker-2", "--again", "--yes")
+    assert (ran.status, ran.err) == (
+        1,
+        "error: nothing was done: what is replaced is drained before it goes, and does not answer\n"
+        "  worker-2: connect to host 192.0.2.2 port 22: Connection timed out\n"
+        "  Look at it: satellite doctor --host worker-2\n"
+        "  Is it dead for good: satellite lost worker-2, then this again\n",
+    )
+    changing.config["satellite:roll"] = {"value": '["worker-2"]'}  # it goes with the other
+    assert "  worker-2: connect" in changing.satellite("roll", "worker-1", "--yes").err
+    changing.hosts["worker-1"] = DEAD
+    ran = changing.satellite("roll", "worker-1", "--yes")
+    assert "  It may be this machine's network: look there first\n" in ran.err
+    assert "satellite lost worker-1 worker-2, then this again\n" in ran.err
+    assert not (changing.place / "up.settings").exists()
+    changing.config.pop("satellite:roll")
+    changing.says("worker-2", status("worker-2"))
+    assert changing.satellite("roll", "worker-2", "--yes").status == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 113},
+        {"status": 1, "err": "no ledger\n"},
+        {"status": 255, "err": "admin@192.0.2.2: Permission denied (publickey).\n"},
+        {"status": 255, "err": "Host key verification failed.\n"},
+    ],
+)
+def test_what_is_there_is_rolled_whatever_it_says(changing: Desk, answer: dict[str, Any]) -> None:
+    """It was never prepared, is broken, or gets another key for that."""
+    changing.hosts["worker-2"] = answer
+    assert changing.satellite("roll", "worker-2", "--yes").status == 0
+
+
 def test_roll_gives_a_lost_host_another_machine(changing: Desk) -> None:
     changing.outputs["hosts"][1]["lost"] = True
     changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
