@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from satellite_cli import inline, options, remote, screen
+from satellite_cli import drains, inline, options, remote, screen
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.making import Wish, keeping, run, somebody_to_ask, update
 from satellite_cli.problems import FAILED, REFUSED, USAGE, SatelliteError, consent, note
@@ -17,6 +18,7 @@ from satellite_cli.project import Draft, Project
 from satellite_cli.reachable import declared_lost
 from satellite_cli.running import Running
 from satellite_cli.update import summary
+from satellite_infra import naming
 from satellite_infra.agent.layout import AGENT
 
 SECONDS = 120
@@ -46,9 +48,10 @@ def lost(
 ) -> None:
     """Declare dead hosts lost: nobody waits for them, and their jobs are given to the others.
 
-    They have to be off: what they still did would be done twice. One that answers is refused. Hosts
-    that died together are named together. --undo takes it back: they are waited for, prepared and
-    released to like new ones. No deploy: the others go on with the commit that they run.
+    They have to be off: what they still did would be done twice. One that answers is refused; where
+    its machine before could not be drained, that one is lost, and it stays. Hosts that died
+    together are named together. --undo takes it back: they are waited for, prepared and released to
+    like new ones. No deploy: the others go on with the commit that they run.
     """
     project = Project.of(stack)
     fleet = project.fleet()
@@ -80,11 +83,21 @@ def lost(
 def _declare(
     project: Project, fleet: Fleet, names: Sequence[str], unasked: bool, yes: bool, as_json: bool
 ) -> None:
-    """SatelliteError before anything where one of them answers, unless they are `unasked`."""
+    """SatelliteError before anything where one of them answers, unless they are `unasked`.
+
+    One that answers in the place of a machine that was not drained stays: that machine is lost.
+    """
+    known = drains.of(project.stack)
+    left = {name: drain.machine for name, drain in known.items() if drain.left}
+    before = _machines(fleet, known, names)
     # of those that were tried before the outputs have no way to them any more
     asked = [host for host in fleet.chosen([]) if host.name in names and not unasked]
-    silent = _silent(fleet, asked)
-    if not [host for host in fleet.chosen([]) if host.name not in names]:
+    silent, others = _silent(fleet, asked, left)
+    # nor to one that this command has called lost for its drain alone, and then did not end
+    begun = {host.name for host in fleet.hosts if host.lost} - declared_lost(project)
+    others += [name for name in names if name in begun and name in left and not unasked]
+    names = [name for name in names if name not in others]
+    if names and not [host for host in fleet.chosen([]) if host.name not in names]:
         note(f"no other host is left: nobody gives back jobs before there is one: {REPLACE}")
     if yes and silent:
         note(silent)
@@ -95,20 +108,29 @@ def _declare(
         for name in names:
             draft.put(f"hosts.{name}.lost", "true")
 
-    before = {host.name: host.machine for host in fleet.hosts if host.name in names}
-    keeping(project, Wish(change, f"{who} off for good?"), yes, as_json, dead=names)
+    former = {name: left[name] for name in others}
+    with _told_how(fleet, former.items()):
+        if former:
+            _undrained(project, fleet, former, yes, as_json)
+        wish = Wish(change, f"{who} off for good?")
+        keeping(project, wish, yes or not names, as_json, dead=names)
     # an engine that has heard that an instance is gone makes another one, and gives back of that
     _give_back(before, project)
 
 
-def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
-    """Why each of these does not answer; empty of none. SatelliteError with those that do."""
+def _silent(fleet: Fleet, hosts: Sequence[Host], left: Collection[str]) -> tuple[str, list[str]]:
+    """Why those that do not answer do not, empty of none; and who of these `left` answers.
+
+    `left`: a machine of theirs was not drained, and another one is in its place. SatelliteError
+    with the others that answer.
+    """
     if not hosts:
-        return ""
+        return "", []
     with remote.connected(fleet) as connection:
         answers = connection.everywhere(hosts, "true", DEAD, secret=False, each=True)
     # who refuses a key, or the command, is there and may be at work
-    alive = [host for host, answer in answers.items() if answer.problem in ("", remote.REFUSED)]
+    there = [host for host, answer in answers.items() if answer.problem in ("", remote.REFUSED)]
+    alive = [host for host in there if host.name not in left]
     if alive:
         names = ", ".join(host.name for host in alive)
         what = "answers, and what it works on"
@@ -125,9 +147,55 @@ def _silent(fleet: Fleet, hosts: Sequence[Host]) -> str:
             f"  To declare lost what lives all the same: --although-it-answers{drained}",
             REFUSED,
         )
-    each = (f"{host.name} does not answer ({answer.problem})" for host, answer in answers.items())
+    silent = {host.name: answer.problem for host, answer in answers.items() if host not in there}
+    each = (f"{name} does not answer ({problem})" for name, problem in silent.items())
     away = remote.away(fleet, answers)
-    return f"{', '.join(each)}{f'; it may be {away}' if away else ''}."
+    told = f"{', '.join(each)}{f'; it may be {away}' if away else ''}." if silent else ""
+    return told, [host.name for host in there]
+
+
+def _undrained(
+    project: Project, fleet: Fleet, machines: Mapping[str, str], yes: bool, as_json: bool
+) -> None:
+    """Nobody waits for a drain of these any more, host -> the machine that it had before.
+
+    The machine that it has now may be at work, and is not lost: only the drain is made as that of a
+    lost host, which the next update replaces.
+    """
+    each = ", ".join(f"{machine}, which {name} was," for name, machine in machines.items())
+    if not yes:
+        verb = "Is" if len(machines) == 1 else "Are"
+        consent(f"{verb} {each} off for good?")
+    once = {f"hosts.{name}.lost": "true" for name in machines}
+    more = [f"--target=**::{drains.DRAINS}::{naming.of_host(n, naming.DRAIN)}" for n in machines]
+    more.append("--target-dependents")  # the release goes from the state with it, and comes again
+    with project.draft() as draft, draft.pinned(fleet.revision, once) as file:
+        update(project, file, as_json, more=more)
+
+
+def _machines(
+    fleet: Fleet, known: Mapping[str, drains.Drain], names: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Whose jobs are given back: the host, and its drain's machine and the one that it has."""
+    own = {host.name: host.machine for host in fleet.hosts if host.name in names}
+    drained = {name: known[name].machine for name in own if name in known}
+    return list(dict.fromkeys((*drained.items(), *own.items())))
+
+
+@contextlib.contextmanager
+def _told_how(fleet: Fleet, machines: Collection[tuple[str, str]]) -> Iterator[None]:
+    """An error in here says, too, how what these have held is given back."""
+    try:
+        yield
+    except SatelliteError as problem:
+        if problem.status == REFUSED or not machines:
+            raise
+        ways = "".join(f"\n  {_by_hand(fleet, name, name, old)}" for name, old in machines)
+        raise SatelliteError(
+            f"{problem}\nWhat machines that are gone held has to be given back once a host works: "
+            f"the same command again, or where it says that it is not lost any more{ways}",
+            problem.status,
+        ) from None
 
 
 def _instance(host: Host) -> bool:
@@ -173,18 +241,9 @@ def _take_back(
             if name in said:
                 draft.remove(f"hosts.{name}.lost")
 
-    before = {host.name: host.machine for host in lost}
-    try:
+    before = _machines(fleet, drains.of(project.stack), names)
+    with _told_how(fleet, before):
         keeping(project, Wish(change, question, more=more, once=once), yes, as_json, dead=names)
-    except SatelliteError as problem:
-        if problem.status == REFUSED:
-            raise
-        ways = "".join(f"\n  {_by_hand(fleet, name, name, old)}" for name, old in before.items())
-        raise SatelliteError(
-            f"{problem}\nWhat machines that are gone held has to be given back once a host works: "
-            f"the same command again, or where it says that it is not lost any more{ways}",
-            problem.status,
-        ) from None
     # where nobody else lived, nobody could do it when they were declared lost
     _give_back(before, project)
 
@@ -219,7 +278,7 @@ def _by_hand(fleet: Fleet, by: str, host: str, machine: str) -> str:
     return f"satellite ssh {by} -- sudo {AGENT} give-back {words}"
 
 
-def _give_back(machines: dict[str, str], project: Project) -> None:
+def _give_back(machines: Sequence[tuple[str, str]], project: Project) -> None:
     """Have a host that lives give back what these machines held, if others stand in their places.
 
     One that is the same as before holds its jobs with reason. What was given back before is held
@@ -227,12 +286,12 @@ def _give_back(machines: dict[str, str], project: Project) -> None:
     """
     fleet = project.fleet()
     now = {host.name: host.machine for host in fleet.hosts}
-    gone = {name: machine for name, machine in machines.items() if now.get(name) != machine}
+    gone = [(name, machine) for name, machine in machines if now.get(name) != machine]
     alive = fleet.chosen([])
     if not gone or not alive:
         return
     with remote.connected(fleet) as connection:
-        for name, machine in gone.items():
+        for name, machine in gone:
             words = ("--app", fleet.app, "--host", name, "--machine", machine)
             command = remote.agent("give-back", *words)
             answer = connection.ask(alive[0], command, time.monotonic() + SECONDS)

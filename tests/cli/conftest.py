@@ -147,6 +147,8 @@ class Desk:
     events: dict[str, list[Any]] = field(default_factory=dict)
     kex: list[str] = field(default_factory=lambda: ["sntrup761x25519", "curve25519-sha256"])
     """How this computer's ssh can exchange keys."""
+    drains: dict[str, str] = field(default_factory=dict)
+    """Host -> the machine that its drain is of, where that is not the one that it has."""
 
     def satellite(self, *arguments: str) -> Ran:
         """Run it."""
@@ -163,10 +165,26 @@ class Desk:
         """Have `pulumi` say what it shall, from now on."""
         said = {
             "stack output": (0, json.dumps(self.outputs), ""),
+            "stack export": (0, json.dumps({"deployment": {"resources": self._state()}}), ""),
             "config": (0, json.dumps(self.config), ""),
             "stack": (0, "staging", ""),
         }
         (self.place / "pulumi.json").write_text(json.dumps({**said, **self.pulumi}))
+
+    def _state(self) -> list[dict[str, Any]]:
+        """What of the state is asked for: the stack's outputs, and the drains."""
+        kind, root = "command:remote:Command", {"urn": "urn:x", "type": "pulumi:pulumi:Stack"}
+        machines = {host["name"]: host["machine"] for host in self.outputs.get("hosts", [])}
+        drains = [
+            {
+                "urn": f"urn:pulumi:staging::satellite::{kind}::{name}-drain",
+                "type": kind,
+                "parent": "urn:x",
+                "inputs": {"triggers": [machine]},
+            }
+            for name, machine in {**machines, **self.drains}.items()
+        ]
+        return [{**root, "outputs": self.outputs}, *drains]
 
     def says(self, host: str, value: object, **more: Any) -> None:
         """What the host's agent will print."""

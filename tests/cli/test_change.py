@@ -720,6 +720,61 @@ def test_a_machine_that_is_not_reached_for_its_drain_may_be_gone(changing: Desk)
         f"error: worker-1 drain: {own}\n"
         "  Is what worker-1 was gone for good: docs/tasks/a-host-died.md\n"
     )
+    changing.drains["worker-1"] = "i-0"  # of which nobody else knows
+    assert changing.satellite("up", "--yes").err == (
+        f"error: worker-1 drain: {own}\n"
+        "  i-0, which worker-1 was, is not drained; i-1 is there now\n"
+        "  Is what worker-1 was off for good: satellite lost worker-1\n"
+    )
+    changing.pulumi["stack export"] = (255, "", "error: no such backend")
+    assert "  Is what worker-1 was gone for good: docs/" in changing.satellite("up", "--yes").err
+
+
+def test_what_was_not_drained_is_lost_and_not_the_machine_after_it(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which answers, and may be at work by then."""
+    changing.drains["worker-2"] = "i-0"
+    back = "jobs of worker-2, machine i-0, were given back"
+    changing.says("worker-1", back)
+    ran = asked(changing, "n", "lost", "worker-2", monkeypatch=monkeypatch)
+    assert (ran.status, "Is i-0, which worker-2 was, off for good?" in ran.err) == (4, True)
+    assert "terminate" not in ran.err
+    assert not (changing.place / "up.settings").exists()
+
+    ran = changing.satellite("lost", "worker-2", "--yes")
+    assert (ran.status, ran.err) == (0, f"worker-1: {back}\n")
+    drain, rest = ([*line] for line in changing.engine() if line[0] == "up")
+    assert "--target=**::command:remote:Command::worker-2-drain" in drain
+    assert not [word for word in rest if word.startswith("--target")]
+    # the host is lost for its drain alone
+    assert "lost" not in settings(changing, "up.settings")
+    assert settings(changing) == "config:\n"
+    asked_for = changing.seen("worker-1")["command"]
+    assert asked_for[-1].endswith("give-back --app shop --host worker-2 --machine i-0")
+
+    changing.pulumi["up"] = (255, "", "error: no capacity")
+    ran = changing.satellite("lost", "worker-2", "--yes")
+    assert (ran.status, ran.err.endswith("--host worker-2 --machine i-0\n")) == (1, True)
+    # the outputs have what was tried: it goes on, and nobody is declared lost who works
+    changing.outputs["hosts"][1]["lost"] = True
+    changing.pulumi["up"] = (0, "", "")
+    assert changing.satellite("lost", "worker-2", "--yes").status == 0
+    assert settings(changing) == "config:\n"
+
+
+def test_a_machine_that_died_after_one_that_was_not_drained_is_lost_with_it(
+    changing: Desk,
+) -> None:
+    changing.drains["worker-2"] = "i-0"
+    changing.hosts["worker-2"] = DEAD
+    ran = changing.satellite("lost", "worker-2", "--yes")
+    assert (ran.status, settings(changing)) == (
+        0,
+        "config:\n# set satellite:hosts.worker-2.lost true\n",
+    )
+    asked_for = changing.seen("worker-1")["command"]
+    assert asked_for[-1].endswith("give-back --app shop --host worker-2 --machine i-0")
 
 
 def test_the_programs_own_problems_are_the_message(changing: Desk) -> None:

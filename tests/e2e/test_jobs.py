@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.report import APP, Report, Snapshot, count, runs_query
-from tests.e2e.conftest import Site, demolished, empty_queue, new_site, wait_until
+from tests.e2e.conftest import UP, Site, demolished, empty_queue, new_site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 JOBS, LATER = 120, 12
@@ -237,3 +237,50 @@ def test_jobs_of_hosts_that_died_together_are_given_back_by_what_replaces_them(s
     wait_until("all jobs are done", lambda: report(shop).done == 8, 120)
     found = report(shop)
     assert (found.lost, found.twice_at_once, found.repeats) == ((), (), len(held))
+
+
+def test_a_host_that_is_dead_is_not_rolled_and_the_jobs_of_one_that_was_are_given_back(
+    shop: Site,
+) -> None:
+    """By what the errors name, and nothing else."""
+    empty_queue(shop.lab)
+    enqueue(shop, 8, 6)
+    wait_until("jobs are held", lambda: len(locked(shop)) >= 4)
+    dead, machines = shop.host(2), [host.instance_id for host in shop.hosts()]
+    dead.kill()
+    held = {name for name in locked(shop) if name.startswith("shop-2.")}
+    assert held
+    ran = shop.satellite("roll", "shop-2", "--again", "--yes")
+    assert ran.returncode == 1, ran
+    assert "shop-2: " in ran.stderr
+    assert f"satellite lost --stack {shop.stack.name} shop-2, then this again" in ran.stderr
+    assert [host.instance_id for host in shop.hosts()] == machines
+
+    # by the settings alone it is rolled all the same
+    shop.put("hosts.shop-2.instance_type", "t3.large")
+    shop.put("roll[0]", "shop-2")
+    ran = shop.satellite("up", "--yes")
+    assert ran.returncode == 1, ran
+    shop.unset("roll")
+    (new,) = {host.instance_id for host in shop.hosts()} - {*machines}
+    assert f"  {dead.instance_id}, which shop-2 was, is not drained; {new} is there" in ran.stderr
+    line = f"satellite lost --stack {shop.stack.name} shop-2"
+    assert f"off for good: {line}\n" in ran.stderr
+    # the next machine may be at work by then
+    ran = shop.satellite("deploy", "--host", "shop-2", "--yes")
+    assert ran.returncode == 0, ran
+    enqueue(shop, 8, 6)
+    wait_until("it works", lambda: any(new in name for name in locked(shop)))
+    assert held <= locked(shop)
+    ran = shop.typed(f"{line} --yes")
+    assert ran.returncode == 0, ran
+    assert f"jobs of shop-2, machine {dead.instance_id}, were given back" in ran.stdout
+    assert not held & locked(shop)
+    assert "lost" not in shop.pulumi("config", "--json")
+    assert shop.host(2).instance_id == new
+    wait_until("all jobs are done", lambda: report(shop).done == 16, 120)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), len(held))
+    ran = shop.satellite("doctor")
+    assert ran.returncode == 0, ran
+    shop.pulumi(*UP, "--expect-no-changes")

@@ -1,0 +1,46 @@
+"""Of which machine each host's drain is, as the engine has noted it.
+
+A machine has a drain before its first release, and no other one gets it before that one is drained.
+Where that fails, the stack has the next machine already, and of the drain's one nobody else knows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from satellite_cli.project import engine
+from satellite_infra import naming
+
+DRAINS = "command:remote:Command"
+"""A drain's type, for the engine."""
+
+
+@dataclass(frozen=True)
+class Drain:
+    """`machine`: whose it is; `now`: the one that the host has, or empty where it has none."""
+
+    machine: str
+    now: str
+
+    @property
+    def left(self) -> bool:
+        """Whether the next machine is there, and this one was not drained."""
+        return bool(self.now) and self.now != self.machine
+
+
+def of(stack: str) -> dict[str, Drain]:
+    """That of each host which has one, by the host's name."""
+    state = json.loads(engine("stack", "export", "--stack", stack))["deployment"]
+    resources: list[dict[str, Any]] = state.get("resources") or []
+    roots = [one.get("outputs") or {} for one in resources if "parent" not in one]
+    hosts = [host for outputs in roots for host in outputs.get("hosts") or []]
+    now = {host["name"]: str(host["machine"]) for host in hosts}
+    found: dict[str, Drain] = {}
+    for one in resources:
+        host, role = naming.host_and_role(one["urn"].rpartition("::")[2])
+        # one that is drained, and has no successor yet, stays there as `pendingReplacement`
+        if (one["type"], role) == (DRAINS, naming.DRAIN) and not one.get("pendingReplacement"):
+            found[host] = Drain(str(one["inputs"]["triggers"][0]), now.get(host, ""))
+    return found
