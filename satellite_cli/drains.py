@@ -42,5 +42,6 @@ def of(stack: str) -> dict[str, Drain]:
         host, role = naming.host_and_role(one["urn"].rpartition("::")[2])
         # one that is drained, and has no successor yet, stays there as `pendingReplacement`
         if (one["type"], role) == (DRAINS, naming.DRAIN) and not one.get("pendingReplacement"):
-            found[host] = Drain(str(one["inputs"]["triggers"][0]), now.get(host, ""))
+            for machine in (one.get("inputs") or {}).get("triggers", [])[:1]:
+                found[host] = Drain(str(machine), now.get(host, ""))
     return found
