@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ HOLD = 0.5
 QUIET = 3
 """Seconds after which a host that has logged in, and tells nothing, has had nothing to tell."""
 LATE = 5
-"""Seconds after which no further login is waited for, before what was said is shown."""
+"""Seconds after a login in which a further one is waited for, before what was said is shown."""
 SHOWN = 80
 """Characters that are shown of what is no entry of a journal."""
 COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
@@ -88,10 +88,15 @@ Heard = queue.Queue[Line | str | Host | Future[str]]
 
 
 class Backlog:
-    """Until when hosts tell what was said before: their own clocks say which lines that is."""
+    """Until when hosts tell what was said before: their own clocks say which lines that is.
 
-    def __init__(self, hosts: int) -> None:
+    `last`: each host tells no more than so many of them; 0: all.
+    """
+
+    def __init__(self, hosts: int, last: int) -> None:
         self._hosts = hosts
+        self._last = last
+        self._told: Counter[str] = Counter()
         self._began = time.time() * 1e6
         self._login = time.monotonic()
         self._ends: dict[str, float] = {}
@@ -101,36 +106,50 @@ class Backlog:
         self._login = time.monotonic()
         self._ends[host] = self._login + QUIET
 
-    def told(self, line: Line) -> None:
-        """Its first lines come together; one that was said before tells that more may come."""
+    def told(self, line: Line) -> bool:
+        """Whether it was said before: a host's first lines come together, so more may come then.
+
+        What a host tells after its `last` lines is new, though its clock may be behind.
+        """
+        self._told[line.host] += 1
+        old = line.at < self._began and not 0 < self._last < self._told[line.host]
         end = time.monotonic() + HOLD
         known = self._ends.get(line.host, end)
-        old = line.at < self._began and end < self._login + LATE
-        self._ends[line.host] = end if old else min(known, end)
+        more = old and end < self._login + LATE
+        self._ends[line.host] = end if more else min(known, end)
+        return old
 
-    def wait(self) -> float:
-        """Seconds until all have told it; 0 from then on."""
+    def wait(self) -> float | None:
+        """Seconds until all have told it, 0 from then on; None: until one tells its first line."""
         late = [self._login + LATE] if len(self._ends) < self._hosts else []
+        if late and not self._told:  # there is nothing to show, and the late ones' lines count too
+            return None
         return max(0, max([*self._ends.values(), *late]) - time.monotonic())
 
 
 class Held:
     """Lines that wait for earlier ones of other hosts, each HOLD seconds at most.
 
-    `last`: of those that are held now no more than so many are wanted; 0: all.
+    `last`: of those that were said before no more than so many are wanted; 0: all.
     """
 
     def __init__(self, last: int = 0) -> None:
         self.last = last
         self._by_time: list[tuple[Line, int]] = []
+        self._old: list[tuple[Line, int]] = []
         self._ends: OrderedDict[int, float] = OrderedDict()
         self._count = 0
 
-    def add(self, line: Line) -> None:
-        """It has come now."""
+    def add(self, line: Line, old: bool = False) -> None:
+        """It has come now; where it is `old`, said before, the first of these may be unwanted."""
         self._count += 1
         heapq.heappush(self._by_time, (line, self._count))
         self._ends[self._count] = time.monotonic() + HOLD
+        if old and self.last:
+            heapq.heappush(self._old, (line, self._count))
+            if len(self._old) > self.last:
+                _, unwanted = heapq.heappop(self._old)
+                del self._ends[unwanted]
 
     def wait(self) -> float | None:
         """Seconds until one of them has waited long enough; None where there is none."""
@@ -147,17 +166,14 @@ class Held:
             while last in self._ends:
                 yield self._first()
 
-    def rest(self) -> Iterator[Line]:
-        """All that are held, and are wanted."""
-        many = len(self._by_time)
-        for number in range(many):
-            line = self._first()
-            if not self.last or number >= many - self.last:
-                yield line
-        self.last = 0
+    def rest(self) -> list[Line]:
+        """All that are held, at the end."""
+        return [line for line, number in sorted(self._by_time) if number in self._ends]
 
     def _first(self) -> Line:
         line, number = heapq.heappop(self._by_time)
+        while number not in self._ends:  # it is unwanted
+            line, number = heapq.heappop(self._by_time)
         del self._ends[number]
         return line
 
@@ -284,10 +300,9 @@ def _in_order(heard: Heard, held: Held, listeners: int) -> Iterator[Line | str]:
     What was said before is held until all hosts have told it. What a listener fails with is raised
     here.
     """
-    before: Backlog | None = Backlog(listeners)
+    before: Backlog | None = Backlog(listeners, held.last)
     while listeners:
-        if before and not before.wait():
-            yield from held.rest()
+        if before and before.wait() == 0:
             before = None
         if not before:
             yield from held.due()
@@ -296,9 +311,7 @@ def _in_order(heard: Heard, held: Held, listeners: int) -> Iterator[Line | str]:
         except queue.Empty:
             continue
         if isinstance(found, Line):
-            held.add(found)
-            if before:
-                before.told(found)
+            held.add(found, old=before is not None and before.told(found))
         elif isinstance(found, Host):
             if before:
                 before.entered(found.name)

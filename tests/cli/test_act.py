@@ -345,8 +345,7 @@ def test_a_backlog_is_waited_for_as_long_as_it_comes(monkeypatch: pytest.MonkeyP
     now = 100.0
     clock = SimpleNamespace(monotonic=lambda: now, time=lambda: now)
     monkeypatch.setattr("satellite_cli.stream.time", clock)
-    before = stream.Backlog(2)
-    assert before.wait() == stream.LATE
+    before = stream.Backlog(2, 0)
     before.entered("worker-1")
     before.told(stream.Line(int(99e6), "worker-1", "-", ""))
     now += 2
@@ -360,10 +359,56 @@ def test_a_backlog_is_waited_for_as_long_as_it_comes(monkeypatch: pytest.MonkeyP
         now += 0.2
         before.told(stream.Line(int(now * 1e6), "worker-2", "-", ""))
     assert before.wait() == 0
-    before = stream.Backlog(2)
+    before = stream.Backlog(2, 0)
     before.entered("worker-1")
+    before.told(stream.Line(int(99e6), "worker-1", "-", ""))
     now += stream.LATE  # the other one is dead
     assert before.wait() == 0
+
+
+def test_nothing_is_told_before_the_first_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that takes: the others' lines count with the first one's."""
+    now = 100.0
+    clock = SimpleNamespace(monotonic=lambda: now, time=lambda: now)
+    monkeypatch.setattr("satellite_cli.stream.time", clock)
+    before = stream.Backlog(3, 10)
+    now += 2 * stream.LATE
+    assert before.wait() is None
+    before.entered("worker-1")  # it was refused
+    now += 2 * stream.LATE
+    assert before.wait() is None
+    before.entered("worker-2")
+    before.told(stream.Line(int(99e6), "worker-2", "-", ""))
+    assert before.wait() == stream.LATE
+
+
+def test_the_last_lines_are_the_last_however_late_the_first_login(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(process: subprocess.Popen[str]) -> None:
+        remote.logged_in(process)
+        time.sleep(2)
+
+    monkeypatch.setattr("satellite_cli.stream.logged_in", late)
+    monkeypatch.setattr(stream, "LATE", 1)
+    for name, times in (("worker-1", (1, 3, 5)), ("worker-2", (2, 4, 6))):
+        desk.says(name, "".join(f"{entry(at, at)}\n" for at in times), sleep=4)
+    ran = desk.satellite("logs", "-f", "-n", "4", "--json")
+    shown = [json.loads(line)["text"] for line in ran.out.splitlines()]
+    assert shown == ["3", "4", "5", "6"]
+
+
+def test_what_is_said_after_the_start_is_followed_whole(desk: Desk) -> None:
+    """Beside the last lines that were said before; also where a host's clock is behind."""
+    later = 4_000_000_000_000_000
+    for name, times in (
+        ("worker-1", (1, 3, later, later + 2, later + 4)),
+        ("worker-2", (2, 4, 5, 6)),  # it tells two that were said before, so the others are new
+    ):
+        desk.says(name, "".join(f"{entry(at, at)}\n" for at in times))
+    ran = desk.satellite("logs", "-f", "-n", "2", "--json")
+    shown = [int(json.loads(line)["text"]) for line in ran.out.splitlines()]
+    assert shown == [3, 4, 5, 6, later, later + 2, later + 4]
 
 
 def test_not_all_log_in_at_once_to_follow(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -449,6 +494,7 @@ def test_a_clock_that_is_ahead_delays_no_line(monkeypatch: pytest.MonkeyPatch) -
     now = 0.0
     monkeypatch.setattr("satellite_cli.stream.time", SimpleNamespace(monotonic=lambda: now))
     held = stream.Held()
+    assert held.wait() is None
     shown: list[int] = []
     for step in range(20):  # ten lines a second of one host; the other's clock is an hour ahead
         now = step / 10
@@ -460,13 +506,12 @@ def test_a_clock_that_is_ahead_delays_no_line(monkeypatch: pytest.MonkeyPatch) -
     assert shown == [0, 1, 2, 3, 4, 5, 6, 3598, 3599, *range(7, 15)]
     assert held.wait() == pytest.approx(0.1)
     assert [line.at for line in held.rest()] == [15, 16, 17, 18, 19]
-    assert held.wait() is None
 
 
 def test_what_is_held_is_shown_at_a_ctrl_c(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(stream.Held):
-        def add(self, line: stream.Line) -> None:
-            super().add(line)
+        def add(self, line: stream.Line, old: bool = False) -> None:
+            super().add(line, old)
             if self._count == 2:
                 raise KeyboardInterrupt
 
