@@ -212,9 +212,10 @@ def _run(arguments: Any) -> int:
 
 def _logs(arguments: Any) -> int:
     from . import journal
+    from .system import System
 
     a = arguments
-    journal.show(Layout(a.app), a.workers, a.lines, a.since, a.follow)
+    journal.show(Layout(a.app), a.workers, a.lines, a.since, a.follow, System())
 
 
 def _release_log(arguments: Any) -> int:

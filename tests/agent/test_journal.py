@@ -10,6 +10,7 @@ import pytest
 
 from satellite_infra.agent import journal
 from satellite_infra.agent.layout import Layout
+from tests.agent.conftest import FakeSystem
 
 
 class BecomeError(Exception):
@@ -21,11 +22,11 @@ def become(_: str, argv: Sequence[str]) -> None:
 
 
 def test_a_field_that_is_long_is_told_whole(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    layout: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "execvp", become)
     with pytest.raises(BecomeError) as became:
-        journal.show(layout, [], 7, "", follow=True)
+        journal.show(layout, [], 7, "", True, system)
     program, *words = became.value.args
     assert program == "journalctl"
     assert {"--all", "--output=json", "--lines=7", "--follow"} <= {*words}
@@ -38,6 +39,7 @@ def test_a_field_that_is_long_is_told_whole(
 @pytest.mark.parametrize("follow", [False, True])
 def test_the_last_lines_since_a_time_are_the_last(
     layout: Layout,
+    system: FakeSystem,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     entries: list[str],
@@ -53,10 +55,24 @@ def test_the_last_lines_since_a_time_are_the_last(
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(os, "execvp", become)
     with pytest.raises(BecomeError) as became:
-        journal.show(layout, [], 7, "2026-11-25 10:00:00 UTC", follow)
+        journal.show(layout, [], 7, "2026-11-25 10:00:00 UTC", follow, system)
     asked = (tmp_path / "asked").read_text()
     unit = f"--unit={layout.worker_units}\n"
     assert asked.endswith(f" --reverse --lines=7 --since=2026-11-25 10:00:00 UTC {unit}")
     words = became.value.args
     assert [begin, "--lines=all"] == [w for w in words if w.startswith(("--since", "--cu", "--li"))]
     assert ("--follow" in words) == follow
+
+
+def test_before_the_first_good_release_it_is_said_where_to_look(
+    layout: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that failed in its gate workers have spoken; else journalctl fails, or tells all."""
+    monkeypatch.setattr(os, "execvp", become)
+    with pytest.raises(BecomeError) as became:
+        journal.show(layout, [], 7, "", False, system)
+    assert became.value.args[-1] == "--unit=satellite-shop.*@*.service"
+    monkeypatch.setattr(system, "output", lambda _: (1, ""))
+    for words in ([], ["worker"]):
+        with pytest.raises(LookupError, match="no release runs here yet; what"):
+            journal.show(layout, words, 7, "", False, system)
