@@ -34,7 +34,8 @@ def test_a_first_update_that_fails_is_no_dead_end(desk: Desk) -> None:
     assert shown["hosts"][0]["state"] == "empty"  # the other may not be prepared yet
     found = desk.run("satellite doctor")
     assert found.returncode == 1
-    assert "> satellite " in found.stdout
+    assert "    > satellite logs --release --host new-1\n" in found.stdout
+    assert "new-1: no release runs here yet; what" in desk.run("satellite logs").stderr
     desk.site.unset("build")
     desk.good("satellite up --yes")
     assert desk.runs() == [{desk.site.repository.refs("refs/heads/main")["refs/heads/main"]}] * 2

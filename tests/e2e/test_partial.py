@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
@@ -32,7 +33,9 @@ def test_both_ways_to_run_the_engine_leave_the_same(desk: Desk) -> None:
     desk.site.pulumi(*NO_CHANGES)
     desk.commit()
     desk.site.up()
-    assert "unchanged" in desk.good("satellite up --yes").splitlines()[-1]
+    *_, counts, said = desk.good("satellite up --yes").splitlines()
+    assert "unchanged" in counts
+    assert re.fullmatch("main is at [0-9a-f]{12}, which all hosts have already: .*", said)
     assert " changed" not in desk.good("satellite preview").splitlines()[-1]
     desk.commit()
     desk.good("satellite deploy --yes")
