@@ -14,6 +14,8 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 
+from .storage import ROOT
+
 NAME = "authorized_keys"
 TEMPORARY = f".{NAME}.satellite"
 _MARK = re.compile(r"# satellite (?P<app>[a-z][a-z0-9-]*) (?P<edge>begin|end)")
@@ -127,10 +129,10 @@ def _directory(entry: pwd.struct_passwd, make: bool) -> Iterator[int | None]:
         except OSError:
             raise ValueError(f"{entry.pw_dir}/.ssh should be a directory, and no link") from None
         try:
-            if _moved(found, entry):
+            if make and _moved(found, entry):
                 raise ValueError(
-                    f"{entry.pw_dir}/.ssh is not empty, and another user's: chown it where its "
-                    f"content is {entry.pw_name}'s, or else move it away"
+                    f"{entry.pw_dir}/.ssh is not empty, and root's: chown it where its content is "
+                    f"{entry.pw_name}'s, or else move it away"
                 )
             _own(found, entry, 0o700)
             yield found
@@ -141,9 +143,9 @@ def _directory(entry: pwd.struct_passwd, make: bool) -> Iterator[int | None]:
 
 
 def _moved(directory: int, entry: pwd.struct_passwd) -> bool:
-    """Whether the user may have moved it there, and would be given what another has in it."""
-    theirs = os.fstat(directory).st_uid == entry.pw_uid
-    return not theirs and bool({*os.listdir(directory)} - {NAME, TEMPORARY})
+    """Whether the user may have moved it there, and would be given what root has in it."""
+    roots = os.fstat(directory).st_uid == ROOT != entry.pw_uid
+    return roots and bool({*os.listdir(directory)} - {NAME, TEMPORARY})
 
 
 def _read(directory: int, entry: pwd.struct_passwd) -> tuple[str, bool]:

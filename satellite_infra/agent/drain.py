@@ -23,7 +23,15 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
         here = f"{found['host']}, machine {found['machine']}"
         return f"this is {here}, not {host}, machine {machine}: nothing to drain"
     _end_rotation(layout, system)
-    # a release on a machine that goes is of no use, and would start workers again
+    storage.write(layout.draining, "")
+    try:
+        return _drain(layout, system, say)
+    finally:
+        storage.remove(layout.draining)
+
+
+def _drain(layout: Layout, system: System, say: Say) -> str:
+    # a release on a machine that goes is of no use, and its recovery would start workers again
     end_release(layout, system, say)
     with storage.locked(layout.lock, "drain"):
         # not again at the next boot, should the machine be rebooted before it is terminated

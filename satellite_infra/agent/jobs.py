@@ -32,7 +32,8 @@ class Queue(NamedTuple):
 
 def has_delayed_job(release: Path) -> bool:
     """Whether the app of that release brings the queue that the adapters know."""
-    return " delayed_job " in procfile.content(release, "Gemfile.lock")
+    # also by a link, such as into what is shared: nobody is told what else stands there
+    return " delayed_job " in procfile.content(release, "Gemfile.lock", inside=False)
 
 
 def reap(layout: Layout, system: System, say: Say) -> bool:

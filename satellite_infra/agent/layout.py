@@ -220,6 +220,11 @@ class Layout:
         return self.run / "queue.json"
 
     @property
+    def draining(self) -> Path:
+        """There while workers are ended for good: no recovery starts them again."""
+        return self.run / "draining"
+
+    @property
     def phase(self) -> Path:
         """The step that a release is in, for whoever asks why it ended."""
         return self.run / "phase"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -67,11 +68,7 @@ class Mirror:
 
         FetchError where a server does not give it.
         """
-        # under the app's lock no other git is at work here: only a killed one has left these
-        left = (*LOCKS, *HALVES)
-        for lock in [lock for place in left for lock in self.layout.repository.glob(place)]:
-            self.say(f"{lock} was left by a git that was killed; removed")
-            lock.unlink()
+        self._clear()
         attributes = self.layout.repository / "info" / "attributes"
         if not attributes.is_file():
             self._make()
@@ -105,6 +102,15 @@ class Mirror:
             self._tidy()
         except Exception as problem:  # noqa: BLE001 - it decides no release
             self.say(f"the mirror keeps what no release needs: {problem}")
+            with contextlib.suppress(OSError):
+                self._clear()
+
+    def _clear(self) -> None:
+        """Remove what only a killed git has left: under the app's lock no other is at work here."""
+        left = (*LOCKS, *HALVES)
+        for path in [path for place in left for path in self.layout.repository.glob(place)]:
+            self.say(f"{path} was left by a git that was killed; removed")
+            path.unlink()
 
     def _make(self) -> None:
         """Make a mirror of what is there: nothing, a part of one, or one of an older agent.
@@ -170,7 +176,10 @@ class Mirror:
         """
         packs = (self.layout.repository / "objects" / "pack").glob("pack-*.pack")
         *new, last = sorted(path.stat().st_size for path in packs) or [0]
-        if many or sum(new) >= last or len(new) >= PACKS:
+        # for a while there is the new one beside them
+        if storage.room(self.layout.repository)[0] < 2 * (sum(new) + last) + storage.RESERVE:
+            self.say("the mirror keeps what no release needs: git has no room to collect it")
+        elif many or sum(new) >= last or len(new) >= PACKS:
             # as they were fetched: to look for what is alike takes long
             copied = ("-c", "pack.window=0")
             self._git(["gc", "--quiet", "--prune=now"], self.say, copied, limit=COLLECT_LIMIT)

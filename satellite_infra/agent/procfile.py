@@ -20,14 +20,15 @@ def parse(text: str) -> dict[str, str]:
 
 def read(release: Path) -> dict[str, str]:
     """Those of a release directory, none without a Procfile; ValueError for one outside of it."""
-    return parse(content(release, "Procfile"))
+    return parse(content(release, "Procfile", inside=True))
 
 
-def content(release: Path, name: str) -> str:
-    """What stands in a file of a release directory; empty without one, ValueError outside of it.
+def content(release: Path, name: str, inside: bool) -> str:
+    """What stands in a file of a release directory; empty without one.
 
-    Root reads it, and a link of the app's could lead to what the app may not read. The file that
-    was opened is the one that is judged: nothing can be swapped meanwhile.
+    `inside`: ValueError where it is outside: root reads it, and a link of the app's could lead to
+    what the app may not read. The file that was opened is the one that is judged: nothing can be
+    swapped meanwhile.
     """
     try:
         opened = os.open(release / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -36,7 +37,7 @@ def content(release: Path, name: str) -> str:
     try:
         if not stat.S_ISREG(os.fstat(opened).st_mode):
             return ""
-        if release.resolve() not in Path(f"/proc/self/fd/{opened}").readlink().parents:
+        if inside and release.resolve() not in Path(f"/proc/self/fd/{opened}").readlink().parents:
             raise ValueError(f"{name}: should be in the app's repository, not a link out of it")
         with open(opened, "rb", closefd=False) as file:
             return file.read(LONGEST).decode("utf-8", "replace")

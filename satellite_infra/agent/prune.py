@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -55,17 +55,20 @@ def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:
     present = {name for place in places for name in _names(place)}
     for name in sorted(present - kept):
         say(f"removing {name}")
-        discard(layout, name)
+        discard(layout, name, say)
 
 
-def discard(layout: Layout, name: str) -> None:
-    """Remove one release from disk, its config vars first."""
+def discard(layout: Layout, name: str, say: Say) -> None:
+    """Remove one release from disk, its config vars first; only say what stays."""
     storage.remove_tree(layout.manifest(name).parent)
     storage.remove_tree(layout.config_files(name))
     # by a program: the app may have made a tree that is deeper than Python's stack
     argv = ["rm", "-rf", "--one-file-system", "--", str(layout.releases / name)]
-    with contextlib.suppress(CommandError):  # a build may have left odd files
-        System().run(argv, lambda _: None, timeout=LIMIT)
+    said: deque[str] = deque(maxlen=1)
+    try:
+        System().run(argv, said.append, timeout=LIMIT)
+    except CommandError as problem:  # a build may have left odd files
+        say(f"{name} could not be removed: {problem}{''.join(f': {line}' for line in said)}")
 
 
 def in_use(layout: Layout, ledger: Ledger) -> set[str]:

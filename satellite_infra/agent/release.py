@@ -324,7 +324,7 @@ class Release:
             self.ledger.forget_prepared()
             # what dead workers held may just now be given back there: then a later prune removes it
             if self._made not in prune.in_use(self.layout, self.ledger):
-                prune.discard(self.layout, self._made)
+                prune.discard(self.layout, self._made, self.say)
 
     def _record(self, outcome: str, request: Request, began: float, **details: Any) -> None:
         details |= {"by": request.deployer} if request.deployer else {}
@@ -408,6 +408,8 @@ def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
             raise BlockingIOError(f"{holder} is under way, and recovers by itself")
 
     with storage.locked(layout.lock, "recovery", busy):
+        if layout.draining.exists():
+            return "starts no worker any more: it is being drained"
         state = finish(layout, system, say, wait)
         with only_said(say, NOT_REMOVED):
             prune.discard_unknown(layout, Ledger(layout), say)

@@ -13,11 +13,15 @@ from .release import Release, ReleaseError, Request, Rotation
 from .release_manifest import ReleaseManifest
 from .system import Say, System
 
+AFTER = ("close", "prune")
+"""Phases of a release that is good already."""
+
 
 def work(
     layout: Layout, text: str, result: Path, system: System, say: Say, kind: Kind = RELEASE
 ) -> int:
     """The unit's own program: do what was asked for, and write down how it ended."""
+    storage.remove(layout.phase)  # of another one
     head, bundle = split(text)
     deployer = bundle.get("deployer") or ""
     templates = dict(bundle.get("config_files") or {})
@@ -64,6 +68,14 @@ def killed(
     if result.exists():
         return
     phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
+    last = Ledger(layout).last_good()
+    good = last is not None and last.manifest.revision == revision and not layout.journal.exists()
+    if kind is RELEASE and phase in AFTER and good:
+        done = f"{revision[:12]} is live; what was left to do after it was cut off"
+        Ledger(layout).record("good", revision=revision)
+        storage.write_json(result, {"ok": True, "done": done})
+        webhook.tell(layout, webhook.Told(revision).good(done), system, say)
+        return
     reason = f"the {kind.name}'s program was killed"
     Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)
     storage.write_json(result, {"ok": False, "phase": phase, "reason": reason, "state": state})

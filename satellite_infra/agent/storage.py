@@ -16,6 +16,7 @@ from . import moments
 
 RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
 POLL = 0.2  # seconds between two attempts to get a lock
+ROOT = 0
 Owner = tuple[int, int]
 """The numbers of a user and a group."""
 
@@ -128,7 +129,7 @@ def point(link: Path, target: Path) -> bool:
 def directory(path: Path, mode: int, owner: Owner | None = None) -> bool:
     """Make the directory exist with that mode and owner (uid, gid); True when something changed.
 
-    ValueError where a link or a file is there, or what `owner` may have moved there.
+    ValueError where a link or a file is there, or what is root's and `owner` may have moved there.
     """
     changed = not path.is_dir()
     try:
@@ -142,10 +143,10 @@ def directory(path: Path, mode: int, owner: Owner | None = None) -> bool:
         ) from None
     try:
         before = os.fstat(handle)
-        if owner is not None and before.st_uid != owner[0] and _moved(handle, path, owner):
+        if owner is not None and before.st_uid == ROOT != owner[0] and _moved(handle, path, owner):
             raise ValueError(
-                f"{path} is not empty, and another user's: chown it where its content is the "
-                "app's, or else move it away"
+                f"{path} is not empty, and root's: chown it where its content is the app's, or "
+                "else move it away"
             )
         if before.st_mode & 0o7777 != mode:
             os.fchmod(handle, mode)

@@ -153,7 +153,7 @@ def test_a_link_is_not_followed(home: Path, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["authorized_keys", "of-root"])
-def test_what_another_user_has_is_not_given_to_whoever_moved_it_there(
+def test_what_is_roots_is_not_given_to_whoever_moved_it_there(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """But it is put right where a person has made it as root, for its keys alone."""
@@ -168,7 +168,7 @@ def test_what_another_user_has_is_not_given_to_whoever_moved_it_there(
         assert authorize("admin", "shop", [OLD])
         assert given == [(other.pw_uid, other.pw_gid)] * 2
         return
-    match = f"^{home}/.ssh is not empty, and another user's: chown it where its content is admin's"
+    match = f"^{home}/.ssh is not empty, and root's: chown it where its content is admin's"
     with pytest.raises(ValueError, match=match):
         authorize("admin", "shop", [OLD])
     assert given == []

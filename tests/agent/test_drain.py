@@ -13,6 +13,7 @@ from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.release import Release, recover
 from satellite_infra.agent.release_manifest import Process
+from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import FakeSystem, Origin, request
 from tests.agent.test_control import queued
 
@@ -35,6 +36,30 @@ def test_all_workers_end_and_do_not_come_back_at_boot(
     Release(layout, system, lambda _: None).run(wanted)
     assert len(system.running()) == 2
     assert (layout.units / "multi-user.target.wants" / layout.target).exists()
+
+
+def test_the_recovery_of_a_release_that_it_ends_starts_nobody(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was started in between would take jobs, and have its whole grace once more."""
+    wanted = request(origin, origin.commit())
+    Release(layout, system, lambda _: None).run(wanted)
+    Ledger(layout).open_journal(Target("a-release-that-was-stopped", wanted.manifest))
+    starts, systemctl = system.starts, system.systemctl
+
+    def stop(*words: str) -> None:
+        if words == ("stop", "--", layout.release_unit):
+            del system.loaded[layout.release_unit]
+            assert recover(layout, system, lambda _: None).endswith("it is being drained")
+            return
+        systemctl(*words)
+
+    unit = UnitState(layout.release_unit, "active", "running", 1, 0, "", False)
+    system.loaded[layout.release_unit] = unit
+    monkeypatch.setattr(system, "systemctl", stop)
+    assert drain(layout, "h", "m", system, lambda _: None) == "drained, 2 workers ended"
+    assert system.starts == starts
+    assert not layout.draining.exists()
 
 
 def test_what_systemd_has_still_to_start_is_drained(

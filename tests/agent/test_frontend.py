@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -257,6 +258,7 @@ def test_each_kind_is_gone_back_from_by_its_own_name(
     assert first.startswith(f"{begins}{AGENT} recover --app shop ")
     asked = cli._parser().parse_args(first.removeprefix(f"{begins}{AGENT} ").split())
     assert frontend.KINDS[asked.kind] is kind
+    storage.write(layout.phase, "gate")
     release_unit.killed(layout, asked.result, "", asked.revision, submitting, print, kind)
     last = Ledger(layout).history()[-1]
     assert (last["outcome"], last["reason"]) == ("killed", f"the {kind.name}'s program was killed")
@@ -301,3 +303,21 @@ def test_a_unit_that_starts_again_and_again_does_not_hide_what_its_worker_said()
         f"{unit}: Scheduled restart job, restart counter is at 3.",
     ]
     assert gate.telling(unit, [steps[0], kept[0], *steps[1:], f"{unit}: {kept[1]}"]) == kept
+
+
+def test_one_that_is_good_and_was_cut_off_in_what_comes_after_is_told_as_good(
+    submitting: Submitting, layout: Layout, origin: Origin, tmp_path: Path
+) -> None:
+    revision, result = origin.commit(), tmp_path / "result"
+    frontend.submit(layout, text(request(origin, revision)), submitting)
+    for phase, outcome in (("prune", "good"), ("close", "good"), ("check", "killed")):
+        storage.write(layout.phase, phase)
+        storage.remove(result)
+        release_unit.killed(layout, result, "", revision, submitting, print)
+        assert Ledger(layout).history()[-1]["outcome"] == outcome
+        assert storage.read_json(result)["ok"] == (outcome == "good")
+    storage.write(layout.phase, "prune")
+    storage.write(layout.journal, "{}")
+    storage.remove(result)
+    release_unit.killed(layout, result, "", revision, submitting, print)
+    assert Ledger(layout).history()[-1]["outcome"] == "killed"

@@ -71,7 +71,7 @@ def test_before_the_first_good_release_it_is_said_where_to_look(
     monkeypatch.setattr(os, "execvp", become)
     with pytest.raises(BecomeError) as became:
         journal.show(layout, [], 7, "", False, system)
-    assert became.value.args[-1] == "--unit=satellite-shop.*@*.service"
+    assert "--unit=satellite-shop.*@*.service" in became.value.args
     monkeypatch.setattr(system, "output", lambda _: (1, ""))
     for words in ([], ["worker"]):
         with pytest.raises(LookupError, match="no release runs here yet; what"):

@@ -379,7 +379,7 @@ def test_what_cannot_be_removed_decides_nothing(
     first = request(origin, origin.commit(a="1"), keep_releases=1)
     deploy(layout, system, first)
 
-    def deep(_layout: Layout, _name: str) -> None:
+    def deep(*_: object) -> None:
         raise RecursionError("maximum recursion depth exceeded")
 
     monkeypatch.setattr(prune, "discard", deep)

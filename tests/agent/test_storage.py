@@ -107,20 +107,22 @@ def test_a_directory_is_made_right_but_not_through_a_link(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("full", "parents", "mounted", "given"),
+    ("full", "parents", "mounted", "roots", "given"),
     [
-        pytest.param(True, False, False, False, id="the app may have moved it there"),
-        pytest.param(False, False, False, True, id="an empty one gives nothing away"),
-        pytest.param(True, True, False, True, id="in root's directory only root moves"),
-        pytest.param(True, False, True, True, id="what root mounted there"),
+        pytest.param(True, False, False, True, False, id="the app may have moved it there"),
+        pytest.param(True, False, False, False, True, id="of a machine with other numbers"),
+        pytest.param(False, False, False, True, True, id="an empty one gives nothing away"),
+        pytest.param(True, True, False, True, True, id="in root's directory only root moves"),
+        pytest.param(True, False, True, True, True, id="what root mounted there"),
     ],
 )
-def test_what_another_user_has_in_it_is_not_given_to_who_may_have_moved_it_there(
+def test_what_root_has_in_it_is_not_given_to_who_may_have_moved_it_there(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     full: bool,
     parents: bool,
     mounted: bool,
+    roots: bool,
     given: bool,
 ) -> None:
     log, fstat = tmp_path / "log", os.fstat
@@ -133,15 +135,17 @@ def test_what_another_user_has_in_it_is_not_given_to_who_may_have_moved_it_there
     def another(handle: int) -> os.stat_result:
         found = fstat(handle)
         device = found.st_dev + int(mounted)
-        changed = (found.st_mode, found.st_ino, device, found.st_nlink, found.st_uid + 2)
+        whose = found.st_uid + (7 if roots else 8)
+        changed = (found.st_mode, found.st_ino, device, found.st_nlink, whose)
         return os.stat_result((*changed, *found[5:]))
 
+    monkeypatch.setattr(storage, "ROOT", os.geteuid() + 7)
     monkeypatch.setattr(os, "fstat", another)
     monkeypatch.setattr(os, "fchown", lambda _, *owner: owners.append(owner))
     if given:
         assert storage.directory(log, 0o755, app)
     else:
-        match = f"^{log} is not empty, and another user's: chown it where its content is the app's"
+        match = f"^{log} is not empty, and root's: chown it where its content is the app's"
         with pytest.raises(ValueError, match=match):
             storage.directory(log, 0o755, app)
     assert owners == [app] * given

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from satellite_cli import main, remote
+from satellite_cli import aim, main, remote
 from satellite_cli.reachable import Gate
 from satellite_infra import keys
 from satellite_infra.agent import flat
@@ -239,6 +239,7 @@ def desk(
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.delenv("SATELLITE_STACK", raising=False)
+    aim.at("")
     found.outputs = {
         "hosts": [host("worker-1", "i-1", "192.0.2.1"), host("worker-2", "i-2", "192.0.2.2")],
         "ssh_config": SSH_CONFIG,
