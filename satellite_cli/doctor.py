@@ -98,14 +98,15 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
 def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:
     """What the hosts say of themselves, and what differs between them and the stack."""
     said, silent = asking.sorted_out(answers)
+    runs = commits(said)
     # where the last release was the stack's, and was taken back
     tried = [name for name, one in said.items() if taken_back(one) == fleet.revision]
-    failed = {name: str(said[name]["revision"] or "") for name in tried}
+    failed = {name: runs.get(name, "") for name in tried}
     for found in _found(fleet, answers, said, silent):
         one = found
         if found.code in DIFFERS:
             one = _under_way(found, said) or _taken_back(found, said[found.host], failed, fleet)
-        if one.updates and (one.code == "revision" or len({*commits(said).values()}) > 1):
+        if one.updates and (one.code == "revision" or len({*runs.values()}) > 1):
             one = _deployed(one, failed, fleet)
         yield one
 
@@ -236,6 +237,11 @@ def _deployed(found: Finding, failed: Mapping[str, str], fleet: Fleet) -> Findin
         return replace(found, text=text, command=f"satellite deploy --revision {back[0]}")
     heads = {"": "the branch's head", naming.HEROKU: "what Heroku runs"}
     head = heads.get(fleet.pinned) or f"{screen.short(fleet.pinned)}, as the stack's file says"
+    if empty := [name for name, commit in failed.items() if not commit]:
+        text = f"{found.text}{differ}; the release of {screen.short(fleet.revision)} failed on "
+        text += f"{empty[0]}. Why; and once that is mended all hosts to {head}:"
+        why = f"satellite logs --release --host {empty[0]}"
+        return replace(found, text=text, why=why, deploys=True)
     return replace(found, text=f"{found.text}{differ}. All hosts to {head}:", deploys=True)
 
 

@@ -241,6 +241,37 @@ def test_where_the_first_release_failed_the_command_shows_why(clinic: Desk) -> N
     )
 
 
+def test_where_a_first_release_failed_beside_others_the_cause_comes_before_the_deploy(
+    clinic: Desk,
+) -> None:
+    """The others differ, and the one where it failed has no commit to be gone back to."""
+    clinic.outputs["hosts"].append(host("worker-3", "i-3", "192.0.2.3"))
+    clinic.says("worker-2", status("worker-2", revision=NEW))
+    empty: dict[str, Any] = {"revision": None, "current": None, "manifest": None}
+    clinic.says("worker-3", status("worker-3", last_release=failed(COMMIT), **empty))
+    ran = clinic.satellite("doctor", "--json")
+    why = "satellite logs --release --host worker-3"
+    assert told(ran) == [("worker-2", "revision", DEPLOYING), ("worker-3", "revision", why)]
+    one = ran.json()["findings"][0]
+    assert one["why"] == why
+    cause = "; the release of 0123456789ab failed on worker-3. Why; and once that is mended all "
+    assert one["text"].endswith(f"{cause}hosts to the branch's head:")
+
+
+def test_a_deploy_that_failed_where_current_was_moved_leads_to_the_last_good_release(
+    clinic: Desk,
+) -> None:
+    clinic.outputs["revision"] = NEW
+    says: dict[str, Any] = {"revision": None, "manifest": None, "last_release": failed(NEW)}
+    says["good"] = [{"release": "1", "revision": COMMIT}]
+    says["findings"] = [{"code": "current_moved", "text": "it is so", "about": "current"}]
+    clinic.says("worker-2", status("worker-2", **says))
+    assert told(clinic.satellite("doctor", "--json")) == [
+        ("worker-2", "current_moved", VISIT),
+        ("worker-1", "revision", f"satellite deploy --revision {COMMIT}"),
+    ]
+
+
 def test_what_failed_elsewhere_is_not_brought_by_a_visit(clinic: Desk) -> None:
     clinic.outputs["revision"] = NEW
     clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
