@@ -111,7 +111,7 @@ def up(
     visits = [f"--replace=**::{name}" for name in anew]
     if same:
         with contextlib.suppress(NeverUpError):  # no host runs anything: then it is an `up`
-            keeping(project, Wish(more=visits), yes, as_json)
+            keeping(project, Wish(more=visits), yes, as_json, visited=names)
             return
     tell_pinned(project)
     branch = "" if project.known.get("revision") else _branch(project)

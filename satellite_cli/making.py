@@ -187,17 +187,19 @@ def keeping(
     as_json: bool,
     dead: Collection[str] | None = None,
     fits: Callable[[Running], None] = lambda _: None,
+    visited: Collection[str] = (),
 ) -> None:
     """Apply what is no deploy: the hosts go on with the commit that they run.
 
     `dead`: hosts that are not asked; then it goes on also where others do not answer or agree.
+    `visited`: the hosts that it is about, if not all; others may be silent.
     `fits`: SatelliteError where the wish is none for what runs.
     """
     if not yes:
         somebody_to_ask(as_json)  # before anybody is asked
     fleet = project.fleet()
     inline.loading(project.file.parent)  # while the hosts are asked
-    running = Running.of(project, fleet, strict=dead is None, but=dead or ())
+    running = Running.of(project, fleet, dead is None, dead or (), visited)
     commit = running.commit() if dead is None else running.most() or fleet.revision
     fits(running)
     try:

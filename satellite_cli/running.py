@@ -34,9 +34,18 @@ class Running:
 
     @classmethod
     def of(
-        cls, project: Project, fleet: Fleet, strict: bool = True, but: Collection[str] = ()
+        cls,
+        project: Project,
+        fleet: Fleet,
+        strict: bool = True,
+        but: Collection[str] = (),
+        names: Collection[str] = (),
     ) -> Running:
-        """Ask all hosts `but` these; if `strict`, SatelliteError with those that do not answer."""
+        """Ask all hosts `but` these; if `strict`, SatelliteError with those that do not answer.
+
+        `names`: where it is about these hosts alone a warning does for the others, as long as some
+        host says what it runs.
+        """
         at = time.time()
         hosts = [host for host in fleet.chosen([]) if host.name not in but]
         answers: Mapping[Host, remote.Answer] = {}
@@ -48,6 +57,9 @@ class Running:
         empty = [name for name, why in silent.items() if why == remote.UNPREPARED]
         if strict:
             gone = {name: why for name, why in silent.items() if name not in {*excused, *empty}}
+            others = {*gone} - {*names} if names and commits(said) else set()
+            for name in sorted(others):
+                note(f"warning: {name} does not answer now: {gone.pop(name)}")
             refuse(gone, remote.away(fleet, answers))
         answered = [name for name in (*said, *empty) if name not in excused]
         return cls(said, Check.over(fleet, answered, at), answers)

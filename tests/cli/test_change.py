@@ -21,7 +21,7 @@ from satellite_cli.problems import SatelliteError
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check
 from satellite_cli.running import Running, before, way_back
-from tests.cli.conftest import CANARY, COMMIT, Desk, status
+from tests.cli.conftest import CANARY, COMMIT, Desk, host, status
 
 URN = "urn:pulumi:staging::satellite::{}::{}"
 NEW = "f" * 40
@@ -426,6 +426,32 @@ def test_up_brings_settings_alone_where_that_is_said(changing: Desk) -> None:
     changing.outputs = {}  # it was never up: nothing runs yet
     assert changing.satellite("up", "--same-commit", "--yes").status == 0
     assert settings(changing, "up.settings") == "config:\n"
+
+
+def test_a_visit_that_is_no_deploy_only_warns_of_others_that_are_silent(changing: Desk) -> None:
+    silent = {"status": 255, "err": "no route"}
+    visit = ("up", "--same-commit", "--again", "--yes", "--host")
+    changing.outputs["hosts"].append(host("worker-3", "i-3", "192.0.2.3"))
+    third = "  HostName 192.0.2.3\n  KnownHostsCommand /bin/echo worker-3 ssh-ed25519 AAAA\n"
+    changing.outputs["ssh_config"] += f"\nHost worker-3\n{third}"
+    changing.says("worker-3", status("worker-3"))
+    changing.hosts["worker-1"] = silent
+    ran = changing.satellite(*visit, "worker-2")
+    assert ran.status == 0
+    assert "warning: worker-1 does not answer now: no route\n" in ran.err
+    assert settings(changing, "up.settings") == f"config:\n# set satellite:revision {COMMIT}\n"
+    # the one that it is about has to answer, and those that do have to agree
+    ran = changing.satellite(*visit, "worker-1")
+    assert (ran.status, "do not answer as themselves\n  worker-1: no route" in ran.err) == (1, True)
+    changing.says("worker-3", status("worker-3", revision=NEW))
+    ran = changing.satellite(*visit, "worker-2")
+    assert (ran.status, "satellite rollback, or satellite deploy" in ran.err) == (1, True)
+    # nobody has said what it is to go on with
+    changing.hosts["worker-3"] = silent
+    changing.says("worker-2", status("worker-2", revision=None, current=None))
+    ran = changing.satellite(*visit, "worker-2")
+    assert (ran.status, "worker-1: no route\n  worker-3: no route" in ran.err) == (1, True)
+    assert len([words for words in changing.engine() if words[0] == "up"]) == 1
 
 
 @pytest.mark.parametrize("words", [["scale", "worker=4"], ["up", "--same-commit"]])
