@@ -98,7 +98,7 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
 def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:
     """What the hosts say of themselves, and what differs between them and the stack."""
     said, silent = asking.sorted_out(answers)
-    runs = commits(said)
+    runs, (_, whose) = commits(said), wanted(fleet, said)
     # where the last release was the stack's, and was taken back
     tried = [name for name, one in said.items() if taken_back(one) == fleet.revision]
     failed = {name: runs.get(name, "") for name in tried}
@@ -106,7 +106,9 @@ def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Find
         one = found
         if found.code in DIFFERS:
             one = _under_way(found, said) or _taken_back(found, said[found.host], failed, fleet)
-        if one.updates and (one.code == "revision" or len({*runs.values()}) > 1):
+        if one.code == "revision" and one.updates and not whose:
+            one = _unheard(one, fleet, said)
+        elif one.updates and (one.code == "revision" or len({*runs.values()}) > 1):
             one = _deployed(one, failed, fleet)
         yield one
 
@@ -165,7 +167,7 @@ def _differs(
     if told["revision"] != commit:
         others = [f"{n} {screen.short(one['revision'])}" for n, one in said.items() if n != name]
         runs = screen.short(told["revision"]) if told["revision"] else "nothing"
-        text = f"runs {runs}, {whose} {screen.short(commit)}"
+        text = f"runs {runs}, {whose or 'the last update'} {screen.short(commit)}"
         yield Finding("revision", "; ".join([text, *others]), name)
     if told["manifest"] is None:
         return
@@ -200,6 +202,13 @@ def _under_way(found: Finding, said: Mapping[str, Any]) -> Finding | None:
     where = found.host if found.host in busy else busy[0]
     text = f"{found.text}; {where} is at work: {locks[where]}. Look again:"
     return replace(found, text=text, command="satellite doctor")
+
+
+def _unheard(found: Finding, fleet: Fleet, said: Mapping[str, Any]) -> Finding:
+    """Where it may be right: the last update may have been to the others alone."""
+    others = ", ".join(host.name for host in fleet.chosen([]) if host.name not in said)
+    text = f"{found.text}. That may have been to some hosts alone, and what {others} runs is not "
+    return replace(found, text=f"{text}known here. Ask all hosts:", command="satellite doctor")
 
 
 def _taken_back(

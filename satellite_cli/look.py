@@ -33,7 +33,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
 
     The age is since its launch, or since its last boot where no launch is known. A revision with a
     ! is another one than that of the first line: of the last update, or of most hosts where that
-    was to some alone.
+    was to some alone. None has one where too few answer to know that.
     Drift is how many things there are not as they should be: `satellite doctor` says which.
     """
     from satellite_cli.doctor import judged
@@ -45,7 +45,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
     # as `satellite doctor` counts
     found = [one for one in judged(fleet, answers) if one.host in said]
     drift = {name: [one.code for one in found if one.host == name] for name in said}
-    runs, _ = wanted(fleet, said)
+    runs, whose = wanted(fleet, said)
     shown = [h for h in fleet.hosts if h in hosts or (h.lost and not names)]
     pinned = pin(fleet.pinned, fleet.branch)
     if as_json:
@@ -71,7 +71,7 @@ def info(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) -> N
                 f"queue {queue['name']}: {queue['depth']:g} jobs could run, the oldest for "
                 f"{queue['age']:.0f} s; measured {queue['seconds_ago']:.0f} s ago"
             )
-        rows = [_row(fleet, runs, host, said, silent, drift) for host in shown]
+        rows = [_row(fleet, runs if whose else "", host, said, silent, drift) for host in shown]
         columns = COLUMNS
         if screen.terminal():  # 80 columns; the environment is the one of the line above
             columns, rows = FEW, [_short(row) for row in rows]
@@ -135,7 +135,7 @@ def _row(
     told, drifted = said.get(host.name), drift.get(host.name)
     revision, workers, launched = "-", "-", "-"
     if told:
-        other = told["revision"] and told["revision"] != runs
+        other = runs and told["revision"] and told["revision"] != runs
         revision = screen.short(told["revision"]) + ("!" if other else "")
         states = [worker["state"] for worker in told["workers"]]
         workers = f"{states.count('running')} of {sum(fleet.formation.values())}"

@@ -115,15 +115,19 @@ def wanted(fleet: Fleet, said: Mapping[str, Told]) -> tuple[str, str]:
     """The commit that all hosts should run, and whose it is.
 
     The last update's, also of one that has failed; but that may have been to some hosts alone.
+    Where too few have answered to know better it is nobody's.
     """
-    runs = Counter(commits(said).values())
+    runs, living = Counter(commits(said).values()), len(fleet.chosen([]))
+    heard = len(said) == living
     failed = fleet.revision in map(taken_back, said.values())
     if len({*runs, fleet.revision}) > 1 and not failed:
         if fleet.pinned in runs:
             return fleet.pinned, "the stack's file"
         most, hosts = runs.most_common(1)[0] if runs else ("", 0)
-        if len(runs) > 1 and 2 * hosts > len(fleet.chosen([])):
+        if 2 * hosts > living and (len(runs) > 1 or not heard):
             return most, "most hosts"
+        if not heard:
+            return fleet.revision, ""
     return fleet.revision, "the last update"
 
 

@@ -139,10 +139,27 @@ def test_after_a_deploy_to_one_host_it_is_that_one_which_differs(clinic: Desk) -
     first, _, *rows = clinic.satellite("info").out.splitlines()
     assert first == "app shop, environment staging: 0123456789ab (stack staging)"
     assert ["!" in row for row in rows] == [False, True, False]
-    # where few answer nobody knows what most of them run
+    # where few answer, or are asked, nobody knows what most of them run
+    unknown = (
+        ". That may have been to some hosts alone, and what {} runs is not known here. Ask all"
+    )
+    ran = clinic.satellite("doctor", "--json", "--host", "worker-1")
+    assert told(ran) == [("worker-1", "revision", "satellite doctor")]
+    start = "runs 0123456789ab, the last update ffffffffffff"
+    assert ran.json()["findings"][0]["text"] == (
+        f"{start}{unknown.format('worker-2, worker-3')} hosts:"
+    )
+    assert "!" not in clinic.satellite("info", "--host", "worker-1").out
+    most_of_them = ("--host", "worker-1", "--host", "worker-3")
+    assert told(clinic.satellite("doctor", "--json", *most_of_them)) == []
     clinic.hosts["worker-3"] = {"status": 255, "err": "refused"}
     (one, _) = clinic.satellite("doctor", "--json").json()["findings"][::-1]
-    assert one["text"].startswith("runs 0123456789ab, the last update ffffffffffff; ")
+    assert (one["host"], one["mend"]) == ("worker-1", "satellite doctor")
+    assert one["text"] == f"{start}; worker-2 ffffffffffff{unknown.format('worker-3')} hosts:"
+    assert "!" not in clinic.satellite("info").out
+    # what the stack's file pins they are judged by all the same
+    clinic.config["satellite:revision"] = {"value": COMMIT}
+    assert told(clinic.satellite("doctor", "--json", "--host", "worker-1")) == []
 
 
 @pytest.mark.parametrize(

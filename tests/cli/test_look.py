@@ -135,9 +135,9 @@ def test_the_stack_may_come_from_the_environment(
 
 def test_another_revision_than_the_stacks_is_marked(desk: Desk) -> None:
     desk.says("worker-1", status("worker-1", revision="f" * 40))
-    out = desk.satellite("info", "--host", "worker-1").out
-    assert "fffffff!" in out
-    assert "worker-2" not in out
+    desk.says("worker-2", status("worker-2"))
+    assert "fffffff!" in desk.satellite("info").out
+    assert "worker-2" not in desk.satellite("info", "--host", "worker-1").out
 
 
 def test_ps_shows_the_workers_that_are_asked_for(desk: Desk) -> None:
