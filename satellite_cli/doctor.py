@@ -17,8 +17,7 @@ from satellite_cli.aim import aimed
 from satellite_cli.finding import RUNBOOK, SILENT, Finding
 from satellite_cli.fleet import ALL_LOST, Fleet, Host, NeverUpError
 from satellite_cli.problems import FAILED, UNANSWERED, SatelliteError, note
-from satellite_cli.running import commits, taken_back, unsure, wanted
-from satellite_infra import naming
+from satellite_cli.running import commits, head, taken_back, unsure, wanted
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
 from satellite_infra.agent_bundle import agent_files
@@ -244,14 +243,13 @@ def _deployed(found: Finding, failed: Mapping[str, str], fleet: Fleet) -> Findin
     if back := [commit for commit in failed.values() if commit not in ("", fleet.revision)]:
         text = f"{found.text}{differ}. All hosts back to {screen.short(back[0])}:"
         return replace(found, text=text, command=f"satellite deploy --revision {back[0]}")
-    heads = {"": "the branch's head", naming.HEROKU: "what Heroku runs"}
-    head = heads.get(fleet.pinned) or f"{screen.short(fleet.pinned)}, as the stack's file says"
     if empty := [name for name, commit in failed.items() if not commit]:
         text = f"{found.text}{differ}; the release of {screen.short(fleet.revision)} failed on "
-        text += f"{empty[0]}. Why; and once that is mended all hosts to {head}:"
+        text += f"{empty[0]}. Why; and once that is mended all hosts to {head(fleet.pinned)}:"
         why = f"satellite logs --release --host {empty[0]}"
         return replace(found, text=text, why=why, deploys=True)
-    return replace(found, text=f"{found.text}{differ}. All hosts to {head}:", deploys=True)
+    text = f"{found.text}{differ}. All hosts to {head(fleet.pinned)}:"
+    return replace(found, text=text, deploys=True)
 
 
 def _clocks(answers: Mapping[str, remote.Answer], said: Mapping[str, Any]) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from satellite_cli.problems import (
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
 from satellite_cli.reachable import Check, Gate, declared_lost
-from satellite_cli.running import Running, Told
+from satellite_cli.running import Running, Told, head
 from satellite_cli.update import Outcome, Update, left_over, locked, shown, summary
 from satellite_infra.reach import ANSWERED
 
@@ -202,6 +202,8 @@ def keeping(
     running = Running.of(project, fleet, dead is None, dead or (), visited)
     commit = running.commit() if dead is None else running.most() or fleet.revision
     fits(running)
+    if not commit:
+        note(f"no host runs anything yet: this deploys {head(fleet.pinned)}")
     try:
         apply(project, replace(wish, revision=commit), yes, as_json, lambda _: running.check)
     except StoppedError as problem:

@@ -131,6 +131,12 @@ def wanted(fleet: Fleet, said: Mapping[str, Told]) -> tuple[str, str]:
     return fleet.revision, "the last update"
 
 
+def head(pinned: str) -> str:
+    """What a deploy brings to the hosts, by the commit that the stack's file pins, if any."""
+    heads = {"": "the branch's head", naming.HEROKU: "what Heroku runs"}
+    return heads.get(pinned) or f"{screen.short(pinned)}, as the stack's file says"
+
+
 def pin(revision: str, branch: str) -> str:
     """That a commit is pinned, and what ends that; empty where none is.
 

@@ -428,6 +428,30 @@ def test_up_brings_settings_alone_where_that_is_said(changing: Desk) -> None:
     assert settings(changing, "up.settings") == "config:\n"
 
 
+@pytest.mark.parametrize(
+    ("pinned", "head"),
+    [
+        ("", "the branch's head"),
+        ("heroku", "what Heroku runs"),
+        (NEW, "ffffffffffff, as the stack's"),
+    ],
+)
+def test_where_nothing_runs_yet_it_is_said_that_it_is_a_deploy(
+    changing: Desk, pinned: str, head: str
+) -> None:
+    if pinned:
+        changing.config["satellite:revision"] = {"value": pinned}
+    changing.says("worker-1", status("worker-1", revision=None, current=None, manifest=None))
+    changing.hosts["worker-2"] = {"status": 113}  # is not prepared
+    ran = changing.satellite("up", "--same-commit", "--yes")
+    assert ran.status == 0
+    assert f"no host runs anything yet: this deploys {head}" in ran.err
+    assert settings(changing, "up.settings") == "config:\n"
+    changing.says("worker-1", status("worker-1"))
+    ran = changing.satellite("up", "--same-commit", "--yes")
+    assert (ran.status, ran.err) == (0, "")
+
+
 def test_a_visit_that_is_no_deploy_only_warns_of_others_that_are_silent(changing: Desk) -> None:
     silent = {"status": 255, "err": "no route"}
     visit = ("up", "--same-commit", "--again", "--yes", "--host")
