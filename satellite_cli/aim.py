@@ -1,6 +1,6 @@
 """Commands that a text names: copied, each shall do what the text says, to the stack it is about.
 
-Where the stack was said for this command, another one may be the selected one, whose host of the
+Where the stack was typed for this command, another one may be the selected one, whose host of the
 same name would be meant without.
 """
 

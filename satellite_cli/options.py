@@ -111,10 +111,9 @@ def _typed(context: click.Context | None, name: str) -> click.Context | None:
 
 
 def _said_stack(context: click.Context, option: click.Parameter, value: str) -> str:
-    """The same, of the stack; where it was said for this command, what that says names it, too."""
+    """The same, of the stack; once it was typed, what this command says names it, too."""
     value = said(context, option, value)
-    name = option.name or ""
-    if _typed(context, name) or context.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
+    if _typed(context, option.name or ""):
         aim.at(value)
     return value
 
