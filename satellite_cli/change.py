@@ -13,7 +13,7 @@ import click
 
 from satellite_cli import asking, options, screen
 from satellite_cli.fleet import NeverUpError, counted
-from satellite_cli.making import Wish, apply, keeping, run
+from satellite_cli.making import Wish, apply, keeping, run, somebody_to_ask
 from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_git import COMMIT
@@ -113,6 +113,8 @@ def up(
         with contextlib.suppress(NeverUpError):  # no host runs anything: then it is an `up`
             keeping(project, Wish(more=visits), yes, as_json, visited=names)
             return
+    if not yes:
+        somebody_to_ask(as_json)  # before the engine is asked for anything
     tell_pinned(project)
     branch = "" if project.known.get("revision") else _branch(project)
     wish = Wish(branch=branch, more=visits)
@@ -209,6 +211,8 @@ def deploy(
             "--revision: should be 40 hex digits, or the first ones of a commit that was released, "
             f"got {revision}; of a branch or tag, in the app's checkout: git rev-parse NAME^0"
         )
+    if not yes:
+        somebody_to_ask(as_json)  # before a host is asked for anything
     project = Project.of(stack)
     if revision:
         revision = _whole(project, revision)

@@ -96,7 +96,7 @@ def ran(*words: str, redirected: str = "", **variables: str) -> subprocess.Compl
     return subprocess.run(argv, cwd=CHECKOUT, env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("words", [["up"], ["scale", "worker=2"], ["keys", "rotate"]])
+@pytest.mark.parametrize("words", [["up"], ["deploy"], ["scale", "worker=2"], ["keys", "rotate"]])
 def test_without_standard_input_nobody_is_there_to_ask(words: list[str]) -> None:
     done = ran(*words, "--stack", "staging", redirected="<&-")
     assert done.returncode == 4
