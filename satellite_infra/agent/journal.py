@@ -27,7 +27,7 @@ def show(
         begin = [_last(units, lines, since) if lines else f"--since={since}", "--lines=all"]
     argv = [*JOURNAL, f"--output-fields={FIELDS}", *begin, *units]
     argv += ["--all"]  # without it a field of more than 4096 bytes is null
-    argv += ["--follow"] if follow else []
+    argv += ["--follow", "--merge"] if follow else []  # else it follows this boot's alone
     os.execvp(argv[0], argv)
 
 

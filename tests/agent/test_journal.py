@@ -29,7 +29,7 @@ def test_a_field_that_is_long_is_told_whole(
         journal.show(layout, [], 7, "", True, system)
     program, *words = became.value.args
     assert program == "journalctl"
-    assert {"--all", "--output=json", "--lines=7", "--follow"} <= {*words}
+    assert {"--all", "--output=json", "--lines=7", "--follow", "--merge"} <= {*words}
 
 
 @pytest.mark.parametrize(

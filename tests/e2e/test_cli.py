@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -618,7 +619,7 @@ def test_whatever_a_worker_says_is_shown(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("where", "fewer"), [(" --host desk-1", 3), ("", 1)])
 def test_the_last_lines_since_a_time_are_the_last(desk: Desk, where: str, fewer: int) -> None:
-    """Of each host, and of all of them together."""
+    """Of each host, and of all of them together, one of which has booted since."""
     say, line = f"python3 -c {shlex.quote(SAY)}", f"satellite logs --json --since 1h{where}"
     before = len(last(desk, line))
     desk.site.host(1).run(say)
@@ -628,11 +629,14 @@ def test_the_last_lines_since_a_time_are_the_last(desk: Desk, where: str, fewer:
     assert last(desk, f"{line} -n {len(every)}") == every
     with desk.started(f"{line} -n {len(every)} -f") as process:
         assert process.stdout
+        hangs = threading.Timer(120, process.kill)  # seconds: rather an end than no more lines
+        hangs.start()
         try:
             assert [process.stdout.readline().strip() for _ in every] == every
             desk.site.host(1).run(say)
             assert 5000 * "x" in process.stdout.readline()
         finally:
+            hangs.cancel()
             process.send_signal(signal.SIGINT)
 
 
