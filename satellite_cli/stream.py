@@ -9,6 +9,7 @@ import queue
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ import click
 
 from satellite_cli import screen
 from satellite_cli.fleet import Host
-from satellite_cli.problems import INTERRUPTED, UNANSWERED, note
+from satellite_cli.problems import INTERRUPTED, UNANSWERED, deafen, note
 from satellite_cli.remote import Asking, Connection, judged, logged_in, unanswered
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -262,8 +263,13 @@ def follow(
             status = INTERRUPTED
         finally:
             asking.end()
-    for line in held.rest():
-        show(line)
+    try:
+        for line in held.rest():
+            show(line)
+    except BrokenPipeError:
+        if status != INTERRUPTED:
+            raise
+        deafen(sys.stdout)  # who read it has heard the Ctrl-C, too
     return status
 
 

@@ -523,6 +523,14 @@ def test_what_is_held_is_shown_at_a_ctrl_c(desk: Desk, monkeypatch: pytest.Monke
     assert [json.loads(line)["text"] for line in ran.out.splitlines()] == ["one", "two"]
     assert ran.status == 130
 
+    def gone(*_: object) -> None:
+        raise BrokenPipeError
+
+    deaf: list[object] = []
+    monkeypatch.setattr(stream, "deafen", deaf.append)
+    monkeypatch.setattr(stream.Printer, "__call__", gone)
+    assert (desk.satellite("logs", "--follow").status, len(deaf)) == (130, 1)
+
 
 @pytest.mark.parametrize("text", ["yesterday", "10", "10x"])
 def test_a_time_that_is_none(desk: Desk, text: str) -> None:
