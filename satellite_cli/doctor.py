@@ -97,11 +97,11 @@ def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, 
 def judged(fleet: Fleet, answers: Mapping[Host, remote.Answer]) -> Iterator[Finding]:
     """What the hosts say of themselves, and what differs between them and the stack."""
     said, silent = asking.sorted_out(answers)
-    runs, (_, whose) = commits(said), wanted(fleet, said)
+    runs, (commit, whose) = commits(said), wanted(fleet, said)
     # where the last release was the stack's, and was taken back
     tried = [name for name, one in said.items() if taken_back(one) == fleet.revision]
     failed = {name: runs.get(name, "") for name in tried}
-    for found in _found(fleet, answers, said, silent):
+    for found in _found(fleet, answers, said, silent, commit, whose):
         one = found
         if found.code in DIFFERS:
             one = _under_way(found, said) or _taken_back(found, said[found.host], failed, fleet)
@@ -117,6 +117,8 @@ def _found(
     answers: Mapping[Host, remote.Answer],
     said: Mapping[str, Any],
     silent: Mapping[str, str],
+    commit: str,
+    whose: str,
 ) -> Iterator[Finding]:
     away = remote.away(fleet, answers)
     for host in answers:
@@ -127,9 +129,8 @@ def _found(
             continue
         for one in said[host.name].get("findings", ()):
             yield Finding(one["code"], one["text"], host.name, one["about"])
-    runs = wanted(fleet, said)
     for name, told in said.items():
-        yield from _differs(fleet, name, told, said, *runs)
+        yield from _differs(fleet, name, told, said, commit, whose)
     yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
 
 
