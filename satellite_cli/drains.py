@@ -6,11 +6,9 @@ Where that fails, the stack has the next machine already, and of the drain's one
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
-from satellite_cli.project import engine
+from satellite_cli import noted
 from satellite_infra import naming
 
 DRAINS = "command:remote:Command"
@@ -32,8 +30,7 @@ class Drain:
 
 def of(stack: str) -> dict[str, Drain]:
     """That of each host which has one, by the host's name."""
-    state = json.loads(engine("stack", "export", "--stack", stack))["deployment"]
-    resources: list[dict[str, Any]] = state.get("resources") or []
+    resources = noted.resources(stack)
     roots = [one.get("outputs") or {} for one in resources if "parent" not in one]
     hosts = [host for outputs in roots for host in outputs.get("hosts") or []]
     now = {host["name"]: str(host["machine"]) for host in hosts}

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 import satellite_infra
+from satellite_cli.noted import Order
 from satellite_cli.problems import note
 from satellite_cli.reachable import Gate
 from satellite_cli.slim import slim
@@ -55,10 +56,11 @@ def _load() -> None:
 
 
 @contextlib.contextmanager
-def client(folder: Path, gate: Gate) -> Iterator[list[str]]:
+def client(folder: Path, gate: Gate, order: Order) -> Iterator[list[str]]:
     """More words for the engine, and the program behind them, which passes that gate.
 
-    Where it is impossible here, the engine starts the program itself, later.
+    `order`: in which its resources are made, too. Where it is impossible here, the engine starts
+    the program itself, later.
     """
     problem, server, everything = loading(folder)
     if why := problem.result():
@@ -71,7 +73,7 @@ def client(folder: Path, gate: Gate) -> Iterator[list[str]]:
     def ready() -> None:
         wait([everything])  # its error, if there is one, comes again in the program
 
-    with served(gate, ready) as address:
+    with served(gate, ready, order) as address:
         yield [f"--client={address}", "--exec-kind", "auto.inline"]
 
 

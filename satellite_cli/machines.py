@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from satellite_cli import drains, inline, options, remote, screen
+from satellite_cli import drains, inline, options, partial, remote, screen
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.making import Wish, keeping, run, somebody_to_ask, update
 from satellite_cli.problems import FAILED, REFUSED, USAGE, SatelliteError, consent, note
@@ -167,9 +167,11 @@ def _undrained(
         verb = "Is" if len(machines) == 1 else "Are"
         consent(f"{verb} {each} off for good?")
     once = {f"hosts.{name}.lost": "true" for name in machines}
-    more = [f"--target=**::{drains.DRAINS}::{naming.of_host(n, naming.DRAIN)}" for n in machines]
+    urns = (f"**::{drains.DRAINS}::{naming.of_host(name, naming.DRAIN)}" for name in machines)
+    more = [f"{partial.TARGET}{urn}" for urn in urns]
     more.append("--target-dependents")  # the release goes from the state with it, and comes again
     with project.draft() as draft, draft.pinned(fleet.revision, once) as file:
+        run(project, "preview", ["--config-file", str(file), *more], as_json=True)
         update(project, file, as_json, more=more)
 
 
@@ -246,6 +248,8 @@ def _take_back(
         keeping(project, Wish(change, question, more=more, once=once), yes, as_json, dead=names)
     # where nobody else lived, nobody could do it when they were declared lost
     _give_back(before, project)
+    if replaced:
+        _as_ever(project)
 
 
 def _dead(project: Project, fleet: Fleet, hosts: Sequence[Host]) -> Iterator[tuple[str, str]]:
@@ -365,10 +369,24 @@ def _roll(
             click.echo(summary(run(project, "preview", words, as_json=False), planned=True))
             consent(f"Replace {host}?")
         done = update(project, file, as_json, more=more)
+    _as_ever(project)
     if as_json:
         screen.data({"stack": project.stack, "changes": done.changes})
     else:
         click.echo(summary(done, planned=False))
+
+
+def _as_ever(project: Project) -> None:
+    """Have the engine note the order among hosts without a roll, by which some are deployed to.
+
+    Nothing changes, and what is done stays done whatever fails here: the next update notes it, too.
+    """
+    with (
+        contextlib.suppress(SatelliteError),
+        project.draft() as draft,
+        draft.pinned(project.fleet().revision) as file,
+    ):
+        update(project, file, as_json=True)
 
 
 def _out_of_reach(fleet: Fleet, running: Running, names: Sequence[str]) -> None:

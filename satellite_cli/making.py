@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from satellite_cli import asking, inline, partial, screen
+from satellite_cli import asking, inline, noted, partial, screen
 from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
@@ -71,7 +71,9 @@ def run(
         note("looking what would change ...")
     with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
         gate = Gate(check, Path(folder, "answered"))
-        with inline.client(project.file.parent, gate) as program:
+        some = partial.is_partial(words)
+        order = noted.order(project.stack) if some else {}
+        with inline.client(project.file.parent, gate, order) as program:
             if check and not program:
                 gate.told(project.config)
                 if not gate.passed():
@@ -88,7 +90,9 @@ def run(
         check.end()
     if outcome.status:
         kind = LockedError if locked(outcome) else SatelliteError
-        raise kind("\n".join(left_over(outcome, project.stack)), FAILED)
+        lines = left_over(outcome, project.stack)
+        lines = partial.explained(lines, project.stack) if some else lines
+        raise kind("\n".join(lines), FAILED)
     return outcome
 
 
@@ -142,13 +146,13 @@ def apply(
         if wish.change:
             wish.change(draft)
         more = [*wish.more, *(partial.targets(project, draft, names) if names else ())]
-        if not yes:
+        if not yes or names:  # of some hosts the engine says only at its end that it cannot be
             with draft.pinned(revision, wish.once) as file:
                 words = ["--config-file", str(file), *more]
-                planned = run(project, "preview", words, check=asked)
+                planned = run(project, "preview", words, as_json=yes, check=asked)
             if not names:  # else `partial` has pinned it
                 revision = planned.revision or revision
-            if not planned.idle:
+            if not yes and not planned.idle:
                 click.echo(summary(planned, planned=True))
                 consent(wish.question)
         with draft.pinned(revision, wish.once) as file:

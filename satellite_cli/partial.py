@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from satellite_cli import asking
+from satellite_cli import asking, drains
 from satellite_cli.fleet import ours
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Draft, Project
+from satellite_cli.update import undrained
 from satellite_infra import naming
 from satellite_stack import stack_file
 
 REMOTE = "remote:Command"
 TYPES = {naming.REACH: "local:Command", naming.AGENT: "remote:CopyToRemote"}
 """Of a host's commands those that are of another type."""
+
+
+TARGET = "--target="
+GOES = re.compile(r"Resource 'urn:\S+::(\S+)' will be destroyed but was not specified in --target")
+"""What the engine says of what is noted to be deleted, or not in the program any more."""
+DIFFERS = re.compile(r"' which was (?:was )?not specified in --target|Duplicate resource URN ")
+"""And where something hangs on another thing than noted."""
+
+
+def is_partial(words: Iterable[str]) -> bool:
+    """Whether the engine is told to touch some of a stack alone."""
+    return any(word.startswith(TARGET) for word in words)
 
 
 def targets(project: Project, draft: Draft, names: Sequence[str]) -> list[str]:
@@ -43,7 +58,7 @@ def _words(project: Project, names: Sequence[str], leader: str, phase: str) -> I
     wanted += [(name, role) for name in prepared for role in naming.VISIT]
     stack = project.stack.rpartition("/")[2]
     with ours():
-        begin = f"--target=urn:pulumi:{stack}::{stack_file.project_name()}::command"
+        begin = f"{TARGET}urn:pulumi:{stack}::{stack_file.project_name()}::command"
     for host, role in dict.fromkeys(wanted):
         yield f"{begin}:{TYPES.get(role, REMOTE)}::{naming.of_host(host, role)}"
     if phase:
@@ -61,3 +76,23 @@ def tell_others(stack: str, names: Sequence[str]) -> None:
         if host.name not in names:
             note(f"{host.name} stays as it is: {asking.runs(host.name, said, silent)}")
     note("The stack's file stays as it is, too. All hosts: satellite deploy")
+
+
+def explained(lines: Sequence[str], stack: str) -> list[str]:
+    """The errors of an update of some hosts; the engine's advice is to touch others, too."""
+    own = [line for line in lines if not GOES.search(line) and not DIFFERS.search(line)]
+    if len(own) == len(lines):
+        return own
+    named = {found[1] for line in lines for found in GOES.finditer(line)}
+    known: Mapping[str, drains.Drain] = {}
+    with contextlib.suppress(SatelliteError):  # the error is what counts
+        known = drains.of(stack)
+    hosts = sorted({naming.host_and_role(name)[0] for name in named} & known.keys())
+    left = list(undrained([host for host in hosts if known[host].left], stack))
+    if not left:
+        left = [
+            "  These settings mean other hosts, or another order among them, than the last update",
+            "  To do that first: satellite up --same-commit",
+            "  Where the hosts run different commits: satellite deploy",
+        ]
+    return [*own, "some hosts alone cannot be updated now:", *left]

@@ -37,6 +37,7 @@ from pulumi.runtime.proto import (
     resource_pb2_grpc,
 )
 
+from satellite_cli.noted import Key, Order
 from satellite_cli.reachable import Gate
 from satellite_cli.update import ROOT
 
@@ -48,8 +49,8 @@ STOPPED = ("Resource monitor has terminated", "context canceled")
 class Program(LanguageRuntimeServicer):
     """Answers the engine's calls; `ready` returns once the program can run."""
 
-    def __init__(self, gate: Gate, ready: Callable[[], None]) -> None:
-        self._gate, self._ready = gate, ready
+    def __init__(self, gate: Gate, ready: Callable[[], None], order: Order) -> None:
+        self._gate, self._ready, self._order = gate, ready, order
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         """No plugin: it has no version."""
@@ -88,6 +89,7 @@ class Program(LanguageRuntimeServicer):
 
         def start() -> None:
             register_stack_transformation(Waker(monitor))
+            register_stack_transformation(InOrder(self._order))
             execute(program)
 
         try:
@@ -154,6 +156,48 @@ class Waker:
         )
         with contextlib.suppress(grpc.RpcError):  # the resource has the same error
             self._monitor.Invoke(question)
+
+
+class InOrder:
+    """Has each resource wait for what it hung on at the last update, too.
+
+    In an update with targets the engine takes for made whatever an untargeted resource hung on,
+    and has that made twice (`Duplicate resource URN`) where the program, which lets it hang on that
+    no more, makes it later: after a roll, with a host lost, with other batches.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._made: dict[Key, pulumi.Resource] = {}
+
+    def __call__(
+        self, made: pulumi.ResourceTransformationArgs
+    ) -> pulumi.ResourceTransformationResult | None:
+        """See a resource that is about to be made."""
+        key = made.type_, made.name
+        before = [self._made[needed] for needed in self._before(key)]
+        self._made[key] = made.resource
+        if not before:
+            return None
+        more = pulumi.ResourceOptions(depends_on=before)
+        opts = pulumi.ResourceOptions.merge(made.opts, more)
+        return pulumi.ResourceTransformationResult(made.props, opts)
+
+    def _before(self, key: Key) -> Iterator[Key]:
+        """What it hung on, of what the program has declared by now: it waits for nothing later.
+
+        What that hung on itself it waits for; through what is not there any more, this one does.
+        """
+        seen, left = {key}, [*self._order.get(key, ())]
+        while left:
+            needed = left.pop()
+            if needed in seen:
+                continue
+            seen.add(needed)
+            if needed in self._made:
+                yield needed
+            else:
+                left += self._order.get(needed, ())
 
 
 def execute(program: str) -> None:
@@ -244,10 +288,10 @@ def told(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def served(gate: Gate, ready: Callable[[], None]) -> Iterator[str]:
+def served(gate: Gate, ready: Callable[[], None], order: Order) -> Iterator[str]:
     """The address where the engine finds the program."""
     server = grpc.server(ThreadPoolExecutor(4), options=_GRPC_CHANNEL_OPTIONS)
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Program(gate, ready), server)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Program(gate, ready, order), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

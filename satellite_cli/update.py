@@ -19,6 +19,7 @@ from typing import Any
 
 from satellite_cli import drains, screen
 from satellite_cli.fleet import counted
+from satellite_cli.noted import kind
 from satellite_cli.problems import SatelliteError, note, say
 from satellite_infra import naming
 from satellite_infra.agent.progress import MARK, WAITS
@@ -214,11 +215,6 @@ def _events(lines: Any) -> Iterator[Event]:
         yield json.loads(line)
 
 
-def kind(urn: str) -> str:
-    """A resource's type, without those of its parents."""
-    return urn.split("::")[2].rpartition("$")[2] if urn.count("::") >= 3 else ""
-
-
 def named(urn: str) -> str:
     """`worker-1 release` for what is of a host, else the resource's name and type."""
     name = urn.rpartition("::")[2]
@@ -299,11 +295,11 @@ def left_over(outcome: Outcome, stack: str) -> list[str]:
     own = [text for text in texts if not text.startswith(("update failed", "preview failed"))]
     gone = [found[1] for text in own if (found := UNDRAINED.match(text))]
     if gone:
-        own += _undrained(gone, stack)
+        own += undrained(gone, stack)
     return own or texts or [outcome.said.strip()[-500:] or "the engine said nothing"]
 
 
-def _undrained(hosts: Sequence[str], stack: str) -> Iterator[str]:
+def undrained(hosts: Sequence[str], stack: str) -> Iterator[str]:
     """What ends it where the machines of these are gone, which were to be drained."""
     found: Mapping[str, drains.Drain] = {}
     with contextlib.suppress(SatelliteError):  # the drain's error is what counts

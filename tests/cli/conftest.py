@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from satellite_cli import aim, main, remote
+from satellite_cli.noted import Order
 from satellite_cli.reachable import Gate
 from satellite_infra import keys
 from satellite_infra.agent import flat
@@ -61,7 +62,9 @@ if log := option("--event-log"):
         told = dict(path=str(answered), text=answered.read_text(), at=answered.stat().st_mtime)
         (place / "answered").write_text(json.dumps(told))
     if file:
-        (place / f"{{words[0]}}.settings").write_text(file.read_text())
+        number = len([*place.glob(f"{{words[0]}}.*.settings")]) + 1
+        for name in (f"{{words[0]}}.settings", f"{{words[0]}}.{{number}}.settings"):
+            (place / name).write_text(file.read_text())
     events = json.loads((place / "events.json").read_text()).get(words[0], [])
     with log.open("a") as out:
         for event in events:
@@ -204,7 +207,7 @@ def served(desk: Desk) -> Any:
     """What serves the program, for that `pulumi`: what a run tells the gate, and asks it."""
 
     @contextlib.contextmanager
-    def serve(gate: Gate, ready: Callable[[], None]) -> Iterator[str]:
+    def serve(gate: Gate, ready: Callable[[], None], _: Order) -> Iterator[str]:
         def run() -> None:
             with contextlib.suppress(OSError):  # nobody has come
                 engine, _ = server.accept()

@@ -505,7 +505,7 @@ def test_where_settings_were_stopped_it_is_said_who_has_them(
 def test_the_host_that_was_left_behind_is_rolled_to_what_the_others_run(changing: Desk) -> None:
     changing.says("worker-1", status("worker-1", revision=NEW))
     assert changing.satellite("roll", "worker-2", "--yes").status == 0
-    assert settings(changing, "up.settings").endswith(f"# set satellite:revision {NEW}\n")
+    assert settings(changing, "up.1.settings").endswith(f"# set satellite:revision {NEW}\n")
 
 
 @pytest.mark.parametrize(
@@ -863,25 +863,34 @@ def test_a_locked_stack_says_who_is_at_work_and_cancels_nothing(changing: Desk) 
 def test_roll_names_the_host_for_this_update_alone(changing: Desk) -> None:
     changing.config["satellite:roll"] = {"value": '["worker-2"]'}
     assert changing.satellite("roll", "worker-1", "--yes").status == 0
-    assert settings(changing, "up.settings") == (
+    assert settings(changing, "up.1.settings") == (
         f"config:\n# set satellite:roll[1] worker-1\n# set satellite:revision {COMMIT}\n"
     )
     assert settings(changing) == "config:\n"
 
 
+def test_after_a_roll_the_order_without_it_is_noted(changing: Desk) -> None:
+    """Else none of the others could be deployed to alone."""
+    assert changing.satellite("roll", "worker-1", "--yes").status == 0
+    assert settings(changing, "up.2.settings") == f"config:\n# set satellite:revision {COMMIT}\n"
+    assert "--replace" not in " ".join(updates(changing)[1])
+    changing.pulumi["up"] = (255, "", "error: no capacity")
+    assert changing.satellite("roll", "worker-1", "--yes").status == 1
+    assert len(updates(changing)) == 3
+
+
 INSTANCE = "--replace=**::aws:ec2/instance:Instance::worker-2"
 
 
-def updated(changing: Desk) -> list[str]:
-    """The command line of the last update."""
-    return [line for line in changing.engine() if line[0] == "up"][-1]
+def updates(changing: Desk) -> list[list[str]]:
+    """The command lines of all updates."""
+    return [line for line in changing.engine() if line[0] == "up"]
 
 
 def test_roll_replaces_what_is_right_where_that_is_said(changing: Desk) -> None:
     assert changing.satellite("roll", "worker-2", "--yes").status == 0
-    assert INSTANCE not in updated(changing)
     assert changing.satellite("roll", "worker-2", "--again", "--yes").status == 0
-    assert INSTANCE in updated(changing)
+    assert [INSTANCE in line for line in updates(changing)] == [False, False, True, False]
 
 
 def test_what_no_drain_reaches_is_not_rolled(changing: Desk) -> None:
@@ -928,10 +937,10 @@ def test_roll_gives_a_lost_host_another_machine(changing: Desk) -> None:
     changing.hosts["worker-2"] = DEAD
     ran = changing.satellite("roll", "worker-2", "--yes")
     assert (ran.status, ran.err) == (0, "")
-    assert INSTANCE in updated(changing)
+    assert [INSTANCE in line for line in updates(changing)] == [True, False]
     assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
     # or the engine would make it of the old one's image
-    assert "# set satellite:roll[0] worker-2\n" in settings(changing, "up.settings")
+    assert "# set satellite:roll[0] worker-2\n" in settings(changing, "up.1.settings")
     # and what it held is given back, as after `lost --undo`
     changing.pulumi["up"] = (255, "", "error: no capacity")
     ran = changing.satellite("roll", "worker-2", "--yes")
@@ -1373,6 +1382,41 @@ def test_a_deploy_that_succeeded_is_none_that_failed_for_what_is_not_known_of_th
     }
     assert unknown[broken] in ran.err
     assert ran.err.endswith("The stack's file stays as it is, too. All hosts: satellite deploy\n")
+
+
+GOES = (
+    "Resource 'urn:pulumi:staging::satellite::command:remote:CopyToRemote::worker-2-agent' will be "
+    "destroyed but was not specified in --target list.\nEither include resource in --target list "
+    "or pass --target-dependents to proceed."
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "drain", "way"),
+    [
+        (GOES, "i-0", "  Is what worker-2 was off for good: satellite lost worker-2\n"),
+        (GOES, "", "  To do that first: satellite up --same-commit\n"),
+        ("Duplicate resource URN 'urn:…'; try giving it a unique name", "", "up --same-commit\n"),
+        (
+            "Resource 'a' depends on 'b' which was was not specified in --target list.",
+            "",
+            "deploy\n",
+        ),
+    ],
+)
+def test_some_hosts_alone_are_refused_before_anything_where_the_engine_cannot(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch, said: str, drain: str, way: str
+) -> None:
+    """It would say so at its end only, once they have the commit, and advise to touch others."""
+    monkeypatch.setattr("satellite_cli.partial.targets", lambda *_: ["--target=urn:…::worker-1"])
+    if drain:
+        changing.drains["worker-2"] = drain
+    changing.pulumi["preview"] = (255, "", f"error: preview failed\nerror: {said}")
+    ran = changing.satellite("deploy", "--host", "worker-1", "--yes")
+    assert (ran.status, "--target" in ran.err, "URN" in ran.err) == (1, False, False), ran
+    assert "some hosts alone cannot be updated now:\n" in ran.err
+    assert way in ran.err
+    assert not (changing.place / "up.settings").exists()
 
 
 def test_each_phase_of_what_takes_long_is_shown(changing: Desk) -> None:

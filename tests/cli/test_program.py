@@ -22,6 +22,7 @@ from pulumi.runtime.proto import (
 )
 from pulumi_aws import _utilities
 
+from satellite_cli.noted import Order
 from satellite_cli.program import served
 from satellite_cli.reachable import Check, Found, Gate
 from satellite_cli.update import ROOT
@@ -91,7 +92,7 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
         return sorted(request.tok for request in self.asked)
 
     @contextmanager
-    def runs(self, folder: Path, gate: Gate) -> Iterator[Any]:
+    def runs(self, folder: Path, gate: Gate, order: Order | None = None) -> Iterator[Any]:
         """Run the program of that folder; the answer."""
         server = grpc.server(ThreadPoolExecutor(16))
         engine_pb2_grpc.add_EngineServicer_to_server(self, server)
@@ -112,7 +113,10 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
             monitor_address=own,
             parallel=8,
         )
-        with served(gate, lambda: None) as address, grpc.insecure_channel(address) as channel:
+        with (
+            served(gate, lambda: None, order or {}) as address,
+            grpc.insecure_channel(address) as channel,
+        ):
             call = language_pb2_grpc.LanguageRuntimeStub(channel).Run
             yield call.future(asks)
         server.stop(None)
@@ -217,3 +221,28 @@ def test_what_is_wrong_with_the_settings_is_told_and_nobody_is_woken_for_it(
         assert ended.result(60).bail
     assert (engine.said, engine.asked) == (["it is not right"], [])
     assert not {ONE, TOPIC} & {*engine.made}
+
+
+def test_what_hung_on_another_resource_at_the_last_update_waits_for_it(
+    project: Path, tmp_path: Path
+) -> None:
+    """Through what is not there any more, too; not for what the program declares later."""
+    lines = [
+        "import pulumi_aws",
+        "for name in ('a', 'b', 'c', 'd'):",
+        "    pulumi_aws.sns.Topic(name)",
+    ]
+    (project / "__main__.py").write_text("\n".join(lines))
+    hung = {
+        "a": ["d", "a"],
+        "c": ["gone", "b"],
+        "gone": ["a", "lost"],
+        "lost": ["gone"],
+        "d": ["c"],
+    }
+    order = {(TOPIC, name): [(TOPIC, on) for on in names] for name, names in hung.items()}
+    engine = Engine()
+    with engine.runs(project, Gate(None, tmp_path / "answered"), order) as ended:
+        assert not ended.result(60).bail, engine.said
+    found = {one.name: {urn[-1] for urn in one.dependencies} for one in engine.topics}
+    assert found == {"a": set(), "b": set(), "c": {"a", "b"}, "d": {"c"}}

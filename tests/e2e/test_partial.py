@@ -88,3 +88,43 @@ def test_a_host_that_is_down_stops_a_deploy_before_it_begins(desk: Desk) -> None
     assert [desk.site.workers(host) for host in desk.site.hosts()] == workers
     desk.good("satellite deploy --yes")
     wait_until("all run the same", lambda: len(set(map(frozenset, desk.runs()))) == 1)
+
+
+def test_some_hosts_are_deployed_to_after_a_roll(desk: Desk) -> None:
+    """The state has the order of the roll, by which its engine would refuse the others."""
+    desk.good("satellite roll part-2 --again --yes")
+    new = desk.commit()
+    for host in ("part-3", "part-1"):
+        desk.good(f"satellite deploy --host {host} --yes")
+    assert desk.runs()[::2] == [{new}] * 2
+    desk.good("satellite deploy --yes")
+    assert desk.runs() == [{new}] * 3
+
+
+def test_a_machine_that_is_not_drained_keeps_no_host_from_being_released_to_for_good(
+    desk: Desk,
+) -> None:
+    """It is said before anything is changed, and `lost` ends it, whatever the order was."""
+    site, before = desk.site, desk.runs()
+    desk.good("satellite up --same-commit --yes")
+    site.put("max_unavailable", "2")
+    desk.good("satellite up --same-commit --yes")
+    dead = site.host(1)
+    dead.kill()
+    site.put("hosts.part-1.instance_type", "t3.large")
+    site.put("roll[0]", "part-1")
+    ran = desk.run("satellite up --same-commit --yes")
+    assert (ran.returncode, "which part-1 was, is not drained" in ran.stderr) == (1, True), ran
+    site.unset("roll")
+    new = desk.commit()
+    ran = desk.run("satellite deploy --host part-3 --yes")
+    assert (ran.returncode, ran.stdout) == (1, ""), ran
+    assert "error: some hosts alone cannot be updated now:\n" in ran.stderr
+    assert "off for good: satellite lost part-1\n" in ran.stderr
+    assert desk.runs()[1:] == before[1:]
+    ran = desk.run("satellite lost part-1 --yes")
+    assert ran.returncode == 0, ran
+    assert f"jobs of part-1, machine {dead.instance_id}, were given back" in ran.stderr
+    assert desk.runs() == before
+    desk.good("satellite deploy --host part-3 --yes")
+    assert desk.runs() == [*before[:2], {new}]
