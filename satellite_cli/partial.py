@@ -20,10 +20,10 @@ TYPES = {naming.REACH: "local:Command", naming.AGENT: "remote:CopyToRemote"}
 
 
 TARGET = "--target="
-GOES = re.compile(r"Resource 'urn:\S+::(\S+)' will be destroyed but was not specified in --target")
-"""What the engine says of what is noted to be deleted, or not in the program any more."""
-DIFFERS = re.compile(r"' which was (?:was )?not specified in --target|Duplicate resource URN ")
-"""And where something hangs on another thing than noted."""
+DIFFERS = re.compile(
+    r"(will be destroyed but|which was)( was)? not specified in --target|Duplicate resource URN "
+)
+"""What the engine says of what is to be deleted, or hangs on another thing than noted."""
 
 
 def is_partial(words: Iterable[str]) -> bool:
@@ -80,15 +80,14 @@ def tell_others(stack: str, names: Sequence[str]) -> None:
 
 def explained(lines: Sequence[str], stack: str) -> list[str]:
     """The errors of an update of some hosts; the engine's advice is to touch others, too."""
-    own = [line for line in lines if not GOES.search(line) and not DIFFERS.search(line)]
+    own = [line for line in lines if not DIFFERS.search(line)]
     if len(own) == len(lines):
         return own
-    named = {found[1] for line in lines for found in GOES.finditer(line)}
     known: Mapping[str, drains.Drain] = {}
     with contextlib.suppress(SatelliteError):  # the error is what counts
         known = drains.of(stack)
-    hosts = sorted({naming.host_and_role(name)[0] for name in named} & known.keys())
-    left = list(undrained([host for host in hosts if known[host].left], stack))
+    # whatever it names: what hangs on one that is stuck was not brought up to date
+    left = list(undrained([host for host, drain in known.items() if drain.left], stack))
     if not left:
         left = [
             "  These settings mean other hosts, or another order among them, than the last update",
