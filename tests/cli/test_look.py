@@ -247,12 +247,12 @@ def test_who_had_no_turn_to_log_in_is_told(desk: Desk, monkeypatch: pytest.Monke
     monkeypatch.setattr(remote, "AT_ONCE", 1)
     for name in ("worker-1", "worker-2"):
         desk.says(name, "", sleep=30)
-    assert sorted(
+    first, second = sorted(
         desk.satellite("info", "--json", "--timeout", "2").json()["unanswered"].values()
-    ) == [
-        "no answer within 2 s",
-        "was not asked: the time was over before its turn",
-    ]
+    )
+    # of those seconds one may have gone before it had its turn
+    assert first in ("no answer within 2 s", "no answer within 1 s")
+    assert second == "was not asked: the time was over before its turn"
 
 
 def test_a_host_that_is_not_prepared_is_called_so(desk: Desk) -> None:
