@@ -21,7 +21,8 @@ TYPES = {naming.REACH: "local:Command", naming.AGENT: "remote:CopyToRemote"}
 
 TARGET = "--target="
 DIFFERS = re.compile(
-    r"(will be destroyed but|which was)( was)? not specified in --target|Duplicate resource URN "
+    r"(will be destroyed but|which was)( was)? not specified in --target|Duplicate resource URN |"
+    r"failed to verify snapshot: .* refers to missing dependency "
 )
 """What the engine says of what is to be deleted, or hangs on another thing than noted."""
 
