@@ -18,13 +18,27 @@ class Redactor:
     """Replaces every config value, in its usual spellings, by its name in brackets."""
 
     def __init__(self, config: Mapping[str, str]):
-        names = {spelling: name for name, value in config.items() for spelling in _spellings(value)}
-        self._names = names
-        self._pattern = re.compile(_any_of(names) or r"(?!)")
+        self._names = {
+            spelling: name for name, value in config.items() for spelling in _spellings(value)
+        }
+        self._alike: dict[str, list[str]] = {}  # by how they begin, the longest first
+        for spelling in sorted(self._names, key=len, reverse=True):
+            self._alike.setdefault(spelling[:SHORTEST], []).append(spelling)
+        # not of all that they are: an expression of a long value takes seconds to compile
+        self._begins = re.compile(_any_of(self._alike) or r"(?!)")
 
     def __call__(self, text: str) -> str:
         """The text without values."""
-        return self._pattern.sub(lambda match: f"[{self._names[match.group()]}]", text)
+        shown, done, at = "", 0, 0
+        while match := self._begins.search(text, at):
+            at = match.start()
+            alike = self._alike[match.group()]
+            found = next((spelling for spelling in alike if text.startswith(spelling, at)), "")
+            if found:
+                shown += f"{text[done:at]}[{self._names[found]}]"
+                done = at + len(found)
+            at = max(done, at + 1)
+        return shown + text[done:]
 
 
 def secrets(config: Mapping[str, str], environment: str) -> dict[str, str]:
@@ -33,12 +47,12 @@ def secrets(config: Mapping[str, str], environment: str) -> dict[str, str]:
 
 
 def _any_of(texts: Iterable[str]) -> str:
-    """An expression for the longest of them that stands there.
+    """An expression for each of them.
 
     By their first characters: all in one row would be tried one by one all along a log.
     """
     rests: dict[str, list[str]] = {}
-    for text in sorted(texts, key=len, reverse=True):
+    for text in texts:
         rests.setdefault(text[0], []).append(re.escape(text[1:]))
     return "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in rests.items())
 

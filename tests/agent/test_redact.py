@@ -60,6 +60,11 @@ def test_the_longest_value_wins() -> None:
     assert redact("secret-longer secret") == "[B] [A]"
 
 
+def test_what_only_begins_as_a_value_hides_none_that_begins_within_it() -> None:
+    redact = Redactor({"A": "aaaab", "B": "aaaac-longer"})
+    assert redact("aaaaaab aaaac aaaaaac-longer aaaa") == "aa[A] aaaac aa[B] aaaa"
+
+
 def test_short_values_do_not_garble_the_log() -> None:
     assert Redactor({"A": "1", "B": "on", "C": ""})("1 on one") == "1 on one"
 
