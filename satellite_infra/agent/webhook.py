@@ -95,9 +95,14 @@ def send_all(layout: Layout, system: System, say: Say) -> int:
     with storage.locked(layout.run / "outbox.lock"):
         url = (storage.read_json(layout.webhook) or {}).get("url", "")
         for path in sorted(layout.outbox.glob("[0-9]*.json")):
-            message = storage.read_json(path)
-            if url and not _send(url, message, system, say):
+            try:
+                message = storage.read_json(path)
+            except ValueError:  # a power cut; it would keep all later ones, too
+                say(f"{path} cannot be read: that message is dropped")
                 given_up = 1
+            else:
+                if url and not _send(url, message, system, say):
+                    given_up = 1
             storage.remove(path)
     return given_up
 

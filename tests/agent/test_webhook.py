@@ -181,6 +181,20 @@ def test_what_will_never_be_taken_is_given_up(
     assert list(layout.outbox.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff", b'{"text": "go'])
+def test_what_a_power_cut_has_damaged_keeps_no_later_message(
+    layout: Layout, running: Running, sink: Sink, content: bytes
+) -> None:
+    webhook.set_up(layout, sink.url, print)
+    damaged = layout.outbox / "00000000000000000001-aa.json"
+    storage.directory(layout.outbox, 0o700)
+    damaged.write_bytes(content)
+    webhook.tell(layout, "text", running, print)
+    assert sent(layout, running) == (1, [f"{damaged} cannot be read: that message is dropped"])
+    assert sink.texts == ["shop test on h: text"]
+    assert sent(layout, running) == (0, [])
+
+
 def test_nobody_there_is_said_without_the_url(layout: Layout, running: Running) -> None:
     webhook.set_up(layout, f"http://127.0.0.1:9/{CANARY}", print)
     webhook.tell(layout, "text", running, print)
