@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from . import notes, procfile, storage, urls, workers
 from .layout import Layout
@@ -19,6 +20,8 @@ from .units import template
 TOGETHER = 500  # dead workers in one run; a crash loop leaves many
 LIMIT = 60  # seconds for one run
 TAIL = 100  # lines of what it said, among which is why it failed
+PLACE = frozenset({"host", "hostaddr", "port", "dbname", "socket"})
+"""Parts of a database's URL behind its ? that say where it is, as for a socket; others are how."""
 OUTLIVED = "ended, but processes that it started still run, maybe its job"
 
 
@@ -130,7 +133,10 @@ def _config(layout: Layout, queue: Queue) -> dict[str, str]:
 def _place(url: str) -> tuple[str, ...]:
     """Where it leads: not as whom, or by which password, one asks there; nowhere if it is none."""
     place = urls.parse(url)
-    return (place.hosts, place.path) if place else ()
+    if place is None:
+        return ()
+    more = (f"{name}={value}" for name, value in parse_qsl(place.query) if name in PLACE)
+    return (place.hosts, place.path, *sorted(more))
 
 
 def _give_back(

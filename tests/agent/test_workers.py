@@ -403,6 +403,10 @@ def test_where_the_database_is_another_by_now_both_are_asked(
     assert heard(old, "postgresql://v:another@db:5432/app") == ["r1"]
     for url in ("postgres://u:p@new:5432/app", "postgres://u:p@db:5433/app", "postgres://db/b"):
         assert heard(old, url) == ["r1", "r2"]
+    socket = "postgres:///app?pool=5&host=%2Frun%2Fa"
+    assert heard(socket, "postgres:///app?host=/run/a") == ["r1"]
+    for url in ("postgres:///app?host=/run/b", "postgres:///app?host=/run/a&port=5433"):
+        assert heard(socket, url) == ["r1", "r2"]
     # the new one does not answer: its jobs are not forgotten, and asked for again
     run = adapter.run
 
