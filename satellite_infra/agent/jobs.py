@@ -179,9 +179,12 @@ def of_machine(layout: Layout, host: str, machine: str, system: System, say: Say
     if release is None:
         raise LookupError(f"{layout.current} points nowhere: there is no release to do it by")
     manifest = ReleaseManifest.parse(layout.manifest(release).read_text(encoding="utf-8"))
-    queues = {p.on_kill: Queue(release, p.on_kill, p.env) for p in manifest.processes}
+    queues: list[Queue] = []
+    for process in manifest.processes:  # one queue that several types have is told once
+        queue = Queue(release, process.on_kill, process.env)
+        queues += [queue] if queue not in queues else []
     names = [f"{host}.{machine}."]
-    told = [tell(layout, queue, names, system, say) for queue in queues.values()]
+    told = [tell(layout, queue, names, system, say) for queue in queues]
     done = "were given back" if any(told) else "stay as they are: no adapter for their queue"
     return f"jobs of {host}, machine {machine}, {done}"
 

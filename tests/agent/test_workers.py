@@ -559,14 +559,16 @@ def test_jobs_of_another_machine_are_given_back_by_what_its_names_begin_with(
     command = 'echo "$DEAD_WORKERS $KIND $TOKEN"'
     processes = (
         Process("worker", 1, on_kill=command, env={"KIND": "a"}),
-        Process("mailer", 1, on_kill=command, env={"KIND": "b"}),  # the same queue: once is enough
+        Process("mailer", 1, on_kill=command, env={"KIND": "b"}),  # such as one with its own spool
+        # the same queue: once is enough
+        Process("second", 1, command="sleep 9", on_kill=command, env={"KIND": "b"}),
     )
     wanted = request(origin, origin.commit(), processes=processes)
     Release(layout, system, lambda _: None).run(wanted)
     said: list[str] = []
     done = jobs.of_machine(layout, "h", "i-old", system, said.append)
     assert done == "jobs of h, machine i-old, were given back"
-    assert said == ["h.i-old. b [TOKEN]"]
+    assert said == ["h.i-old. a [TOKEN]", "h.i-old. b [TOKEN]"]
     plain = request(origin, origin.commit(), processes=(Process("worker", 1),))
     Release(layout, system, lambda _: None).run(plain)
     done = jobs.of_machine(layout, "h", "i-old", system, said.append)
