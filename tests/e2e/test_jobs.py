@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from demo.report import APP, Report, Snapshot, count, runs_query
@@ -13,6 +15,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.e2e]
 JOBS, LATER = 120, 12
 TITLED = '$0 = "shop: working " * 100; load "./worker.rb"'
 """A worker with a title of its own, which stands where its environment did."""
+STALL = """
+CREATE OR REPLACE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
+CREATE TRIGGER stall AFTER UPDATE ON delayed_jobs FOR EACH ROW WHEN (NEW.locked_by IS NOT NULL)
+EXECUTE FUNCTION stall()
+"""
+"""Whoever takes a job waits within the statement while somebody has that lock."""
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +99,38 @@ def test_jobs_of_a_killed_worker_are_given_back_at_once(shop: Site, meanwhile: s
     assert not host.run(
         "ls /var/lib/satellite/shop/workers | grep -F " + dead.pop(), check=False
     ).stdout
+
+
+def test_a_job_that_a_worker_takes_after_its_end_is_given_back(shop: Site) -> None:
+    """PostgreSQL goes on with a statement whose client was killed in it, and commits it."""
+
+    def active(words: str) -> int:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s"
+        (row,) = shop.lab.sql(f"{query} AND pid <> pg_backend_pid()", f"%{words}%")
+        return int(row[0])
+
+    def unreaped() -> list[str]:
+        file = "/run/satellite/shop/unreaped.json"
+        return [host.run(f"cat {file}", check=False).stdout for host in shop.hosts()]
+
+    empty_queue(shop.lab)
+    shop.lab.sql(STALL)
+    try:
+        with psycopg.connect(os.environ["LAB_DATABASE_URL"]) as session:
+            session.execute("SELECT pg_advisory_xact_lock(1)")
+            enqueue(shop, 1, 1)
+            wait_until("all four are about to take it", lambda: active("SET locked_at") == 4)
+            for host in shop.hosts():
+                host.run("systemctl kill --signal=KILL 'satellite-shop.worker@*'")
+            says = "PostgreSQL still runs statements that may take a job for them only now"
+            wait_until("it is said", lambda: all(says in text for text in unreaped()), 120)
+            assert locked(shop) == set()
+    finally:
+        shop.lab.sql("DROP TRIGGER stall ON delayed_jobs")
+    wait_until("the job is done", lambda: report(shop).done == 1)
+    wait_until("there is nothing left to say", lambda: unreaped() == ["{}\n"] * 2)
+    found = report(shop)
+    assert (found.lost, found.twice_at_once, found.repeats) == ((), (), 0)
 
 
 @pytest.mark.parametrize("ruby", ["ruby worker.rb", f"ruby -e '{TITLED}'"])

@@ -1,5 +1,7 @@
 # Gives back the jobs that dead workers still hold. No other process ever had their names.
 # A name with a dot at its end is what all names of a dead machine begin with.
+WAIT = 45 # seconds from its start, of those that it may take; then it is tried again
+began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
 require 'active_record'
 
 ActiveRecord::Base.establish_connection(ENV.fetch('DATABASE_URL'))
@@ -7,7 +9,25 @@ connection = ActiveRecord::Base.connection
 machines, workers = ENV.fetch('DEAD_WORKERS').split("\n").partition { |name| name.end_with?('.') }
 held = machines.map { |m| "substr(locked_by, 1, #{m.length}) = #{connection.quote(m)}" }
 held << "locked_by IN (#{workers.map { |name| connection.quote(name) }.join(', ')})" if workers.any?
-count = connection.update(
-  "UPDATE delayed_jobs SET locked_at = NULL, locked_by = NULL WHERE #{held.join(' OR ')}"
-)
+give_back = "UPDATE delayed_jobs SET locked_at = NULL, locked_by = NULL WHERE #{held.join(' OR ')}"
+count = connection.update(give_back)
+if connection.adapter_name.start_with?('Post') # PostgreSQL, PostGIS
+  # It goes on with the statement of a worker that was killed, which may take a job only now; not
+  # with a transaction that waits for its client.
+  writing = <<~SQL
+    SELECT virtualtransaction, pid FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
+    WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND relation = 'delayed_jobs'::regclass AND mode = 'RowExclusiveLock'
+    AND pid <> pg_backend_pid() AND COALESCE(state, '') NOT LIKE 'idle in transaction%'
+  SQL
+  found = left = connection.select_rows(writing)
+  until (left &= connection.select_rows(writing)).empty?
+    if Process.clock_gettime(Process::CLOCK_MONOTONIC) - began > WAIT
+      abort 'PostgreSQL still runs statements that may take a job for them only now, in its ' \
+            "processes #{left.map(&:last).join(', ')}"
+    end
+    sleep 0.1
+  end
+  count += connection.update(give_back) if found.any?
+end
 puts "#{count} jobs of #{(machines.map { |m| "#{m}*" } + workers).join(', ')} given back"
