@@ -82,6 +82,8 @@ def submit(
         outcome = storage.read_json(result, {**none, "state": f"see `{layout.recover_unit}`"})
     finally:
         storage.remove(result)
+    if outcome.get("warning"):
+        tell(f"{progress.MARK}{outcome['warning']}")
     return _told(manifest, kind, outcome, log)
 
 

@@ -22,6 +22,11 @@ LIMIT = 60  # seconds for one run
 TAIL = 100  # lines of what it said, among which is why it failed
 PLACE = frozenset({"host", "hostaddr", "port", "dbname", "socket"})
 """Parts of a database's URL behind its ? that say where it is, as for a socket; others are how."""
+URL = "DATABASE_URL"
+NO_URL = (
+    f"the release's Gemfile.lock has delayed_job, and no config var {URL} says where that keeps "
+    "its jobs: set it, or processes.TYPE.on_kill"
+)
 OUTLIVED = "ended, but processes that it started still run, maybe its job"
 
 
@@ -37,6 +42,18 @@ def has_delayed_job(release: Path) -> bool:
     """Whether the app of that release brings the queue that the adapters know."""
     # also by a link, such as into what is shared: nobody is told what else stands there
     return " delayed_job " in procfile.content(release, "Gemfile.lock", inside=False)
+
+
+def warning(release: Path, manifest: ReleaseManifest, config: Mapping[str, str]) -> str:
+    """Of which types' killed workers a release could not give back the jobs; mostly empty.
+
+    None that a release is refused for: the app may have delayed_job for its tests alone.
+    """
+    some = [p for p in manifest.processes if p.quantity and not p.on_kill]
+    types = [p.type for p in some if not {**config, **p.env}.get(URL)]
+    if not types or not has_delayed_job(release):
+        return ""
+    return f"jobs of killed workers ({', '.join(types)}) could not be given back: {NO_URL}"
 
 
 def reap(layout: Layout, system: System, say: Say) -> bool:
@@ -122,7 +139,7 @@ def _elsewhere(layout: Layout, own: Queue, now: Queue) -> bool:
         ours, theirs = (_config(layout, queue) for queue in (own, now))
     except (OSError, ValueError, LookupError):  # who asks there says it
         return True
-    names = ours.keys() | theirs.keys() if own.on_kill or now.on_kill else {"DATABASE_URL"}
+    names = ours.keys() | theirs.keys() if own.on_kill or now.on_kill else {URL}
     return any(_place(ours.get(name, "")) != _place(theirs.get(name, "")) for name in names)
 
 
@@ -208,8 +225,11 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
         config = Ledger(layout).config(release)
     except ValueError as problem:
         raise ValueError(f"{layout.config(release)}: {problem}") from None
+    env = {**config, **queue.env}
+    if program and not env.get(URL):
+        raise LookupError(NO_URL)
     redact = Redactor(config)
-    app = workers.environment(layout, release, {**config, **queue.env})
+    app = workers.environment(layout, release, env)
     said: deque[str] = deque(maxlen=TAIL)
 
     def hear(line: str) -> None:

@@ -24,6 +24,7 @@ from . import (
     changes,
     config_files,
     gate,
+    jobs,
     phase,
     progress,
     prune,
@@ -118,6 +119,7 @@ class Release:
         self._no_room = False  # somebody complained of the disk
         self._made: str | None = None  # the release at work, which goes if it does not become good
         self._changed: list[str] = []  # by the request, of what ran before it
+        self.warning = ""  # what whoever asked for it shall know, though it is good
 
     def say(self, line: str) -> None:
         """Hand on a line, and note what explains a failure."""
@@ -179,6 +181,10 @@ class Release:
         last = self.ledger.last_good()
         before.check(self.layout, request.manifest, request.config, last)
         target = self._at_hand(request) or self._prepare(request)
+        directory = self.layout.releases / target.release
+        if found := jobs.warning(directory, target.manifest, request.config):
+            self.warning = f"warning: {found}"
+            self.say(self.warning)
         # other settings for the commit that runs, such as one worker more, are no deploy
         deploys = last is None or last.manifest.revision != target.manifest.revision
         return target.release, self._switch(target, starts_all=deploys)

@@ -43,7 +43,7 @@ def work(
         webhook.tell(layout, what.failed(failure.phase, reason, failure.state), system, say)
         prune.logs(layout)  # one that becomes good may be far off
         return 1
-    storage.write_json(result, {"ok": True, "done": done})
+    storage.write_json(result, {"ok": True, "done": done, "warning": release.warning})
     if kind is RELEASE:
         webhook.tell(layout, what.good(done), system, say)
     return 0

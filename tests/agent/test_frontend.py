@@ -24,6 +24,7 @@ from satellite_infra.agent import (
 from satellite_infra.agent.layout import AGENT, Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Request
+from satellite_infra.agent.release_manifest import Process
 from satellite_infra.agent.system import UnitState
 from tests.agent.conftest import Origin, Submitting, request
 from tests.agent.test_release import PHASES
@@ -49,6 +50,36 @@ def test_a_good_release_is_one_line(layout: Layout, submitting: Submitting, orig
     short = wanted.manifest.revision[:12]
     assert (status, told) == (0, f"h: {current}: {short} is live, 2 workers")
     assert leftovers(layout) == []
+
+
+def test_a_release_whose_killed_workers_jobs_nobody_could_give_back_is_good_and_says_so(
+    layout: Layout, submitting: Submitting, origin: Origin
+) -> None:
+    lock = "GEM\n    delayed_job (4.1.9)\n"
+    commit = origin.commit(Gemfile__lock=lock)
+    told = (
+        "== warning: jobs of killed workers (worker) could not be given back: the release's "
+        "Gemfile.lock has delayed_job, and no config var DATABASE_URL says where that keeps its "
+        "jobs: set it, or processes.TYPE.on_kill"
+    )
+    plain, other = Process("worker", 1, grace=5), Process("mailer", 0)
+    url = {"DATABASE_URL": "postgres://db/app"}
+    for process, expected in (
+        (plain, [told]),
+        (plain._replace(on_kill="true"), []),
+        (plain._replace(env=url), []),
+    ):
+        heard: list[str] = []
+        wanted = request(origin, commit, processes=(process, other), build=("true",))
+        status, _ = frontend.submit(layout, text(wanted), submitting, tell=heard.append)
+        assert status == 0
+        assert [line for line in heard if "warning" in line] == expected
+    listed = {**wanted.manifest.config, "DATABASE_URL": "digest"}
+    manifest = wanted.manifest._replace(config=listed, processes=(plain,))
+    wanted = wanted._replace(manifest=manifest, config={**wanted.config, **url})
+    heard = []
+    assert frontend.submit(layout, text(wanted), submitting, tell=heard.append)[0] == 0
+    assert heard == []
 
 
 def test_what_takes_long_is_told_while_it_lasts(

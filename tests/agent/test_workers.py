@@ -62,7 +62,7 @@ def adapter(layout: Layout) -> Adapter:
         directory = layout.releases / release
         directory.mkdir()
         (directory / "Gemfile.lock").write_text("GEM\n    delayed_job (4.1.9)\n")
-        storage.write_json(layout.config(release), {})
+        storage.write_json(layout.config(release), {"DATABASE_URL": "postgres://db/app"})
     found = Adapter(layout)
     found.heard = []
     return found
@@ -592,6 +592,22 @@ def test_jobs_are_given_back_elsewhere_while_their_release_is_removed(
     write(layout, NOTE._replace(name="dead.1", boot="old"))
     assert jobs.reap(layout, adapter, lambda _: None)
     assert adapter.heard == [(["dead.1"], "r2")]
+
+
+@pytest.mark.parametrize("config", [{}, {"DATABASE_URL": ""}])
+def test_without_a_url_of_the_database_it_is_said_and_nobody_is_forgotten(
+    config: dict[str, str], layout: Layout, adapter: Adapter
+) -> None:
+    storage.write_json(layout.config("r1"), config)
+    write(layout, NOTE._replace(name="dead.1", boot="old"))
+    said: list[str] = []
+    assert not jobs.reap(layout, adapter, said.append)
+    assert said == [f"dead.1: their jobs could not be given back yet: {jobs.NO_URL}"]
+    assert (adapter.heard, names(layout)) == ([], ["dead.1"])
+    env = {"DATABASE_URL": "postgres://db/app"}  # of their type alone
+    write(layout, NOTE._replace(name="dead.1", boot="old", env=env))
+    assert jobs.reap(layout, adapter, said.append)
+    assert adapter.heard == [(["dead.1"], "r1")]
 
 
 @pytest.mark.parametrize("lock", [b"", b"# not UTF-8: \xff\n"])
