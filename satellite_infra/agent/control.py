@@ -20,6 +20,7 @@ from .naming import named
 from .release_manifest import ReleaseManifest, Slot
 from .system import Say, System
 
+NOTE = 4096  # bytes of the disk that one takes
 Work = Callable[["Control", list[Slot]], "tuple[list[Slot], str]"]
 
 
@@ -128,14 +129,16 @@ class Control:
             self.layout.slot(unit)[:2]: unit
             for unit in lanes.place(self.layout, self.target, loaded)
         }
-        Ledger(self.layout).note_stopped(slots, False)
         units_of = {**{slot: placed[slot] for slot in slots}, **before}
-        self._want([units_of[slot] for slot in self.target.manifest.slots() if slot in units_of])
         present = lanes.running(loaded)
         down = [units_of[slot] for slot in slots if units_of[slot] not in present]
         # one that still ends is started when it has ended
         ending = [u for u in present if loaded[u].active == "deactivating"]
         down += [units_of[slot] for slot in slots if units_of[slot] in ending]
+        if down:
+            self._prove(len(down))
+        Ledger(self.layout).note_stopped(slots, False)
+        self._want([units_of[slot] for slot in self.target.manifest.slots() if slot in units_of])
         if not down:
             return [], f"started already: {lanes.names(slots)}"
         self._begin(down)
@@ -149,8 +152,21 @@ class Control:
         rest = f"; stopped, and stays so: {lanes.names(still)}" if still else ""
         if not mine:
             return [], f"restarted nothing{rest}"
+        self._prove(len(mine))
         self._begin(mine)
         return done, f"restarted {lanes.names(done)}{rest}"
+
+    def _prove(self, count: int) -> None:
+        """OSError where so many workers could not start: each writes its note first."""
+        probe = self.layout.notes / ".probe"
+        try:
+            storage.write(probe, " " * NOTE * count)
+            storage.remove(probe)
+        except OSError as problem:
+            raise OSError(
+                f"nothing was done: no worker could start, as nothing can be written to "
+                f"{self.layout.notes}: {problem.strerror}; `satellite doctor` says what to do"
+            ) from None
 
     def _begin(self, names: list[str]) -> None:
         began, limit = self.system.now(), self._limit() if self.wait else 0

@@ -186,6 +186,33 @@ def test_where_there_is_no_room_at_all_a_stop_says_what_a_boot_does(
     assert wanted(host) == [MAIL]
 
 
+@pytest.mark.parametrize("cause", [errno.ENOSPC, errno.EROFS])
+def test_where_no_note_can_be_written_nobody_is_ended_or_started(
+    cause: int, host: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them could come back."""
+    assert isinstance(host.system, FakeSystem)
+    host.stop(["mailer"])
+    before = (running(host), wanted(host), len(host.system.calls))
+    write = storage.write
+
+    def full(path: Path, content: str, mode: int = 0o600) -> bool:
+        if path.parent == host.layout.notes and content:  # what is empty needs no room
+            raise OSError(cause, os.strerror(cause))
+        return write(path, content, mode)
+
+    monkeypatch.setattr(storage, "write", full)
+    text = f"^nothing was done: no worker could start, .*: {os.strerror(cause)}; `satellite doctor`"
+    for act, words in ((host.restart, ["worker"]), (host.start, ["mailer"]), (host.restart, [])):
+        with pytest.raises(OSError, match=text):
+            act(words)
+    assert (running(host), wanted(host), len(host.system.calls)) == before
+    assert host.start(["worker"]) == "started already: worker.1, worker.2"
+    monkeypatch.undo()
+    assert host.restart(["worker"]) == "restarted worker.1, worker.2"
+    assert not [path for path in host.layout.notes.iterdir() if path.suffix != ".json"]
+
+
 def queued(system: FakeSystem) -> None:
     """As while a boot waits for the network: systemd still has to start all workers."""
     for path in system.layout.notes.glob("*.json"):
