@@ -38,6 +38,7 @@ class Note(NamedTuple):
     since: float = 0  # seconds since boot when it became the app's process
     on_kill: str = ""  # how its jobs are given back, in an environment with these variables
     env: Mapping[str, str] = {}
+    invocation: str = ""  # systemd's name of this start of the unit; empty in an older agent's note
 
     def alive(self) -> bool:
         """The very process still runs."""
@@ -89,14 +90,15 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     """Called by systemd after a worker ended: forget a clean end, have other ends reaped."""
     unit = layout.worker_unit(type_, number, lane)
     dead = dead_of(layout, type_, number, lane)
-    # whoever was started last; what others before it held may not be given back yet
-    now = [note for note in dead if note.boot == boot_id()]
+    # what others before it held may not be given back yet
+    this = ("", os.environ.get("INVOCATION_ID", ""))
+    now = [note for note in dead if note.boot == boot_id() and note.invocation in this]
     own = max(now, key=lambda note: int(note.started), default=None)
     result = tuple(os.environ.get(key) for key in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
     clean = result == ("success", "exited", "0")
     if clean:
         backoff.forget(layout, [unit])
-    elif own:
+    elif own or result[0] != "success":  # it may not even have come to its note
         _count(layout, unit, own)
     # where whoever gives back came first, its note is gone, and this one is another's
     tried = storage.read_json(layout.unreaped, {})
@@ -205,9 +207,9 @@ def process_start(pid: int) -> str:
     return "" if fields[0] in "ZX" else str(fields[19])
 
 
-def _count(layout: Layout, unit: str, note: Note) -> None:
+def _count(layout: Layout, unit: str, note: Note | None) -> None:
     """Count an end that was no clean one; from the second in a row on the next start waits."""
-    ran = time.monotonic() - note.since
+    ran = time.monotonic() - note.since if note else 0
     in_a_row = backoff.count(layout, unit, ran)
     if in_a_row > 1:
         how = os.environ.get("SERVICE_RESULT", "unknown")

@@ -7,6 +7,7 @@ cleanly, or when the jobs it held were given back.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pwd
@@ -123,13 +124,25 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
         since=time.monotonic(),
         on_kill=process.on_kill,
         env=process.env,
+        invocation=os.environ.get("INVOCATION_ID", ""),
     )
-    if PIPED.search(command):
-        storage.write(notes.piped(layout, name), "")
-    storage.write_json(layout.notes / f"{name}.json", note._asdict())
+    try:
+        _note(layout, note, command)
+    except OSError as problem:
+        # what is held for a way back is no longer needed for one, unless one is due
+        due = layout.journal.is_file()
+        if problem.errno != errno.ENOSPC or due or not storage.remove(layout.reserve):
+            raise
+        _note(layout, note, command)
     become(layout.app)
     os.chdir(directory)
     os.execve("/bin/bash", ["/bin/bash", "-c", command], env)
+
+
+def _note(layout: Layout, note: notes.Note, command: str) -> None:
+    if PIPED.search(command):
+        storage.write(notes.piped(layout, note.name), "")
+    storage.write_json(layout.notes / f"{note.name}.json", note._asdict())
 
 
 def _wait(layout: Layout, unit: str) -> None:

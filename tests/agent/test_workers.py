@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -452,6 +453,45 @@ def test_a_worker_that_starts_asks_for_what_nobody_could_ask_for_at_its_last_end
         assert system.calls == calls
 
 
+class BegunError(Exception):
+    """The worker has become the app's."""
+
+
+@pytest.mark.parametrize("due", [False, True])
+@pytest.mark.parametrize("cause", [errno.ENOSPC, errno.EROFS])
+def test_on_a_full_disk_a_worker_takes_the_room_that_is_held(
+    cause: int,
+    due: bool,
+    layout: Layout,
+    system: FakeSystem,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not while a way back may need it."""
+    Release(layout, system, lambda _: None).run(request(origin, origin.commit()))
+    for path in layout.notes.iterdir():
+        path.unlink()
+    if due:
+        layout.journal.touch()
+    write_all = storage.write
+
+    def full(path: Path, content: str, mode: int = 0o600) -> bool:
+        if path.parent == layout.notes and (cause != errno.ENOSPC or layout.reserve.exists()):
+            raise OSError(cause, os.strerror(cause))
+        return write_all(path, content, mode)
+
+    def begun(_user: str) -> None:
+        raise BegunError
+
+    monkeypatch.setattr(storage, "write", full)
+    monkeypatch.setattr(workers, "become", begun)
+    monkeypatch.setattr(workers, "user_environment", lambda *_: {})
+    helped = cause == errno.ENOSPC and not due
+    with pytest.raises(BegunError if helped else OSError):
+        workers.work(layout, "worker", 1, 0, system)
+    assert (len(names(layout)), layout.reserve.exists()) == (int(helped), not helped)
+
+
 def test_ends_in_a_row_are_counted_and_said(
     layout: Layout,
     system: FakeSystem,
@@ -460,9 +500,10 @@ def test_ends_in_a_row_are_counted_and_said(
 ) -> None:
     unit = layout.worker_unit("worker", 1)
 
-    def after(result: str, code: str, status: str, ran: float) -> int:
+    def after(result: str, code: str, status: str, ran: float | None) -> int:
         end(monkeypatch, result, code, status)
-        write(layout, NOTE._replace(name="dead.1", started="1", since=time.monotonic() - ran))
+        if ran is not None:
+            write(layout, NOTE._replace(name="dead.1", started="1", since=time.monotonic() - ran))
         notes.ended(layout, "worker", 1, 0, system)
         return backoff.ends(layout, unit)
 
@@ -474,6 +515,10 @@ def test_ends_in_a_row_are_counted_and_said(
     write(layout, NOTE._replace(name="dead.0", boot="old", since=time.monotonic() + 9000))
     assert after("oom-kill", "killed", "KILL", 300) == 1
     assert after("oom-kill", "killed", "KILL", 300) == 1
+    assert after("success", "exited", "0", 2) == 0
+    # of one that could not write its note there is none, and another's before it tells nothing
+    write(layout, NOTE._replace(name="dead.1", started="1", invocation="of another start"))
+    assert [after("exit-code", "exited", "1", None) for _ in range(3)] == [1, 2, 3]
     assert after("success", "exited", "0", 2) == 0
     # one that a signal ended while it waited to be started is no worker that ended
     storage.remove(layout.notes / "dead.1.json")
@@ -500,7 +545,7 @@ def test_a_worker_that_an_earlier_agent_started_is_left_alone() -> None:
     assert workers.shape("r1", process) == "80c66d337afe33fd"
     # but not one whose limits were in the unit file, for they are gone from there
     assert workers.shape("r1", process._replace(memory_max="1G")) != "0a7c8f26a02da4cc"
-    later = ("on_kill", "env")
+    later = ("on_kill", "env", "invocation")
     earlier = {k: v for k, v in NOTE._asdict().items() if k not in later}
     assert notes.Note(**earlier) == NOTE
 
