@@ -210,6 +210,11 @@ class Layout:
         return self.run / "ends"
 
     @property
+    def stops(self) -> Path:
+        """One file for each unit that is ending: if it was told to, and what else ran there."""
+        return self.run / "stops"
+
+    @property
     def unreaped(self) -> Path:
         """Which dead workers' jobs could not be given back, since when and why."""
         return self.run / "unreaped.json"

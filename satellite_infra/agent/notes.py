@@ -96,7 +96,8 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     own = max(now, key=lambda note: int(note.started), default=None)
     result = tuple(os.environ.get(key) for key in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
     clean = result == ("success", "exited", "0")
-    if clean:
+    told, others = _stopped(layout, unit)
+    if clean or told:
         backoff.forget(layout, [unit])
     elif own or result[0] != "success":  # it may not even have come to its note
         _count(layout, unit, own)
@@ -106,7 +107,7 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     # what is run at its end began later than all that is left of it: this, and a shell around it
     began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
     since = {unit: float(began or math.inf)}
-    if own and trusted and not outlived(layout, [own], since) and not _moved(layout, own):
+    if own and trusted and not (others or outlived(layout, [own], since) or _moved(layout, own)):
         forget(layout, own.name)
         dead.remove(own)
     if dead:
@@ -121,6 +122,18 @@ def _moved(layout: Layout, note: Note) -> bool:
     from . import jobs  # slow to load, and only where another release has come
 
     return jobs.moved(layout, note)
+
+
+def _stopped(layout: Layout, unit: str) -> tuple[bool, bool]:
+    """Whether the worker was told to end, and whether it was not alone then in its control group.
+
+    As its unit has noted it, which knows the worker by its unit alone. Who forks a child for each
+    job may end well although that has left its job: systemd has told both to end.
+    """
+    path = layout.stops / unit
+    said = path.read_text("ascii").split() if path.is_file() else []
+    storage.remove(path)
+    return "told" in said, any(word != "told" for word in said)
 
 
 def piped(layout: Layout, name: str) -> Path:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from .layout import AGENT, Layout
 from .release_manifest import Process, ReleaseManifest
 
-
 class File(NamedTuple):
     """A file that shall be: its name in the units' directory, and its whole content."""
 
@@ -78,6 +77,7 @@ def _worker(process: Process, layout: Layout) -> File:
         TYPE=process.type,
         SIGNAL=process.signal,
         GRACE=str(process.grace),
+        STOPS=str(layout.stops),
     )
     return File(layout.template_unit(process.type), content)
 

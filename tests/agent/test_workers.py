@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -13,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, jobs, limits, notes, storage, workers
+from satellite_infra.agent import backoff, jobs, limits, notes, storage, units, workers
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Release
 from satellite_infra.agent.release_manifest import Process
 from satellite_infra.agent.system import CommandError, Say, UnitState
 from tests.agent.conftest import FakeSystem, Origin, request
+from tests.agent.test_units import MANIFEST
 
 NOTE = notes.Note(
     name="h.m.worker.1.aa",
@@ -230,6 +232,67 @@ def test_only_a_clean_end_is_forgotten_at_once(
     assert system.calls == ([] if clean else REAPS)
     jobs.reap(layout, system, lambda _: None)
     assert not list(layout.notes.iterdir())
+
+
+def stop(layout: Layout, place: Path, main: str) -> None:
+    """What a worker's unit runs when it is told to end, or has ended by itself."""
+    text = units.render(MANIFEST, [])[0].content
+    line = next(line for line in text.splitlines() if line.startswith("ExecStop="))
+    line = line.replace("%n", layout.worker_unit("worker", 1)).replace("$$", "$")
+    line = line.replace("/proc/", f"{place}/").replace(str(Layout("shop").run), str(layout.run))
+    subprocess.run(shlex.split(line.partition("-")[2]), check=False, env={"MAINPID": main})
+
+
+@pytest.mark.parametrize("main", ["7", ""], ids=["told", "by itself"])
+@pytest.mark.parametrize("child", [False, True])
+def test_a_worker_that_ends_well_and_was_not_alone_is_reaped(
+    main: str,
+    child: bool,
+    layout: Layout,
+    system: FakeSystem,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its child has been told to end, too, and may have left its job."""
+    unit = layout.worker_unit("worker", 1)
+    monkeypatch.setattr(notes, "PROC", tmp_path / "proc")
+    process(tmp_path / "proc", 1, 1)
+    process(tmp_path / "proc", 20, 100, layout.worker_unit("worker", 2))
+    if main:
+        process(tmp_path / "proc", int(main), 100, unit)
+    if child:
+        process(tmp_path / "proc", 30, 100, unit)
+    stop(layout, tmp_path / "proc", main)
+    for pid in ("7", "30"):
+        shutil.rmtree(tmp_path / "proc" / pid, ignore_errors=True)
+    end(monkeypatch, "success", "exited", "0")
+    # the next one is another's end, of which nothing is noted
+    for calls in (REAPS if child else [], []):
+        system.calls.clear()
+        write(layout, NOTE._replace(name="dead.1", pid=7, started="1"))
+        notes.ended(layout, "worker", 1, 0, system)
+        assert (names(layout), system.calls) == (["dead.1"] if calls else [], calls)
+
+
+def test_an_end_that_was_asked_for_is_no_early_one(
+    layout: Layout, system: FakeSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a worker that SIGTERM ends, or that is killed at the end of its grace."""
+    unit = layout.worker_unit("worker", 1)
+    for how, main, ends in (
+        (("signal", "killed", "KILL"), None, 1),
+        (("success", "killed", "TERM"), "", 2),  # by somebody else than systemd
+        (("success", "killed", "TERM"), "7", 0),
+        (("timeout", "killed", "KILL"), "7", 0),
+        (("signal", "killed", "KILL"), None, 1),
+    ):
+        if main is not None:
+            stop(layout, tmp_path / "proc", main)
+        end(monkeypatch, *how)
+        write(layout, NOTE._replace(name="dead.1", started="1", since=time.monotonic()))
+        notes.ended(layout, "worker", 1, 0, system)
+        assert backoff.ends(layout, unit) == ends
+        assert names(layout) == ["dead.1"]
 
 
 def test_a_clean_end_forgets_nobody_who_was_killed_before(
