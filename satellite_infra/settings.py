@@ -68,6 +68,12 @@ class ProcessSettings(Model):
     )
     """What a worker gets first when it shall end: the signal that lets it finish its job. A change
     is for the workers that run now, too."""
+    signal_to: Literal["all", "main"] = Field(default="all", examples=["main"])
+    """Which of a worker's processes get it: `all`, as on Heroku, or `main`, the first alone, for a
+    worker that forks a child for each job and waits for it, where the signal would end the child
+    (RQ; Resque, with `signal: QUIT`). What still runs at its own end is killed. Behind a shell
+    (`a && b`, a pipe) `main` is the shell, which ends at once: such a command needs `exec` for the
+    worker."""
     memory_max: f.MemoryMax = Field(default="", examples=["700M"])
     """Limit for each worker: the kernel ends one that grows beyond it."""
     cpu: f.CpuQuota = Field(default="", examples=["150%"])

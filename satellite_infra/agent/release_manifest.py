@@ -26,6 +26,7 @@ class Process(NamedTuple):
     cpu: str = ""  # of one core's time, e.g. 150%; empty: no limit
     overlap: bool = False  # new workers start beside the old ones, not after them
     signal: str = "TERM"  # what a worker gets when it shall end, without SIG
+    signal_to: str = "all"  # of its processes; or main: the first alone
     env: Mapping[str, str] = {}  # wins over config vars
     on_kill: str = (
         ""  # gives back the jobs of dead workers; empty: what fits the app's Gemfile.lock
@@ -46,6 +47,8 @@ class Process(NamedTuple):
             lines.append((prefix + "overlap", "true"))
         if self.signal != "TERM":
             lines.append((prefix + "signal", self.signal))
+        if self.signal_to != "all":
+            lines.append((prefix + "signal_to", self.signal_to))
         lines += [(f"{prefix}env.{name}", value) for name, value in sorted(self.env.items())]
         if self.on_kill:
             lines.append((prefix + "on_kill", self.on_kill))
@@ -65,6 +68,7 @@ class Process(NamedTuple):
             cpu=pairs.get(prefix + "cpu", ""),
             overlap=pairs.get(prefix + "overlap") == "true",
             signal=pairs.get(prefix + "signal", "TERM"),
+            signal_to=pairs.get(prefix + "signal_to", "all"),
             env={key[len(env) :]: value for key, value in pairs.items() if key.startswith(env)},
             on_kill=pairs.get(prefix + "on_kill", ""),
         )

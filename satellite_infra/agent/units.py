@@ -10,6 +10,10 @@ from typing import NamedTuple
 from .layout import AGENT, Layout
 from .release_manifest import Process, ReleaseManifest
 
+TOLD = {"all": "control-group", "main": "mixed"}
+"""How systemd calls those of a worker's processes which get the signal; SIGKILL is for all."""
+
+
 class File(NamedTuple):
     """A file that shall be: its name in the units' directory, and its whole content."""
 
@@ -76,6 +80,7 @@ def _worker(process: Process, layout: Layout) -> File:
         layout,
         TYPE=process.type,
         SIGNAL=process.signal,
+        TO=TOLD[process.signal_to],
         GRACE=str(process.grace),
         STOPS=str(layout.stops),
     )

@@ -22,6 +22,7 @@ RELEASE = ReleaseManifest(
             cpu="150%",
             overlap=True,
             signal="INT",
+            signal_to="main",
             env={"QUEUES": "mail", "A": "", "LINES": "a\nb"},
             on_kill="bin/release-jobs",
         ),
@@ -70,6 +71,7 @@ def test_release_text() -> None:
         "processes.mailer.cpu: 150%\n"
         "processes.mailer.overlap: true\n"
         "processes.mailer.signal: INT\n"
+        "processes.mailer.signal_to: main\n"
         'processes.mailer.env.A: ""\n'
         'processes.mailer.env.LINES: "a\\nb"\n'
         "processes.mailer.env.QUEUES: mail\n"

@@ -22,7 +22,7 @@ MANIFEST = ReleaseManifest(
     revision="0" * 40,
     processes=(
         Process("worker", 2, grace=90, memory_max="300M", cpu="150%", signal="INT"),
-        Process("mailer", 1, env={"CANARY": "plain"}, on_kill="bin/canary"),
+        Process("mailer", 1, signal_to="main", env={"CANARY": "plain"}, on_kill="bin/canary"),
     ),
 )
 LAYOUT = Layout("shop")

@@ -594,7 +594,8 @@ def test_shape_is_what_a_restart_would_change() -> None:
     process = Process("worker", 1, command="a", grace=5)
     same = process._replace(quantity=9, grace=60)
     assert workers.shape("r1", process) == workers.shape("r1", same)
-    assert workers.shape("r1", process) == workers.shape("r1", process._replace(signal="INT"))
+    for told in (process._replace(signal="INT"), process._replace(signal_to="main")):
+        assert workers.shape("r1", process) == workers.shape("r1", told)
     changes = ({"command": "b"}, {"memory_max": "1G"}, {"cpu": "50%"}, {"env": {"A": "b"}})
     for change in (*changes, {"on_kill": "c"}):
         other = process._replace(**change)

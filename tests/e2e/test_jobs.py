@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from demo.report import APP, Report, Snapshot, count, runs_query
+from lab.client import LabHost
 from tests.e2e.conftest import UP, Site, demolished, empty_queue, new_site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
@@ -22,6 +23,20 @@ CREATE TRIGGER stall AFTER UPDATE ON delayed_jobs FOR EACH ROW WHEN (NEW.locked_
 EXECUTE FUNCTION stall()
 """
 """Whoever takes a job waits within the statement while somebody has that lock."""
+FORKS = """\
+home, name = Dir.home, ENV["WORKER_NAME"]
+told = "#{home}/told.#{name}"
+trap("TERM") { File.write(told, "") }
+pid = fork do
+  trap("TERM", "DEFAULT")
+  File.write("#{home}/begun", "#{name}\\n", mode: "a")
+  sleep 0.1 until File.exist?(told)
+  File.write("#{home}/finished", "#{name}\\n", mode: "a")
+end
+Process.wait(pid)
+sleep 0.1 until File.exist?(told)
+"""
+"""A worker that has a child run its job, which the signal ends as it does all programs."""
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +162,36 @@ def test_a_job_behind_a_shell_is_not_given_back_while_it_runs(shop: Site, ruby: 
     found = report(shop)
     assert (found.lost, found.twice_at_once, found.repeats) == ((), (), 0)
     shop.unset("processes.worker.command")
+    shop.up()
+
+
+@pytest.mark.parametrize("to", ["all", "main"])
+def test_a_child_that_had_a_job_finishes_it_or_its_worker_is_told_as_dead(
+    shop: Site, to: str
+) -> None:
+    """The worker itself ends well although its child was ended by the signal."""
+
+    def said(name: str) -> set[str]:
+        return {line for h in shop.hosts() for line in said_on(h, name)}
+
+    def said_on(host: LabHost, name: str) -> list[str]:
+        return host.run(f"cat /home/shop/{name}", check=False).stdout.split()
+
+    for host in shop.hosts():
+        host.run("rm -f /home/shop/begun /home/shop/finished /home/shop/dead")
+    shop.repository.commit({"forks.rb": f"# {to}\n{FORKS}"})
+    shop.put("processes.worker.command", "exec ruby forks.rb")
+    shop.put("processes.worker.on_kill", 'echo "$DEAD_WORKERS" >>~/dead')
+    shop.put("processes.worker.signal_to", to)
+    shop.up()
+    wait_until("all have a job", lambda: len(said("begun")) == 4)
+    old = said("begun")
+    shop.repository.commit({"note": f"with children: {to}"})
+    shop.up()
+    wait_until("the old ones are told as dead", lambda: old <= said("dead"))
+    assert said("finished") & old == (old if to == "main" else set())
+    for name in ("command", "on_kill", "signal_to"):
+        shop.unset(f"processes.worker.{name}")
     shop.up()
 
 

@@ -78,6 +78,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
             cpu=st.sampled_from(["150%", "0%", "2"]),
             overlap=st.booleans(),
             signal=st.sampled_from(["INT", "SIGINT", "KILL"]),
+            signal_to=st.sampled_from(["all", "main", "first"]),
             env=st.dictionaries(
                 st.sampled_from(["QUEUES", "A-B", "HOME"]), st.text(max_size=9) | numbers
             ),

@@ -138,6 +138,7 @@ def test_every_setting_that_shapes_a_resource() -> None:
                 "memory_max": "300M",
                 "cpu": "150%",
                 "signal": "INT",
+                "signal_to": "main",
                 "overlap": True,
                 "on_kill": "bin/release-jobs",
                 "alert": {"memory": "250M", "cpu": "90%", "restarts": 1},
