@@ -70,6 +70,11 @@ def _room(found: Finding, app: str) -> Words:
     return _there(found, "; ".join(clean))
 
 
+def _kernel(found: Finding, _: str) -> Words:
+    """What it has said of its disks."""
+    return _there(found, "sudo dmesg -T | tail -n 50")
+
+
 def _clock(found: Finding, _: str) -> Words:
     restart = "sudo systemctl restart"
     return _there(found, f"{restart} chrony || {restart} systemd-timesyncd")
@@ -106,6 +111,7 @@ MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
     "jobs_held": _reaped,
     "disk_full": _room,
     "disk_low": _room,
+    "read_only": _kernel,
     "drop_in": _take_away,
     "unit_replaced": _take_away,
     "unit_masked": _unmask,

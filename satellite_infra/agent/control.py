@@ -76,7 +76,7 @@ class Control:
 
     def _stop(self, slots: list[Slot]) -> tuple[list[Slot], str]:
         # first of all: from here on neither a recovery, a boot nor a crash brings them back
-        kept = self._keep_stopped(slots)
+        why_not = self._keep_stopped(slots)
         running = lanes.running(self.system.units([self.layout.worker_units]), queued=True)
         mine = [unit for unit in running if self.layout.slot(unit)[:2] in slots]
         if mine:
@@ -84,7 +84,7 @@ class Control:
             self.system.systemctl("stop", "--no-block", "--", *mine)
             self._settle(mine, began)
             backoff.forget(self.layout, mine)
-        if not kept:
+        if why_not:
             self._keep_on_full_disk(slots)
         if not mine:
             return [], f"stopped already: {lanes.names(slots)}"
@@ -93,33 +93,34 @@ class Control:
         again = "until `satellite start`, or until another commit is deployed"
         return done, f"stopped {lanes.names(done)}, {again}{ends}"
 
-    def _keep_stopped(self, slots: list[Slot]) -> bool:
-        """Write down that they are to stay stopped; False where the disk is full."""
+    def _keep_stopped(self, slots: list[Slot]) -> str:
+        """Write down that they are to stay stopped; why not, where a disk is full or read-only."""
         wanted = wanted_units(self.layout)
         try:
             Ledger(self.layout).note_stopped(slots, True)
             self._want([unit for unit in wanted if self.layout.slot(unit)[:2] not in slots])
         except OSError as problem:
-            if problem.errno != errno.ENOSPC:
+            if problem.errno not in (errno.ENOSPC, errno.EROFS):
                 raise
-            return False
-        return True
+            return str(problem.strerror)
+        return ""
 
     def _keep_on_full_disk(self, slots: list[Slot]) -> None:
         """The same in the room held for a way back, once those have ended that may have filled it.
 
         OSError where there is none. The next release holds it again before it touches anything.
         """
-        storage.remove(self.layout.reserve)
-        kept = self._keep_stopped(slots)
+        with contextlib.suppress(OSError):  # a disk that is read-only
+            storage.remove(self.layout.reserve)
+        why_not = self._keep_stopped(slots)
         if self.layout.journal.is_file():
             with contextlib.suppress(OSError):  # for the recovery that is due
                 storage.reserve(self.layout.reserve, storage.RESERVE)
-        if not kept:
+        if why_not:
             raise OSError(
-                f"{lanes.names(slots)}: stopped now, but the next boot starts them again: the disk "
-                f"is full, and {self.layout.units / self.layout.target} cannot be written; make "
-                "room and stop them again"
+                f"{lanes.names(slots)}: stopped now, but the next boot starts them again: "
+                f"{self.layout.units / self.layout.target} cannot be written: {why_not}; "
+                "satellite doctor says what to do; then stop them again"
             )
 
     def _start(self, slots: list[Slot]) -> tuple[list[Slot], str]:
@@ -165,7 +166,7 @@ class Control:
         except OSError as problem:
             raise OSError(
                 f"nothing was done: no worker could start, as nothing can be written to "
-                f"{self.layout.notes}: {problem.strerror}; `satellite doctor` says what to do"
+                f"{self.layout.notes}: {problem.strerror}; satellite doctor says what to do"
             ) from None
 
     def _begin(self, names: list[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 from . import jobs, lanes, storage
 from .converge import POLL, patience
 from .layout import Layout
@@ -22,7 +25,7 @@ def drain(layout: Layout, host: str, machine: str, system: System, say: Say) -> 
     if (found["host"], found["machine"]) != (host, machine):
         here = f"{found['host']}, machine {found['machine']}"
         return f"this is {here}, not {host}, machine {machine}: nothing to drain"
-    _end_rotation(layout, system)
+    _end_rotation(layout, system, say)
     storage.write(layout.draining, "")
     try:
         return _drain(layout, system, say)
@@ -35,8 +38,8 @@ def _drain(layout: Layout, system: System, say: Say) -> str:
     end_release(layout, system, say)
     with storage.locked(layout.lock, "drain"):
         # not again at the next boot, should the machine be rebooted before it is terminated
-        storage.remove(layout.wants / layout.target)
-        Ledger(layout).close_journal()  # nor by a recovery that waits for this
+        _remove(layout.wants / layout.target, say)
+        _remove(layout.journal, say)  # nor by a recovery that waits for this
         system.systemctl("daemon-reload")
         units = lanes.running(system.units([layout.worker_units]), queued=True)
         if units:
@@ -60,12 +63,22 @@ def _give_back(layout: Layout, system: System, say: Say) -> None:
         system.sleep(1)
 
 
-def _end_rotation(layout: Layout, system: System) -> None:
+def _end_rotation(layout: Layout, system: System, say: Say) -> None:
     """The token goes with its host, and nothing of its own starts a worker there again."""
-    storage.remove(layout.heroku)
+    _remove(layout.heroku, say)
     if (layout.units / layout.rotate_timer).exists():
-        storage.remove(layout.timers / layout.rotate_timer)
+        _remove(layout.timers / layout.rotate_timer, say)
         system.systemctl("stop", "--", layout.rotate_timer, layout.rotate_unit)
+
+
+def _remove(path: Path, say: Say) -> None:
+    """Remove the file, unless its disk is read-only: no worker runs on for that."""
+    try:
+        storage.remove(path)
+    except OSError as problem:
+        if problem.errno != errno.EROFS:
+            raise
+        say(f"{path} cannot be removed: {problem.strerror}")
 
 
 def end_release(layout: Layout, system: System, say: Say) -> bool:

@@ -76,6 +76,10 @@ def _looked(look: Callable[[], Found]) -> Found:
 
 
 def _disk(layout: Layout) -> Found:
+    written = (layout.units, layout.base, layout.state, layout.logs)
+    fixed = [str(p) for p in written if p.is_dir() and os.statvfs(p).f_flag & os.ST_RDONLY]
+    if fixed:
+        yield Finding("read_only", f"the disk is read-only: {', '.join(fixed)}", fixed[0])
     for path in {p.stat().st_dev: p for p in reversed(layout.places) if p.is_dir()}.values():
         disk = os.statvfs(path)
         free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize

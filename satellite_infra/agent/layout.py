@@ -215,6 +215,11 @@ class Layout:
         return self.run / "stops"
 
     @property
+    def forgotten(self) -> Path:
+        """One file for each note that is of no use and stays: its disk is read-only."""
+        return self.run / "forgotten"
+
+    @property
     def unreaped(self) -> Path:
         """Which dead workers' jobs could not be given back, since when and why."""
         return self.run / "unreaped.json"

@@ -6,6 +6,7 @@ Loaded at each end of a worker: so it loads little itself.
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import time
@@ -66,7 +67,9 @@ def damaged(layout: Layout) -> list[Path]:
 
 
 def _files(layout: Layout) -> list[Path]:
-    return sorted(layout.notes.glob("*.json")) if layout.notes.is_dir() else []
+    found = sorted(layout.notes.glob("*.json")) if layout.notes.is_dir() else []
+    forgotten = {path.name for path in layout.forgotten.glob("*")}
+    return [path for path in found if path.stem not in forgotten]
 
 
 def _read(path: Path) -> list[Note]:
@@ -146,8 +149,13 @@ def piped(layout: Layout, name: str) -> Path:
 
 def forget(layout: Layout, name: str) -> None:
     """Remove the note of a worker whose jobs are its no more."""
-    storage.remove(piped(layout, name))
-    storage.remove(layout.notes / f"{name}.json")
+    try:
+        storage.remove(piped(layout, name))
+        storage.remove(layout.notes / f"{name}.json")
+    except OSError as problem:
+        if problem.errno != errno.EROFS:
+            raise
+        storage.write(layout.forgotten / name, "")
 
 
 def dead_of(layout: Layout, type_: str, number: int, lane: int) -> list[Note]:

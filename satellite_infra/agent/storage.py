@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -82,6 +83,11 @@ def remove(path: Path) -> bool:
         path.unlink()
     except FileNotFoundError:
         return False
+    except OSError as problem:
+        # some kernels say this first, though there is nothing
+        if problem.errno == errno.EROFS and not os.path.lexists(path):
+            return False
+        raise
     sync_directory(path.parent)
     return True
 

@@ -139,6 +139,8 @@ def test_a_restart_is_waited_for_as_long_as_the_grace_allows(host: Control) -> N
 class Disk:
     """A full one, with `room` once the reserve is gone; it notes who ran at each write."""
 
+    cause = errno.ENOSPC
+
     def __init__(self, host: Control, room: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         self.host, self.room, self.write = host, room, storage.write
         self.running: list[set[str]] = []
@@ -147,7 +149,7 @@ class Disk:
     def __call__(self, path: Path, content: str, mode: int = 0o600) -> bool:
         self.running.append(running(self.host))
         if self.host.layout.reserve.exists() or not self.room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(self.cause, os.strerror(self.cause))
         return self.write(path, content, mode)
 
 
@@ -174,11 +176,25 @@ def test_on_a_full_disk_a_stop_leaves_the_room_to_a_recovery(
     assert host.layout.reserve.stat().st_size == storage.RESERVE
 
 
-def test_where_there_is_no_room_at_all_a_stop_says_what_a_boot_does(
-    host: Control, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("cause", [errno.ENOSPC, errno.EROFS])
+def test_where_nothing_can_be_written_at_all_a_stop_says_what_a_boot_does(
+    cause: int, host: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Disk(host, False, monkeypatch)
-    with pytest.raises(OSError, match=r"^worker.1, worker.2: stopped now, but the next boot "):
+    remove = storage.remove
+
+    def fixed(path: Path) -> bool:
+        if path == host.layout.reserve:
+            raise OSError(cause, os.strerror(cause))
+        return remove(path)
+
+    Disk(host, False, monkeypatch).cause = cause
+    if cause == errno.EROFS:
+        monkeypatch.setattr(storage, "remove", fixed)
+    text = (
+        r"^worker.1, worker.2: stopped now, but the next boot starts them again: \S+target cannot "
+        rf"be written: {os.strerror(cause)}; satellite doctor says what to do; then stop"
+    )
+    with pytest.raises(OSError, match=text):
         host.stop(["worker"])
     assert running(host) == {MAIL}
     monkeypatch.undo()
@@ -202,7 +218,7 @@ def test_where_no_note_can_be_written_nobody_is_ended_or_started(
         return write(path, content, mode)
 
     monkeypatch.setattr(storage, "write", full)
-    text = f"^nothing was done: no worker could start, .*: {os.strerror(cause)}; `satellite doctor`"
+    text = f"^nothing was done: no worker could start, .*: {os.strerror(cause)}; satellite "
     for act, words in ((host.restart, ["worker"]), (host.start, ["mailer"]), (host.restart, [])):
         with pytest.raises(OSError, match=text):
             act(words)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,33 @@ def test_all_workers_end_and_do_not_come_back_at_boot(
     Release(layout, system, lambda _: None).run(wanted)
     assert len(system.running()) == 2
     assert (layout.units / "multi-user.target.wants" / layout.target).exists()
+
+
+def test_on_a_disk_that_is_read_only_all_workers_end_and_what_they_held_is_given_back(
+    layout: Layout, system: FakeSystem, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Release(layout, system, lambda _: None).run(request(origin, origin.commit()))
+    storage.write_json(layout.heroku, {})
+    dead = notes.Note("dead.1", "gone", 1, "r1", "s", 1, "1", "old", on_kill="echo $DEAD_WORKERS")
+    storage.write_json(layout.notes / "dead.1.json", dead._asdict())
+    remove = storage.remove
+
+    def fixed(path: Path) -> bool:
+        if layout.run not in path.parents and path.exists():
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return remove(path)
+
+    monkeypatch.setattr(storage, "remove", fixed)
+    said: list[str] = []
+    assert drain(layout, "h", "m", system, said.append) == "drained, 2 workers ended"
+    assert system.running() == {}
+    assert said == [
+        f"{layout.heroku} cannot be removed: Read-only file system",
+        f"{layout.wants / layout.target} cannot be removed: Read-only file system",
+        "draining 2 workers",
+        "dead.1",
+    ]
+    assert notes.of(layout) == []
 
 
 def test_the_recovery_of_a_release_that_it_ends_starts_nobody(

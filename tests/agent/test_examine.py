@@ -251,10 +251,33 @@ def test_a_disk_without_room(
     code: str | None,
 ) -> None:
     disk = SimpleNamespace(
-        f_bavail=free, f_bfree=free, f_blocks=blocks, f_frsize=4096, f_favail=inodes, f_files=100
+        f_bavail=free,
+        f_bfree=free,
+        f_blocks=blocks,
+        f_frsize=4096,
+        f_favail=inodes,
+        f_files=100,
+        f_flag=os.ST_NOSUID,
     )
     monkeypatch.setattr(os, "statvfs", lambda _: disk)
     assert [found for found, _ in codes(host, system)] == ([code] if code else [])
+
+
+def test_a_disk_that_is_read_only(
+    host: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = os.statvfs
+
+    def fixed(path: Path) -> object:
+        found = look(path)
+        told = {name: getattr(found, name) for name in dir(found) if name.startswith("f_")}
+        flag = os.ST_RDONLY if path in (host.units, host.state) else 0
+        return SimpleNamespace(**{**told, "f_flag": flag})
+
+    monkeypatch.setattr(os, "statvfs", fixed)
+    assert codes(host, system) == [("read_only", host.units.name)]
+    (one,) = examine.examine(host, system, [], "release of abc")
+    assert one["text"] == f"the disk is read-only: {host.units}, {host.state}"
 
 
 def test_while_somebody_is_at_work_nothing_else_is_said(host: Layout, system: FakeSystem) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -22,6 +23,22 @@ def test_write_says_whether_it_changed_something(tmp_path: Path) -> None:
     assert storage.write(path, "y", 0o644)
     assert path.stat().st_mode & 0o777 == 0o644
     assert [entry.name for entry in path.parent.iterdir()] == ["b"]
+
+
+def test_what_is_not_there_is_removed_from_a_disk_that_is_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+
+    def fixed(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", fixed)
+    assert not storage.remove(tmp_path / "b")
+    for name in ("a", "link"):
+        with pytest.raises(OSError, match="Read-only file system"):
+            storage.remove(tmp_path / name)
 
 
 def test_who_owns_a_file_is_put_right_before_it_is_there(

@@ -376,6 +376,7 @@ def drifted(code: str, about: str = "") -> Any:
             "sudo find /app/shop/shared/log -name '\"'\"'*.gz'\"'\"' -delete; "
             "sudo du -xh / | sort -h | tail'",
         ),
+        ("read_only", "/", "satellite ssh worker-2 -- 'sudo dmesg -T | tail -n 50'"),
     ],
 )
 def test_what_a_host_finds_of_itself(clinic: Desk, code: str, about: str, mend: str) -> None:
