@@ -7,7 +7,9 @@ once. What is counted is forgotten by a boot, a deploy, and a worker that ran fo
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Iterable
 
 from . import storage
@@ -32,7 +34,20 @@ def count(layout: Layout, unit: str, ran: float) -> int:
     """Add an end after so many seconds; how many in a row there are now."""
     found = ends(layout, unit) + 1 if ran < STEADY else 1
     storage.write_json(layout.ends / unit, found)
+    # also where the number is the same; by the clock that nobody sets
+    os.utime(layout.ends / unit, (time.monotonic(), time.monotonic()))
     return found
+
+
+def age(layout: Layout, unit: str) -> float:
+    """Seconds since its last end that was counted; endless where there is none.
+
+    Below 0 by an older agent's file, which has the time of day.
+    """
+    try:
+        return time.monotonic() - (layout.ends / unit).stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def forget(layout: Layout, units: Iterable[str]) -> None:

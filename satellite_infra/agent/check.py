@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
 from . import backoff, held, storage
 from .layout import Layout, instance
 from .system import System, whole
@@ -58,9 +55,11 @@ def _shown(
 
 
 def _ends(layout: Layout, type_: str, restarts: int) -> list[str]:
-    recent = [path for path in sorted(layout.ends.glob("*")) if _age(path) < QUIET]
+    known = [path.name for path in sorted(layout.ends.glob("*"))]
+    # a deploy may just now forget one
+    recent = [unit for unit in known if 0 <= backoff.age(layout, unit) < QUIET]
     found = []
-    for unit in (path.name for path in recent if layout.slot(path.name)[0] == type_):
+    for unit in (unit for unit in recent if layout.slot(unit)[0] == type_):
         ends = backoff.ends(layout, unit)
         if ends >= restarts:
             times = "once" if ends == 1 else f"{ends} times in a row"
@@ -69,10 +68,3 @@ def _ends(layout: Layout, type_: str, restarts: int) -> list[str]:
                 f"journalctl -u '{unit}' says why"
             )
     return found
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:  # a deploy has just forgotten it
-        return QUIET

@@ -199,7 +199,7 @@ def test_what_the_kernel_only_caches_for_a_worker_is_not_its_memory(
 
 
 def test_a_worker_that_was_killed_is_told_until_ten_quiet_minutes_have_gone(
-    layout: Layout,
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = Shown(layout)
     system.workers = {}
@@ -215,6 +215,13 @@ def test_a_worker_that_was_killed_is_told_until_ten_quiet_minutes_have_gone(
     assert found(2) == []
     backoff.count(layout, unit, 1)
     assert found(2) == [f"{unit}: ended early 2 times in a row {why}"]
-    past = time.time() - check.QUIET - 1
+    # a clock that steps back makes nothing newer
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    past = time.monotonic() - check.QUIET - 1
     os.utime(layout.ends / unit, (past, past))
     assert found(1) == []
+    # as an end that is the first again, and the same number
+    storage.write_json(layout.ends / unit, 1)
+    os.utime(layout.ends / unit, (past, past))
+    backoff.count(layout, unit, backoff.STEADY)
+    assert found(1) == [f"{unit}: ended early once {why}"]
