@@ -19,9 +19,12 @@ WORKER = """#!/bin/bash
 end() { while test -e /tmp/busy; do sleep 0.1; done; exit 0; }
 trap end INT
 test ! -e /tmp/sick || exit 3
+# waits without a child: who was not alone has not ended by itself
+test -p ~/never || mkfifo ~/never
+exec 3<>~/never
 while :; do
     test ! -e /tmp/hungry || exec tail /dev/zero
-    sleep 1 & wait $!
+    read -rt 1 -u 3
 done
 """
 
