@@ -2,42 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import pulumi
 
-from satellite_infra import output
+from satellite_infra import naming, output
 from satellite_infra.key_text import fingerprint
 from satellite_infra.problems import line
 from satellite_infra.settings import Settings
 
 ASK = "pulumi:pulumi:readStackOutputs"
 """The engine's own function; a stack may ask for its own outputs, too."""
+ASK_ALL = "pulumi:pulumi:readStackResourceOutputs"
+"""Another one, for those of its resources: what has succeeded, and not what was tried last."""
+REMOTE = "command:remote:Command"
 
 
-def check_former(settings: Settings) -> None:
-    """RunError when workers of before would be left behind: no drain would ever go to them."""
-    former = _outputs()
+@dataclass(frozen=True)
+class Drain:
+    """A host's drain; `machine`: whose it is, which may be one before that of the outputs."""
+
+    machine: str
+    at_work: bool
+    """Whether it would go to the machine; not once that was declared lost."""
+    given_back: bool
+    """Whether a host has given back what the machine held."""
+
+
+Drains = Callable[[], Mapping[str, Drain]]
+
+
+def check_former(settings: Settings) -> Mapping[str, str]:
+    """The machine that each lost host's drain is of: what it held is given back.
+
+    RunError when workers of before, or their jobs, would be left behind: no drain would ever go to
+    them, or nobody know of them any more.
+    """
+    former = _asked(ASK, "name")
     if "manifest" not in former:  # never up
-        return
-    if found := [*_app(settings, former), *_machines(settings, former)]:
+        return {}
+    before = {host["name"]: host for host in former["hosts"]}
+    drains = functools.cache(_drains)  # every resource of the stack: asked for only where it counts
+    found = [
+        *_app(settings, former),
+        *_machines(settings, before),
+        *_rolled(settings, before, drains),
+        *_held(settings, before, drains),
+    ]
+    if found:
         raise pulumi.RunError(
             "\n  ".join(["these settings leave workers, or their jobs, behind:", *found])
         )
+    lost = [name for name, host in settings.hosts.items() if host.lost]
+    return {name: drains()[name].machine for name in lost if name in drains()}
 
 
-def _outputs() -> Mapping[str, Any]:
-    """Those of the last update; none of mocks, nor of a backend that has no projects.
+def _asked(function: str, parameter: str) -> Mapping[str, Any]:
+    """Outputs as the last update left them; none of mocks, nor of a backend that has no projects.
 
-    They say what must not be, and nothing of what shall be: that is the settings' alone.
+    They say what must not be, and which machine was there; what shall be is the settings' alone.
     """
     names = (pulumi.get_organization() or "", pulumi.get_project(), pulumi.get_stack())
     try:
-        found = pulumi.runtime.invoke(ASK, {"name": "/".join(names)}).value
+        found = pulumi.runtime.invoke(function, {parameter: "/".join(names)}).value
     except Exception:  # noqa: BLE001 - the SDK has no narrower one, and it is a guard alone
         return {}
     return (found or {}).get("outputs") or {}
+
+
+def _drains() -> Mapping[str, Drain]:
+    """That of each host which has one, by the host's name."""
+    noted = {
+        naming.host_and_role(urn.rpartition("::")[2]): resource["outputs"]
+        for urn, resource in _asked(ASK_ALL, "stackName").items()
+        if resource["type"] == REMOTE
+    }
+    found: dict[str, Drain] = {}
+    for (host, role), outputs in noted.items():
+        if role == naming.DRAIN:
+            (machine,) = outputs["triggers"]
+            _, *given = noted.get((host, naming.JOBS), {}).get("triggers", [""])
+            found[host] = Drain(machine, bool(outputs.get("delete")), machine in given)
+    return found
 
 
 def _app(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
@@ -51,9 +100,8 @@ def _app(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
         yield line(["app"], rule, settings.app)
 
 
-def _machines(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
+def _machines(settings: Settings, before: Mapping[str, Any]) -> Iterator[str]:
     """One that has moved keeps its key, and one with new keys its place; else it is another one."""
-    before = {host["name"]: host for host in former["hosts"]}
     for name, host in settings.existing().items():
         was, machine = before.get(name), host.machine or 1
         if not was or was["lost"]:  # nobody works there
@@ -75,3 +123,52 @@ def _machines(settings: Settings, former: Mapping[str, Any]) -> Iterator[str]:
                 "cannot be drained any more, and what it held is found by this number"
             )
             yield line(["hosts", name, "machine"], rule, machine)
+
+
+def _rolled(settings: Settings, before: Mapping[str, Any], drains: Drains) -> Iterator[str]:
+    """A lost machine does not go in an update that may still fail to give back what it held."""
+    lost = (name for name in settings.roll if name in before and name not in settings.live())
+    for name in lost:
+        if _unknown(drains().get(name), before[name]):
+            rule = (
+                "should not hold a lost host until an update has given back what its machine held: "
+                "nobody would know of it any more; first without it: pulumi up"
+            )
+            yield line(["roll"], rule, name)
+
+
+def _held(settings: Settings, before: Mapping[str, Any], drains: Drains) -> Iterator[str]:
+    """One that was declared lost is that until its jobs are given back, if anybody could do it."""
+    able = {name for name in settings.live() if name in before and not before[name]["lost"]}
+    for name, was in before.items():
+        if not able - {name} or not _another(settings, name, was):
+            continue
+        drain = drains().get(name)
+        if _unknown(drain, was) and not drain.at_work:
+            rule = (
+                "should stay lost, with the machine it had, until an update has given back what "
+                f"machine {was['machine']} held: no drain goes there, and nobody would know of it "
+                f"any more; first: pulumi config set --path 'satellite:hosts.{name}.lost' true "
+                "&& pulumi up"
+            )
+            yield line(["hosts", name], rule)
+
+
+def _another(settings: Settings, name: str, was: Mapping[str, Any]) -> bool:
+    """Whether a host may get another machine, or none."""
+    if name not in settings.every_host():
+        return True
+    own = settings.existing().get(name)
+    if own and was["machine"] != str(own.machine or 1):
+        return True
+    if name not in settings.live():
+        return False
+    return name in settings.roll or bool(own and was["host_key"] != fingerprint(str(own.host_key)))
+
+
+def _unknown(drain: Drain | None, was: Mapping[str, Any]) -> TypeGuard[Drain]:
+    """Whether a host's machine is the one that it had, and nobody has given back for it.
+
+    A drain that is of another one could not be done: that one is lost, and not this.
+    """
+    return bool(drain and not drain.given_back and drain.machine == was["machine"])

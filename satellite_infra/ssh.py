@@ -169,7 +169,8 @@ def _command(
 def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
     """Nothing now; a drain of that machine when it goes. A lost host goes without."""
     title = f"Drain {settings.app} on {host.name}"
-    at_the_end = _about_machine("run_drain.sh", title, settings, host)
+    own = host.machine.apply(lambda machine: [machine])
+    at_the_end = _about_machines("run_drain.sh", title, settings, host, own)
     return remote.Command(
         naming.of_host(host.name, naming.DRAIN),
         connection=_connection(settings, host, dials=2, seconds=5),
@@ -189,14 +190,22 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
     )
 
 
-def give_back(settings: Settings, leader: Host, lost: Host, after: After) -> pulumi.Resource:
-    """Have a host that lives give back the jobs of one that is lost, once for each machine."""
+def give_back(
+    settings: Settings, leader: Host, lost: Host, drained: str | None, after: After
+) -> pulumi.Resource:
+    """Have a host that lives give back the jobs of one that is lost, once for each machine.
+
+    `drained`: the one that its drain is of. Where the engine has heard that an instance is gone, or
+    could not drain it, another one is in its place.
+    """
     title = f"Give back the jobs of {lost.name} to {settings.app}"
+    machines = lost.machine.apply(lambda now: list(dict.fromkeys([drained or now, now])))
+    who = pulumi.Output.all(leader.machine, machines)
     return remote.Command(
         naming.of_host(lost.name, naming.JOBS),
         connection=_connection(settings, leader),
-        create=_about_machine("run_give_back.sh", title, settings, lost),
-        triggers=[leader.machine, lost.machine],
+        create=_about_machines("run_give_back.sh", title, settings, lost, machines),
+        triggers=who.apply(lambda known: [known[0], *known[1]]),
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
         opts=_options(after),
@@ -244,16 +253,15 @@ def _options(after: After) -> pulumi.ResourceOptions:
     )
 
 
-def _about_machine(template: str, title: str, settings: Settings, host: Host) -> pulumi.Output[str]:
-    """A script that tells the agent which machine of which host is meant."""
-    return host.machine.apply(
-        lambda machine: _script(
-            template,
-            TITLE=title,
-            AGENT=AGENT,
-            APP=shlex.quote(settings.app),
-            HOST=shlex.quote(host.name),
-            MACHINE=shlex.quote(machine),
+def _about_machines(
+    template: str, title: str, settings: Settings, host: Host, machines: pulumi.Output[list[str]]
+) -> pulumi.Output[str]:
+    """A script that tells the agent which machines of which host are meant, one after the other."""
+    words = {"TITLE": title, "AGENT": AGENT}
+    words |= {"APP": shlex.quote(settings.app), "HOST": shlex.quote(host.name)}
+    return machines.apply(
+        lambda known: "".join(
+            _script(template, **words, MACHINE=shlex.quote(machine)) for machine in known
         )
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +44,7 @@ def satellite(settings: Settings) -> dict[str, Any]:
     """Declare everything; the stack's outputs."""
     # what can fail here fails before any resource is touched
     check_ssh_agent(settings)
-    check_former(settings)
+    drained = check_former(settings)
     wanted = deploy(settings)
     agent = agent_bundle()
     plan = plans(settings, wanted, agent)
@@ -54,7 +54,7 @@ def satellite(settings: Settings) -> dict[str, Any]:
         around = network(settings) if settings.instance_names() else None
         if around:
             hosts = [*instances(settings, around, ami, told), *hosts]
-        releases = roll_out(settings, hosts, plan, agent, wanted)
+        releases = roll_out(settings, hosts, plan, agent, wanted, drained)
         if told is not None:
             # after them: before its first release no host measures a queue
             alerts.watch_queue(settings, told, releases)
@@ -90,12 +90,14 @@ def roll_out(
     plan: dict[str, Plan],
     agent: AgentBundle,
     wanted: Deploy,
+    drained: Mapping[str, str],
 ) -> Resources:
     """Reach all hosts, then change them a batch after the other; a failure stops what comes after.
 
     The first live host leads: the release phase runs there, and no host is released to before. The
     order hangs on the commands themselves: an empty component would lose it. The releases of the
-    last batch come back, after which all are done.
+    last batch come back, after which all are done. `drained`: the machine that each lost host's
+    drain is of.
     """
     alive = [host for host in hosts if not host.lost]
     reached = {h.name: ssh.reach(settings, h, plan[h.name].digest) for h in alive}
@@ -125,7 +127,7 @@ def roll_out(
             released.append(ssh.run(settings, host, naming.RELEASE, tasks.run, needs, **known))
             if host is alive[0]:
                 for gone in lost:
-                    ssh.give_back(settings, host, gone, released)
+                    ssh.give_back(settings, host, gone, drained.get(gone.name), released)
         if n < len(in_order):
             before = together(f"batch-{n}", released)
     return released

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
 
 from satellite_infra import keys
-from satellite_infra.former import ASK
+from satellite_infra.former import ASK, ASK_ALL
 
 from .conftest import LOGIN, SECRET, SEED
 
@@ -30,14 +30,23 @@ GOLDEN = Path(__file__).parent / "golden"
 class Ec2(mocks.Mocks):
     """Gives every resource an id, and instances their addresses, in the order of their names."""
 
-    def __init__(self, image: str | None, former: dict[str, Any], kept: Mapping[str, str]) -> None:
-        self.image, self.former, self.kept = image, former, kept
+    def __init__(
+        self,
+        image: str | None,
+        former: dict[str, Any],
+        kept: Mapping[str, str],
+        noted: dict[str, Any],
+    ) -> None:
+        self.image, self.former, self.kept, self.noted = image, former, kept, noted
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def call(self, args: mocks.MockCallArgs) -> Any:
         if args.token == ASK:
             assert args.args == {"name": "acme/satellite/staging"}
             return {"outputs": self.former}
+        if args.token == ASK_ALL:
+            assert args.args == {"stackName": "acme/satellite/staging"}
+            return {"outputs": self.noted}
         self.asked.append((args.token, args.args))
         assert self.image is not None, f"the program should ask for nothing, asked {args.token}"
         if not self.image:
@@ -70,8 +79,8 @@ class Ec2(mocks.Mocks):
 class Recorder(mocks.MockMonitor):
     """Keeps each request with its options, which mocks are not shown."""
 
-    def __init__(self, image: str | None, former: dict[str, Any], kept: Mapping[str, str]) -> None:
-        super().__init__(Ec2(image, former, kept))
+    def __init__(self, ec2: Ec2) -> None:
+        super().__init__(ec2)
         self.asked: dict[str, dict[str, Any]] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
@@ -98,14 +107,15 @@ def run(
     preview: bool = False,
     former: dict[str, Any] | None = None,
     kept: Mapping[str, str] | None = None,
+    noted: dict[str, Any] | None = None,
 ) -> Ran:
     """Run `__main__.py` with these settings, as the engine would.
 
     `image` is what a look-up finds, empty for nothing; without it, nothing may be looked up.
     `former`: the outputs of the run before. `kept`: what instances have that exist already,
-    whatever they are declared to be.
+    whatever they are declared to be. `noted`: the resources of the run before.
     """
-    recorder = Recorder(image, former or {}, kept or {})
+    recorder = Recorder(Ec2(image, former or {}, kept or {}, noted or {}))
     mocks.set_mocks(
         recorder.mocks, "satellite", "staging", preview, monitor=recorder, organization="acme"
     )
@@ -127,6 +137,18 @@ def run(
     pulumi_config.set_all_config({}, [])
     assert isinstance(recorder.mocks, Ec2)
     return Ran(dict(sorted(recorder.asked.items())), outputs, recorder.mocks.asked)
+
+
+def noted(ran: Ran, but: Collection[str] = ()) -> dict[str, Any]:
+    """What the engine has noted of a run's resources, `but` those that failed, by their names."""
+    return {
+        f"urn:pulumi:staging::satellite::{urn}": {
+            "type": urn.partition("::")[0],
+            "outputs": resource["inputs"],
+        }
+        for urn, resource in ran.resources.items()
+        if urn.partition("::")[2] not in but
+    }
 
 
 def text(ran: Ran) -> str:

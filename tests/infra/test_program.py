@@ -11,7 +11,7 @@ import pytest
 from satellite_infra.host_identity import host_identity
 
 from .conftest import ARMOURED, LOGIN, REVISION, SEED, stack_values
-from .program import Ran, golden, run
+from .program import Ran, golden, noted, run
 
 OTHER = host_identity("another seed with more than 32 characters", "x")
 
@@ -610,6 +610,94 @@ def test_another_machine_of_a_host_is_said_to_be_one_in_the_order_that_ends_the_
         "these settings leave workers, or their jobs, behind:\n"
         f"  satellite:hosts/rented/machine: {rule}"
     )
+
+
+LOST = {"hosts": {"worker-2": {"lost": True}}}
+HELD = (
+    "satellite:hosts/worker-2: should stay lost, with the machine it had, until an update has "
+    "given back what machine id-of-worker-2 held: no drain goes there, and nobody would know of it "
+    "any more; first: pulumi config set --path 'satellite:hosts.worker-2.lost' true && pulumi up"
+)
+NOT_ROLLED = (
+    "satellite:roll: should not hold a lost host until an update has given back what its machine "
+    "held: nobody would know of it any more; first without it: pulumi up, got worker-2"
+)
+RENTED = {"address": "192.0.2.7", "host_key": host_identity(SEED, "rented").public}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "rules"),
+    [
+        # declared lost and rolled at once
+        ({}, {**LOST, "roll": ["worker-2"]}, [NOT_ROLLED]),
+        ({}, {"roll": ["worker-2"]}, []),
+        ({}, LOST, []),
+        # its update has failed
+        (LOST, {**LOST, "roll": ["worker-2"]}, [NOT_ROLLED]),
+        (LOST, {"roll": ["worker-2"]}, [HELD]),
+        (LOST, {"count": "1"}, [HELD]),
+        (LOST, LOST, []),
+        (LOST, {}, []),
+    ],
+)
+def test_a_lost_machine_stays_until_what_it_held_is_given_back(
+    was: dict[str, Any], now: dict[str, Any], rules: list[str]
+) -> None:
+    before = run(changed(**was))
+    state = noted(before, but=["worker-2-jobs"])
+    if rules:
+        with pytest.raises(pulumi.RunError) as caught:
+            run(changed(**now), former=before.outputs, noted=state)
+        head = "these settings leave workers, or their jobs, behind:"
+        assert str(caught.value).split("\n  ") == [head, *rules]
+    if was or not rules:
+        # once it is given back
+        assert run(changed(**now), former=before.outputs, noted=noted(before)).resources
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"machine": 2},
+        {"machine": 2, "lost": True},
+        {"host_key": OTHER.public, "address": "192.0.2.8"},
+        None,
+    ],
+)
+def test_so_does_a_lost_machine_that_was_there_without_us(now: dict[str, Any] | None) -> None:
+    lost = {"hosts": {"rented": {**RENTED, "lost": True}}}
+    before = run(changed(**lost))
+    values = changed(hosts={"rented": RENTED | now} if now is not None else {})
+    with pytest.raises(pulumi.RunError, match="until an update has given back what machine 1 held"):
+        run(values, former=before.outputs, noted=noted(before, but=["rented-jobs"]))
+    assert run(values, former=before.outputs, noted=noted(before)).resources
+
+
+def test_where_nobody_could_give_back_a_lost_machine_gets_a_successor() -> None:
+    lost = {f"worker-{n}": {"lost": True} for n in (1, 2)}
+    before = run(changed(hosts=lost))
+    for now in ({"roll": [*lost]}, {"roll": ["worker-1"], **LOST}, {"count": "1"}):
+        assert run(changed(**now), former=before.outputs, noted=noted(before)).resources
+
+
+def test_what_the_machine_before_held_that_was_not_drained_is_given_back_too() -> None:
+    """The engine has heard that an instance is gone; or it could not be drained."""
+    before = run(stack_values())
+    state = noted(before)
+    drain = "urn:pulumi:staging::satellite::command:remote:Command::worker-2-drain"
+    state[drain]["outputs"]["triggers"] = ["i-before"]
+    values = changed(**LOST, roll=["worker-2"])
+    ran = run(values, former=before.outputs, noted=state)
+    jobs = ran.resources["command:remote:Command::worker-2-jobs"]["inputs"]
+    told = [line for line in jobs["create"].splitlines() if " give-back " in line]
+    assert [line.split()[-3:-1] for line in told] == [
+        ["--machine", "i-before"],
+        ["--machine", "id-of-worker-2"],
+    ]
+    assert jobs["triggers"] == ["id-of-worker-1", "i-before", "id-of-worker-2"]
+    # its successor may be at work
+    del state[drain]["outputs"]["delete"]
+    assert run(changed(roll=["worker-2"]), former=before.outputs, noted=state).resources
 
 
 def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
