@@ -19,6 +19,8 @@ ASK = "pulumi:pulumi:readStackOutputs"
 ASK_ALL = "pulumi:pulumi:readStackResourceOutputs"
 """Another one, for those of its resources: what has succeeded, and not what was tried last."""
 REMOTE = "command:remote:Command"
+AGAIN = "again"
+"""No machine's name."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,25 @@ class Drain:
     machine: str
     at_work: bool
     """Whether it would go to the machine; not once that was declared lost."""
-    given_back: bool
-    """Whether a host has given back what the machine held."""
+    given: tuple[str, ...]
+    """The machines of which a host has given back what they held, and a mark for each time more."""
+
+    @property
+    def given_back(self) -> bool:
+        """Whether nothing is left of what the machine held."""
+        return self.machine in self.given and not self.at_work
+
+    @property
+    def again(self) -> int:
+        """How many times more: a machine that lived after all, and is lost anew, may hold jobs."""
+        return self.given.count(AGAIN) + (self.machine in self.given and self.at_work)
 
 
 Drains = Callable[[], Mapping[str, Drain]]
 
 
-def check_former(settings: Settings) -> Mapping[str, str]:
-    """The machine that each lost host's drain is of: what it held is given back.
+def check_former(settings: Settings) -> Mapping[str, Drain]:
+    """The drain of each lost host: what its machine held is given back.
 
     RunError when workers of before, or their jobs, would be left behind: no drain would ever go to
     them, or nobody know of them any more.
@@ -57,7 +69,7 @@ def check_former(settings: Settings) -> Mapping[str, str]:
             "\n  ".join(["these settings leave workers, or their jobs, behind:", *found])
         )
     lost = [name for name, host in settings.hosts.items() if host.lost]
-    return {name: drains()[name].machine for name in lost if name in drains()}
+    return {name: drains()[name] for name in lost if name in drains()}
 
 
 def _asked(function: str, parameter: str) -> Mapping[str, Any]:
@@ -85,7 +97,7 @@ def _drains() -> Mapping[str, Drain]:
         if role == naming.DRAIN:
             (machine,) = outputs["triggers"]
             _, *given = noted.get((host, naming.JOBS), {}).get("triggers", [""])
-            found[host] = Drain(machine, bool(outputs.get("delete")), machine in given)
+            found[host] = Drain(machine, bool(outputs.get("delete")), tuple(given))
     return found
 
 

@@ -16,6 +16,7 @@ from pulumi_command import local, remote
 from satellite_infra import keys, naming
 from satellite_infra.agent.layout import AGENT
 from satellite_infra.agent_bundle import AgentBundle
+from satellite_infra.former import AGAIN, Drain
 from satellite_infra.host import Host
 from satellite_infra.reach import COMMAND
 from satellite_infra.settings import Settings
@@ -191,21 +192,22 @@ def drain(settings: Settings, host: Host, after: After) -> pulumi.Resource:
 
 
 def give_back(
-    settings: Settings, leader: Host, lost: Host, drained: str | None, after: After
+    settings: Settings, leader: Host, lost: Host, noted: Drain | None, after: After
 ) -> pulumi.Resource:
     """Have a host that lives give back the jobs of one that is lost, once for each machine.
 
-    `drained`: the one that its drain is of. Where the engine has heard that an instance is gone, or
-    could not drain it, another one is in its place.
+    `noted`: its drain before. Where the engine has heard that an instance is gone, or could not
+    drain it, another one is in its place.
     """
     title = f"Give back the jobs of {lost.name} to {settings.app}"
-    machines = lost.machine.apply(lambda now: list(dict.fromkeys([drained or now, now])))
+    before, again = ([noted.machine], [AGAIN] * noted.again) if noted else ([], [])
+    machines = lost.machine.apply(lambda now: list(dict.fromkeys([*before, now])))
     who = pulumi.Output.all(leader.machine, machines)
     return remote.Command(
         naming.of_host(lost.name, naming.JOBS),
         connection=_connection(settings, leader),
         create=_about_machines("run_give_back.sh", title, settings, lost, machines),
-        triggers=who.apply(lambda known: [known[0], *known[1]]),
+        triggers=who.apply(lambda known: [known[0], *known[1], *again]),
         add_previous_output_in_env=False,
         logging=remote.Logging.NONE,
         opts=_options(after),

@@ -16,7 +16,7 @@ from satellite_infra.agent_bundle import AgentBundle, agent_bundle
 from satellite_infra.bootstrap import bootstrap
 from satellite_infra.deploy import Deploy, deploy
 from satellite_infra.digests import Digests
-from satellite_infra.former import check_former
+from satellite_infra.former import Drain, check_former
 from satellite_infra.host import Host, existing_hosts
 from satellite_infra.image import image
 from satellite_infra.instances import instances
@@ -44,7 +44,7 @@ def satellite(settings: Settings) -> dict[str, Any]:
     """Declare everything; the stack's outputs."""
     # what can fail here fails before any resource is touched
     check_ssh_agent(settings)
-    drained = check_former(settings)
+    noted = check_former(settings)
     wanted = deploy(settings)
     agent = agent_bundle()
     plan = plans(settings, wanted, agent)
@@ -54,7 +54,7 @@ def satellite(settings: Settings) -> dict[str, Any]:
         around = network(settings) if settings.instance_names() else None
         if around:
             hosts = [*instances(settings, around, ami, told), *hosts]
-        releases = roll_out(settings, hosts, plan, agent, wanted, drained)
+        releases = roll_out(settings, hosts, plan, agent, wanted, noted)
         if told is not None:
             # after them: before its first release no host measures a queue
             alerts.watch_queue(settings, told, releases)
@@ -90,14 +90,13 @@ def roll_out(
     plan: dict[str, Plan],
     agent: AgentBundle,
     wanted: Deploy,
-    drained: Mapping[str, str],
+    noted: Mapping[str, Drain],
 ) -> Resources:
     """Reach all hosts, then change them a batch after the other; a failure stops what comes after.
 
     The first live host leads: the release phase runs there, and no host is released to before. The
     order hangs on the commands themselves: an empty component would lose it. The releases of the
-    last batch come back, after which all are done. `drained`: the machine that each lost host's
-    drain is of.
+    last batch come back, after which all are done. `noted`: the drain of each lost host before.
     """
     alive = [host for host in hosts if not host.lost]
     reached = {h.name: ssh.reach(settings, h, plan[h.name].digest) for h in alive}
@@ -127,7 +126,7 @@ def roll_out(
             released.append(ssh.run(settings, host, naming.RELEASE, tasks.run, needs, **known))
             if host is alive[0]:
                 for gone in lost:
-                    ssh.give_back(settings, host, gone, drained.get(gone.name), released)
+                    ssh.give_back(settings, host, gone, noted.get(gone.name), released)
         if n < len(in_order):
             before = together(f"batch-{n}", released)
     return released

@@ -700,6 +700,21 @@ def test_what_the_machine_before_held_that_was_not_drained_is_given_back_too() -
     assert run(changed(roll=["worker-2"]), former=before.outputs, noted=state).resources
 
 
+def test_a_machine_that_is_lost_anew_is_given_back_for_anew() -> None:
+    """It lived after all, and the update that said so did not come to its end."""
+    before = run(changed(**LOST))
+    state = noted(before)
+    drain = "urn:pulumi:staging::satellite::command:remote:Command::worker-2-drain"
+    state[drain]["outputs"]["delete"] = "drain"
+    ran = run(changed(**LOST), former=before.outputs, noted=state)
+    for _ in range(2):
+        ran = run(changed(**LOST), former=before.outputs, noted=noted(ran))
+        jobs = ran.resources["command:remote:Command::worker-2-jobs"]["inputs"]
+        assert jobs["triggers"] == ["id-of-worker-1", "id-of-worker-2", "again"]
+    with pytest.raises(pulumi.RunError, match="should not hold a lost host"):
+        run(changed(**LOST, roll=["worker-2"]), former=before.outputs, noted=state)
+
+
 def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
     with pytest.raises(pulumi.RunError, match=r"the command's text has 1\d\d KB"):
         run(changed(build=["x" * 1000] * 140))
