@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, TypeVar
@@ -49,6 +49,11 @@ FATES = {
         "host is declared lost",
         "hosts are declared lost",
         " (NOT drained; what jobs it had are given back)",
+    ),
+    "forsaken": (
+        "host is declared lost",
+        "hosts are declared lost",
+        " (NOT drained; no host is left that gives back what jobs it had)",
     ),
     "removed": ("host is removed", "hosts are removed", " (drained first)"),
     "dropped": ("host is removed without a drain", "hosts are removed without a drain", ""),
@@ -119,7 +124,7 @@ def comment(
             rest.append(resource)
     # jobs alone are those of a host that was lost before, and to which nothing happens
     rest += [hosts.pop(name)[naming.JOBS] for name in [*hosts] if {*hosts[name]} == {naming.JOBS}]
-    fates = by_fate(hosts)
+    fates = by_fate(hosts, given_back(steps))
     # a host that comes or goes is compared with nothing, which is no change of what others run
     changes = [manifests.change(*_texts(hosts[name])) for name in fates.get("changes", ())]
     replaced = sum(MACHINE in r and r[MACHINE].op == "replace" for r in hosts.values())
@@ -185,23 +190,35 @@ def resources(steps: Iterable[Step]) -> Iterator[Resource]:
         )
 
 
-def by_fate(hosts: Mapping[str, Mapping[str, Resource]]) -> dict[str, list[str]]:
-    """The names of the hosts by what becomes of them, in the order of `FATES`."""
+def given_back(steps: Iterable[Step]) -> set[str]:
+    """The hosts whose jobs are given back, or were by an update that then failed."""
+    ways = ((*naming.host_and_role(step["urn"].split("::")[-1]), step["op"]) for step in steps)
+    return {host for host, role, op in ways if role == naming.JOBS and op != "delete"}
+
+
+def by_fate(
+    hosts: Mapping[str, Mapping[str, Resource]], given: Collection[str]
+) -> dict[str, list[str]]:
+    """The names of the hosts by what becomes of them, in the order of `FATES`; `given`: those whose
+    jobs are given back.
+    """
     found: dict[str, list[str]] = {fate: [] for fate in FATES}
     for name, roles in hosts.items():
-        found[_fate(roles)].append(name)
+        found[_fate(roles, "lost" if name in given else "forsaken")].append(name)
     return {fate: names for fate, names in found.items() if names}
 
 
-def _fate(roles: Mapping[str, Resource]) -> str:
-    """By its release and its drain: a host that is declared lost keeps one that does nothing."""
+def _fate(roles: Mapping[str, Resource], lost: str) -> str:
+    """By its release and its drain: a host that is declared `lost` keeps one that does nothing."""
     drain, release = roles.get(naming.DRAIN), roles.get(naming.RELEASE)
     drained = drain is not None and bool(drain.old.get("delete"))
     its = [resource for role, resource in roles.items() if role != naming.JOBS]
     if all(resource.op == "delete" for resource in its):
-        return "removed" if drained else "dropped"
+        if drain or MACHINE in roles:
+            return "removed" if drained else "dropped"
+        return lost  # the update that declared it that did not come to its end
     if drain and not drain.new.get("delete") and (drained or drain.op == "create"):
-        return "lost"
+        return lost
     if release and release.op == "create":
         return "added" if drain is None or drain.op == "create" else "back"
     return "changes"

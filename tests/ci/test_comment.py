@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ci.blocks import LONGEST, NOTE
-from ci.comment import LATER, Seen, approved, comment, ranges
+from ci.comment import INSTANCE, LATER, Seen, approved, comment, ranges
 from satellite_infra.host_identity import host_identity
 from satellite_infra.key_text import fingerprint
 from satellite_infra.reach import COMMAND
@@ -20,6 +20,9 @@ RELEASE = {
     "processes.worker.quantity": "2",
     "config.DATABASE_URL": "37d0437f025079ad",
 }
+
+
+REMOTE = "command:remote:Command"
 
 
 def text(host: str, pairs: dict[str, str]) -> str:
@@ -208,6 +211,7 @@ def test_hosts_that_come_and_go_are_no_change_of_what_the_others_run() -> None:
         *of_host("worker-2", "create", None, DRAIN),
         *of_host("worker-3", "create", {}, DRAIN),
         *of_host("worker-4", "delete", DRAIN, {}),
+        step("create", REMOTE, "worker-4-jobs", None, {"create": "give back"}),
         *of_host("worker-5", "delete", DRAIN, None),
         *of_host("worker-6", "delete", DRAIN, None),
         *of_host("worker-7", "delete", {}, None),
@@ -247,6 +251,29 @@ def test_the_jobs_of_a_lost_host_are_told_with_it() -> None:
 </details>
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("jobs", "what"),
+    [
+        ("create", "what jobs it had are given back"),
+        ("same", "what jobs it had are given back"),  # by an update that then failed
+        ("delete", "no host is left that gives back what jobs it had"),
+        ("", "no host is left that gives back what jobs it had"),
+    ],
+)
+def test_that_jobs_are_given_back_is_said_only_where_somebody_does_it(jobs: str, what: str) -> None:
+    told = [step(jobs, REMOTE, "worker-2-jobs", {}, {})] if jobs else []
+    line = f"- **1 host is declared lost** (NOT drained; {what}): worker-2"
+    lost = of_host("worker-2", "delete", DRAIN, {})
+    assert line in shown(*lost, *told).splitlines()
+    # an update that declared it lost has failed behind its drain
+    assert line in shown(*lost[:-1], *told).splitlines()
+
+
+def test_a_machine_that_was_never_reached_is_removed_without_a_drain() -> None:
+    gone = step("delete", INSTANCE, "worker-2", {}, None)
+    assert "### staging: 1 host is removed without a drain\n" in shown(gone)
 
 
 def test_jobs_alone_are_no_hosts_that_changes() -> None:
