@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import pulumi
 
@@ -61,7 +61,6 @@ def check_former(settings: Settings) -> Mapping[str, Drain]:
     found = [
         *_app(settings, former),
         *_machines(settings, before),
-        *_rolled(settings, before, drains),
         *_held(settings, before, drains),
     ]
     if found:
@@ -137,18 +136,6 @@ def _machines(settings: Settings, before: Mapping[str, Any]) -> Iterator[str]:
             yield line(["hosts", name, "machine"], rule, machine)
 
 
-def _rolled(settings: Settings, before: Mapping[str, Any], drains: Drains) -> Iterator[str]:
-    """A lost machine does not go in an update that may still fail to give back what it held."""
-    lost = (name for name in settings.roll if name in before and name not in settings.live())
-    for name in lost:
-        if _unknown(drains().get(name), before[name]):
-            rule = (
-                "should not hold a lost host until an update has given back what its machine held: "
-                "nobody would know of it any more; first without it: pulumi up"
-            )
-            yield line(["roll"], rule, name)
-
-
 def _held(settings: Settings, before: Mapping[str, Any], drains: Drains) -> Iterator[str]:
     """One that was declared lost is that until its jobs are given back, if anybody could do it."""
     able = {name for name in settings.live() if name in before and not before[name]["lost"]}
@@ -156,7 +143,8 @@ def _held(settings: Settings, before: Mapping[str, Any], drains: Drains) -> Iter
         if not able - {name} or not _another(settings, name, was):
             continue
         drain = drains().get(name)
-        if _unknown(drain, was) and not drain.at_work:
+        # one that is of another machine could not be done: that one is lost, and not this
+        if drain and drain.machine == was["machine"] and not (drain.at_work or drain.given_back):
             rule = (
                 "should stay lost, with the machine it had, until an update has given back what "
                 f"machine {was['machine']} held: no drain goes there, and nobody would know of it "
@@ -176,11 +164,3 @@ def _another(settings: Settings, name: str, was: Mapping[str, Any]) -> bool:
     if name not in settings.live():
         return False
     return name in settings.roll or bool(own and was["host_key"] != fingerprint(str(own.host_key)))
-
-
-def _unknown(drain: Drain | None, was: Mapping[str, Any]) -> TypeGuard[Drain]:
-    """Whether a host's machine is the one that it had, and nobody has given back for it.
-
-    A drain that is of another one could not be done: that one is lost, and not this.
-    """
-    return bool(drain and not drain.given_back and drain.machine == was["machine"])

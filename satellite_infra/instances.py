@@ -45,6 +45,8 @@ def instances(
             "satellite:connect: private, and without satellite:vpc_id and subnet_ids each instance "
             "has a public address, too: EC2 gives one in a default subnet"
         )
+    for name in (name for name in settings.roll if name not in settings.live()):
+        pulumi.log.warn(f"{name} is lost: satellite:roll replaces it once it is that no longer")
     return [
         _instance(settings, network, image, profile, told, name)
         for name in settings.instance_names()
@@ -89,7 +91,8 @@ def _instance(
         disable_api_termination=settings.protected(name),
         tags=named,
         opts=_options(
-            rolled=name in settings.roll,
+            # its drain is known by a machine until what that held is given back
+            rolled=name in settings.roll and not own.lost,
             keeps_address=bool(own.private_ip),
             protected=settings.protected(name),
         ),

@@ -618,25 +618,17 @@ HELD = (
     "given back what machine id-of-worker-2 held: no drain goes there, and nobody would know of it "
     "any more; first: pulumi config set --path 'satellite:hosts.worker-2.lost' true && pulumi up"
 )
-NOT_ROLLED = (
-    "satellite:roll: should not hold a lost host until an update has given back what its machine "
-    "held: nobody would know of it any more; first without it: pulumi up, got worker-2"
-)
 RENTED = {"address": "192.0.2.7", "host_key": host_identity(SEED, "rented").public}
 
 
 @pytest.mark.parametrize(
     ("was", "now", "rules"),
     [
-        # declared lost and rolled at once
-        ({}, {**LOST, "roll": ["worker-2"]}, [NOT_ROLLED]),
         ({}, {"roll": ["worker-2"]}, []),
-        ({}, LOST, []),
         # its update has failed
-        (LOST, {**LOST, "roll": ["worker-2"]}, [NOT_ROLLED]),
         (LOST, {"roll": ["worker-2"]}, [HELD]),
         (LOST, {"count": "1"}, [HELD]),
-        (LOST, LOST, []),
+        (LOST, {**LOST, "roll": ["worker-2"]}, []),
         (LOST, {}, []),
     ],
 )
@@ -650,9 +642,22 @@ def test_a_lost_machine_stays_until_what_it_held_is_given_back(
             run(changed(**now), former=before.outputs, noted=state)
         head = "these settings leave workers, or their jobs, behind:"
         assert str(caught.value).split("\n  ") == [head, *rules]
-    if was or not rules:
-        # once it is given back
-        assert run(changed(**now), former=before.outputs, noted=noted(before)).resources
+    else:
+        assert run(changed(**now), former=before.outputs, noted=state).resources
+    # once it is given back
+    assert run(changed(**now), former=before.outputs, noted=noted(before)).resources
+
+
+def test_a_lost_machine_is_not_rolled_before_it_is_lost_no_longer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rolled = run(changed(count="3", roll=["worker-2", "worker-3"], **LOST)).resources
+    stays, new = (rolled[f"aws:ec2/instance:Instance::worker-{n}"] for n in (2, 3))
+    assert "ami" in stays["ignore_changes"]
+    assert "replace_on_changes" not in stays
+    assert "ami" in new["replace_on_changes"]
+    said = "worker-2 is lost: satellite:roll replaces it once it is that no longer"
+    assert caplog.messages == [said]
 
 
 @pytest.mark.parametrize(
@@ -686,8 +691,7 @@ def test_what_the_machine_before_held_that_was_not_drained_is_given_back_too() -
     state = noted(before)
     drain = "urn:pulumi:staging::satellite::command:remote:Command::worker-2-drain"
     state[drain]["outputs"]["triggers"] = ["i-before"]
-    values = changed(**LOST, roll=["worker-2"])
-    ran = run(values, former=before.outputs, noted=state)
+    ran = run(changed(**LOST), former=before.outputs, noted=state)
     jobs = ran.resources["command:remote:Command::worker-2-jobs"]["inputs"]
     told = [line for line in jobs["create"].splitlines() if " give-back " in line]
     assert [line.split()[-3:-1] for line in told] == [
@@ -711,8 +715,6 @@ def test_a_machine_that_is_lost_anew_is_given_back_for_anew() -> None:
         ran = run(changed(**LOST), former=before.outputs, noted=noted(ran))
         jobs = ran.resources["command:remote:Command::worker-2-jobs"]["inputs"]
         assert jobs["triggers"] == ["id-of-worker-1", "id-of-worker-2", "again"]
-    with pytest.raises(pulumi.RunError, match="should not hold a lost host"):
-        run(changed(**LOST, roll=["worker-2"]), former=before.outputs, noted=state)
 
 
 def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
