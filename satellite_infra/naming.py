@@ -26,6 +26,14 @@ def host_and_role(name: str) -> tuple[str, str]:
     return (host, role) if host and role in OF_HOST else ("", "")
 
 
+def attachment(policy: str) -> str:
+    """What the engine calls it that the app may what the policy of this ARN allows.
+
+    By account and path, as two accounts may give one name.
+    """
+    return "-".join(["app-may", *policy.replace("/", "--").split(":")[4:]])
+
+
 def release_phase(revision: str) -> str:
     """What the engine calls the release phase of a commit."""
     return f"release-phase-{revision[:12]}"

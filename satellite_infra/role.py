@@ -8,8 +8,9 @@ from typing import Any
 import pulumi
 from pulumi_aws import iam
 
+from satellite_infra import naming
 from satellite_infra.agent.cloudwatch import NAMESPACE
-from satellite_infra.network import resource_name, tags
+from satellite_infra.network import tags
 from satellite_infra.settings import Settings
 
 FOR_INSTANCES = {
@@ -49,8 +50,7 @@ def instance_profile(settings: Settings) -> pulumi.Output[str] | None:
     )
     allowed: list[pulumi.Resource] = [
         iam.RolePolicyAttachment(
-            # by account and path, as two accounts may give one name
-            resource_name("app-may", *arn.replace("/", "--").split(":")[4:]),
+            naming.attachment(arn),
             role=role.name,
             policy_arn=arn,
         )

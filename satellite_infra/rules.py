@@ -9,11 +9,10 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from satellite_infra import keys
+from satellite_infra import keys, naming
 from satellite_infra.agent import turns
 from satellite_infra.agent.config_files import uses
 from satellite_infra.fields import overlap
-from satellite_infra.naming import HEROKU
 from satellite_infra.problems import did_you_mean, like, line
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ def unfilled(s: Settings, known: Collection[str]) -> Iterator[str]:
 
 def heroku(s: Settings) -> Iterator[str]:
     """Who asks Heroku says for which app, and has a token."""
-    if s.revision == HEROKU and not s.heroku:
+    if s.revision == naming.HEROKU and not s.heroku:
         yield line(["heroku"], "is missing: pulumi config set --path satellite:heroku.app NAME")
     if s.heroku and not s.heroku_api_token:
         rule = "is missing: pulumi config set --secret satellite:heroku_api_token"
@@ -271,6 +270,10 @@ def role(s: Settings) -> Iterator[str]:
     """A role is there for the app to use."""
     for name in _twice(s.app_policies):
         yield line(["app_policies"], "should hold each policy once", name)
+    for one, other in combinations(dict.fromkeys(s.app_policies), 2):
+        if naming.attachment(one) == naming.attachment(other):
+            rule = f"should hold no policy that is {one} but for / and --: one name for the engine"
+            yield line(["app_policies"], rule, other)
     key = "app_policies" if s.app_policies else "queue"
     if (s.app_policies or s.queue) and len(name := s.name_in_aws()) > ROLE_NAME:
         rule = f"should have a shorter app or environment: IAM takes {ROLE_NAME} characters of role"

@@ -482,6 +482,14 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             f"app_policies: should hold each policy once, got {POLICY}",
         ),
         (
+            {
+                "app_policies": [f"arn:aws:iam::aws:policy/{path}" for path in ("a/b", "a--b")],
+                "app_metadata": "allowed",
+            },
+            "app_policies: should hold no policy that is arn:aws:iam::aws:policy/a/b but for / and "
+            "--: one name for the engine, got arn:aws:iam::aws:policy/a--b",
+        ),
+        (
             {"protect": "true", "roll": ["worker-1"]},
             "roll: should hold no protected host; first: pulumi config set --path "
             "'satellite:hosts.worker-1.protect' false && pulumi up, got worker-1",
