@@ -124,6 +124,29 @@ def test_the_comment_of_a_change_is_the_one_in_the_docs(
     assert digests == []
 
 
+def test_a_lost_machine_gets_no_successor_before_its_jobs_are_given_back(
+    stack: Stack, servers: tuple[int, str]
+) -> None:
+    """What has succeeded is asked of the engine itself."""
+    deploy(stack, servers, 2)
+    up = ("up", "--yes", "--skip-preview")
+    stack.configure({"satellite:hosts.worker-2.lost": "true"}, {})
+    stack.run(*up)
+    jobs = "urn:pulumi:staging::satellite::command:remote:Command::worker-2-jobs"
+    stack.run("state", "delete", "--yes", jobs)  # as after an update that failed at it
+    successor = {"satellite:hosts.worker-2.machine": "2", "satellite:hosts.worker-2.lost": "false"}
+    stack.configure(successor, {})
+    status, comment, _ = written(stack)
+    assert status == 1
+    assert "satellite:hosts/worker-2: should stay lost, with the machine it had" in comment
+    stack.configure(dict(zip(successor, ("1", "true"), strict=True)), {})
+    stack.run(*up)
+    stack.configure(successor, {})
+    status, comment, _ = written(stack)
+    assert status == 0
+    assert "### staging: 1 host is no longer lost" in comment
+
+
 def test_a_host_that_goes_and_one_that_is_lost(stack: Stack, servers: tuple[int, str]) -> None:
     deploy(stack, servers, 3)
     stack.run("config", "rm", "--path", "satellite:hosts.worker-2")
