@@ -38,12 +38,6 @@ class Queue(NamedTuple):
     env: Mapping[str, str] = {}
 
 
-def has_delayed_job(release: Path) -> bool:
-    """Whether the app of that release brings the queue that the adapters know."""
-    # also by a link, such as into what is shared: nobody is told what else stands there
-    return " delayed_job " in procfile.content(release, "Gemfile.lock", inside=False)
-
-
 def warning(release: Path, manifest: ReleaseManifest, config: Mapping[str, str]) -> str:
     """Of which types' killed workers a release could not give back the jobs; mostly empty.
 
@@ -51,7 +45,7 @@ def warning(release: Path, manifest: ReleaseManifest, config: Mapping[str, str])
     """
     some = [p for p in manifest.processes if p.quantity and not p.on_kill]
     types = [p.type for p in some if not {**config, **p.env}.get(URL)]
-    if not types or not has_delayed_job(release):
+    if not types or not procfile.has_delayed_job(release):
         return ""
     return f"jobs of killed workers ({', '.join(types)}) could not be given back: {NO_URL}"
 
@@ -218,7 +212,7 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
     argv: Sequence[str] = ["/bin/bash", "-c", queue.on_kill]
     program = None
     if not queue.on_kill:
-        if not has_delayed_job(layout.releases / release):
+        if not procfile.has_delayed_job(layout.releases / release):
             return False
         argv, program = ["bundle", "exec", "ruby", "-"], template("unlock_delayed_job.rb")
     try:

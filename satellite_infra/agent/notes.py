@@ -110,7 +110,8 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     # what is run at its end began later than all that is left of it: this, and a shell around it
     began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
     since = {unit: float(began or math.inf)}
-    if own and trusted and not (others or outlived(layout, [own], since) or _moved(layout, own)):
+    left = own and others and _has_queue(layout, own)
+    if own and trusted and not (left or outlived(layout, [own], since) or _moved(layout, own)):
         forget(layout, own.name)
         dead.remove(own)
     if dead:
@@ -125,6 +126,14 @@ def _moved(layout: Layout, note: Note) -> bool:
     from . import jobs  # slow to load, and only where another release has come
 
     return jobs.moved(layout, note)
+
+
+def _has_queue(layout: Layout, note: Note) -> bool:
+    """Whether somebody could be told of its jobs; else its note would only go later."""
+    from . import procfile  # only for a worker that was not alone
+
+    release = layout.releases / note.release
+    return bool(note.on_kill) or not release.is_dir() or procfile.has_delayed_job(release)
 
 
 def _stopped(layout: Layout, unit: str) -> tuple[bool, bool]:

@@ -43,3 +43,9 @@ def content(release: Path, name: str, inside: bool) -> str:
             return file.read(LONGEST).decode("utf-8", "replace")
     finally:
         os.close(opened)
+
+
+def has_delayed_job(release: Path) -> bool:
+    """Whether the app of that release brings the queue that the adapters know."""
+    # also by a link, such as into what is shared: nobody is told what else stands there
+    return " delayed_job " in content(release, "Gemfile.lock", inside=False)

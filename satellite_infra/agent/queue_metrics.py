@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
-from . import cloudwatch, measured, own_units, storage, units, urls, workers
+from . import cloudwatch, measured, own_units, procfile, storage, units, urls, workers
 from .bootstrap_manifest import Queue
 from .cloudwatch import Datum
-from .jobs import has_delayed_job
 from .layout import Layout
 from .ledger import Ledger
 from .preparation import Preparation
@@ -150,7 +149,7 @@ def _how(
         # within a transaction: a pooler would give settings of the connection to others
         begin = f"BEGIN READ ONLY; SET LOCAL statement_timeout = {(LIMIT - 5) * 1000};"
         return PSQL, f"{begin}\n{wanted.sql}\n;\nROLLBACK;\n", database(config.get(URL, ""))
-    if not has_delayed_job(release):
+    if not procfile.has_delayed_job(release):
         raise CommandError(
             "queue/delayed_job: the release's Gemfile.lock has no delayed_job; use queue/command "
             "or queue/sql"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import jobs
-from satellite_infra.agent.procfile import LONGEST, content, parse, read
+from satellite_infra.agent.procfile import LONGEST, content, has_delayed_job, parse, read
 
 
 def test_types_and_commands() -> None:
@@ -48,14 +47,14 @@ def test_a_file_without_end_fills_no_memory(tmp_path: Path) -> None:
         os.truncate(tmp_path / name, 1 << 40)
         assert len(content(tmp_path, name, inside=True)) == LONGEST
     assert read(tmp_path) == {"worker": "run"}
-    assert jobs.has_delayed_job(tmp_path)
+    assert has_delayed_job(tmp_path)
 
 
 def test_what_is_looked_for_in_the_gemfile_is_read_in_the_same_way(tmp_path: Path) -> None:
-    assert not jobs.has_delayed_job(tmp_path)
+    assert not has_delayed_job(tmp_path)
     os.mkfifo(tmp_path / "Gemfile.lock")
-    assert not jobs.has_delayed_job(tmp_path)
+    assert not has_delayed_job(tmp_path)
     (tmp_path / "Gemfile.lock").unlink()
     (tmp_path / "shared").write_text("GEM\n delayed_job (4.1)\n")
     (tmp_path / "Gemfile.lock").symlink_to(tmp_path / "shared")
-    assert jobs.has_delayed_job(tmp_path)  # a build may link what is shared
+    assert has_delayed_job(tmp_path)  # a build may link what is shared

@@ -274,6 +274,28 @@ def test_a_worker_that_ends_well_and_was_not_alone_is_reaped(
         assert (names(layout), system.calls) == (["dead.1"] if calls else [], calls)
 
 
+@pytest.mark.parametrize(
+    ("lock", "on_kill", "reaped"),
+    [("", "", False), ("", "./free", True), ("GEM\n  delayed_job (4.1)\n", "", True)],
+)
+def test_of_whose_jobs_nobody_can_be_told_the_note_goes_at_once(
+    lock: str,
+    on_kill: str,
+    reaped: bool,
+    layout: Layout,
+    system: FakeSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = layout.releases / NOTE.release
+    release.mkdir(parents=True, exist_ok=True)
+    (release / "Gemfile.lock").write_text(lock)
+    storage.write(layout.stops / layout.worker_unit("worker", 1), "told\n/proc/30/cgroup\n")
+    write(layout, NOTE._replace(name="dead.1", started="1", on_kill=on_kill))
+    end(monkeypatch, "success", "exited", "0")
+    notes.ended(layout, "worker", 1, 0, system)
+    assert (names(layout), system.calls) == ((["dead.1"], REAPS) if reaped else ([], []))
+
+
 def test_an_end_that_was_asked_for_is_no_early_one(
     layout: Layout, system: FakeSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
