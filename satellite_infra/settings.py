@@ -611,7 +611,7 @@ def validated(values: Mapping[str, Any], secret: frozenset[str]) -> tuple[Settin
 
     With problems the settings hold what could be understood, and must not be used.
     """
-    kept = {key: _parsed(key, value) for key, value in values.items() if value != ""}
+    kept = {key: parsed(key, value) for key, value in values.items() if value != ""}
     found = list(rules.encryption(kept, secret - MAY_BE_ENCRYPTED, ENCRYPTED))
     broken: frozenset[str] = frozenset()
     try:
@@ -624,7 +624,7 @@ def validated(values: Mapping[str, Any], secret: frozenset[str]) -> tuple[Settin
     return settings, sorted(found)
 
 
-def _parsed(key: str, value: Any) -> Any:
+def parsed(key: str, value: Any) -> Any:
     """Maps and lists arrive as JSON text, everything else as plain text."""
     if key in STRUCTURED and isinstance(value, str):
         try:
