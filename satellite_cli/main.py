@@ -20,6 +20,7 @@ from satellite_cli import aim, options
 from satellite_cli.commands import MODULES, PROMOTE, SECTIONS
 from satellite_cli.groups import Group
 from satellite_cli.problems import FAILED, INTERRUPTED, SatelliteError, deafen, note
+from satellite_infra.naming import OWN_CHECK
 
 FULL = (errno.ENOSPC, errno.EIO)
 """Why what is said cannot be written: no room, or a terminal that is gone."""
@@ -147,6 +148,7 @@ def run() -> None:
     """The console script."""
     outside()
     _streams()
+    os.environ[OWN_CHECK] = "1"
     # most of what a command makes is modules and classes: nothing that a collection would free
     gc.set_threshold(50_000)
     # what is loaded in one thread shall not keep waiting another one that only starts a process

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 import pulumi
+import yaml
 from pulumi.runtime import config
 
+from satellite_infra import written
+from satellite_infra.naming import OWN_CHECK
+from satellite_infra.problems import line
 from satellite_infra.settings import NAMESPACE, Settings, validated
 
 
@@ -17,7 +23,7 @@ def load() -> Settings:
     stack, secret = _read()
     stack["environment"] = stack.get("environment") or pulumi.get_stack()
     settings, found = validated(stack, secret)
-    found = [*_elsewhere(), *found]
+    found = [*_elsewhere(), *sorted([*_misread(stack, secret), *found])]
     if found:
         many = f"{len(found)} problems" if len(found) > 1 else "1 problem"
         raise pulumi.RunError("\n  ".join([f"{many} in this stack's settings:", *found]))
@@ -45,3 +51,17 @@ def _elsewhere() -> Iterator[str]:
             continue
         if get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
             yield f"{key}: unknown key, did you mean {NAMESPACE}:{name}?"
+
+
+def _misread(values: Mapping[str, Any], secret: frozenset[str]) -> Iterator[str]:
+    """What has another value than the stack's file says; of a file that is elsewhere the days."""
+    if os.environ.get(OWN_CHECK):
+        return
+    file = written.file_of(pulumi.get_stack())
+    try:
+        yield from written.misread(written.nodes(file)) if file else ()
+    except (OSError, ValueError, yaml.YAMLError):  # that Pulumi has read
+        file = None
+    for key in () if file else sorted(values.keys() - secret):
+        if day := re.search(written.DAY, str(values[key])):
+            yield line([key], written.RULE, day[0])

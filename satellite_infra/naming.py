@@ -7,6 +7,9 @@ MOST_WORKERS = 1000
 """Of a process type, on each host."""
 HEROKU = "heroku"
 """The revision that stands for: the commit that Heroku runs."""
+OWN_CHECK = "SATELLITE_OWN_CHECK"
+"""In the environment of a program that is the `satellite` command's: that has looked at the stack's
+file where somebody brings settings, and goes on with what hosts have where nobody does."""
 REACH, AGENT, BOOTSTRAP = "reach", "agent", "bootstrap"
 DRAIN, RELEASE, JOBS = "drain", "release", "jobs"
 VISIT = (REACH, AGENT, BOOTSTRAP)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,20 +11,13 @@ from typing import Any
 
 import yaml
 
+from satellite_infra import written
 from satellite_infra.settings import ENCRYPTED, NAMESPACE
 from satellite_stack import stack_file
 from satellite_stack.engine import ConfigError as ConfigError
 from satellite_stack.engine import config, pulumi, selected
 
 CONFIG = f"{NAMESPACE}:config"
-NUMBER = (
-    r"[-+]?(0[xob][\da-f_]+|(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)(e[-+]?\d+)?)"
-    r"|\d{4}-\d\d?-\d\d?([t ]\s*\d.*)?"
-)
-"""What the CLI may read as a number or a day where it stands without quotes."""
-SAME = r"-?(0|[1-9]\d{0,17})"
-"""A number that it reads, and writes again, as it was: of 64 bits."""
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 40 times as fast, where it was built
 
 
 @dataclass(frozen=True)
@@ -93,8 +85,7 @@ class Config:
     def change_config_vars(self, put: Mapping[str, str], remove: Iterable[str] = ()) -> None:
         """Set these config vars, encrypted, and forget those; of a `change`, which is one step."""
         assert self.file
-        node = _written(self.file)
-        _check(node)
+        node = check(self.file).get(CONFIG)
         gone = {*remove}
         if _is_text(node):  # be it JSON: it would give way to what is set within it
             put = {**self._texts(), **put}
@@ -130,17 +121,15 @@ class Config:
         return found
 
 
-def check(file: Path) -> None:
-    """ConfigError where a stack's file has config vars that Pulumi does not read as they stand."""
-    _check(_written(file))
-
-
-def _check(node: yaml.Node | None) -> None:
-    plain = {name: one.value for name, one in _pairs(node).items() if _is_plain(one)}
-    if lost := [name for name, text in plain.items() if _misread(text)]:
-        raise ConfigError(
-            f"{CONFIG}: should be in quotes, or another number is made of it: {', '.join(lost)}"
-        )
+def check(file: Path) -> dict[str, yaml.Node]:
+    """The settings as they stand in a stack's file; ConfigError where Pulumi reads others."""
+    try:
+        found = written.nodes(file)
+    except (yaml.YAMLError, ValueError):  # whose text quotes the file
+        raise ConfigError(f"{file.name} is no YAML") from None
+    if lost := [*written.misread(found)]:
+        raise ConfigError("\n  ".join([f"{file.name} is not right:", *lost]))
+    return found
 
 
 def _path(name: str) -> str:
@@ -149,32 +138,7 @@ def _path(name: str) -> str:
     return f'{CONFIG}["{quoted}"]'
 
 
-def _written(file: Path) -> yaml.Node | None:
-    """The config vars as they stand in the file."""
-    try:
-        found = yaml.compose(file.read_text("utf-8"), LOADER)
-    except (yaml.YAMLError, ValueError):  # whose text quotes the file
-        raise ConfigError(f"{file.name} is no YAML") from None
-    for key in ("config", CONFIG):
-        found = _pairs(found).get(key)
-    return found
-
-
-def _pairs(node: yaml.Node | None) -> dict[str, yaml.Node]:
-    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    return {str(key.value): value for key, value in pairs}
-
-
 def _is_text(node: yaml.Node | None) -> bool:
     """One value, open or encrypted."""
     empty = node is None or node.value in ("", "null", "~")
-    return not empty and (isinstance(node, yaml.ScalarNode) or [*_pairs(node)] == ["secure"])
-
-
-def _is_plain(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and not node.style
-
-
-def _misread(text: str) -> bool:
-    """Whether it is not written again as it was."""
-    return bool(re.fullmatch(NUMBER, text, re.IGNORECASE)) and not re.fullmatch(SAME, text)
+    return not empty and (isinstance(node, yaml.ScalarNode) or [*written.pairs(node)] == ["secure"])

@@ -112,8 +112,10 @@ def test_what_would_be_read_as_another_number_stops_it(changing: Desk, words: li
     file = changing.place / "Pulumi.staging.yaml"
     file.write_text(f"config:\n  satellite:config:\n    PIN: 0123\n    {SAME}")
     ran = changing.satellite(*words)
-    said = "error: satellite:config: should be in quotes, or another number is made of it: PIN\n"
-    assert ran.err.endswith(said)
+    assert ran.err.endswith(
+        "error: Pulumi.staging.yaml is not right:\n  satellite:config/PIN: should be in quotes, or "
+        "a plain number: Pulumi makes another value of it, got [secret]\n"
+    )
     assert ran.status == 1
     assert not (changing.place / "up.settings").exists()
     assert changing.satellite("roll", "worker-1", "--yes").status == 0  # at night

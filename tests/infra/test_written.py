@@ -1,0 +1,158 @@
+"""What a stack's file has without quotes, and Pulumi makes another value of without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi.runtime import config as pulumi_config
+
+from satellite_infra import written
+from satellite_infra.configuration import load
+from satellite_infra.naming import OWN_CHECK
+from scripts import reference
+
+from .conftest import SECRET, stack_values
+
+CHECKOUT = Path(__file__).parents[2]
+RULE = "should be in quotes, or a plain number: Pulumi makes another value of it, got"
+
+
+def misread(folder: Path, settings: str) -> list[str]:
+    """What is said of these lines of a stack's file."""
+    file = folder / "Pulumi.staging.yaml"
+    file.write_text(f"config:\n{settings}\n")
+    return [*written.misread(written.nodes(file))]
+
+
+@pytest.mark.parametrize(
+    ("settings", "place", "shown"),
+    [
+        *(
+            (f"satellite:processes: {{w: {{env: {{A: {value}}}}}}}", "processes/w/env/A", value)
+            for value in (
+                *("0123", "1e3", "1_000", "0x1F", "0o17", "0b1", "+5", "-0", "007", "12e4", "1E3"),
+                *("1.10", ".5", "2.0", "1.", "0.00001", "12345678901.2345", "1234567890123456789"),
+                *("2024-01-01", "2024-1-1"),
+            )
+        ),
+        (
+            "satellite:environment: 2024-01-01 10:00:00",
+            "environment",
+            '"2024-01-01 10:00:00"',
+        ),
+        ("satellite:tags:\n    until: 2026-01-31 # then it goes", "tags/until", "2026-01-31"),
+        ("satellite:tags: {010: x}", "tags/010", "010"),
+        ("satellite:branch: 1.10", "branch", "1.10"),
+        ("satellite:processes: {worker: {quantity: 010}}", "processes/worker/quantity", "010"),
+        ("satellite:names: [a, 0123]", "names/1", "0123"),
+        ("satellite:config: {PIN: 0123}", "config/PIN", "[secret]"),
+        ("satellite:config_files: {a: {template: 0123}}", "config_files/a/template", "[secret]"),
+        ("satellite:heroku: &a {app: 08, names: *a}", "heroku/app", "08"),
+    ],
+)  # fmt: skip
+def test_what_would_be_another_value_is_found(
+    tmp_path: Path, settings: str, place: str, shown: str
+) -> None:
+    assert misread(tmp_path, f"  {settings}") == [f"satellite:{place}: {RULE} {shown}"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("true", "on", "no", "~", "", "word", "0", "12", "-5", "1.5", "-0.25"),
+        *("123456789012345678", "12:30:45", "1.2.3", "10.0.0.0/8", "v1.10", "0fab", "e3", "1e"),
+        *("'0123'", '"1e3"'),
+        *("2024-01", "20240101T", "2026-11-26 or so", "{secure: v1:0123}", "[]", "t3.small", "٣٠"),
+    ],
+)  # fmt: skip
+def test_what_stays_as_it_is_is_not(tmp_path: Path, value: str) -> None:
+    for key in ("branch", "tags:\n    a", "config:\n    A"):
+        assert misread(tmp_path, f"  satellite:{key}: {value}") == []
+
+
+def test_nor_is_what_is_not_ours_nor_a_mode_nor_what_is_shipped(tmp_path: Path) -> None:
+    theirs = "  aws:x: 0123\n  satellite:config_files: {a: {mode: 0640, template: x}}"
+    assert misread(tmp_path, theirs) == []
+    for text in (
+        *((CHECKOUT / f"Pulumi.{name}.yaml").read_text() for name in ("staging", "production")),
+        reference.example_file(),
+        "",
+        "encryptionsalt: x\n",
+        "config: []\n",
+    ):
+        (tmp_path / "Pulumi.x.yaml").write_text(text)
+        assert [*written.misread(written.nodes(tmp_path / "Pulumi.x.yaml"))] == []
+
+
+def test_what_is_read_is_what_pulumi_reads(tmp_path: Path) -> None:
+    text = "config:\n  s:a: {A: on, B: true, C: 12, D: 0123, E: ~, F: 1.5, 'G': '12', <<: {H: x}}\n"
+    (tmp_path / "x").write_text(text)
+    assert written.values(tmp_path / "x") == {
+        "s:a": {
+            "A": "on",
+            "B": True,
+            "C": 12,
+            "D": "0123",
+            "E": None,
+            "F": 1.5,
+            "G": "12",
+            "H": "x",
+        }
+    }
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Have a program run in a project's folder, with good settings and these beside them."""
+    (tmp_path / "Pulumi.yaml").touch()
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "staging")
+    monkeypatch.delenv(OWN_CHECK, raising=False)
+
+    def refused(**more: str) -> list[str]:
+        known = {f"satellite:{k}": v for k, v in {**stack_values(), **more}.items()}
+        pulumi_config.set_all_config(known, [f"satellite:{k}" for k in SECRET])
+        try:
+            load()
+        except pulumi.RunError as error:
+            return str(error).split("\n  ")[1:]
+        finally:
+            pulumi_config.set_all_config({}, [])
+        return []
+
+    return refused
+
+
+def test_the_program_looks_into_the_stacks_file(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "Pulumi.staging.yaml"
+    tags = '{"until":"2026-01-31 00:00:00 +0000 UTC"}'
+    assert engine(tags='{"until":"2026-01-31"}') == []
+    day = f'satellite:tags: {RULE} "2026-01-31 00:00:00 +0000 UTC"'
+    assert engine(tags=tags) == [day]
+    file.write_text("config:\n  satellite:tags: {until: 2026-01-31}\n")
+    assert engine(tags=tags) == [f"satellite:tags/until: {RULE} 2026-01-31"]
+    assert engine(tags=tags, count="0") == [
+        "satellite:count: should be at least 1, got 0",
+        f"satellite:tags/until: {RULE} 2026-01-31",
+    ]
+    monkeypatch.setenv(OWN_CHECK, "1")  # the command looks itself, where that stops nobody at night
+    assert engine(tags=tags) == []
+    monkeypatch.delenv(OWN_CHECK)
+    for unread in (b"\xff", b"a: [\n"):
+        file.write_bytes(unread)
+        assert engine() == []
+        assert engine(tags=tags) == [day]
+    assert engine(config='{"A":"2026-01-31 00:00:00 +0000 UTC"}') == []  # encrypted: as it was put
+
+
+def test_yaml_itself_reads_a_shipped_file_as_we_do() -> None:
+    for name in ("staging", "production"):
+        file = CHECKOUT / f"Pulumi.{name}.yaml"
+        assert written.values(file) == yaml.safe_load(file.read_text())["config"]
