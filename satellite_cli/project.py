@@ -105,10 +105,9 @@ class Project:
         found = {
             key.removeprefix(prefix): item for key, item in shown.items() if key.startswith(prefix)
         }
-        values = {"environment": self.stack.rpartition("/")[2]}
-        values |= {key: item.get("value", "") for key, item in found.items()}
+        values = {key: item.get("value", "") for key, item in found.items()}
         secret = frozenset(key for key, item in found.items() if item.get("secret"))
-        settings, problems = validated(values, secret)
+        settings, problems = validated(values, secret, self.stack.rpartition("/")[2])
         if problems:
             raise SatelliteError("\n  ".join([f"{self.file.name} is not right:", *problems]), USAGE)
         return settings

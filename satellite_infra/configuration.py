@@ -21,8 +21,7 @@ from satellite_infra.settings import NAMESPACE, Settings, validated
 def load() -> Settings:
     """This stack's settings; RunError lists every problem, before any resource is touched."""
     stack, secret = _read()
-    stack["environment"] = stack.get("environment") or pulumi.get_stack()
-    settings, found = validated(stack, secret)
+    settings, found = validated(stack, secret, pulumi.get_stack())
     found = [*_elsewhere(), *sorted([*_misread(stack, secret), *found])]
     if found:
         many = f"{len(found)} problems" if len(found) > 1 else "1 problem"

@@ -17,6 +17,7 @@ from satellite_infra.naming import PROCESS_TYPE
 BROKEN = "broken rule"
 """The error type of our own rules; its message needs no translation."""
 
+_FIRST = ", a letter or digit first, 63 at most"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HOST_PART = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PRIVATE = tuple(
@@ -246,7 +247,7 @@ def _file_mode(value: Any) -> Any:
 
 def _process_type(value: str) -> str:
     if not re.fullmatch(PROCESS_TYPE, value):
-        raise broken("should be a process type of letters, digits, _ and -")
+        raise broken(f"should be a process type of letters, digits, _ and -{_FIRST}")
     if value == "release":
         raise broken("should be a process that keeps running; `release` is the release phase")
     return value
@@ -306,13 +307,22 @@ OnOff = Annotated[bool, BeforeValidator(_on_off)]
 Share = Annotated[str, BeforeValidator(_share)]
 Number = Annotated[int, BeforeValidator(_whole_number)]
 AppName = Annotated[
-    Text, _matching(r"[a-z][a-z0-9-]{0,30}", "should be lower-case letters, digits and -")
+    Text,
+    _matching(
+        r"[a-z][a-z0-9-]{0,30}",
+        "should be lower-case letters, digits and -, a letter first, 31 at most",
+    ),
 ]
 EnvironmentName = Annotated[
-    Text, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "should be letters, digits, . _ and -")
+    Text,
+    _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", f"should be letters, digits, . _ and -{_FIRST}"),
 ]
 HostName = Annotated[
-    Text, _matching(_HOST_PART.pattern, "should be a host name of a-z, 0-9 and -, 63 at most")
+    Text,
+    _matching(
+        _HOST_PART.pattern,
+        "should be a host name of a-z, 0-9 and -, no - first or last, 63 at most",
+    ),
 ]
 Commit = Annotated[Text, _matching(_COMMIT.pattern, "should be a commit's 40 hex digits")]
 Revision = Annotated[
@@ -338,7 +348,8 @@ Line = Annotated[Text, AfterValidator(_line)]
 Statement = Annotated[Text, AfterValidator(_statement)]
 MinutesOfAnHour = Annotated[Number, AfterValidator(_of_an_hour)]
 QueueName = Annotated[
-    Text, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "should be letters, digits, . _ and -")
+    Text,
+    _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", f"should be letters, digits, . _ and -{_FIRST}"),
 ]
 Ami = Annotated[
     Text, _matching(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "should be an AMI id such as ami-0123abcd")
@@ -397,7 +408,8 @@ Package = Annotated[
     ),
 ]
 SourceName = Annotated[
-    Text, _matching(r"[a-z0-9][a-z0-9-]{0,62}", "should be lower-case letters, digits and -")
+    Text,
+    _matching(r"[a-z0-9][a-z0-9-]{0,62}", f"should be lower-case letters, digits and -{_FIRST}"),
 ]
 SourceUri = Annotated[Text, AfterValidator(_source_uri)]
 Suite = Annotated[

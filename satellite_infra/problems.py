@@ -63,6 +63,12 @@ def like(word: str, known: Iterable[str]) -> str:
 def _meant(model: type[BaseModel], place: list[Any]) -> str:
     """What an unknown key may have been meant to be."""
     name = str(place[-1])
+    if len(place) == 1 and re.split(r"[.[]", name)[0] in model.model_fields:
+        part = f"'satellite:{name}'"
+        return (
+            f"; a part of another one is set by pulumi config set --path {part}, and this one "
+            f"taken away by pulumi config rm {part}"
+        )
     if near := did_you_mean(name, _keys_at(model, place[:-1])):
         return near
     if len(place) == 1 and CONFIG_VAR.fullmatch(name):

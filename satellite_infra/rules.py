@@ -128,7 +128,9 @@ def hosts(s: Settings) -> Iterator[str]:
     for name in sorted(s.existing().keys() & set(s.instance_names())):
         rule = "should have another name: an EC2 instance of this stack has it, or no `address`"
         yield line(["hosts", name], rule)
-    for address, port in _twice((h.address, h.port or 22) for h in s.existing().values()):
+    for address, port in _twice(
+        (str(h.address).lower(), h.port or 22) for h in s.existing().values()
+    ):
         yield line(["hosts"], "should have each address once", f"{address}:{port}")
     for address in _twice(h.private_ip for h in s.hosts.values() if h.private_ip):
         yield line(["hosts"], "should have each private_ip once", address)
@@ -372,9 +374,14 @@ def egress(s: Settings) -> Iterator[str]:
 
 
 def tags(s: Settings) -> Iterator[str]:
-    """EC2 takes 50 tags, and ours are among them."""
+    """EC2 takes 50 tags, and ours are among them; IAM knows no case in their names."""
     for key in sorted(OWN_TAGS & s.tags.keys()):
         yield line(["tags", key], "should have another name: satellite sets this tag")
+    has_role = s.app_policies or s.queue
+    alike = _twice(key.lower() for key in (OWN_TAGS | s.tags.keys() if has_role else ()))
+    for key in (key for key in s.tags if key not in OWN_TAGS and key.lower() in alike):
+        rule = "should differ from satellite's and each other in more than case: "
+        yield line(["tags", key], rule + "IAM, which has them on the role, knows none")
     if len(s.tags) > 50 - len(OWN_TAGS):
         yield line(["tags"], f"should be at most {50 - len(OWN_TAGS)}, got {len(s.tags)}")
 

@@ -606,12 +606,17 @@ STRUCTURED = WHOLE | {
 """Settings that are maps or lists."""
 
 
-def validated(values: Mapping[str, Any], secret: frozenset[str]) -> tuple[Settings, list[str]]:
+def validated(
+    values: Mapping[str, Any], secret: frozenset[str], stack: str = ""
+) -> tuple[Settings, list[str]]:
     """The settings that `values` give, and all problems; `secret`: the keys that are encrypted.
 
+    `stack`: its name, which the environment has where it is not set.
     With problems the settings hold what could be understood, and must not be used.
     """
     kept = {key: parsed(key, value) for key, value in values.items() if value != ""}
+    named = {"environment": stack} if stack and "environment" not in kept else {}
+    kept |= named
     found = list(rules.encryption(kept, secret - MAY_BE_ENCRYPTED, ENCRYPTED))
     broken: frozenset[str] = frozenset()
     try:
@@ -620,6 +625,9 @@ def validated(values: Mapping[str, Any], secret: frozenset[str]) -> tuple[Settin
         found += problems.lines(Settings, error, secret | ENCRYPTED | MAY_BE_ENCRYPTED)
         broken = frozenset(str(e["loc"][0]) for e in error.errors(include_url=False))
         settings = Settings.model_validate(_without(kept, error))
+    if named and "environment" in broken:
+        how = ", the stack's name: pulumi config set satellite:environment NAME"
+        found = [f + how if f.startswith(f"{NAMESPACE}:environment: ") else f for f in found]
     found += rules.across(settings, broken)
     return settings, sorted(found)
 

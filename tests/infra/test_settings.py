@@ -318,17 +318,33 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ),
         ({"connect": "pubic"}, "connect: should be public or private, got pubic"),
         # names
-        ({"app": "My_App"}, "app: should be lower-case letters, digits and -, got My_App"),
-        ({"environment": "a b"}, 'environment: should be letters, digits, . _ and -, got "a b"'),
+        *(
+            (
+                {"app": name},
+                "app: should be lower-case letters, digits and -, a letter first, 31 at most, "
+                f"got {name}",
+            )
+            for name in ("My_App", "37signals", "shop-of-the-very-large-company-inc")
+        ),
+        *(
+            (
+                {"environment": name},
+                "environment: should be letters, digits, . _ and -, a letter or digit first, "
+                f"63 at most, got {shown}",
+            )
+            for name, shown in (("a b", '"a b"'), ("_dev", "_dev"))
+        ),
         (
             {"count": None, "names": ["worker_1"]},
-            "names/0: should be a host name of a-z, 0-9 and -, 63 at most, got worker_1",
+            "names/0: should be a host name of a-z, 0-9 and -, no - first or last, 63 at most, "
+            "got worker_1",
         ),
         ({"count": None, "names": ["a", "b", "a"]}, "names: should name each host once, got a"),
         ({"names": ["a"]}, "names: should not be there beside satellite:count: one or the other"),
         (
             {"processes": {"a.b": {"quantity": 1}}},
-            "processes/a.b: should be a process type of letters, digits, _ and -",
+            "processes/a.b: should be a process type of letters, digits, _ and -, a letter or "
+            "digit first, 63 at most",
         ),
         (
             {"processes": {"release": {"quantity": 1}}},
@@ -341,7 +357,8 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ),
         (
             {"apt_sources": {"a.b": SOURCE}},
-            "apt_sources/a.b: should be lower-case letters, digits and -",
+            "apt_sources/a.b: should be lower-case letters, digits and -, a letter or digit first, "
+            "63 at most",
         ),
         (
             {"apt_sources": {"pgdg": {**SOURCE, "uri": "https://me:token@apt.example.com"}}},
@@ -527,6 +544,14 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             "repository: should hold no password or token: use satellite:deploy_key, got [secret]",
         ),
         ({"tags": {f"t{n}": "" for n in range(47)}}, "tags: should be at most 46, got 47"),
+        *(
+            (
+                {"tags": {"App": "x", "team": "y"}, "app_metadata": "allowed", **role},
+                "tags/App: should differ from satellite's and each other in more than case: IAM, "
+                "which has them on the role, knows none",
+            )
+            for role in ({"app_policies": [POLICY]}, {"queue": {"delayed_job": True}})
+        ),
         # networks
         (
             {"ssh_cidrs": ["2a00::/12"]},
@@ -605,6 +630,15 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         (
             {"hosts": {"a": HOST, "b": HOST}},
             "hosts: should have each address once, got 192.0.2.7:22",
+        ),
+        (
+            {
+                "hosts": {
+                    "a": {**HOST, "address": "host.example.com"},
+                    "b": {**HOST, "address": "HOST.Example.com"},
+                }
+            },
+            "hosts: should have each address once, got host.example.com:22",
         ),
         (
             {"hosts": {"db": {**HOST, "address": "300.1.1.1"}}},
@@ -772,6 +806,36 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
 )
 def test_is_refused_with_path_rule_and_value(changed: dict[str, Any], said: str) -> None:
     assert problems(**changed) == [f"satellite:{said}"]
+
+
+def test_tags_that_differ_by_case_need_no_other_name_without_a_role() -> None:
+    assert problems(tags={"App": "x", "team": "y", "Team": "z"}) == []
+    found = problems(tags={"team": "y", "Team": "z"}, queue={"delayed_job": True})
+    assert [line.split(": ")[0] for line in found] == ["satellite:tags/Team", "satellite:tags/team"]
+
+
+@pytest.mark.parametrize("key", ["processes.worker.quantity", "ssh_cidrs[0]", 'config["A"]'])
+def test_a_part_that_was_set_without_path_is_told_how(key: str) -> None:
+    part = f"pulumi config set --path 'satellite:{key}'"
+    given: dict[str, Any] = {key: "3"}
+    assert problems(**given) == [
+        f"satellite:{key}: unknown key; a part of another one is set by {part}, and this one taken "
+        f"away by pulumi config rm 'satellite:{key}'"
+    ]
+    given = {"other.worker": "3"}
+    assert problems(**given) == ["satellite:other.worker: unknown key"]
+
+
+def test_an_environment_that_nobody_set_is_the_stacks_name() -> None:
+    good, found = validated({**stack_values(), "environment": ""}, SECRET, "staging")
+    assert (good.environment, found) == ("staging", [])
+    good, found = validated(stack_values(), SECRET, "_dev")
+    assert (good.environment, found) == ("staging", [])
+    (said,) = validated({**stack_values(), "environment": ""}, SECRET, "_dev")[1]
+    assert said == (
+        "satellite:environment: should be letters, digits, . _ and -, a letter or digit first, "
+        "63 at most, got _dev, the stack's name: pulumi config set satellite:environment NAME"
+    )
 
 
 def test_a_repository_over_ssh_needs_both_keys() -> None:
