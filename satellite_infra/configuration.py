@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -43,13 +44,25 @@ def _every() -> dict[str, Any]:
 
 
 def _elsewhere() -> Iterator[str]:
-    """What is of a namespace that is nearly ours, and would be heeded by nobody."""
-    for key in sorted(_every()):
+    """What is of a namespace that is nearly ours, or the project's, and would be heeded by nobody.
+
+    A project of another name gives what stands in Pulumi.yaml there: our defaults, which hold
+    anyway.
+    """
+    project = pulumi.get_project()
+    for key, value in sorted(_every().items()):
         namespace, _, name = key.partition(":")
         if namespace == NAMESPACE or name not in Settings.model_fields:
             continue
-        if get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
+        if namespace == project and value == _text(Settings.model_fields[name].default):
+            continue
+        if namespace == project or get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
             yield f"{key}: unknown key, did you mean {NAMESPACE}:{name}?"
+
+
+def _text(default: Any) -> str:
+    """As the engine hands it over."""
+    return default if isinstance(default, str) else json.dumps(default, default=list)
 
 
 def _misread(values: Mapping[str, Any], secret: frozenset[str]) -> Iterator[str]:

@@ -617,13 +617,16 @@ def validated(
     kept = {key: parsed(key, value) for key, value in values.items() if value != ""}
     named = {"environment": stack} if stack and "environment" not in kept else {}
     kept |= named
-    found = list(rules.encryption(kept, secret - MAY_BE_ENCRYPTED, ENCRYPTED))
-    broken: frozenset[str] = frozenset()
+    torn = {key for key, value in kept.items() if _torn(value)}
+    found = [problems.line([key], problems.RULES["string_unicode"]) for key in torn]
+    found += rules.encryption(kept, secret - MAY_BE_ENCRYPTED, ENCRYPTED)
+    kept = {key: value for key, value in kept.items() if key not in torn}
+    broken = frozenset(torn)
     try:
         settings = Settings.model_validate(kept)
     except ValidationError as error:
         found += problems.lines(Settings, error, secret | ENCRYPTED | MAY_BE_ENCRYPTED)
-        broken = frozenset(str(e["loc"][0]) for e in error.errors(include_url=False))
+        broken |= frozenset(str(e["loc"][0]) for e in error.errors(include_url=False))
         settings = Settings.model_validate(_without(kept, error))
     if named and "environment" in broken:
         how = ", the stack's name: pulumi config set satellite:environment NAME"
@@ -640,6 +643,15 @@ def parsed(key: str, value: Any) -> Any:
         except (ValueError, RecursionError):
             return value
     return value
+
+
+def _torn(value: Any) -> bool:
+    """Whether it holds half a character, such as `\\ud800` in JSON, which nothing could write."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return True
+    return False
 
 
 def _without(values: dict[str, Any], error: ValidationError) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pulumi.runtime import config as pulumi_config
@@ -838,6 +839,25 @@ def test_an_environment_that_nobody_set_is_the_stacks_name() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("config", '{"A": "\\ud800"}'),
+        ("processes", '{"w\\ud800": {"quantity": 1}}'),
+        ("processes", '{"worker": {"quantity": 1, "command": "x\\ud800"}}'),
+        ("branch", "x\ud800"),
+        ("app", "x\udfff"),
+    ],
+)
+def test_half_a_character_is_refused_once(key: str, text: str) -> None:
+    given: dict[str, Any] = {key: text}
+    found = problems(**given)
+    assert found[:1] == [f"satellite:{key}: should be valid Unicode text"]
+    assert len(found) == 1
+    given = {key: text.replace("\\ud800", "\\ud83d\\ude00")}
+    assert not [line for line in problems(**given) if "Unicode" in line and key == "config"]
+
+
 def test_a_repository_over_ssh_needs_both_keys() -> None:
     assert problems(repository=SSH) == [
         "satellite:deploy_key: is missing: make keys DEPLOY_KEY=1; or bring your own, "
@@ -907,6 +927,22 @@ def test_load_reads_the_engines_map_and_raises_one_error(monkeypatch: pytest.Mon
         with pytest.raises(pulumi.RunError, match=said):
             load()
         del pulumi_config.CONFIG.get()["Satelite:protect"]
+        # a project of another name: what Pulumi.yaml gives is of its namespace then
+        for project in ("our-satellite", "shop"):
+            monkeypatch.setattr(pulumi, "get_project", lambda project=project: project)
+            given = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())["config"]
+            for key, about in given.items():
+                default = about["default"]
+                text = default if isinstance(default, str) else json.dumps(default)
+                pulumi_config.set_config(f"{project}:{key}", text)
+            assert load().environment == "staging"
+            pulumi_config.set_config(f"{project}:branch", "live")
+            said = f"{project}:branch: unknown key, did you mean satellite:branch?"
+            with pytest.raises(pulumi.RunError) as caught:
+                load()
+            assert str(caught.value) == f"1 problem in this stack's settings:\n  {said}"
+            for key in given:
+                del pulumi_config.CONFIG.get()[f"{project}:{key}"]
         pulumi_config.set_config("satellites:colour", "red")  # another program's
         assert load().environment == "staging"
     finally:
