@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import click
 
@@ -239,9 +240,10 @@ def _take_back(
         )
 
     def change(draft: Draft) -> None:
+        hosts = project.known_as("hosts", dict)
         for name in names:
             if name in said:
-                draft.remove(f"hosts.{name}.lost")
+                _remove_lost(draft, hosts, name)
 
     before = _machines(fleet, drains.of(project.stack), names)
     with _told_how(fleet, before):
@@ -250,6 +252,16 @@ def _take_back(
     _give_back(before, project)
     if replaced:
         _as_ever(project)
+
+
+def _remove_lost(draft: Draft, hosts: dict[str, Any], name: str) -> None:
+    """Take it out of these, and what would be empty then: no entry may outlive its host."""
+    path = f"hosts.{name}.lost"
+    del hosts[name]["lost"]
+    if not hosts[name]:
+        del hosts[name]
+        path = f"hosts.{name}" if hosts else "hosts"
+    draft.remove(path)
 
 
 def _dead(project: Project, fleet: Fleet, hosts: Sequence[Host]) -> Iterator[tuple[str, str]]:

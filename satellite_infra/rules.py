@@ -103,7 +103,10 @@ def named_hosts(s: Settings) -> Iterator[str]:
     names = s.instance_names()
     for name in (n for n, host in s.hosts.items() if not host.address and n not in names):
         rule = "should have an `address`, be an instance here, or go with its host"
-        rule += did_you_mean(name, names)
+        if s.hosts[name].model_fields_set <= {"lost"}:  # what a host that was lost has left
+            rule += f": pulumi config rm --path satellite:hosts.{name}"
+        else:
+            rule += did_you_mean(name, names)
         yield line(["hosts", name], rule)
     for name in (name for name in s.roll if name not in names):
         rule = f"should hold only this stack's instances{did_you_mean(name, names)}"

@@ -535,7 +535,7 @@ def test_what_the_file_says_of_a_lost_host_counts(changing: Desk) -> None:
     second["lost"] = False
     changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
     assert changing.satellite("lost", "worker-2", "--undo", "--yes").status == 0
-    assert "# rm satellite:hosts.worker-2.lost\n" in settings(changing)
+    assert "# rm satellite:hosts\n" in settings(changing)
 
 
 @pytest.mark.parametrize("words", [["scale", "worker=4"], ["keys", "rotate"]])
@@ -669,7 +669,31 @@ def test_a_lost_host_is_taken_back(changing: Desk) -> None:
     changing.outputs["hosts"][1] |= HERE
     changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
     assert changing.satellite("lost", "worker-2", "--undo", "--yes").status == 0
-    assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
+    assert settings(changing) == "config:\n# rm satellite:hosts\n"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "removed"),
+    [
+        ({"worker-2": {"lost": True, "protect": False}}, ["hosts.worker-2.lost"]),
+        ({"worker-2": {"lost": True}, "worker-3": {"protect": False}}, ["hosts.worker-2"]),
+        (
+            {"worker-1": {"lost": True}, "worker-2": {"lost": True}},
+            ["hosts.worker-1", "hosts"],
+        ),
+    ],
+)
+def test_of_a_host_that_is_not_lost_any_more_no_empty_entry_stays(
+    changing: Desk, hosts: dict[str, Any], removed: list[str]
+) -> None:
+    """Once its host is taken out of the stack, that would be one of no host."""
+    lost = [name for name, own in hosts.items() if own.get("lost")]
+    for known in changing.outputs["hosts"]:
+        known |= {**HERE, "lost": known["name"] in lost}
+    changing.config["satellite:hosts"] = {"value": json.dumps(hosts)}
+    assert changing.satellite("lost", *lost, "--undo", "--yes").status == 0
+    said = "".join(f"# rm satellite:{path}\n" for path in removed)
+    assert settings(changing) == f"config:\n{said}"
 
 
 def test_what_a_machine_held_that_was_gone_before_it_was_declared_lost_is_given_back(
@@ -940,7 +964,7 @@ def test_roll_gives_a_lost_host_another_machine(changing: Desk) -> None:
     ran = changing.satellite("roll", "worker-2", "--yes")
     assert (ran.status, ran.err) == (0, "")
     assert [INSTANCE in line for line in updates(changing)] == [True, False]
-    assert settings(changing) == "config:\n# rm satellite:hosts.worker-2.lost\n"
+    assert settings(changing) == "config:\n# rm satellite:hosts\n"
     # or the engine would make it of the old one's image
     assert "# set satellite:roll[0] worker-2\n" in settings(changing, "up.1.settings")
     # and what it held is given back, as after `lost --undo`

@@ -606,9 +606,19 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ),
         # hosts
         (
-            {"hosts": {"worker-3": {"lost": True}}},
+            {"hosts": {"worker-3": {"protect": False}}},
             "hosts/worker-3: should have an `address`, be an instance here, or go with its host, "
             "did you mean worker-2?",
+        ),
+        (
+            {"hosts": {"worker-3": {"lost": True}}},
+            "hosts/worker-3: should have an `address`, be an instance here, or go with its host: "
+            "pulumi config rm --path satellite:hosts.worker-3",
+        ),
+        (
+            {"hosts": {"worker-3": {}}},
+            "hosts/worker-3: should have an `address`, be an instance here, or go with its host: "
+            "pulumi config rm --path satellite:hosts.worker-3",
         ),
         (
             {"hosts": {"worker-1": HOST}},
