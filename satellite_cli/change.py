@@ -286,8 +286,9 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
         raise click.UsageError(
             f"should be TYPE=N with N from 1 to {most}, got {got}{near}\n"
             "  None for a while: satellite stop TYPE\n"
-            "  None for good: pulumi config rm --path satellite:processes.TYPE, then satellite up "
-            "--same-commit"
+            "  None for good, where others are left: pulumi config rm --path "
+            "satellite:processes.TYPE, then satellite up --same-commit\n"
+            "  Of the only type: satellite stop TYPE, or satellite destroy"
         )
 
     def change(draft: Draft) -> None:

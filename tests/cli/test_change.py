@@ -1196,7 +1196,8 @@ def test_what_was_rolled_back_is_on_no_way_back(kept: str, runs: str | None, way
 @pytest.mark.parametrize(
     ("words", "rule"),
     [
-        (["scale", "worker=0"], "None for good: pulumi config rm --path"),
+        (["scale", "worker=0"], "None for good, where others are left: pulumi config rm --path"),
+        (["scale", "worker=0"], "Of the only type: satellite stop TYPE, or satellite destroy\n"),
         (["scale", "worker"], "should be TYPE=N with N from 1 to 1000, got worker\n"),
         (["scale", "worker=1001", "wörker=1"], "got worker=1001 wörker=1\n"),
         (["scale", "worker=-1"], "None for a while: satellite stop TYPE\n"),
