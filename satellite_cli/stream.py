@@ -46,12 +46,17 @@ def since(text: str) -> str:
             moment = datetime.now(UTC) - timedelta(**{UNITS[match[2]]: int(match[1])})
         else:
             moment = datetime.fromisoformat(text)
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise click.UsageError(
             f"--since: should be such as 10m, 2h, 1d, or 2026-11-25 10:00 (UTC), got {text}"
         ) from None
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    told = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    if moment > (now := datetime.now(UTC)):  # such as a time of one's own zone
+        raise click.UsageError(
+            f"--since: should not be in the future, got {told}, and it is {now:%H:%M} UTC now"
+        )
+    return told
 
 
 @dataclass(frozen=True, order=True)

@@ -532,6 +532,14 @@ def test_what_is_held_is_shown_at_a_ctrl_c(desk: Desk, monkeypatch: pytest.Monke
     assert (desk.satellite("logs", "--follow").status, len(deaf)) == (130, 1)
 
 
+def test_a_time_to_come_is_an_error(desk: Desk) -> None:
+    """Else nothing would be shown, such as for a time of one's own zone."""
+    ran = desk.satellite("logs", "--since", "2999-01-01 10:00")
+    assert ran.status == 2
+    rule = "--since: should not be in the future, got 2999-01-01 10:00:00 UTC, and it is "
+    assert rule in ran.err
+
+
 @pytest.mark.parametrize("text", ["yesterday", "10", "10x"])
 def test_a_time_that_is_none(desk: Desk, text: str) -> None:
     ran = desk.satellite("logs", "--since", text)
