@@ -167,6 +167,8 @@ class Import:
     config: Config
     overwrite: bool = False
     dry_run: bool = False
+    overwrites: str = "--overwrite"
+    """What is typed to have the file's values win."""
     conflicts: int = 0
     left_out: int = 0
     _taken: dict[str, str] = field(default_factory=dict, repr=False)
@@ -181,12 +183,15 @@ class Import:
 
     def left(self) -> str:
         """What was not taken over, in words; empty where nothing was left."""
-        if not self.conflicts and not self.left_out:
+        left = []
+        if self.conflicts:
+            left.append(f"{self.conflicts} the stack has with another value, which stays")
+        if self.left_out:
+            left.append(f"{self.left_out} cannot be taken")
+        if not left:
             return ""
-        return (
-            f"{self.conflicts} of them the stack has with another value, and {self.left_out} "
-            "cannot be taken"
-        )
+        be = "would be" if self.dry_run else "were"
+        return "; ".join([f"{len(self._taken)} {be} taken over", *left])
 
     def _read(self, there: Mapping[str, str]) -> Iterator[str]:
         for name, value in self.source.config.items():
@@ -214,8 +219,8 @@ class Import:
         if name in there and not self.overwrite:
             self.conflicts += 1
             return (
-                "CONFLICT, the stack has another value, which stays; --overwrite (OVERWRITE=1 for "
-                "make) takes this one"
+                f"CONFLICT, the stack has another value, which stays; {self.overwrites} takes this "
+                "one"
             )
         self._taken[name] = value
         how = "would be" if self.dry_run else "is"
@@ -248,7 +253,7 @@ def main(argv: list[str]) -> int:
         name, found = Path(options.file).name, read(options.file)
         config = Config.of(options.stack)
         source = chosen(found, options.environment, config.stack, name)
-        work = Import(source, config, options.overwrite, options.dry_run)
+        work = Import(source, config, options.overwrite, options.dry_run, "OVERWRITE=1")
         if source.environment:
             print(f"{source.environment} of {name}, into stack {config.stack}:", flush=True)
         for line in work.run():

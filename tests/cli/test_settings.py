@@ -136,7 +136,7 @@ def test_an_import_says_what_it_took_and_no_value(place: Place) -> None:
     done = place.satellite("config", "import", "heroku.json")
     assert done.returncode == 1
     assert "TOKEN: is satellite:config.TOKEN, encrypted" in done.stdout
-    assert "1 cannot be taken" in done.stderr
+    assert done.stderr == "error: 1 were taken over; 1 cannot be taken\n"
     assert CANARY not in done.stdout + done.stderr
     assert place.good("config", "get", "TOKEN") == f"{CANARY}\n"
 
