@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from satellite_cli import screen
+from satellite_cli.aim import aimed
 from satellite_cli.fleet import ours
 
 if TYPE_CHECKING:  # slow to load, and most commands do without
@@ -38,4 +39,4 @@ def said(
     for line in lines:
         click.echo(line)
     if done:
-        click.echo(f"Next: satellite {command} --stack {stack}")
+        click.echo(aimed(f"Next: satellite {command}"))

@@ -56,7 +56,7 @@ def place(tmp_path: Path) -> Place:
 def test_the_life_of_a_config_var(place: Place) -> None:
     value = f"{CANARY} $HOME\n\nlast"
     said = place.good("config", "set", "TOKEN", stdin=value + "\n")
-    next_ = "Next: satellite up --same-commit --stack staging\n"
+    next_ = "Next: satellite up --same-commit\n"
     assert said == f"TOKEN is set, encrypted\n{next_}"
     assert "TOKEN" in place.good("config").split()
     assert CANARY not in place.good("config", "--json")
@@ -144,7 +144,9 @@ def test_an_import_says_what_it_took_and_no_value(place: Place) -> None:
 def test_keys_are_made_once(place: Place) -> None:
     first = place.good("keys", "init", "--deploy-key")
     assert "satellite:private_key is made, encrypted." in first
-    assert first.endswith("Next: satellite up --stack staging\n")
+    assert first.endswith("Next: satellite up\n")
+    again = place.good("keys", "init", "--stack", "staging")
+    assert again.endswith("Next: satellite up --stack staging\n")
     assert "are there already." in place.good("keys", "init")
 
 
