@@ -80,25 +80,28 @@ def set_(name: str, stack: str, as_json: bool) -> None:
         )
     if problem := unfit(name, ""):
         raise click.UsageError(f"{name}: {problem}")
-    if sys.stdin.isatty():
-        value = _typed(name)
-    else:
-        try:
-            value = sys.stdin.read()
-            value.encode()  # what is none may have been read all the same
-        except UnicodeError:
-            raise click.UsageError(f"the value of {name}: should be a text in UTF-8") from None
-        if not value:  # such as a file that was not written, or a command before it that failed
-            raise click.UsageError(
-                f"nothing came on standard input, {name} stays as it is. Where an empty value is "
-                f"meant: echo | satellite config set {name}"
-            )
-        value = value.removesuffix("\n")
-    if problem := unfit(name, value):
-        raise click.UsageError(f"the value of {name}: {problem}")
-    with stack_settings.of(stack) as found, found.change() as draft:
-        draft.change_config_vars({name: value})
+    with stack_settings.of(stack) as found:
+        value = _typed(name) if sys.stdin.isatty() else _read(name)
+        if problem := unfit(name, value):
+            raise click.UsageError(f"the value of {name}: {problem}")
+        with found.change() as draft:
+            draft.change_config_vars({name: value})
     stack_settings.said([f"{name} is set, encrypted"], found.stack, as_json)
+
+
+def _read(name: str) -> str:
+    """What comes on standard input; UsageError where that is nothing, or no text."""
+    try:
+        value = sys.stdin.read()
+        value.encode()  # what is none may have been read all the same
+    except UnicodeError:
+        raise click.UsageError(f"the value of {name}: should be a text in UTF-8") from None
+    if not value:  # such as a file that was not written, or a command before it that failed
+        raise click.UsageError(
+            f"nothing came on standard input, {name} stays as it is. Where an empty value is "
+            f"meant: echo | satellite config set {name}"
+        )
+    return value.removesuffix("\n")
 
 
 def _typed(name: str) -> str:

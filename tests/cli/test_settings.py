@@ -78,6 +78,7 @@ def test_the_life_of_a_config_var(place: Place) -> None:
         (["A-B"], "x", "A-B: "),
         (["TOKEN"], "a\0b", "the value of TOKEN: "),
         (["TOKEN"], "", "nothing came on standard input, TOKEN stays as it is. Where an empty"),
+        (["TOKEN", "--stack", "typo"], "", "error: Pulumi.typo.yaml is not there"),
     ],
 )
 def test_a_wrong_config_var_is_not_set(
