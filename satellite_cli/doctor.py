@@ -21,6 +21,7 @@ from satellite_cli.running import commits, head, taken_back, unsure, wanted
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
 from satellite_infra.agent_bundle import agent_files
+from satellite_stack.engine import ConfigError, selected
 
 SECONDS = 20
 APART = 5
@@ -63,14 +64,14 @@ def doctor(stack: str, names: tuple[str, ...], seconds: float, as_json: bool) ->
             note(ALL_LOST)
         answers = _answers(fleet, hosts, seconds) if fleet else {}
         found = local.result()
-        known = {one.text for one in found}
-        found += [one for one in problem if one.text not in known]
+        known = tuple(one.text for one in found)
+        found += [one for one in problem if not one.text.startswith(known)]
     if fleet:
         found += list(judged(fleet, answers))
     app = fleet.app if fleet else ""
     if as_json:
         told = [_data(one, app) for one in found]
-        screen.data({"stack": fleet.stack if fleet else stack, "findings": told})
+        screen.data({"stack": fleet.stack if fleet else _named(stack), "findings": told})
     else:
         for place in ("", *(host.name for host in hosts)):
             _show(place, [one for one in found if one.host == place], app)
@@ -85,6 +86,14 @@ def _fleet(stack: str) -> tuple[Fleet | None, list[Finding]]:
         return None, [Finding("stack", str(problem), command="satellite up")]
     except SatelliteError as problem:
         return None, [Finding("stack", str(problem), command="docs/runbook.md has its entry")]
+
+
+def _named(stack: str) -> str:
+    """Which stack it is; empty where none is selected."""
+    try:
+        return stack or selected()
+    except ConfigError:  # a finding
+        return ""
 
 
 def _answers(fleet: Fleet, hosts: Sequence[Host], seconds: float) -> dict[Host, remote.Answer]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from satellite_cli import lock
-from satellite_cli.finding import Finding
+from satellite_cli.finding import RUNBOOK, Finding
 from satellite_cli.problems import SatelliteError
 from satellite_cli.project import Project
 
@@ -31,6 +31,7 @@ MENDS = {
     "passphrase": f"read -rsp 'Passphrase: ' {PASSPHRASE}; export {PASSPHRASE}",
     "no stack named": "pulumi stack select",
     "no stack selected": "pulumi stack select",
+    "is not there: pulumi stack init": "git pull",
 }
 """What mends settings that cannot be read, by a part of the error."""
 Found = Iterator[Finding]
@@ -144,7 +145,7 @@ def _settings(stack: str, seconds: float) -> Found:
     except SatelliteError as problem:
         text = str(problem)
         mends = (command for part, command in MENDS.items() if part in text)
-        yield Finding("settings", text, command=next(mends, "satellite preview"))
+        yield Finding("settings", text, command=next(mends, RUNBOOK))
         return
     looks = [_plugins, _ssh_agent, _git, *([_aws] if settings.instance_names() else [])]
     with ThreadPoolExecutor(len(looks)) as together:

@@ -16,6 +16,7 @@ import click
 from satellite_cli.problems import FAILED, USAGE, SatelliteError
 from satellite_infra import output
 from satellite_infra.agent.naming import named
+from satellite_stack import stack_file
 from satellite_stack.engine import ConfigError, config, pulumi, selected
 
 NAMED = ("no stack named", "no stack selected", "no Pulumi.yaml", "is not there: pulumi stack init")
@@ -85,7 +86,7 @@ class Fleet:
 
     @classmethod
     def of(cls, stack: str, asked: Callable[[], dict[str, Any]] | None = None) -> Fleet:
-        """That stack's, or the selected one's; SatelliteError where it was never up.
+        """That stack's, or the selected one's; SatelliteError without its file, or before an up.
 
         `asked` gives the stack's settings to who knows them already.
         """
@@ -95,8 +96,10 @@ class Fleet:
             outputs = together.submit(cls.outputs, *which)
             settings = together.submit(asked or (lambda: config(*which)))
             name = together.submit(selected) if not stack else None
-            found, known = outputs.result(), settings.result()
             stack = name.result() if name else stack
+            found = outputs.result()
+            stack_file.of(stack)  # without it the settings are empty, and would be blamed for it
+            known = settings.result()
         return cls.read(stack, found, known)
 
     @staticmethod

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from satellite_cli import doctor, doctor_local, remote, screen
-from satellite_cli.finding import MENDS, Finding
+from satellite_cli.finding import MENDS, RUNBOOK, Finding
 from satellite_cli.fleet import Fleet
 from satellite_cli.project import Project
 from satellite_infra.agent import flat
@@ -206,6 +206,7 @@ def test_what_a_failed_deploy_has_left_is_not_deployed_again(clinic: Desk) -> No
     good = {**failed(COMMIT), "outcome": "good"}
     clinic.says("worker-1", status("worker-1", last_release=failed(NEW)))
     clinic.says("worker-2", status("worker-2", last_release=good))
+    (clinic.place / "Pulumi.production.yaml").touch()
     ran = clinic.satellite("doctor", "--stack", "production")
     assert (ran.status, ran.out.count("up --again")) == (1, 0)
     assert ran.out.startswith(
@@ -327,6 +328,7 @@ def test_an_older_failure_is_none_of_this_deploy(clinic: Desk) -> None:
 
 def test_the_stack_is_in_the_command_where_it_was_given(clinic: Desk) -> None:
     clinic.says("worker-2", status("worker-2", revision=NEW))
+    (clinic.place / "Pulumi.production.yaml").touch()
     ran = clinic.satellite("doctor", "--stack", "production")
     assert "> satellite up --stack production --again --host worker-2\n" in ran.out
 
@@ -557,9 +559,28 @@ def codes(found: list[Finding]) -> list[str]:
     return [one.code for one in found]
 
 
+def test_what_is_found_twice_is_told_once(local: Desk) -> None:
+    none = "no stack selected; please use `pulumi stack select` to choose one"
+    local.pulumi["stack"] = local.pulumi["stack output"] = (255, "", f"error: {none}")
+    local.pulumi["config"] = (255, "", "error: no stack selected; and other words")
+    ran = local.satellite("doctor", "--json")
+    (one,) = ran.json()["findings"]
+    assert (ran.status, ran.json()["stack"]) == (1, "")
+    assert (one["code"], one["mend"]) == ("settings", "pulumi stack select")
+
+
+def test_without_the_stacks_file_no_host_is_accused(local: Desk) -> None:
+    (local.place / "Pulumi.staging.yaml").unlink()
+    local.config.clear()
+    told = local.satellite("doctor", "--json").json()
+    (one,) = told["findings"]
+    assert (told["stack"], one["host"], one["mend"]) == ("staging", None, "git pull")
+    assert "Pulumi.staging.yaml is not there" in one["text"]
+
+
 def test_settings_that_are_not_right(local: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = here(local, monkeypatch)
-    assert (one.code, one.command) == ("settings", "satellite preview")
+    assert (one.code, one.command) == ("settings", RUNBOOK)
     assert "Pulumi.staging.yaml is not right" in one.text
 
 

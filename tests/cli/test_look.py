@@ -87,6 +87,7 @@ def test_where_every_host_is_lost_looking_says_so(desk: Desk, command: str) -> N
 def test_info_as_data(desk: Desk) -> None:
     desk.says("worker-1", status("worker-1", lock="release of abc by ada"))
     desk.says("worker-2", status("worker-2", revision="f" * 40))
+    (desk.place / "Pulumi.production.yaml").touch()
     ran = desk.satellite("info", "--json", "--stack", "production")
     found = ran.json()
     assert (ran.status, ran.err, found["stack"]) == (0, "", "production")
@@ -128,6 +129,7 @@ def test_the_stack_may_come_from_the_environment(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SATELLITE_STACK", "nightly")
+    (desk.place / "Pulumi.nightly.yaml").touch()
     for name in ("worker-1", "worker-2"):
         desk.says(name, status(name))
     assert "(stack nightly)" in desk.satellite("info").out
@@ -423,3 +425,29 @@ def test_locks(desk: Desk) -> None:
     assert desk.engine()[-1][:2] == ["cancel", "--yes"]
     lock.unlink()
     assert desk.satellite("lock", "release").out == "staging: free already\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info"],
+        ["ps"],
+        ["logs"],
+        ["releases"],
+        ["lock", "status"],
+        ["lock", "release", "--host", "worker-1"],
+        ["run", "ls"],
+        ["ssh", "worker-1"],
+        ["restart"],
+    ],
+)
+def test_without_the_stacks_file_it_is_said_that_this_is_missing(
+    desk: Desk, words: list[str]
+) -> None:
+    """A colleague's, before a `git pull`: the settings are empty, and not what is wrong."""
+    (desk.place / "Pulumi.staging.yaml").unlink()
+    desk.config.clear()
+    desk.pulumi["whoami"] = (0, json.dumps({"url": f"file://{desk.place}/state"}), "")
+    ran = desk.satellite(*words)
+    assert ran.status == 2
+    assert "Pulumi.staging.yaml is not there: pulumi stack init staging (where that" in ran.err
