@@ -108,6 +108,12 @@ def release(stack: str, name: str, yes: bool, as_json: bool) -> None:
 def _end(stack: str, name: str, yes: bool, as_json: bool) -> None:
     fleet = Fleet.of(stack)
     (host,) = fleet.chosen([name])
+    if not yes:  # else a host that is slow would be asked twice
+        answers = asking.answers_of(fleet, [host], asking.SECONDS, "status")
+        said, _ = asking.sorted_out(answers)
+        if name in said and not said[name]["lock"]:
+            done_on(fleet, [host], {host: remote.Answer(out="free already")}, as_json)
+            return
     _confirm(f"End the release that runs on {name}?", yes)
     with remote.connected(fleet) as connection:
         command = remote.agent("end-release", "--app", fleet.app)

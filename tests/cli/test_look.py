@@ -427,6 +427,18 @@ def test_locks(desk: Desk) -> None:
     assert desk.satellite("lock", "release").out == "staging: free already\n"
 
 
+def test_a_host_that_is_free_is_not_asked_about(desk: Desk) -> None:
+    desk.says("worker-1", status("worker-1"))
+    desk.says("worker-2", status("worker-2", lock="release of abc by ada, since 10:00"))
+    ran = desk.satellite("lock", "release", "--host", "worker-1")
+    assert (ran.status, ran.out) == (0, "worker-1: free already\n")
+    for problem in ({}, {"status": 255, "err": "timed out\n"}):
+        desk.hosts["worker-2"] |= problem
+        ran = desk.satellite("lock", "release", "--host", "worker-2")
+        assert ran.status == 4
+        assert "End the release that runs on worker-2? Nobody is there to ask" in ran.err
+
+
 @pytest.mark.parametrize(
     "words",
     [
