@@ -23,6 +23,18 @@ def read(release: Path) -> dict[str, str]:
     return parse(content(release, "Procfile", inside=True))
 
 
+def told(release: Path) -> str:
+    """The process types in words, for whom one is missing; and each line that is none."""
+    if not (release / "Procfile").exists():
+        return "there is none"
+    text = content(release, "Procfile", inside=True)
+    lines = [(str(n), line) for n, line in enumerate(text.splitlines(), 1)]
+    meant = [(n, line) for n, line in lines if line.strip()[:1] not in ("", "#")]
+    odd = [n for n, line in meant if not LINE.match(line)]
+    has = f"it has: {', '.join(parse(text)) or 'nothing'}"
+    return f"{has}; no `TYPE: COMMAND` is in line {', '.join(odd)}" if odd else has
+
+
 def content(release: Path, name: str, inside: bool) -> str:
     """What stands in a file of a release directory; empty without one.
 

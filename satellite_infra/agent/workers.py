@@ -45,8 +45,7 @@ def commands(release: Path, manifest: ReleaseManifest) -> dict[str, str]:
     known = procfile.read(release)
     wanted = {p.type: p.command or known.get(p.type, "") for p in manifest.processes}
     missing = [
-        f"processes/{type_}: should be in the Procfile (it has: {', '.join(known) or 'nothing'}) "
-        "or have a command"
+        f"processes/{type_}: should be in the Procfile ({procfile.told(release)}) or have a command"
         for type_, command in wanted.items()
         if not command
     ]

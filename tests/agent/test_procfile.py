@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent.procfile import LONGEST, content, has_delayed_job, parse, read
+from satellite_infra.agent.procfile import LONGEST, content, has_delayed_job, parse, read, told
 
 
 def test_types_and_commands() -> None:
@@ -17,6 +17,17 @@ def test_types_and_commands() -> None:
         "worker": "run: this",
         "q-2_x": "y",
     }
+
+
+def test_what_it_has_is_told_and_which_lines_are_none(tmp_path: Path) -> None:
+    assert told(tmp_path) == "there is none"
+    procfile = tmp_path / "Procfile"
+    procfile.write_text("")
+    assert told(tmp_path) == "it has: nothing"
+    procfile.write_text("# note: x\n\nweb: x\nmail: y\n")
+    assert told(tmp_path) == "it has: web, mail"
+    procfile.write_text("web: x\nworker bundle exec x\n\n w: y\n")
+    assert told(tmp_path) == "it has: web; no `TYPE: COMMAND` is in line 2, 4"
 
 
 def test_a_link_is_followed_within_the_release_only(tmp_path: Path) -> None:
