@@ -240,7 +240,8 @@ def _taken_back(
         return replace(found, text=f"{text}. Mend what it says; then `satellite up`", command=why)
     text += ", and was taken back there"
     if same:  # no commit is to be gone back to
-        text += ". Mend what it says, or take those settings back; then `satellite up`"
+        text += ". Mend what it says, or take those settings back; then `satellite up "
+        text += "--same-commit`"
         return replace(found, text=text, command=why)
     stay = f"satellite deploy --revision {told['revision']}"
     return replace(found, text=f"{text}. Why; and to stay with what runs:", why=why, command=stay)

@@ -392,7 +392,9 @@ def _go_back(
     recovered = None
     if unfinished is not None:
         storage.remove(layout.reserve)  # on a full disk the way back has room
-        say(f"{unfinished.release} was left unfinished; going to {last.release if last else None}")
+        back = last.release if last else None
+        back = "its settings before" if back == unfinished.release else back
+        say(f"{unfinished.release} was left unfinished; going to {back}")
         converge(layout, last, system, say, wait, without=ledger.stopped())
         ledger.forget_prepared()  # it may be what failed
         ledger.close_journal()

@@ -20,8 +20,8 @@ PAUSES = (1, 5, 25, 125)  # seconds before each further attempt; after a boot th
 TIMEOUT = 10  # seconds that the other side may be silent
 LIMIT = 600  # seconds for all that waits
 NEXT = (
-    "Next: mend the cause and deploy again (`satellite deploy`, or `pulumi up`); nothing has to be "
-    "cleaned by hand."
+    "Next: mend the cause and deploy again (`satellite deploy`, or where settings alone are new "
+    "`satellite up --same-commit`); nothing has to be cleaned by hand."
 )
 LONGEST = 700  # characters of a reason
 HEADERS = {"Content-Type": "application/json", "User-Agent": "satellite"}

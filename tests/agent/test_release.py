@@ -581,6 +581,18 @@ def test_what_the_old_releases_workers_said_is_not_told_as_the_new_ones_last_wor
     assert starts_asked_for(system) == ["3"]  # the first two were the old release's
 
 
+def test_where_settings_alone_fail_it_goes_back_to_those_before(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    revision = origin.commit()
+    deploy(layout, system, request(origin, revision))
+    good, log = Ledger(layout).current(), list[str]()
+    with pytest.raises(ReleaseError, match="health command failed") as failure:
+        deploy(layout, system, request(origin, revision, health="exit 1"), log)
+    assert failure.value.state == f"runs its last good release, {good}"
+    assert f"{good} was left unfinished; going to its settings before" in log
+
+
 def test_a_health_command_that_fails_brings_the_old_release_back(
     layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:

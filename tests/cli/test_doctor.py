@@ -233,8 +233,11 @@ def test_settings_that_failed_are_not_released_again(clinic: Desk) -> None:
     """At the commit that runs, so that no other one can be gone back to."""
     clinic.outputs["manifest"] = MANIFEST + "config.TOKEN: 0123\n"
     clinic.says("worker-2", status("worker-2", last_release=failed(COMMIT)))
-    found = told(clinic.satellite("doctor", "--json", "--host", "worker-2"))
-    assert found == [("worker-2", "config_differs", "satellite logs --release --host worker-2")]
+    ran = clinic.satellite("doctor", "--json", "--host", "worker-2")
+    why = "satellite logs --release --host worker-2"
+    assert told(ran) == [("worker-2", "config_differs", why)]
+    (one,) = ran.json()["findings"]
+    assert one["text"].endswith("those settings back; then `satellite up --same-commit`")
 
 
 def test_where_the_first_release_failed_the_command_shows_why(clinic: Desk) -> None:
