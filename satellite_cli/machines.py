@@ -18,7 +18,7 @@ from satellite_cli.problems import FAILED, REFUSED, USAGE, SatelliteError, conse
 from satellite_cli.project import Draft, Project
 from satellite_cli.reachable import declared_lost
 from satellite_cli.running import Running
-from satellite_cli.update import summary
+from satellite_cli.update import Outcome, summary
 from satellite_infra import naming
 from satellite_infra.agent.layout import AGENT
 
@@ -26,6 +26,8 @@ SECONDS = 120
 """For the queue to be told of a dead machine."""
 DEAD = 10
 """Seconds after which one that does not answer is held to be dead."""
+INSTANCE = "aws:ec2/instance:Instance"
+"""What the engine calls its type."""
 REPLACE = "docs/tasks/a-host-died.md"
 """How a machine that is dead is replaced."""
 
@@ -323,7 +325,7 @@ def _give_back(machines: Sequence[tuple[str, str]], project: Project) -> None:
 
 def _new_instance(host: Host) -> str:
     """The engine's word for another instance in the place of this host's."""
-    return f"--replace=**::aws:ec2/instance:Instance::{host.name}"
+    return f"--replace=**::{INSTANCE}::{host.name}"
 
 
 def _rolled(project: Project, host: str) -> dict[str, str]:
@@ -378,14 +380,30 @@ def _roll(
     with project.draft() as draft, draft.pinned(commit, _rolled(project, host)) as file:
         if not yes:
             words = ["--config-file", str(file), *more]
-            click.echo(summary(run(project, "preview", words, as_json=False), planned=True))
-            consent(f"Replace {host}?")
+            planned = run(project, "preview", words, as_json=False)
+            click.echo(summary(planned, planned=True))
+            as_it_is = _stays(planned, host)
+            if not planned.idle:
+                consent("Do this all the same?" if as_it_is else f"Replace {host}?")
         done = update(project, file, as_json, more=more)
+    if yes:
+        _stays(done, host)
     _as_ever(project)
     if as_json:
         screen.data({"stack": project.stack, "changes": done.changes})
     else:
         click.echo(summary(done, planned=False))
+
+
+def _stays(outcome: Outcome, host: str) -> bool:
+    """Whether its instance is not replaced, which is said: it was asked for."""
+    if f"{INSTANCE}::{host}" in outcome.replaced:
+        return False
+    note(
+        f"{host} is not replaced: its image, type and key are as the settings say; to replace it "
+        f"all the same: satellite roll {host} --again"
+    )
+    return True
 
 
 def _as_ever(project: Project) -> None:

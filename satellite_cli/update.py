@@ -64,6 +64,8 @@ class Outcome:
     asked: Counter[str] = field(default_factory=Counter)
     """How many hosts answered, or would be asked, before they are sent something; by what the
     engine calls it, such as replace."""
+    replaced: set[str] = field(default_factory=set)
+    """What was replaced, or would be: `TYPE::NAME` of each."""
     interrupted: bool = False
     said: str = ""
     """What the engine said on standard error."""
@@ -164,6 +166,8 @@ class Update:
         if op not in (ASKS if reach else DOING) or kind(urn).startswith(QUIET):
             return
         self._began[urn] = time.monotonic()
+        if op == "replace":
+            self.outcome.replaced.add(f"{kind(urn)}::{urn.rpartition('::')[2]}")
         if reach:
             self.tell(f"{named(urn)}: asks")
         elif self.verb == "preview":

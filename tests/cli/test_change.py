@@ -919,6 +919,28 @@ def test_roll_replaces_what_is_right_where_that_is_said(changing: Desk) -> None:
     assert [INSTANCE in line for line in updates(changing)] == [False, False, True, False]
 
 
+def test_a_roll_that_replaces_nothing_says_so(
+    changing: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other settings that wait may restart workers, which looks like a roll."""
+    stays = (
+        "worker-2 is not replaced: its image, type and key are as the settings say; to replace it "
+        "all the same: satellite roll worker-2 --again\n"
+    )
+    assert changing.satellite("roll", "worker-2", "--yes").err == stays
+    ran = asked(changing, "n", "roll", "worker-2", monkeypatch=monkeypatch)
+    assert (ran.status, stays in ran.err) == (4, True)
+    assert "Do this all the same?" in ran.err + ran.out
+    new = step("worker-2", "replace")
+    new["resourcePreEvent"]["metadata"]["urn"] = urn("worker-2", "aws:ec2/instance:Instance")
+    for verb in ("preview", "up"):
+        changing.events[verb].insert(0, new)
+    assert changing.satellite("roll", "worker-2", "--yes").err == ""
+    ran = asked(changing, "n", "roll", "worker-2", monkeypatch=monkeypatch)
+    assert (ran.status, "is not replaced" in ran.err) == (4, False)
+    assert "Replace worker-2?" in ran.err + ran.out
+
+
 def test_what_no_drain_reaches_is_not_rolled(changing: Desk) -> None:
     """Or its successor would stand there, and of its own jobs nobody would know."""
     changing.hosts["worker-2"] = DEAD

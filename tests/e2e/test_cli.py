@@ -667,14 +667,16 @@ def test_a_machine_is_replaced_by_name(desk: Desk) -> None:
     assert "desk-1 (aws:ec2/instance:Instance): " not in desk.good("satellite up --yes")
     runs = desk.runs()
     newer = desk.commit()
-    desk.good("satellite roll desk-1 --yes")
+    assert "is not replaced" not in desk.run("satellite roll desk-1 --yes").stderr
     now = {host.name: host.instance_id for host in desk.site.hosts()}
     assert now["desk-1"] != old
     assert now["desk-2"] == other
     assert desk.runs() == runs  # at the commit that runs, whatever the branch has
     assert newer not in runs[0]
     assert "roll" not in desk.settings()
-    assert "desk-1 (aws:ec2/instance:Instance): " not in desk.good("satellite roll desk-1 --yes")
+    same = desk.run("satellite roll desk-1 --yes")
+    assert "desk-1 (aws:ec2/instance:Instance): " not in same.stdout
+    assert "desk-1 is not replaced: " in same.stderr
     desk.good("satellite roll desk-1 --again --yes")
     assert desk.site.host(1).instance_id != now["desk-1"]
     assert desk.runs() == runs
