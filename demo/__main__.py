@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from demo import evidence, keep, story
@@ -22,28 +23,40 @@ def _play(screen: Screen, logs: Path) -> bool:
     """Whether every promise was kept."""
     before = _stack_files()
     scene = story.Scene.set(screen, logs)
+    visited = False
+
+    def interlude(scene: story.Scene) -> bool:
+        nonlocal visited
+        visited = _open(scene)
+        return visited
+
     try:
-        facts = _tell(scene)
+        facts = _tell(scene, interlude)
         changed = sorted({name for name, _ in _stack_files() ^ before})
-        expect("the demo should leave the checkout's stack files as they are", changed)
+        if visited and changed:
+            screen.say(f"changed in the checkout meanwhile: {', '.join(changed)}")
+        else:
+            expect("the demo should leave the checkout's stack files as they are", changed)
     except DemoError as failure:
         screen.failure(failure)
         evidence.collect(scene.lab, logs)
-        _open(scene)
+        if not visited:
+            _open(scene)
         return False
     screen.summary("What happened", facts)
     return True
 
 
-def _tell(scene: story.Scene) -> list[tuple[str, str]]:
+def _tell(scene: story.Scene, interlude: Callable[[story.Scene], bool]) -> list[tuple[str, str]]:
     try:
-        return story.tell(scene, interlude=_open)
+        return story.tell(scene, interlude)
     except LabError as error:
         raise DemoError("the lab could not do its part", str(error).splitlines()) from error
 
 
-def _open(scene: story.Scene) -> None:
-    keep.keep(scene.screen, scene.stack.project, sorted(host.name for host in scene.lab.hosts()))
+def _open(scene: story.Scene) -> bool:
+    hosts = sorted(host.name for host in scene.lab.hosts())
+    return keep.keep(scene.screen, scene.stack.project, hosts)
 
 
 def _stack_files() -> set[tuple[str, str]]:

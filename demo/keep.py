@@ -29,18 +29,19 @@ WIDTH = 24
 """Of the commands' column; what is longer goes beyond it."""
 
 
-def keep(screen: Screen, project: Path, hosts: Sequence[str]) -> None:
-    """With KEEP=1, open a shell in `project` and wait for its end; elsewhere do nothing.
+def keep(screen: Screen, project: Path, hosts: Sequence[str]) -> bool:
+    """With KEEP=1, open a shell in `project` and wait for its end; else nothing, and False.
 
     Nothing either where no host stands, not yet or no more.
     """
     if not hosts or os.environ.get("KEEP", "").lower() not in ("1", "yes", "true"):
-        return
+        return False
     if not sys.stdin.isatty():
         screen.say("KEEP=1 opens a shell here when it is typed on a terminal: make demo KEEP=1")
-        return
+        return False
     screen.say("The lab stays open until you leave this shell: exit")
     screen.say(f"The stack `demo` is selected; its hosts: {', '.join(hosts)}. To try:")
     for command, what in TRY:
         screen.command(f"{command:{WIDTH}}  # {what}")
     subprocess.run([os.environ.get("SHELL") or "bash"], cwd=project, check=False)
+    return True

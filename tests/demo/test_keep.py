@@ -34,7 +34,7 @@ def test_the_shell_is_in_the_folder_of_the_stack(
     monkeypatch.setenv("KEEP", "1")
     monkeypatch.setenv("SHELL", str(shell))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-    keep(Screen(Console()), tmp_path, HOSTS)
+    assert keep(Screen(Console()), tmp_path, HOSTS)
     assert (tmp_path / "place").read_text(encoding="utf-8") == f"{tmp_path}\n"
     said = capsys.readouterr().out
     assert "until you leave this shell: exit" in said
@@ -49,5 +49,5 @@ def test_where_no_host_stands_there_is_nothing_to_try(
     monkeypatch.setenv("KEEP", "1")
     monkeypatch.setenv("SHELL", "/bin/false")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-    keep(Screen(Console()), tmp_path, [])
+    assert not keep(Screen(Console()), tmp_path, [])
     assert capsys.readouterr().out == ""
