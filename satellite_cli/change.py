@@ -297,6 +297,7 @@ def scale(workers: tuple[str, ...], stack: str, yes: bool, as_json: bool) -> Non
             draft.put(f"processes.{type_}.quantity", number)
 
     project = Project.of(stack)
+    project.check()  # the file is written, with what the engine makes of it
     fits = functools.partial(known_types, project, sorted(types))
     keeping(project, Wish(change), yes, as_json, fits=fits)
 

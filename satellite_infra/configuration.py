@@ -56,8 +56,9 @@ def _elsewhere() -> Iterator[str]:
             continue
         if namespace == project and value == _text(Settings.model_fields[name].default):
             continue
-        if namespace == project or get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
-            yield f"{key}: unknown key, did you mean {NAMESPACE}:{name}?"
+        where = f" ({name} in Pulumi.yaml is it, too)" if namespace == project else ""
+        if where or get_close_matches(namespace.lower(), [NAMESPACE], cutoff=0.8):
+            yield f"{key}: unknown key, did you mean {NAMESPACE}:{name}?{where}"
 
 
 def _text(default: Any) -> str:

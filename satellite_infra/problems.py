@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -63,11 +63,14 @@ def like(word: str, known: Iterable[str]) -> str:
 def _meant(model: type[BaseModel], place: list[Any]) -> str:
     """What an unknown key may have been meant to be."""
     name = str(place[-1])
-    if len(place) == 1 and re.split(r"[.[]", name)[0] in model.model_fields:
-        part = f"'satellite:{name}'"
+    whole, *rest = re.split(r"[.[]", name, maxsplit=1)
+    if len(place) == 1 and rest and _has_parts(model, whole):
+        way = f"pulumi config set --path 'satellite:{name}'"
+        if whole == "config":  # which that would leave in the open
+            way = "satellite config set " + re.sub(r"\W", "", rest[0])
         return (
-            f"; a part of another one is set by pulumi config set --path {part}, and this one "
-            f"taken away by pulumi config rm {part}"
+            f"; a part of another one is set by {way}, and this one taken away by "
+            f"pulumi config rm 'satellite:{name}'"
         )
     if near := did_you_mean(name, _keys_at(model, place[:-1])):
         return near
@@ -77,6 +80,12 @@ def _meant(model: type[BaseModel], place: list[Any]) -> str:
             f"this one away: pulumi config rm satellite:{name}"
         )
     return ""
+
+
+def _has_parts(model: type[BaseModel], name: str) -> bool:
+    field = model.model_fields.get(name)
+    kinds = (get_origin(field.annotation), *get_args(field.annotation)) if field else ()
+    return any(kind in (dict, tuple) or hasattr(kind, "model_fields") for kind in kinds)
 
 
 def _rule(error: Any, context: dict[str, Any]) -> str:

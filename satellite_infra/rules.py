@@ -380,8 +380,8 @@ def tags(s: Settings) -> Iterator[str]:
     """EC2 takes 50 tags, and ours are among them; IAM knows no case in their names."""
     for key in sorted(OWN_TAGS & s.tags.keys()):
         yield line(["tags", key], "should have another name: satellite sets this tag")
-    has_role = s.app_policies or s.queue
-    alike = _twice(key.lower() for key in (OWN_TAGS | s.tags.keys() if has_role else ()))
+    on_role = OWN_TAGS - {"Name"} | s.tags.keys() if s.app_policies or s.queue else frozenset()
+    alike = _twice(key.lower() for key in on_role)
     for key in (key for key in s.tags if key not in OWN_TAGS and key.lower() in alike):
         rule = "should differ from satellite's and each other in more than case: "
         yield line(["tags", key], rule + "IAM, which has them on the role, knows none")

@@ -12,9 +12,10 @@ import yaml
 from satellite_infra.problems import line
 from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED, NAMESPACE
 
+CLOCK = r"\d\d?:\d\d?:\d\d?(\.\d+)?"
 NUMBER = (
     r"[-+]?(0[xob][\da-f_]+|(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)(e[-+]?\d+)?)"
-    r"|\d{4}-\d\d?-\d\d?([t ]\s*\d.*)?"
+    rf"|\d{{4}}-\d\d?-\d\d?(t{CLOCK}(z|[-+]\d\d:\d\d)| {CLOCK})?"
 )
 """What Pulumi may read as a number or a day where it stands without quotes."""
 WHOLE = r"0|-?[1-9]\d{0,17}"
@@ -70,7 +71,8 @@ def misread(found: Mapping[str, yaml.Node]) -> Iterator[str]:
     """
     seen: set[int] = set()
     for name, node in found.items():
-        namespace, _, key = name.partition(":")
+        namespace, _, key = name.rpartition(":")
+        namespace = namespace or NAMESPACE  # the project's, which Pulumi adds
         for place, text in _plain([key], node, seen) if namespace == NAMESPACE else ():
             mode = key == "config_files" and place[-1] == "mode"  # which is known as either number
             if not mode and _another(text):

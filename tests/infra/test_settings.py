@@ -823,18 +823,37 @@ def test_tags_that_differ_by_case_need_no_other_name_without_a_role() -> None:
     assert problems(tags={"App": "x", "team": "y", "Team": "z"}) == []
     found = problems(tags={"team": "y", "Team": "z"}, queue={"delayed_job": True})
     assert [line.split(": ")[0] for line in found] == ["satellite:tags/Team", "satellite:tags/team"]
+    # an instance's alone, whose tags know case
+    assert problems(tags={"name": "y"}, queue={"delayed_job": True}) == []
 
 
-@pytest.mark.parametrize("key", ["processes.worker.quantity", "ssh_cidrs[0]", 'config["A"]'])
-def test_a_part_that_was_set_without_path_is_told_how(key: str) -> None:
-    part = f"pulumi config set --path 'satellite:{key}'"
+@pytest.mark.parametrize(
+    ("key", "way"),
+    [
+        (
+            "processes.worker.quantity",
+            "pulumi config set --path 'satellite:processes.worker.quantity'",
+        ),
+        ("ssh_cidrs[0]", "pulumi config set --path 'satellite:ssh_cidrs[0]'"),
+        ("monit.mail_to", "pulumi config set --path 'satellite:monit.mail_to'"),
+        # which `--path` alone would leave in the open
+        ("config.A_B", "satellite config set A_B"),
+        ('config["A"]', "satellite config set A"),
+    ],
+)
+def test_a_part_that_was_set_without_path_is_told_how(key: str, way: str) -> None:
     given: dict[str, Any] = {key: "3"}
     assert problems(**given) == [
-        f"satellite:{key}: unknown key; a part of another one is set by {part}, and this one taken "
+        f"satellite:{key}: unknown key; a part of another one is set by {way}, and this one taken "
         f"away by pulumi config rm 'satellite:{key}'"
     ]
-    given = {"other.worker": "3"}
-    assert problems(**given) == ["satellite:other.worker: unknown key"]
+
+
+@pytest.mark.parametrize("key", ["other.worker", "branch.x", "count[0]"])
+def test_what_has_no_parts_is_told_none(key: str) -> None:
+    given: dict[str, Any] = {key: "3"}
+    assert problems(**given)[0].startswith(f"satellite:{key}: unknown key")
+    assert "--path" not in problems(**given)[0]
 
 
 def test_an_environment_that_nobody_set_is_the_stacks_name() -> None:
@@ -948,6 +967,7 @@ def test_load_reads_the_engines_map_and_raises_one_error(monkeypatch: pytest.Mon
             assert load().environment == "staging"
             pulumi_config.set_config(f"{project}:branch", "live")
             said = f"{project}:branch: unknown key, did you mean satellite:branch?"
+            said += " (branch in Pulumi.yaml is it, too)"
             with pytest.raises(pulumi.RunError) as caught:
                 load()
             assert str(caught.value) == f"1 problem in this stack's settings:\n  {said}"

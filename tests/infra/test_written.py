@@ -47,6 +47,8 @@ def misread(folder: Path, settings: str) -> list[str]:
         ("satellite:tags:\n    until: 2026-01-31 # then it goes", "tags/until", "2026-01-31"),
         ("satellite:tags: {010: x}", "tags/010", "010"),
         ("satellite:branch: 1.10", "branch", "1.10"),
+        ("branch: 1.10", "branch", "1.10"),
+        ("satellite:branch: 2024-01-01T10:00:00Z", "branch", "2024-01-01T10:00:00Z"),
         ("satellite:processes: {worker: {quantity: 010}}", "processes/worker/quantity", "010"),
         ("satellite:names: [a, 0123]", "names/1", "0123"),
         ("satellite:config: {PIN: 0123}", "config/PIN", "[secret]"),
@@ -66,6 +68,7 @@ def test_what_would_be_another_value_is_found(
         *("true", "on", "no", "~", "", "word", "0", "12", "-5", "1.5", "-0.25"),
         *("123456789012345678", "12:30:45", "1.2.3", "10.0.0.0/8", "v1.10", "0fab", "e3", "1e"),
         *("'0123'", '"1e3"'),
+        "2026-01-31 10:00",
         *("2024-01", "20240101T", "2026-11-26 or so", "{secure: v1:0123}", "[]", "t3.small", "٣٠"),
     ],
 )  # fmt: skip
