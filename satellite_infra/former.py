@@ -39,9 +39,14 @@ class Drain:
         return self.machine in self.given and not self.at_work
 
     @property
+    def anew(self) -> bool:
+        """Whether it may hold jobs again: a machine that lived after all, and is lost anew."""
+        return self.machine in self.given and self.at_work
+
+    @property
     def again(self) -> int:
-        """How many times more: a machine that lived after all, and is lost anew, may hold jobs."""
-        return self.given.count(AGAIN) + (self.machine in self.given and self.at_work)
+        """How many times more they are given back."""
+        return self.given.count(AGAIN) + self.anew
 
 
 Drains = Callable[[], Mapping[str, Drain]]
@@ -148,9 +153,11 @@ def _held(settings: Settings, before: Mapping[str, Any], drains: Drains) -> Iter
             rule = (
                 "should stay lost, with the machine it had, until an update has given back what "
                 f"machine {was['machine']} held: no drain goes there, and nobody would know of it "
-                f"any more; first: pulumi config set --path 'satellite:hosts.{name}.lost' true "
-                "&& pulumi up"
+                f"any more; {'' if name in settings.every_host() else 'put it back, and '}first: "
+                f"pulumi config set --path 'satellite:hosts.{name}.lost' true && pulumi up"
             )
+            if name in settings.live() and name in settings.roll:
+                rule += "; or, if it lives, take it out of satellite:roll"
             yield line(["hosts", name], rule)
 
 

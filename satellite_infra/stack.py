@@ -101,8 +101,11 @@ def roll_out(
     alive = [host for host in hosts if not host.lost]
     reached = {h.name: ssh.reach(settings, h, plan[h.name].digest) for h in alive}
     lost = [host for host in hosts if host.lost]
+    # what says that they may hold jobs again, and says so until those are given back
+    anew = {name for name, drain in noted.items() if drain.anew} if alive else set()
     for host in lost:
-        ssh.drain(settings, host, [])
+        if host.name not in anew:
+            ssh.drain(settings, host, [])
     # nothing is changed while a host is out of reach
     before = together("all-reached", list(reached.values()))
     alone = {*settings.roll, *(settings.live()[:1] if settings.canary else ())}
@@ -126,7 +129,9 @@ def roll_out(
             released.append(ssh.run(settings, host, naming.RELEASE, tasks.run, needs, **known))
             if host is alive[0]:
                 for gone in lost:
-                    ssh.give_back(settings, host, gone, noted.get(gone.name), released)
+                    back = ssh.give_back(settings, host, gone, noted.get(gone.name), released)
+                    if gone.name in anew:
+                        ssh.drain(settings, gone, [*gone.openings, back])
         if n < len(in_order):
             before = together(f"batch-{n}", released)
     return released

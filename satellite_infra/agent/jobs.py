@@ -195,7 +195,14 @@ def of_machine(layout: Layout, host: str, machine: str, system: System, say: Say
         queue = Queue(release, process.on_kill, process.env)
         queues += [queue] if queue not in queues else []
     names = [f"{host}.{machine}."]
-    told = [tell(layout, queue, names, system, say) for queue in queues]
+    told, problems = [], []
+    for queue in queues:  # each, whatever is with the others
+        try:
+            told.append(tell(layout, queue, names, system, say))
+        except (CommandError, LookupError, OSError, ValueError) as problem:
+            problems.append(str(problem))
+    if problems:
+        raise CommandError("; ".join(dict.fromkeys(problems)))
     done = "were given back" if any(told) else "stay as they are: no adapter for their queue"
     return f"jobs of {host}, machine {machine}, {done}"
 

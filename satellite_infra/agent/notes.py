@@ -102,7 +102,7 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     told, others = _stopped(layout, unit)
     if clean or told:
         backoff.forget(layout, [unit])
-    elif own or result[0] != "success":  # it may not even have come to its note
+    elif own or storage.remove(unnoted(layout, unit)):
         _count(layout, unit, own)
     # where whoever gives back came first, its note is gone, and this one is another's
     tried = storage.read_json(layout.unreaped, {})
@@ -154,6 +154,14 @@ def piped(layout: Layout, name: str) -> Path:
     Not in the note: an older agent, which may still be at work, reads what it knows alone.
     """
     return layout.notes / f"{name}.piped"
+
+
+def unnoted(layout: Layout, unit: str) -> Path:
+    """A file that is there from a worker's start until it has its note.
+
+    Where it has no note any more, whoever gives back came first, and nobody knows how long it ran.
+    """
+    return layout.stops / f"{unit}.begins"
 
 
 def forget(layout: Layout, name: str) -> None:

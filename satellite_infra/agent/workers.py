@@ -7,6 +7,7 @@ cleanly, or when the jobs it held were given back.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -84,6 +85,9 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
         # who should have asked for it, at the last one's end, was killed, too
         system.hint("start", "--no-block", layout.reap_unit)
     _wait(layout, unit)
+    begins = notes.unnoted(layout, unit)
+    with contextlib.suppress(OSError):  # it is about alarms alone
+        storage.write(begins, "")
     ledger = Ledger(layout)
     release = ledger.current()
     if release is None:
@@ -133,6 +137,7 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
         if problem.errno != errno.ENOSPC or due or not storage.remove(layout.reserve):
             raise
         _note(layout, note, command)
+    storage.remove(begins)
     become(layout.app)
     os.chdir(directory)
     os.execve("/bin/bash", ["/bin/bash", "-c", command], env)

@@ -575,6 +575,7 @@ def test_on_a_full_disk_a_worker_takes_the_room_that_is_held(
     with pytest.raises(BegunError if helped else OSError):
         workers.work(layout, "worker", 1, 0, system)
     assert (len(names(layout)), layout.reserve.exists()) == (int(helped), not helped)
+    assert notes.unnoted(layout, layout.worker_unit("worker", 1)).exists() is not helped
 
 
 def test_ends_in_a_row_are_counted_and_said(
@@ -603,7 +604,13 @@ def test_ends_in_a_row_are_counted_and_said(
     assert after("success", "exited", "0", 2) == 0
     # of one that could not write its note there is none, and another's before it tells nothing
     write(layout, NOTE._replace(name="dead.1", started="1", invocation="of another start"))
-    assert [after("exit-code", "exited", "1", None) for _ in range(3)] == [1, 2, 3]
+    many = []
+    for _ in range(3):
+        storage.write(notes.unnoted(layout, unit), "")
+        many.append(after("exit-code", "exited", "1", None))
+    assert many == [1, 2, 3]
+    # whoever gives back came first: nobody knows how long that one ran
+    assert after("oom-kill", "killed", "KILL", None) == 3
     assert after("success", "exited", "0", 2) == 0
     # one that a signal ended while it waited to be started is no worker that ended
     storage.remove(layout.notes / "dead.1.json")
@@ -700,6 +707,12 @@ def test_jobs_of_another_machine_are_given_back_by_what_its_names_begin_with(
     done = jobs.of_machine(layout, "h", "i-old", system, said.append)
     assert done == "jobs of h, machine i-old, were given back"
     assert said == ["h.i-old. a [TOKEN]", "h.i-old. b [TOKEN]"]
+    fails = (Process("clock", 1, command="sleep 9", on_kill="exit 3"), *processes)
+    Release(layout, system, lambda _: None).run(request(origin, origin.commit(), processes=fails))
+    said.clear()
+    with pytest.raises(CommandError, match="status 3"):
+        jobs.of_machine(layout, "h", "i-old", system, said.append)
+    assert said == ["h.i-old. a [TOKEN]", "h.i-old. b [TOKEN]"]  # whatever is with the others
     plain = request(origin, origin.commit(), processes=(Process("worker", 1),))
     Release(layout, system, lambda _: None).run(plain)
     done = jobs.of_machine(layout, "h", "i-old", system, said.append)

@@ -626,8 +626,8 @@ RENTED = {"address": "192.0.2.7", "host_key": host_identity(SEED, "rented").publ
     [
         ({}, {"roll": ["worker-2"]}, []),
         # its update has failed
-        (LOST, {"roll": ["worker-2"]}, [HELD]),
-        (LOST, {"count": "1"}, [HELD]),
+        (LOST, {"roll": ["worker-2"]}, [f"{HELD}; or, if it lives, take it out of satellite:roll"]),
+        (LOST, {"count": "1"}, [HELD.replace("first: ", "put it back, and first: ")]),
         (LOST, {**LOST, "roll": ["worker-2"]}, []),
         (LOST, {}, []),
     ],
@@ -711,10 +711,14 @@ def test_a_machine_that_is_lost_anew_is_given_back_for_anew() -> None:
     drain = "urn:pulumi:staging::satellite::command:remote:Command::worker-2-drain"
     state[drain]["outputs"]["delete"] = "drain"
     ran = run(changed(**LOST), former=before.outputs, noted=state)
+    jobs, drain = (f"command:remote:Command::worker-2-{role}" for role in ("jobs", "drain"))
+    # or an update that fails there would leave nothing that says so
+    assert jobs in ran.resources[drain]["depends_on"]
     for _ in range(2):
         ran = run(changed(**LOST), former=before.outputs, noted=noted(ran))
-        jobs = ran.resources["command:remote:Command::worker-2-jobs"]["inputs"]
-        assert jobs["triggers"] == ["id-of-worker-1", "id-of-worker-2", "again"]
+        assert jobs not in ran.resources[drain]["depends_on"]
+        triggers = ran.resources[jobs]["inputs"]["triggers"]
+        assert triggers == ["id-of-worker-1", "id-of-worker-2", "again"]
 
 
 def test_a_text_that_linux_would_refuse_is_refused_before() -> None:
