@@ -349,7 +349,7 @@ def test_a_dial_error_limit_of_n_is_n_plus_one_attempts(project: Project, ssh: S
     assert error.startswith("after 3 failed attempts: ")  # and how the connection was cut
     waits = [later - sooner for sooner, later in pairwise(times)]
     for wait, least in zip(waits, [0.1, 0.15, 0.225], strict=True):
-        assert wait >= least
+        assert wait >= 0.8 * least  # the one before may have been accepted late
 
 
 def test_a_proxy_is_the_way_to_the_host_and_each_proves_itself(
