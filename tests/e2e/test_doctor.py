@@ -190,7 +190,9 @@ def test_jobs_that_nobody_can_give_back(desk: Desk) -> None:
     assert (one["host"], one["code"]) == (SECOND, "jobs_held")
     assert one["text"].endswith(why)
     assert "no queue here" in desk.good(one["mend"])
-    host.run("touch /queue")
+    # on both: for a worker with a child it is asked when that ends well, too
+    for each in desk.site.hosts():
+        each.run("touch /queue")
     wait_until("they are given back", lambda: found(desk) == [])
     desk.site.unset("processes.worker.on_kill")
     desk.site.up()
