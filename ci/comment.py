@@ -21,9 +21,8 @@ from satellite_infra.key_text import fingerprint
 Step = Mapping[str, Any]
 T = TypeVar("T")
 
-INSTANCE = "aws:ec2/instance:Instance"
 LOCAL = "command:local:Command"
-COMMANDS = (LOCAL, "command:remote:Command", "command:remote:CopyToRemote")
+COMMANDS = (LOCAL, naming.REMOTE, "command:remote:CopyToRemote")
 STACK = "pulumi:pulumi:Stack"
 REPLACED = frozenset({"create-replacement", "delete-replaced", "replace"})
 MACHINE = "machine"
@@ -93,7 +92,7 @@ class Resource:
 
     def host_and_role(self) -> tuple[str, str]:
         """Whose it is, and what it is there; no host where it is nobody's own."""
-        if self.kind == INSTANCE:
+        if self.kind == naming.INSTANCE:
             return self.name, MACHINE
         return naming.host_and_role(self.name) if self.kind in COMMANDS else ("", "")
 

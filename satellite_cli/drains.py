@@ -6,13 +6,13 @@ Where that fails, the stack has the next machine already, and of the drain's one
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from satellite_cli import noted
+from satellite_cli.problems import SatelliteError
 from satellite_infra import naming
-
-DRAINS = "command:remote:Command"
-"""A drain's type, for the engine."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,24 @@ def of(stack: str) -> dict[str, Drain]:
     for one in resources:
         host, role = naming.host_and_role(one["urn"].rpartition("::")[2])
         # one that is drained, and has no successor yet, stays there as `pendingReplacement`
-        if (one["type"], role) == (DRAINS, naming.DRAIN) and not one.get("pendingReplacement"):
+        if (one["type"], role) == (naming.REMOTE, naming.DRAIN) and not one.get(
+            "pendingReplacement"
+        ):
             for machine in (one.get("inputs") or {}).get("triggers", [])[:1]:
                 found[host] = Drain(str(machine), now.get(host, ""))
     return found
+
+
+def left(stack: str) -> dict[str, Drain]:
+    """Those that are left; none where the state is not to be had, as another error is told."""
+    with contextlib.suppress(SatelliteError):
+        return {host: drain for host, drain in of(stack).items() if drain.left}
+    return {}
+
+
+def ways(found: Mapping[str, Drain]) -> Iterator[str]:
+    """What ends it, of those that are left."""
+    for host, drain in found.items():
+        yield f"  {drain.machine}, which {host} was, is not drained; {drain.now} is there now"
+    if found:
+        yield f"  Is what {', '.join(found)} was off for good: satellite lost {' '.join(found)}"

@@ -26,8 +26,6 @@ SECONDS = 120
 """For the queue to be told of a dead machine."""
 DEAD = 10
 """Seconds after which one that does not answer is held to be dead."""
-INSTANCE = "aws:ec2/instance:Instance"
-"""What the engine calls its type."""
 REPLACE = "docs/tasks/a-host-died.md"
 """How a machine that is dead is replaced."""
 
@@ -170,7 +168,7 @@ def _undrained(
         verb = "Is" if len(machines) == 1 else "Are"
         consent(f"{verb} {each} off for good?")
     once = {f"hosts.{name}.lost": "true" for name in machines}
-    urns = (f"**::{drains.DRAINS}::{naming.of_host(name, naming.DRAIN)}" for name in machines)
+    urns = (f"**::{naming.REMOTE}::{naming.of_host(name, naming.DRAIN)}" for name in machines)
     more = [f"{partial.TARGET}{urn}" for urn in urns]
     more.append("--target-dependents")  # the release goes from the state with it, and comes again
     with project.draft() as draft, draft.pinned(fleet.revision, once) as file:
@@ -325,7 +323,7 @@ def _give_back(machines: Sequence[tuple[str, str]], project: Project) -> None:
 
 def _new_instance(host: Host) -> str:
     """The engine's word for another instance in the place of this host's."""
-    return f"--replace=**::{INSTANCE}::{host.name}"
+    return f"--replace=**::{naming.INSTANCE}::{host.name}"
 
 
 def _rolled(project: Project, host: str) -> dict[str, str]:
@@ -397,7 +395,7 @@ def _roll(
 
 def _stays(outcome: Outcome, host: str) -> bool:
     """Whether its instance is not replaced, which is said: it was asked for."""
-    if f"{INSTANCE}::{host}" in outcome.replaced:
+    if f"{naming.INSTANCE}::{host}" in outcome.replaced:
         return False
     note(
         f"{host} is not replaced: its image, type and key are as the settings say; to replace it "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from satellite_cli import asking, inline, noted, partial, screen
+from satellite_cli import asking, inline, partial, screen
 from satellite_cli.problems import (
     FAILED,
     INTERRUPTED,
@@ -72,7 +72,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="satellite-") as folder:
         gate = Gate(check, Path(folder, "answered"))
         some = partial.is_partial(words)
-        order = noted.order(project.stack) if some else {}
+        order = project.order if some else {}
         with inline.client(project.file.parent, gate, order) as program:
             if check and not program:
                 gate.told(project.config)

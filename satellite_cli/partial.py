@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from satellite_cli import asking, drains
 from satellite_cli.fleet import ours
 from satellite_cli.problems import SatelliteError, note
 from satellite_cli.project import Draft, Project
-from satellite_cli.update import undrained
 from satellite_infra import naming
 from satellite_stack import stack_file
 
@@ -84,15 +82,12 @@ def explained(lines: Sequence[str], stack: str) -> list[str]:
     own = [line for line in lines if not DIFFERS.search(line)]
     if len(own) == len(lines):
         return own
-    known: Mapping[str, drains.Drain] = {}
-    with contextlib.suppress(SatelliteError):  # the error is what counts
-        known = drains.of(stack)
     # whatever it names: what hangs on one that is stuck was not brought up to date
-    left = list(undrained([host for host, drain in known.items() if drain.left], stack))
-    if not left:
-        left = [
+    ways = list(drains.ways(drains.left(stack)))
+    if not ways:
+        ways = [
             "  These settings mean other hosts, or another order among them, than the last update",
             "  To do that first: satellite up --same-commit",
             "  Where the hosts run different commits: satellite deploy",
         ]
-    return [*own, "some hosts alone cannot be updated now:", *left]
+    return [*own, "some hosts alone cannot be updated now:", *ways]

@@ -18,6 +18,7 @@ from satellite_stack import stack_file
 from satellite_stack.engine import config, pulumi, selected
 
 if TYPE_CHECKING:
+    from satellite_cli.noted import Order
     from satellite_infra.settings import Settings
 
 Structure = TypeVar("Structure", list[Any], dict[str, Any])
@@ -68,6 +69,13 @@ class Project:
         own = len(self.known_as("names", list)) or whole(count)
         hosts = self.known_as("hosts", dict).values()
         return own + sum("address" in host for host in hosts if isinstance(host, dict))
+
+    @functools.cached_property
+    def order(self) -> Order:
+        """That of what the engine has noted; asked for once, for a preview and its update."""
+        from satellite_cli import noted  # which asks by this module
+
+        return noted.order(self.stack)
 
     def known_as(self, key: str, kind: type[Structure]) -> Structure:
         """A structured setting, empty where it is not of that kind: the program says so."""

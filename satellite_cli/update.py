@@ -20,7 +20,7 @@ from typing import Any
 from satellite_cli import drains, screen
 from satellite_cli.fleet import counted
 from satellite_cli.noted import kind
-from satellite_cli.problems import SatelliteError, note, say
+from satellite_cli.problems import note, say
 from satellite_infra import naming
 from satellite_infra.agent.progress import MARK, WAITS
 from satellite_infra.reach import INTERRUPTED
@@ -299,19 +299,15 @@ def left_over(outcome: Outcome, stack: str) -> list[str]:
     own = [text for text in texts if not text.startswith(("update failed", "preview failed"))]
     gone = [found[1] for text in own if (found := UNDRAINED.match(text))]
     if gone:
-        own += undrained(gone, stack)
+        own += _undrained(gone, stack)
     return own or texts or [outcome.said.strip()[-500:] or "the engine said nothing"]
 
 
-def undrained(hosts: Sequence[str], stack: str) -> Iterator[str]:
+def _undrained(hosts: Sequence[str], stack: str) -> Iterator[str]:
     """What ends it where the machines of these are gone, which were to be drained."""
-    found: Mapping[str, drains.Drain] = {}
-    with contextlib.suppress(SatelliteError):  # the drain's error is what counts
-        found = drains.of(stack)
-    if left := {host: found[host] for host in hosts if host in found and found[host].left}:
-        for host, drain in left.items():
-            yield f"  {drain.machine}, which {host} was, is not drained; {drain.now} is there now"
-        yield f"  Is what {', '.join(left)} was off for good: satellite lost {' '.join(left)}"
+    found = drains.left(stack)
+    left = {host: found[host] for host in hosts if host in found}
+    yield from drains.ways(left)
     if others := [host for host in hosts if host not in left]:
         yield f"  Is what {', '.join(others)} was gone for good: docs/tasks/a-host-died.md"
 

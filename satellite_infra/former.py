@@ -18,7 +18,6 @@ ASK = "pulumi:pulumi:readStackOutputs"
 """The engine's own function; a stack may ask for its own outputs, too."""
 ASK_ALL = "pulumi:pulumi:readStackResourceOutputs"
 """Another one, for those of its resources: what has succeeded, and not what was tried last."""
-REMOTE = "command:remote:Command"
 AGAIN = "again"
 """No machine's name."""
 
@@ -94,7 +93,7 @@ def _drains() -> Mapping[str, Drain]:
     noted = {
         naming.host_and_role(urn.rpartition("::")[2]): resource["outputs"]
         for urn, resource in _asked(ASK_ALL, "stackName").items()
-        if resource["type"] == REMOTE
+        if resource["type"] == naming.REMOTE
     }
     found: dict[str, Drain] = {}
     for (host, role), outputs in noted.items():

@@ -10,6 +10,8 @@ HEROKU = "heroku"
 OWN_CHECK = "SATELLITE_OWN_CHECK"
 """In the environment of a program that is the `satellite` command's: that has looked at the stack's
 file where somebody brings settings, and goes on with what hosts have where nobody does."""
+INSTANCE, REMOTE = "aws:ec2/instance:Instance", "command:remote:Command"
+"""The engine's types of a machine, and of a command on a host."""
 REACH, AGENT, BOOTSTRAP = "reach", "agent", "bootstrap"
 DRAIN, RELEASE, JOBS = "drain", "release", "jobs"
 VISIT = (REACH, AGENT, BOOTSTRAP)

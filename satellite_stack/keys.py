@@ -112,9 +112,9 @@ def unprepared(deployment: dict[str, Any], line: str) -> list[str]:
     lost: set[str] = set()
     for resource in deployment.get("resources") or []:
         name, inputs = resource["urn"].split("::")[-1], resource.get("inputs", {})
-        if resource["type"] == "aws:ec2/instance:Instance":
+        if resource["type"] == naming.INSTANCE:
             hosts.add(name)
-        elif resource["type"] == "command:remote:Command":
+        elif resource["type"] == naming.REMOTE:
             host, role = naming.host_and_role(name)
             if role == naming.BOOTSTRAP and not resource.get("delete"):
                 bootstrapped[host] = inputs["create"]

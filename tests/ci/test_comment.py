@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from ci.blocks import LONGEST, NOTE
-from ci.comment import INSTANCE, LATER, Seen, approved, comment, ranges
+from ci.comment import LATER, Seen, approved, comment, ranges
 from satellite_infra.host_identity import host_identity
 from satellite_infra.key_text import fingerprint
+from satellite_infra.naming import INSTANCE
 from satellite_infra.reach import COMMAND
 from tests.infra.conftest import SEED
 
