@@ -6,10 +6,9 @@ and this host has noticed that by itself.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
-from . import moments, storage
+from . import moments, sha256, storage
 from .layout import Layout
 from .ledger import Ledger, Target
 from .release_manifest import ReleaseManifest
@@ -61,4 +60,4 @@ def _doubt(layout: Layout, manifest: ReleaseManifest, older: Mapping[str, str]) 
 
 
 def _digest(name: str, value: str) -> str:
-    return hashlib.sha256(f"{name}\0{value}".encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256.hexdigest(f"{name}\0{value}".encode("utf-8", "surrogateescape"))

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Union
 
+from . import sha256
+
 Value = Union[str, int]
 END = "end: manifest"
 FORMAT = 1
@@ -49,12 +51,7 @@ def read(text: str, kind: str) -> dict[str, str]:
 
 def digests(pairs: Mapping[str, str]) -> dict[str, str]:
     """A digest of each value, by its key: two texts can be compared, and neither is told."""
-    import hashlib  # slow to load, and not at every start of the agent
-
-    return {
-        key: hashlib.sha256(f"{key}\0{value}".encode()).hexdigest()[:16]
-        for key, value in pairs.items()
-    }
+    return {key: sha256.hexdigest(f"{key}\0{value}".encode())[:16] for key, value in pairs.items()}
 
 
 def items(pairs: dict[str, str], prefix: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from . import flat
+from . import flat, sha256
 
 Slot = tuple[str, int]
 """A worker's process type, and its number from 1."""
@@ -194,12 +194,10 @@ class ReleaseManifest(NamedTuple):
 
         Config vars are compared by their values: a digest is known for those alone that were sent.
         """
-        import hashlib  # slow to load, and not at every start of the agent
-
         parts = [self.repository, self.revision, self.environment, *self.build]
         parts += [f"ruby: {self.ruby}"] if self.ruby else []
         parts += [f"{key}: {value}" for file in self.config_files for key, value in file.pairs()]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return sha256.hexdigest("\0".join(parts).encode())
 
     def slots(self) -> list[Slot]:
         """Every worker of the formation."""

@@ -6,11 +6,10 @@ and stays on the host.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from . import storage
+from . import sha256, storage
 
 
 def write(seal: Path, files: Iterable[Path]) -> bool:
@@ -35,7 +34,7 @@ def broken(seal: Path) -> Iterator[tuple[str, str]]:
 def _mark(path: Path) -> dict[str, str]:
     found = path.stat()
     return {
-        "content": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "content": sha256.hexdigest(path.read_bytes()),
         "mode": f"{found.st_mode & 0o7777:o}",
         "owner": f"{found.st_uid}:{found.st_gid}",
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pkgutil
+import os
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .layout import AGENT, Layout
 from .release_manifest import Process, ReleaseManifest
@@ -69,9 +69,10 @@ def queue(layout: Layout, every_minutes: int) -> list[File]:
 
 def template(name: str) -> str:
     """The text of a template file of this package."""
-    data = pkgutil.get_data(__package__, f"templates/{name}")
-    assert data is not None
-    return data.decode()
+    # which may be in an archive; as `pkgutil` does, which brings half of `importlib` along
+    path = os.path.join(os.path.dirname(__file__), "templates", name)  # noqa: PTH118, PTH120
+    loader: Any = __spec__.loader
+    return str(loader.get_data(path).decode())
 
 
 def _worker(process: Process, layout: Layout) -> File:

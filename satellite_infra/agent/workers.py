@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import pwd
 import re
@@ -19,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from . import backoff, limits, notes, procfile, storage
+from . import backoff, limits, notes, procfile, sha256, storage
 from .layout import Layout
 from .ledger import Ledger
 from .release_manifest import Process, ReleaseManifest
@@ -38,7 +37,7 @@ def shape(release: str, process: Process) -> str:
     parts += ["limits of its own"] if process.memory_max or process.cpu else []
     parts += [f"on_kill {process.on_kill}"] if process.on_kill else []
     parts += [f"env {name}={value}" for name, value in sorted(process.env.items())]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return sha256.hexdigest("\0".join(parts).encode())[:16]
 
 
 def commands(release: Path, manifest: ReleaseManifest) -> dict[str, str]:

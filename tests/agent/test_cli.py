@@ -52,8 +52,9 @@ HEAVY |= {"shutil", "urllib.request", "zipfile"}
         ("cli", {"subprocess", "_hashlib"}),
         ("notes", {"subprocess", "_hashlib", "satellite_infra.agent.release_manifest"}),
         ("frontend", {"subprocess", "_hashlib", "satellite_infra.agent.release"}),
-        ("workers", {"subprocess", "satellite_infra.agent.bootstrap_manifest"}),
-        ("release_unit", set()),
+        ("workers", {"subprocess", "_hashlib", "satellite_infra.agent.bootstrap_manifest"}),
+        ("jobs", {"subprocess", "_hashlib", "pkgutil"}),
+        ("release_unit", {"_hashlib", "pkgutil"}),
         ("state", set()),
     ],
 )
