@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.field import APP, FILES, Field
+from benchmarks.peers.field import APP, CHECKOUT, FILES, Field
 
 SATELLITE, FLOOR, TYPED = "satellite", "ssh, the same agent", "pulumi up, typed"
+LEAST = "Pulumi, a script"
 CAPISTRANO, PYINFRA, ANSIBLE = "Capistrano", "pyinfra, operations", "Ansible, tasks"
 OURS = (SATELLITE, FLOOR, TYPED)
 """These run satellite's agent; the others deploy to a folder and units of their own."""
 DEPLOYS = (
     *OURS,
+    LEAST,
     "ssh, a script",
     "parallel-ssh, a script",
     "pyinfra, a script",
@@ -26,7 +30,7 @@ DEPLOYS = (
     ANSIBLE,
     CAPISTRANO,
 )
-ROLLBACKS = (SATELLITE, FLOOR, "ssh, a script", CAPISTRANO)
+ROLLBACKS = (SATELLITE, FLOOR, LEAST, "ssh, a script", CAPISTRANO)
 INFO, ENGINE, TRUE = "satellite info", "the engine's start", "ssh true"
 LOOKS = (INFO, ENGINE, TRUE)
 SSH = (
@@ -55,6 +59,8 @@ class Bench:
         """Lay the peers' own files into the folder."""
         shutil.copytree(FILES, self._files, dirs_exist_ok=True)
         (self.field.folder / "sockets").mkdir(exist_ok=True)
+        init = ["pulumi", "stack", "init", "script"]
+        subprocess.run(init, cwd=self._files / "pulumi", check=True, capture_output=True)
 
     @property
     def _files(self) -> Path:
@@ -123,7 +129,9 @@ class Bench:
         binary = self.venv / "bin"
         if tool == "ssh, a script":
             return self._everywhere(f"bash -s <{shlex.quote(str(path))}")
-        if name == "parallel-ssh":
+        if tool == LEAST:
+            argv = [sys.executable, "up.py"]
+        elif name == "parallel-ssh":
             argv = [str(binary / "python"), "parallel_ssh.py", str(path), *addresses]
         elif name == "pyinfra":
             program = "pyinfra_operations.py" if tool == PYINFRA else "pyinfra_script.py"
@@ -144,8 +152,9 @@ class Bench:
             "BENCH_REVISION": revision,
             "BENCH_RELEASE": time.strftime("%Y%m%d%H%M%S", time.gmtime()),
             "BENCH_SCRIPT": str(path),
+            "PYTHONPATH": str(CHECKOUT),
         }
-        folder = self._files / "cap" if tool == CAPISTRANO else self._files
+        folder = self._files / {CAPISTRANO: "cap", LEAST: "pulumi"}.get(tool, "")
         return self._call(argv, folder, **variables)
 
     def _call(self, argv: Sequence[str], folder: Path, **variables: str) -> Call:
