@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from satellite_cli import noted
 from satellite_cli.problems import SatelliteError
@@ -21,6 +22,15 @@ class Drain:
 
     machine: str
     now: str
+    at_work: bool = True
+    """Whether it would go to the machine; not once an update has declared that lost."""
+    given: tuple[str, ...] = ()
+    """The machines of which another host has given back what they held."""
+
+    @property
+    def given_back(self) -> bool:
+        """Whether that is all, of a host that is lost."""
+        return not self.at_work and {self.machine, self.now} <= {*self.given}
 
     @property
     def left(self) -> bool:
@@ -34,16 +44,23 @@ def of(stack: str) -> dict[str, Drain]:
     roots = [one.get("outputs") or {} for one in resources if "parent" not in one]
     hosts = [host for outputs in roots for host in outputs.get("hosts") or []]
     now = {host["name"]: str(host["machine"]) for host in hosts}
+    jobs = {host: inputs["triggers"][1:] for host, inputs in _inputs(resources, naming.JOBS)}
     found: dict[str, Drain] = {}
+    for host, inputs in _inputs(resources, naming.DRAIN):
+        machine, given = str(inputs["triggers"][0]), map(str, jobs.get(host, ()))
+        found[host] = Drain(machine, now.get(host, ""), bool(inputs.get("delete")), (*given,))
+    return found
+
+
+def _inputs(resources: list[dict[str, Any]], wanted: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What each host's command of that role was made of, if it is about a machine."""
     for one in resources:
         host, role = naming.host_and_role(one["urn"].rpartition("::")[2])
         # one that is drained, and has no successor yet, stays there as `pendingReplacement`
-        if (one["type"], role) == (naming.REMOTE, naming.DRAIN) and not one.get(
-            "pendingReplacement"
-        ):
-            for machine in (one.get("inputs") or {}).get("triggers", [])[:1]:
-                found[host] = Drain(str(machine), now.get(host, ""))
-    return found
+        if (one["type"], role) == (naming.REMOTE, wanted) and not one.get("pendingReplacement"):
+            inputs = one.get("inputs") or {}
+            if inputs.get("triggers"):
+                yield host, inputs
 
 
 def left(stack: str) -> dict[str, Drain]:

@@ -65,6 +65,10 @@ def lost(
             if undo:
                 raise click.UsageError(f"{host} is not declared lost")
     over = [host for host in hosts if host in said & tried and not undo]
+    held = _held(project, fleet, over)
+    for host in held:
+        note(f"{host} is lost already, and what it held is not given back yet: this does it")
+    over = [host for host in over if host not in held]
     for host in over:
         note(f"{host} is lost already; to replace it: {_replace(fleet, host)}")
     names = [host for host in hosts if host not in over]
@@ -79,6 +83,17 @@ def lost(
     elif as_json:
         same = {"stack": project.stack, "changes": {}, "revision": fleet.revision}
         screen.data({**same, "settings_changed": False})
+
+
+def _held(project: Project, fleet: Fleet, lost: Sequence[str]) -> list[str]:
+    """Those of which another host could give back what they held, and has not: that had failed.
+
+    They are lost by the settings and the outputs; the next update tries it again.
+    """
+    if not lost or not fleet.chosen([]):
+        return []
+    known = drains.of(project.stack)
+    return [name for name in lost if name in known and not known[name].given_back]
 
 
 def _declare(

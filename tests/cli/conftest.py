@@ -152,6 +152,8 @@ class Desk:
     """How this computer's ssh can exchange keys."""
     drains: dict[str, str] = field(default_factory=dict)
     """Host -> the machine that its drain is of, where that is not the one that it has."""
+    given: dict[str, list[str]] = field(default_factory=dict)
+    """Host -> the machines of which another one has given back what they held, as it is lost."""
 
     def satellite(self, *arguments: str) -> Ran:
         """Run it."""
@@ -175,19 +177,25 @@ class Desk:
         (self.place / "pulumi.json").write_text(json.dumps({**said, **self.pulumi}))
 
     def _state(self) -> list[dict[str, Any]]:
-        """What of the state is asked for: the stack's outputs, and the drains."""
+        """What of the state is asked for: the outputs, the drains, and what was given back."""
         kind, root = "command:remote:Command", {"urn": "urn:x", "type": "pulumi:pulumi:Stack"}
         machines = {host["name"]: host["machine"] for host in self.outputs.get("hosts", [])}
-        drains = [
+        inputs = {
+            f"{name}-drain": {"triggers": [machine]}
+            | ({} if name in self.given else {"delete": "x"})
+            for name, machine in {**machines, **self.drains}.items()
+        }
+        inputs |= {f"{name}-jobs": {"triggers": ["i-1", *m]} for name, m in self.given.items() if m}
+        commands = [
             {
-                "urn": f"urn:pulumi:staging::satellite::{kind}::{name}-drain",
+                "urn": f"urn:pulumi:staging::satellite::{kind}::{name}",
                 "type": kind,
                 "parent": "urn:x",
-                "inputs": {"triggers": [machine]},
+                "inputs": own,
             }
-            for name, machine in {**machines, **self.drains}.items()
+            for name, own in inputs.items()
         ]
-        return [{**root, "outputs": self.outputs}, *drains]
+        return [{**root, "outputs": self.outputs}, *commands]
 
     def says(self, host: str, value: object, **more: Any) -> None:
         """What the host's agent will print."""

@@ -626,6 +626,7 @@ def test_why_a_host_is_held_to_be_dead_is_in_the_question(
 
 def test_what_is_lost_already_is_said_and_nothing_is_done(changing: Desk) -> None:
     changing.outputs["hosts"][1]["lost"] = True
+    changing.given["worker-2"] = ["i-2"]
     changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
     ran = changing.satellite("lost", "worker-2")
     assert (ran.status, ran.err) == (
@@ -637,6 +638,26 @@ def test_what_is_lost_already_is_said_and_nothing_is_done(changing: Desk) -> Non
     changing.hosts["worker-1"] = DEAD  # the other one is declared so all the same
     assert changing.satellite("lost", "worker-1", "worker-2", "--yes").status == 0
     assert settings(changing) == "config:\n# set satellite:hosts.worker-1.lost true\n"
+
+
+@pytest.mark.parametrize("given", [None, [], ["i-0"]])
+def test_what_is_lost_already_and_still_holds_jobs_is_updated_again(
+    changing: Desk, given: list[str] | None
+) -> None:
+    """As after a `pulumi up` that failed at it; `given` is None where that ended before."""
+    changing.outputs["hosts"][1]["lost"] = True
+    changing.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
+    changing.given |= {"worker-2": given} if given is not None else {}
+    ran = changing.satellite("lost", "worker-2", "--yes")
+    assert (ran.status, ran.err) == (
+        0,
+        "worker-2 is lost already, and what it held is not given back yet: this does it\n",
+    )
+    assert (changing.place / "up.settings").exists()
+    # where nobody is there to do it, no update does
+    changing.outputs["hosts"][0]["lost"] = True
+    ran = changing.satellite("lost", "worker-2", "--yes")
+    assert ran.err == "worker-2 is lost already; to replace it: satellite roll worker-2\n"
 
 
 def test_what_is_taken_back_while_it_is_dead_is_said_to_be(changing: Desk) -> None:
@@ -1009,6 +1030,7 @@ def test_roll_gives_a_lost_host_another_machine(changing: Desk) -> None:
 
 def test_a_machine_of_ones_own_is_not_rolled(changing: Desk) -> None:
     changing.outputs["hosts"][1] |= {"machine": "1", "lost": True}
+    changing.given["worker-2"] = ["1"]
     ran = changing.satellite("roll", "worker-2", "--yes")
     assert ran.status == 2
     assert "is no instance, but a machine of your own: docs/tasks/a-host-died.md" in ran.err
