@@ -37,6 +37,11 @@ KINDS = {
 RESOLVERS = {None: [(f"tag:yaml.org,2002:{k}", re.compile(f"({v})$")) for k, v in KINDS.items()]}
 
 
+PLAIN, TEXT = "plain", "tag:yaml.org,2002:str"
+"""The tags of what stands without quotes and a tag of its own, and of what is text in any case."""
+NODES = type("NODES", (LOADER,), {"yaml_implicit_resolvers": {None: [(PLAIN, re.compile(""))]}})
+
+
 class Loader(yaml.SafeLoader):
     """Reads it as Pulumi does, to whom `on` and `yes` are words."""
 
@@ -60,8 +65,8 @@ def values(file: Path) -> dict[str, Any]:
 
 
 def nodes(file: Path) -> dict[str, yaml.Node]:
-    """The same as it stands there, with and without quotes."""
-    return pairs(pairs(yaml.compose(file.read_text("utf-8"), LOADER)).get("config"))
+    """The same as it stands there, with and without quotes, or a tag."""
+    return pairs(pairs(yaml.compose(file.read_text("utf-8"), NODES)).get("config"))
 
 
 def misread(found: Mapping[str, yaml.Node]) -> Iterator[str]:
@@ -87,12 +92,12 @@ def pairs(node: yaml.Node | None) -> dict[str, yaml.Node]:
 
 
 def _plain(place: list[str], node: yaml.Node, seen: set[int]) -> Iterator[tuple[list[str], str]]:
-    """Each name and value without quotes, and where it is; what has several places once."""
+    """Each name and value that may be no text, and where it is; what has several places once."""
     if id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
-        if not node.style:
+        if node.tag != TEXT and not node.tag.startswith("!"):  # of such a one Pulumi makes text
             yield place, node.value
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:

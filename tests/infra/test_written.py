@@ -54,6 +54,8 @@ def misread(folder: Path, settings: str) -> list[str]:
         ("satellite:config: {PIN: 0123}", "config/PIN", "[secret]"),
         ("satellite:config_files: {a: {template: 0123}}", "config_files/a/template", "[secret]"),
         ("satellite:heroku: &a {app: 08, names: *a}", "heroku/app", "08"),
+        ("satellite:branch: !!int '0123'", "branch", "0123"),
+        ("satellite:branch: ! 0123", "branch", "0123"),
     ],
 )  # fmt: skip
 def test_what_would_be_another_value_is_found(
@@ -67,7 +69,7 @@ def test_what_would_be_another_value_is_found(
     [
         *("true", "on", "no", "~", "", "word", "0", "12", "-5", "1.5", "-0.25"),
         *("123456789012345678", "12:30:45", "1.2.3", "10.0.0.0/8", "v1.10", "0fab", "e3", "1e"),
-        *("'0123'", '"1e3"'),
+        *("'0123'", '"1e3"', "!!str 0123", "!!str 2026-01-31", "!own 1.10", "!!int 12"),
         "2026-01-31 10:00",
         *("2024-01", "20240101T", "2026-11-26 or so", "{secure: v1:0123}", "[]", "t3.small", "٣٠"),
     ],
