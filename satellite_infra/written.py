@@ -18,10 +18,11 @@ NUMBER = (
     rf"|\d{{4}}-\d\d?-\d\d?(t{CLOCK}(z|[-+]\d\d:\d\d)| {CLOCK})?"
 )
 """What Pulumi may read as a number or a day where it stands without quotes."""
-WHOLE = r"0|-?[1-9]\d{0,17}"
-"""A number that it reads, and writes again, as it was: of 64 bits."""
-DECIMAL = r"-?(0|[1-9]\d{0,9})\.\d{0,3}[1-9]"
-"""One with a point of which the same is true."""
+WHOLE = r"0|-?[1-9]\d{0,18}"
+"""A number that it reads, and writes again, as it was, if it is one of 64 bits."""
+DECIMAL = r"-?(0|[1-9]\d{0,5})\.\d{0,20}[1-9]"
+"""One with a point of which the same is true, if no shorter one is as near; a larger one would come
+into the file with an exponent."""
 DAY = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[\d.]* \+0000 UTC"
 """What it makes of a day."""
 RULE = "should be in quotes, or a plain number: Pulumi makes another value of it"
@@ -111,5 +112,8 @@ def _plain(place: list[str], node: yaml.Node, seen: set[int]) -> Iterator[tuple[
 
 def _another(text: str) -> bool:
     """Whether it is not written again as it was."""
-    number = re.fullmatch(NUMBER, text, re.IGNORECASE | re.ASCII)
-    return bool(number) and not re.fullmatch(f"{WHOLE}|{DECIMAL}", text, re.ASCII)
+    if not re.fullmatch(NUMBER, text, re.IGNORECASE | re.ASCII):
+        return False
+    if re.fullmatch(WHOLE, text, re.ASCII):
+        return not -(2**63) <= int(text) < 2**63
+    return not re.fullmatch(DECIMAL, text, re.ASCII) or repr(float(text)) != text
