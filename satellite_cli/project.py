@@ -86,14 +86,14 @@ class Project:
         return found if isinstance(found, kind) else kind()
 
     def check(self) -> None:
-        """SatelliteError where the file has what the engine would not read as it stands.
+        """SatelliteError where a file has what the engine would not read as it stands.
 
         For who brings settings; what is done at night goes on with what the hosts have.
         """
         from satellite_stack.config import check  # slow to load
 
         with ours():
-            check(self.file)
+            check(self.file, stack_file.project_folder() / "Pulumi.yaml")
 
     def config_names(self) -> list[str]:
         """Of the app's config vars, as they are in the stack's file: nothing is decrypted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,9 @@ from satellite_infra import written
 from satellite_infra.naming import OWN_CHECK
 from satellite_infra.problems import line
 from satellite_infra.settings import NAMESPACE, Settings, validated
+
+UNREAD = (OSError, ValueError, yaml.YAMLError)
+"""What is said of a file that Pulumi has read all the same."""
 
 
 def load() -> Settings:
@@ -67,14 +71,22 @@ def _text(default: Any) -> str:
 
 
 def _misread(values: Mapping[str, Any], secret: frozenset[str]) -> Iterator[str]:
-    """What has another value than the stack's file says; of a file that is elsewhere the days."""
+    """What has another value than the stack's file says, or the project's.
+
+    Of a stack's file that is elsewhere the days.
+    """
     if os.environ.get(OWN_CHECK):
         return
-    file = written.file_of(pulumi.get_stack())
+    file, project = written.file_of(pulumi.get_stack()), written.project_file()
+    own: Mapping[str, yaml.Node] = {}
     try:
-        yield from written.misread(written.nodes(file)) if file else ()
-    except (OSError, ValueError, yaml.YAMLError):  # that Pulumi has read
+        own = written.nodes(file) if file else own
+        yield from written.misread(own)
+    except UNREAD:
         file = None
+    with contextlib.suppress(*UNREAD):
+        for told in written.misread_of_project(project, own) if project else ():
+            yield f"{told} (in {written.PROJECT})"
     for key in () if file else sorted(values.keys() - secret):
         if day := re.search(written.DAY, str(values[key])):
             yield line([key], written.RULE, day[0])

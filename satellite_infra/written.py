@@ -12,6 +12,7 @@ import yaml
 from satellite_infra.problems import line
 from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED, NAMESPACE
 
+PROJECT = "Pulumi.yaml"
 CLOCK = r"\d\d?:\d\d?:\d\d?(\.\d+)?"
 NUMBER = (
     r"[-+]?(0[xob][\da-f_]+|(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)(e[-+]?\d+)?)"
@@ -49,14 +50,18 @@ class Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = RESOLVERS
 
 
-def file_of(stack: str) -> Path | None:
-    """The stack's file in the project that the current folder belongs to; None without either."""
+def project_file() -> Path | None:
+    """That of the project that the current folder belongs to; None where it belongs to none."""
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "Pulumi.yaml").is_file():
-            file = folder / f"Pulumi.{stack}.yaml"
-            return file if file.is_file() else None
-    return None
+    files = (folder / PROJECT for folder in (here, *here.parents))
+    return next((file for file in files if file.is_file()), None)
+
+
+def file_of(stack: str) -> Path | None:
+    """The stack's file in that project; None without either."""
+    project = project_file()
+    file = project and project.with_name(f"Pulumi.{stack}.yaml")
+    return file if file and file.is_file() else None
 
 
 def values(file: Path) -> dict[str, Any]:
@@ -68,6 +73,19 @@ def values(file: Path) -> dict[str, Any]:
 def nodes(file: Path) -> dict[str, yaml.Node]:
     """The same as it stands there, with and without quotes, or a tag."""
     return pairs(pairs(yaml.compose(file.read_text("utf-8"), NODES)).get("config"))
+
+
+def project_nodes(file: Path) -> dict[str, yaml.Node]:
+    """What the project's file sets for each stack, by full names, as it stands there."""
+    known = pairs(yaml.compose(file.read_text("utf-8"), NODES))
+    project = str(known["name"].value) if "name" in known else NAMESPACE
+    found: dict[str, yaml.Node] = {}
+    for name, node in pairs(known.get("config")).items():
+        said = pairs(node)
+        value = said.get("value") or said.get("default")
+        if value or not isinstance(node, yaml.MappingNode):
+            found[name if ":" in name else f"{project}:{name}"] = value or node
+    return found
 
 
 def misread(found: Mapping[str, yaml.Node]) -> Iterator[str]:
@@ -84,6 +102,13 @@ def misread(found: Mapping[str, yaml.Node]) -> Iterator[str]:
             if not mode and _another(text):
                 hidden = key in ENCRYPTED | MAY_BE_ENCRYPTED
                 yield line(place, RULE) + ", got [secret]" if hidden else line(place, RULE, text)
+
+
+def misread_of_project(file: Path, stack: Mapping[str, yaml.Node]) -> Iterator[str]:
+    """The same of the project's file, but for what the `stack` says itself."""
+    own = {name if ":" in name else f"{NAMESPACE}:{name}" for name in stack}
+    found = project_nodes(file)
+    yield from misread({name: node for name, node in found.items() if name not in own})
 
 
 def pairs(node: yaml.Node | None) -> dict[str, yaml.Node]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -17,6 +17,7 @@ from satellite_stack import stack_file
 from satellite_stack.engine import ConfigError as ConfigError
 from satellite_stack.engine import config, pulumi, selected
 
+Found = TypeVar("Found")
 CONFIG = f"{NAMESPACE}:config"
 
 
@@ -121,15 +122,28 @@ class Config:
         return found
 
 
-def check(file: Path) -> dict[str, yaml.Node]:
-    """The settings as they stand in a stack's file; ConfigError where Pulumi reads others."""
+def check(file: Path, project: Path | None = None) -> dict[str, yaml.Node]:
+    """The settings as they stand in a stack's file; ConfigError where Pulumi reads others.
+
+    `project`: its file, which is looked at, too.
+    """
+    found = _read(file, written.nodes)
+    lost = {file.name: [*written.misread(found)]}
+    if project:
+        lost[project.name] = _read(project, lambda at: [*written.misread_of_project(at, found)])
+    if any(lost.values()):
+        each = (
+            "\n  ".join([f"{name} is not right:", *told]) for name, told in lost.items() if told
+        )
+        raise ConfigError("\n".join(each))
+    return found
+
+
+def _read(file: Path, read: Callable[[Path], Found]) -> Found:
     try:
-        found = written.nodes(file)
+        return read(file)
     except (yaml.YAMLError, ValueError):  # whose text quotes the file
         raise ConfigError(f"{file.name} is no YAML") from None
-    if lost := [*written.misread(found)]:
-        raise ConfigError("\n  ".join([f"{file.name} is not right:", *lost]))
-    return found
 
 
 def _path(name: str) -> str:

@@ -123,6 +123,21 @@ def test_what_would_be_read_as_another_number_stops_it(changing: Desk, words: li
     assert changing.satellite(*words).status == 0
 
 
+def test_so_does_what_the_projects_file_has_for_each_stack(changing: Desk) -> None:
+    file, project = changing.place / "Pulumi.staging.yaml", changing.place / "Pulumi.yaml"
+    file.write_text("config: {satellite:tags: {until: 2026-01-31}}\n")
+    text = project.read_text()
+    project.write_text(f"{text}config: {{branch: {{default: 1.10}}}}\n")
+    rule = "should be in quotes, or a plain number: Pulumi makes another value of it, got"
+    assert changing.satellite("up", "--yes").err.endswith(
+        f"error: Pulumi.staging.yaml is not right:\n  satellite:tags/until: {rule} 2026-01-31\n"
+        f"Pulumi.yaml is not right:\n  satellite:branch: {rule} 1.10\n"
+    )
+    project.write_text(f"{text}config: [\n")
+    file.write_text("config: {}\n")
+    assert changing.satellite("up", "--yes").err == "error: Pulumi.yaml is no YAML\n"
+
+
 def test_the_settings_are_asked_for_once(changing: Desk) -> None:
     for words in (["deploy"], ["scale", "worker=4"]):
         (changing.place / "pulumi.seen").unlink(missing_ok=True)

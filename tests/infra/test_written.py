@@ -96,6 +96,38 @@ def test_nor_is_what_is_not_ours_nor_a_mode_nor_what_is_shipped(tmp_path: Path) 
         assert [*written.misread(written.nodes(tmp_path / "Pulumi.x.yaml"))] == []
 
 
+PROJECT = """\
+name: satellite
+config:
+  branch: 0123
+  instance_type: {default: 1.10}
+  satellite:tags: {value: {until: 2026-01-31}}
+  ssh_user: {default: "0123"}
+  keep_releases: {description: 0123}
+  aws:x: 0123
+  reach_seconds: {value: 12}
+  gate_seconds: {default: 010}
+"""
+
+
+def test_what_the_projects_file_sets_is_looked_at_where_the_stack_sets_nothing(
+    tmp_path: Path,
+) -> None:
+    """As Pulumi has it: `value`, `default` or the value alone, in the project's own namespace."""
+    project, file = tmp_path / "Pulumi.yaml", tmp_path / "Pulumi.staging.yaml"
+    project.write_text(PROJECT)
+    file.write_text("config: {satellite:branch: x, gate_seconds: 1}\n")
+    found = [*written.misread_of_project(project, written.nodes(file))]
+    assert found == [
+        f"satellite:instance_type: {RULE} 1.10",
+        f"satellite:tags/until: {RULE} 2026-01-31",
+    ]
+    project.write_text(PROJECT.replace("satellite", "shop").replace("shop:tags", "satellite:tags"))
+    assert [*written.misread_of_project(project, {})] == found[1:]
+    project.write_text((CHECKOUT / "Pulumi.yaml").read_text())
+    assert [*written.misread_of_project(project, {})] == []
+
+
 def test_what_is_read_is_what_pulumi_reads(tmp_path: Path) -> None:
     text = "config:\n  s:a: {A: on, B: true, C: 12, D: 0123, E: ~, F: 1.5, 'G': '12', <<: {H: x}}\n"
     (tmp_path / "x").write_text(text)
@@ -150,6 +182,14 @@ def test_the_program_looks_into_the_stacks_file(
         "satellite:count: should be at least 1, got 0",
         f"satellite:tags/until: {RULE} 2026-01-31",
     ]
+    project = tmp_path / "Pulumi.yaml"
+    project.write_text("config: {branch: {default: 1.10}, satellite:tags: 0123}\n")
+    assert engine(tags=tags) == [
+        f"satellite:branch: {RULE} 1.10 (in Pulumi.yaml)",
+        f"satellite:tags/until: {RULE} 2026-01-31",
+    ]
+    project.write_text("a: [\n")
+    assert engine(tags=tags) == [f"satellite:tags/until: {RULE} 2026-01-31"]
     monkeypatch.setenv(OWN_CHECK, "1")  # the command looks itself, where that stops nobody at night
     assert engine(tags=tags) == []
     monkeypatch.delenv(OWN_CHECK)
