@@ -19,7 +19,7 @@ from satellite_infra.naming import OWN_CHECK
 from satellite_infra.problems import line
 from satellite_infra.settings import NAMESPACE, Settings, validated
 
-UNREAD = (OSError, ValueError, yaml.YAMLError)
+UNREAD = (OSError, written.UnreadError)
 """What is said of a file that Pulumi has read all the same."""
 
 

@@ -40,14 +40,18 @@ class Made:
 
 
 def run(stack: str) -> Made:
-    """Have everything asked for that the stack's file declares; RunError with all its problems."""
+    """Have everything asked for that the stack's file declares, and Pulumi.yaml for each stack.
+
+    RunError with all its problems.
+    """
     made = Made()
+    project, known = _read(stack)
 
     def program() -> pulumi.Output[None]:
         return pulumi.Output.all(**satellite(load())).apply(made.outputs.update)
 
-    pulumi.runtime.set_mocks(_Mocks(made), project=NAMESPACE, stack=stack)
-    set_all_config(settings(stack), [f"{NAMESPACE}:{key}" for key in ENCRYPTED | MAY_BE_ENCRYPTED])
+    pulumi.runtime.set_mocks(_Mocks(made), project=project, stack=stack)
+    set_all_config(known, [f"{NAMESPACE}:{key}" for key in ENCRYPTED | MAY_BE_ENCRYPTED])
     try:
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     finally:
@@ -56,17 +60,26 @@ def run(stack: str) -> Made:
 
 
 def settings(stack: str) -> dict[str, str]:
-    """The settings of the stack's file by their full names, as the engine would hand them over.
+    """The settings of the stack by their full names, as the engine would hand them over.
 
     The login key is one of a test's own, and the commit is all zeros: no agent and no repository is
     asked. Nor is Heroku, whose config vars have stand-ins where something here names them.
     """
+    return _read(stack)[1]
+
+
+def _read(stack: str) -> tuple[str, dict[str, str]]:
+    """The project's name, and these settings; RunError where a file is no YAML."""
     file = written.file_of(stack)
     if file is None:
         raise FileNotFoundError(f"Pulumi.{stack}.yaml is not there: run the tests in its folder")
+    try:
+        project, known = written.values(file)
+    except written.UnreadError as problem:
+        raise pulumi.RunError(str(problem)) from None
     prefix = f"{NAMESPACE}:"
     others, ours = {}, {}
-    for name, value in written.values(file).items():
+    for name, value in known.items():
         if name.startswith(prefix):
             key = name.removeprefix(prefix)
             ours[key] = _opened(parsed(key, value), key)
@@ -74,7 +87,7 @@ def settings(stack: str) -> dict[str, str]:
             others[name] = _opened(value)
     ours = {**ours, **_unasked(ours), **_own(ours)}
     ours = {prefix + key: value for key, value in ours.items() if key not in ASKS}
-    return {key: _sent(value) for key, value in {**others, **ours}.items()}
+    return project, {key: _sent(value) for key, value in {**others, **ours}.items()}
 
 
 class _Mocks(pulumi.runtime.Mocks):

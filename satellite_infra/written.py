@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from satellite_infra.problems import line
 from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED, NAMESPACE
 
+Found = TypeVar("Found")
 PROJECT = "Pulumi.yaml"
 CLOCK = r"\d\d?:\d\d?:\d\d?(\.\d+)?"
 NUMBER = (
@@ -64,27 +65,73 @@ def file_of(stack: str) -> Path | None:
     return file if file and file.is_file() else None
 
 
-def values(file: Path) -> dict[str, Any]:
-    """All that the file sets, by full names; what is encrypted as the map that stands there."""
-    found = yaml.load(file.read_text("utf-8"), Loader) or {}
-    return dict(found.get("config") or {})
+class UnreadError(Exception):
+    """A file is no YAML; the text says where, and nothing of what stands there."""
+
+
+def values(file: Path) -> tuple[str, dict[str, Any]]:
+    """The project's name, and all that is set for the stack of this file, by full names.
+
+    What is encrypted is the map that stands there. UnreadError where one of both is no YAML.
+    """
+    about, own = (_map(_read(at, _loaded)) for at in (file.with_name(PROJECT), file))
+    project = str(about.get("name") or NAMESPACE)
+    declared = {name: _declared(said) for name, said in _map(about.get("config")).items()}
+    found = {name: value for name, value in declared.items() if value is not None}
+    every = [*found.items(), *_map(own.get("config")).items()]
+    return project, {full(name, project): value for name, value in every}
+
+
+def _declared(said: Any) -> Any:
+    """The value of an entry of the project's file; None where there is none."""
+    return said.get("value", said.get("default")) if isinstance(said, dict) else said
+
+
+def _loaded(text: str) -> Any:
+    return yaml.load(text, Loader)
+
+
+def _composed(text: str) -> yaml.Node | None:
+    found: yaml.Node | None = yaml.compose(text, NODES)
+    return found
+
+
+def _read(file: Path, read: Callable[[str], Found]) -> Found:
+    """What that makes of its text."""
+    try:
+        return read(file.read_text("utf-8"))
+    except (yaml.YAMLError, ValueError) as error:  # whose whole text quotes the file
+        mark = getattr(error, "problem_mark", None)
+        # a name may be what was meant as a value
+        what = re.sub("(alias|anchor|handle|tag) .*", r"\1", str(getattr(error, "problem", "")))
+        where = f": line {mark.line + 1}: {what}" if mark else ""
+        raise UnreadError(f"{file.name} is no YAML{where}") from None
+
+
+def _map(found: Any) -> dict[str, Any]:
+    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def full(name: str, project: str) -> str:
+    """The full name of a setting; one without a namespace is of the project's."""
+    return name if ":" in name else f"{project}:{name}"
 
 
 def nodes(file: Path) -> dict[str, yaml.Node]:
-    """The same as it stands there, with and without quotes, or a tag."""
-    return pairs(pairs(yaml.compose(file.read_text("utf-8"), NODES)).get("config"))
+    """The same of the file alone, as it stands there, with and without quotes, or a tag."""
+    return pairs(pairs(_read(file, _composed)).get("config"))
 
 
 def project_nodes(file: Path) -> dict[str, yaml.Node]:
     """What the project's file sets for each stack, by full names, as it stands there."""
-    known = pairs(yaml.compose(file.read_text("utf-8"), NODES))
+    known = pairs(_read(file, _composed))
     project = str(known["name"].value) if "name" in known else NAMESPACE
     found: dict[str, yaml.Node] = {}
     for name, node in pairs(known.get("config")).items():
         said = pairs(node)
         value = said.get("value") or said.get("default")
         if value or not isinstance(node, yaml.MappingNode):
-            found[name if ":" in name else f"{project}:{name}"] = value or node
+            found[full(name, project)] = value or node
     return found
 
 
@@ -106,7 +153,7 @@ def misread(found: Mapping[str, yaml.Node]) -> Iterator[str]:
 
 def misread_of_project(file: Path, stack: Mapping[str, yaml.Node]) -> Iterator[str]:
     """The same of the project's file, but for what the `stack` says itself."""
-    own = {name if ":" in name else f"{NAMESPACE}:{name}" for name in stack}
+    own = {full(name, NAMESPACE) for name in stack}
     found = project_nodes(file)
     yield from misread({name: node for name, node in found.items() if name not in own})
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
@@ -17,7 +17,6 @@ from satellite_stack import stack_file
 from satellite_stack.engine import ConfigError as ConfigError
 from satellite_stack.engine import config, pulumi, selected
 
-Found = TypeVar("Found")
 CONFIG = f"{NAMESPACE}:config"
 
 
@@ -127,23 +126,19 @@ def check(file: Path, project: Path | None = None) -> dict[str, yaml.Node]:
 
     `project`: its file, which is looked at, too.
     """
-    found = _read(file, written.nodes)
-    lost = {file.name: [*written.misread(found)]}
-    if project:
-        lost[project.name] = _read(project, lambda at: [*written.misread_of_project(at, found)])
+    try:
+        found = written.nodes(file)
+        lost = {file.name: [*written.misread(found)]}
+        if project:
+            lost[project.name] = [*written.misread_of_project(project, found)]
+    except written.UnreadError as problem:
+        raise ConfigError(str(problem)) from None
     if any(lost.values()):
         each = (
             "\n  ".join([f"{name} is not right:", *told]) for name, told in lost.items() if told
         )
         raise ConfigError("\n".join(each))
     return found
-
-
-def _read(file: Path, read: Callable[[Path], Found]) -> Found:
-    try:
-        return read(file)
-    except (yaml.YAMLError, ValueError):  # whose text quotes the file
-        raise ConfigError(f"{file.name} is no YAML") from None
 
 
 def _path(name: str) -> str:

@@ -135,7 +135,7 @@ def test_so_does_what_the_projects_file_has_for_each_stack(changing: Desk) -> No
     )
     project.write_text(f"{text}config: [\n")
     file.write_text("config: {}\n")
-    assert changing.satellite("up", "--yes").err == "error: Pulumi.yaml is no YAML\n"
+    assert "error: Pulumi.yaml is no YAML: line " in changing.satellite("up", "--yes").err
 
 
 def test_the_settings_are_asked_for_once(changing: Desk) -> None:

@@ -181,3 +181,22 @@ def test_what_is_wrong_is_said_as_a_preview_says_it(
         run("production")
     for said in ("heroku/apps: unknown key, did you mean app?", "config: should be a map"):
         assert f"  satellite:{said}" in str(caught.value)
+
+
+def test_what_the_projects_file_sets_counts_as_pulumi_has_it(copy: Path) -> None:
+    stack, project = copy / "Pulumi.production.yaml", copy / "Pulumi.yaml"
+    shipped = (CHECKOUT / "Pulumi.production.yaml").read_text("utf-8")
+    stack.write_text(shipped.replace("  satellite:tags: {}\n", "") + OWN)
+    text = project.read_text()
+    project.write_text(f"{text}  satellite:tags:\n    value: {{team: jobs}}\n")
+    test = copy / EXAMPLE
+    test.write_text(
+        "from satellite_infra.testing import run\n\n\n"
+        "def test_production() -> None:\n"
+        "    instances = run('production').resources['aws:ec2/instance:Instance']\n"
+        "    assert {one['tags']['team'] for one in instances.values()} == {'jobs'}\n"
+    )
+    assert typed(copy, ".venv/bin/pytest", "tests/stacks")[0] == 0
+    stack.write_text(shipped + OWN + "---\n")
+    ended, out = typed(copy, ".venv/bin/pytest", "tests/stacks")
+    assert (ended, "Pulumi.production.yaml is no YAML: line" in out) == (1, True), out

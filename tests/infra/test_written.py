@@ -130,8 +130,10 @@ def test_what_the_projects_file_sets_is_looked_at_where_the_stack_sets_nothing(
 
 def test_what_is_read_is_what_pulumi_reads(tmp_path: Path) -> None:
     text = "config:\n  s:a: {A: on, B: true, C: 12, D: 0123, E: ~, F: 1.5, 'G': '12', <<: {H: x}}\n"
-    (tmp_path / "x").write_text(text)
-    assert written.values(tmp_path / "x") == {
+    file = tmp_path / "Pulumi.staging.yaml"
+    file.write_text(text)
+    (tmp_path / "Pulumi.yaml").touch()
+    assert written.values(file)[1] == {
         "s:a": {
             "A": "on",
             "B": True,
@@ -143,6 +145,51 @@ def test_what_is_read_is_what_pulumi_reads(tmp_path: Path) -> None:
             "H": "x",
         }
     }
+
+
+def test_what_the_projects_file_sets_holds_where_the_stack_says_nothing(tmp_path: Path) -> None:
+    """As Pulumi's own engine does it."""
+    project, file = tmp_path / "Pulumi.yaml", tmp_path / "Pulumi.staging.yaml"
+    project.write_text(PROJECT)
+    file.write_text("config: {satellite:ssh_user: x, gate_seconds: 1, keep_releases:}\n")
+    assert written.values(file) == (
+        "satellite",
+        {
+            "satellite:branch": "0123",
+            "satellite:instance_type": "1.10",
+            "satellite:tags": {"until": "2026-01-31"},
+            "satellite:ssh_user": "x",
+            "satellite:keep_releases": None,
+            "aws:x": "0123",
+            "satellite:reach_seconds": 12,
+            "satellite:gate_seconds": 1,
+        },
+    )
+    project.write_text("name: shop\nconfig: {branch: {default: x}, satellite:branch: y}\n")
+    file.write_text("")
+    assert written.values(file) == ("shop", {"shop:branch": "x", "satellite:branch": "y"})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("config:\n  satellite:branch:\tmain\n", ": line 2: found character"),
+        ("config: {}\n---\nconfig: {}\n", ": line 2: but found another document"),
+        ("config: *name\n", ": line 1: found undefined alias"),
+        ("config: \x01\n", ""),
+    ],
+)
+def test_what_is_no_yaml_is_named_by_file_and_line_and_not_shown(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    project, file = tmp_path / "Pulumi.yaml", tmp_path / "Pulumi.staging.yaml"
+    for one, other in ((project, file), (file, project)):
+        one.write_text(text)
+        other.write_text("")
+        with pytest.raises(written.UnreadError) as caught:
+            written.values(file)
+        assert str(caught.value).startswith(f"{one.name} is no YAML{why}")
+        assert "name" not in str(caught.value)
 
 
 @pytest.fixture
@@ -203,4 +250,5 @@ def test_the_program_looks_into_the_stacks_file(
 def test_yaml_itself_reads_a_shipped_file_as_we_do() -> None:
     for name in ("staging", "production"):
         file = CHECKOUT / f"Pulumi.{name}.yaml"
-        assert written.values(file) == yaml.safe_load(file.read_text())["config"]
+        own = yaml.safe_load(file.read_text())["config"]
+        assert {key: value for key, value in written.values(file)[1].items() if key in own} == own
