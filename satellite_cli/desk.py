@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from satellite_cli import asking, change, lock, making
+from satellite_cli import asking, change, drains, lock, making
 from satellite_cli.aim import aimed
 from satellite_cli.problems import INTERRUPTED, LockedError, SatelliteError, note
 from satellite_cli.project import Draft, Project
@@ -35,14 +35,15 @@ class Desk:
     def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
         """Show what a deploy of a commit would change there.
 
-        SatelliteError where a host does not answer, somebody is at work on the stack, or the
-        program fails.
+        SatelliteError where a host does not answer, somebody is at work on the stack, a machine
+        that was replaced is not drained, or the program fails.
         """
         project = Project.of(stack)
         check = Check.of(project)
-        with ThreadPoolExecutor(1) as beside, project.draft() as draft:
+        with ThreadPoolExecutor(2) as beside, project.draft() as draft:
             self.shown = draft.before
             holders = beside.submit(lock.engine_locks, stack)
+            drained = beside.submit(drains.left, stack)
             change.unpin(draft)
             with draft.pinned(revision) as file:
                 words = ["--config-file", str(file)]
@@ -56,6 +57,13 @@ class Desk:
                 f"nothing was changed: somebody is at work on {stack}: "
                 f"{'; '.join(one.who for one in held)}. Wait for them: satellite lock status "
                 f"--stack {stack}"
+            )
+        # of one that is declared lost nothing is waited for
+        if left := {host: drain for host, drain in drained.result().items() if drain.at_work}:
+            raise SatelliteError(
+                "nothing was changed: no deploy comes past what was replaced and is not drained:\n"
+                + "\n".join(drains.ways(left))
+                + "\n  To have it drained: satellite up --same-commit"
             )
 
     def free(self, stack: str) -> bool | None:

@@ -216,6 +216,23 @@ def test_nothing_moves_where_a_host_does_not_answer(desk: Desk, world: World) ->
     assert all(words[0] != "up" for words in desk.engine())
 
 
+def test_nothing_moves_where_a_machine_that_was_replaced_is_not_drained(
+    desk: Desk, world: World
+) -> None:
+    desk.drains["worker-2"] = "i-0"
+    status, said = promoted(desk, world, "--yes")
+    assert (status, world.staging()) == (1, world.first)
+    assert said.endswith(
+        "error: nothing was changed: no deploy comes past what was replaced and is not drained:\n"
+        "  i-0, which worker-2 was, is not drained; i-2 is there now\n"
+        "  Is what worker-2 was off for good: satellite lost --stack staging worker-2\n"
+        "  To have it drained: satellite up --stack staging --same-commit\n"
+    )
+    assert all(words[0] != "up" for words in desk.engine())
+    desk.given["worker-2"] = ["i-0", "i-2"]  # whose host is lost
+    assert promoted(desk, world, "--yes")[0] == 0
+
+
 def test_hosts_that_fail_are_told_and_the_file_stays(desk: Desk, world: World) -> None:
     before = (desk.place / "Pulumi.staging.yaml").read_text()
     desk.pulumi["up"] = (255, "", "")
