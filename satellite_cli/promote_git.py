@@ -351,8 +351,10 @@ class Scratch:
 
     def fetch(self, remote: str, ref: str) -> str:
         """Have what a branch of a remote is, and all before it; empty where there is none."""
-        there = self._seen(remote).get(ref, "")
-        if not self.shallow and (not there or self._has(there)):
+        known = self._seen(remote)
+        there = known.get(ref, "")
+        # an empty server has nothing of what was cut off, either
+        if not known or (not self.shallow and (not there or self._has(there))):
             return there
         here = f"refs/satellite/{remote}/"
         # what was cut off may be before any branch
@@ -366,6 +368,15 @@ class Scratch:
         fetched = self.git.output("rev-parse", "--verify", f"{here}{ref[5:]}").strip()
         self.seen[remote][ref] = fetched  # it may have moved since it was seen
         return fetched
+
+    def cut(self, commit: str) -> bool:
+        """Whether some of what is before it was cut off, and no server had it."""
+        file = Path(self.git.output("rev-parse", "--git-path", "shallow").removesuffix("\n"))
+        ends = file.read_text().split() if file.is_file() else []
+        return bool(ends) and not {*ends}.isdisjoint(self._before(commit))
+
+    def _before(self, commit: str) -> list[str]:
+        return self.git.output("rev-list", commit, "--", seconds=MOVE).split()
 
     def commits(self, of: str, beyond: str = "", most: int = -1) -> tuple[Commit, ...]:
         """The commits up to one that another one does not have, the newest first."""

@@ -187,6 +187,13 @@ class Planning:
         if heroku:
             self._told(f"looking at {heroku.name} ({heroku.url})")
             heroku = self._found(heroku, revision)
+        if self.scratch.cut(revision):
+            raise GitError(
+                f"{harmless(str(self.checkout.path))} is a shallow clone, and {server.name} does "
+                f"not have all that is before {revision[:12]}. Have the whole of it: git fetch "
+                "--unshallow; where the server has none of it yet, push the branch to it first, "
+                "from a clone that is whole"
+            )
         self.problems += self._missing(server, heroku)
         for place in filter(None, (server, heroku)):
             if place.lost and not self.options.force:

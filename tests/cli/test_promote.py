@@ -1372,6 +1372,31 @@ def test_a_shallow_clone_makes_a_branch_for_an_app_that_is_new(world: World) -> 
     assert (world.staging(), world.built()) == (world.second, world.second)
 
 
+def test_a_shallow_clone_whose_history_no_server_has_says_what_to_do(world: World) -> None:
+    """Whether that has no branch at all, or those of other commits alone."""
+    _shallow(world)
+    git(world.heroku, "update-ref", "-d", "refs/heads/main")
+    for name in refs(world.server):
+        git(world.server, "update-ref", "-d", name)
+    git(world.server, "gc", "--quiet", "--prune=now")
+    for _ in range(2):
+        with pytest.raises(Refused, match="a shallow clone, and origin does not have") as caught:
+            world.promote(create=True, force=True)
+        assert "git fetch --unshallow; where the server" in str(caught.value)
+        other = world.root / "other"
+        git(world.root, "init", "--quiet", "-b", "main", str(other))
+        git(other, "push", "--quiet", str(world.server), f"{commit(other, 'Other')}:refs/heads/x")
+
+
+def test_a_shallow_clone_gets_its_history_from_where_it_is(world: World) -> None:
+    _shallow(world)
+    git(world.server, "push", "--quiet", str(world.heroku), "main")
+    for name in refs(world.server):
+        git(world.server, "update-ref", "-d", name)
+    git(world.server, "gc", "--quiet", "--prune=now")
+    assert world.promote(create=True).status == "promoted"
+
+
 def test_hosts_that_fetch_from_elsewhere(world: World) -> None:
     world.promote(remote="origin", repository="git@git.example.com:shop.git")
     assert "    git@git.example.com:shop.git" in world.said
