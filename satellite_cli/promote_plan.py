@@ -194,7 +194,8 @@ class Planning:
                 "--unshallow; where the server has none of it yet, push the branch to it first, "
                 "from a clone that is whole"
             )
-        self.problems += self._missing(server, heroku)
+        beside = [line for place in (server, heroku) if place for line in self._beside(place)]
+        self.problems += beside or self._missing(server, heroku)
         for place in filter(None, (server, heroku)):
             if place.lost and not self.options.force:
                 self.problems.append(_would_lose(place, revision))
@@ -268,6 +269,16 @@ class Planning:
             for name, urls in self.checkout.remotes().items()
             if any(same_repository(url, self.url) for url in (*urls, self.checkout.fetched(name)))
         ]
+
+    def _beside(self, place: Place) -> Iterator[str]:
+        """Why there can be no such branch: git has no name that is a part of another one's path."""
+        wanted = place.ref.removeprefix("refs/heads/")
+        for there in self.scratch.branches(place.remote):
+            if f"{wanted}/".startswith(f"{there}/") != f"{there}/".startswith(f"{wanted}/"):
+                yield (
+                    f"{place.name} has a branch {harmless(there)}, and git makes none called "
+                    f"{harmless(wanted)} beside it: give one of them another name"
+                )
 
     def _missing(self, server: Place, heroku: Place | None) -> Iterator[str]:
         """Branches that are not there, and that nobody has said to make."""

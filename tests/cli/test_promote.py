@@ -288,6 +288,27 @@ def test_a_branch_that_is_not_there_is_made_when_it_shall_be(world: World) -> No
     assert "    2 commits go:" in world.said
 
 
+@pytest.mark.parametrize(
+    ("there", "wanted"), [("prod", "prod/eu"), ("prod/eu/1", "prod/eu"), ("prod", "prod/eu/1")]
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_a_branch_that_git_cannot_make_beside_another_is_known_before_anything_moves(
+    world: World, there: str, wanted: str, create: bool
+) -> None:
+    before = [world.staging(), world.built()]
+    git(world.server, "branch", "--quiet", there, "main")
+    git(world.server, "branch", "--quiet", "produce", "main")
+    git(world.heroku, "branch", "--quiet", there, "main")
+    with pytest.raises(Refused) as caught:
+        world.promote(branch=wanted, heroku_branch=wanted, create=create)
+    assert caught.value.problems == [
+        f"{name} has a branch {there}, and git makes none called {wanted} beside it: give one of "
+        "them another name"
+        for name in ("origin", "heroku")
+    ]
+    assert [world.staging(), world.built()] == before
+
+
 def test_all_that_is_in_the_way_is_said_at_once(world: World) -> None:
     world.another()
     (world.work / "app").write_text("changed")
