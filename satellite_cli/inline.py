@@ -79,7 +79,10 @@ def client(folder: Path, gate: Gate, order: Order) -> Iterator[list[str]]:
 
 def impossible(folder: Path) -> str:
     """Why the program in that folder cannot run here; empty where it can."""
-    project = yaml.safe_load((folder / "Pulumi.yaml").read_text("utf-8")) or {}
+    try:
+        project = yaml.safe_load((folder / "Pulumi.yaml").read_text("utf-8")) or {}
+    except (yaml.YAMLError, ValueError):  # which the engine may read, such as with a tab
+        return "Pulumi.yaml is no YAML"
     runtime = project.get("runtime")
     runtime = {"name": runtime} if isinstance(runtime, str) else runtime or {}
     if runtime.get("name") != "python":

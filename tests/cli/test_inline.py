@@ -27,6 +27,8 @@ def project(folder: Path, text: str) -> Path:
         (f"runtime: {{name: python, options: {{virtualenv: {sys.prefix}}}}}", ""),
         ("runtime: nodejs", "another runtime than python"),
         ("", "another runtime than python"),
+        ("runtime:\tpython", "Pulumi.yaml is no YAML"),
+        ("runtime: python\n---\n", "Pulumi.yaml is no YAML"),
         ("runtime: {name: python, options: {virtualenv: venv}}", "another virtualenv than"),
         ("runtime: {name: python, options: {toolchain: uv}}", "runtime.options of Pulumi.yaml: uv"),
         ("runtime: {name: python, options: {typechecker: mypy}}", "typechecker"),
