@@ -23,6 +23,12 @@ CREATE TRIGGER stall AFTER UPDATE ON delayed_jobs FOR EACH ROW WHEN (NEW.locked_
 EXECUTE FUNCTION stall()
 """
 """Whoever takes a job waits within the statement while somebody has that lock."""
+HOLD = """
+CREATE OR REPLACE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'no job of shop-2 is given back'; END $$;
+CREATE TRIGGER hold BEFORE UPDATE ON delayed_jobs FOR EACH ROW
+WHEN (OLD.locked_by LIKE 'shop-2.%' AND NEW.locked_by IS NULL) EXECUTE FUNCTION hold()
+"""
 FORKS = """\
 home, name = Dir.home, ENV["WORKER_NAME"]
 told = "#{home}/told.#{name}"
@@ -235,8 +241,18 @@ def test_jobs_of_a_dead_host_that_is_declared_lost_are_given_back(shop: Site) ->
     host = shop.host(2)
     host.kill()
     shop.put("hosts.shop-2.lost", "true")
-    shop.up()
-    assert not dead & locked(shop)
+    shop.lab.sql(HOLD)
+    ran = shop.satellite("up", "--yes")
+    assert ran.returncode == 1, ran
+    assert "shop-2 jobs: " in ran.stderr
+    assert dead <= locked(shop)
+    shop.lab.sql("DROP TRIGGER hold ON delayed_jobs")
+    # that failed, and is done by the command that it was to be done by
+    for _ in range(2):
+        ran = shop.satellite("lost", "shop-2", "--yes")
+        assert ran.returncode == 0, ran
+        assert not dead & locked(shop)
+    assert "shop-2 is lost already; to replace it: satellite roll shop-2" in ran.stderr
     wait_until("all jobs are done", lambda: report(shop).done == 8)
     found = report(shop)
     assert (found.lost, found.twice_at_once, found.repeats) == ((), (), len(dead))
