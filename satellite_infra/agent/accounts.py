@@ -6,13 +6,13 @@ import contextlib
 import pwd
 
 from . import authorized, storage
-from .preparation import Preparation
+from .preparation import Preparation, known
 
 
 def login_keys(host: Preparation) -> bool:
     """Who may log in as the login user: deployer and team; nobody of ours as the former one."""
     manifest, layout = host.manifest, host.layout
-    former = storage.read_json(layout.logins, [])
+    former = known(layout.logins, [])
     storage.write_json(layout.logins, sorted({manifest.user, *former}))
     keys = (*manifest.deployer_keys, *manifest.authorized_keys)
     changed = authorized.authorize(manifest.user, manifest.app, keys)

@@ -34,6 +34,7 @@ from .system import CommandError
 
 STEPS: tuple[tuple[str, Step], ...] = (
     ("cloud-init", cloud_init.wait),
+    ("environment", install.environment),
     ("login keys", accounts.login_keys),
     ("needrestart", needrestart.leave_workers),
     ("package sources", apt_sources.declare),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from . import own_units, storage, units
 from .installed import contents
-from .preparation import Preparation
+from .ledger import Ledger
+from .preparation import Preparation, known
 
 
 def agent(host: Preparation) -> bool:
@@ -47,18 +48,35 @@ def _mend(directory: Path, archive: Path) -> bool:
     return found != wanted
 
 
+def environment(host: Preparation) -> bool:
+    """Refuse a host whose workers are another environment's; it changes nothing.
+
+    A copied stack file may still name the address of the other's host.
+    """
+    layout, manifest = host.layout, host.manifest
+    theirs = known(layout.identity, {}).get("environment", manifest.environment)
+    # an instance is of the stack that made it: what it has of another one came with its image
+    numbered = str(host.bundle["machine"]).isdigit()
+    drained = [line["outcome"] for line in Ledger(layout).history()[-1:]] == ["drained"]
+    if theirs == manifest.environment or not numbered or drained:
+        return False
+    raise ValueError(
+        f"this host is prepared for {manifest.app} {theirs}, and this stack is "
+        f"{manifest.environment}: correct satellite:hosts.{manifest.host}.address; to have this "
+        "host here, destroy it there first; where only the environment's name is another, write it "
+        f"into {layout.identity}"
+    )
+
+
 def identity(host: Preparation) -> bool:
     """Which host and machine this is: worker names carry it, and drain asks for it."""
-    known = {
+    which = {
         "app": host.manifest.app,
         "environment": host.manifest.environment,
         "host": host.manifest.host,
         "machine": str(host.bundle["machine"]),
     }
-    if storage.read_json(host.layout.identity) == known:
-        return False
-    storage.write_json(host.layout.identity, known)
-    return True
+    return storage.write_json(host.layout.identity, which)
 
 
 def housekeeping(host: Preparation) -> bool:

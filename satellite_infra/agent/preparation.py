@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+from . import storage
 from .bootstrap_manifest import BootstrapManifest
 from .layout import Layout
 from .system import Say, System
@@ -31,6 +33,15 @@ class Preparation(NamedTuple):
     def root(self) -> tuple[int, int]:
         """Whoever runs this: root, but for tests."""
         return os.geteuid(), os.getegid()
+
+
+def known(path: Path, default: Any) -> Any:
+    """What a bootstrap before has noted; the default where that is damaged, and made anew."""
+    with contextlib.suppress(ValueError):
+        found = storage.read_json(path, default)
+        if isinstance(found, type(default)):
+            return found
+    return default
 
 
 Step = Callable[[Preparation], bool]

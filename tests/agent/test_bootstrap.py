@@ -13,6 +13,7 @@ import pytest
 from satellite_infra.agent import authorized, storage
 from satellite_infra.agent.bootstrap import STEPS, bootstrap
 from satellite_infra.agent.bootstrap_manifest import AptSource, Monit, Queue, Rotation, Watch
+from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.preparation import Preparation
 from satellite_infra.agent.system import CommandError
 from tests.agent.conftest import Killed
@@ -30,7 +31,7 @@ MONIT = Monit(
 )
 ROTATION = Rotation("shop-staging", minutes=60, place=2, hosts=3, token="0123456789abcdef")
 QUEUE = Queue("default", every_minutes=5, sql="SELECT 1, 2")
-NEVER = {"cloud-init", "ruby"}  # nothing to wait for, and none declared
+NEVER = {"cloud-init", "environment", "ruby"}  # nothing to wait for or to refuse, none declared
 
 
 @pytest.fixture
@@ -38,17 +39,23 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return new_machine(tmp_path / "machine", monkeypatch)
 
 
-def whole(machine: Machine) -> Preparation:
+def whole(machine: Machine, number: str = "i-1", **changes: str) -> Preparation:
     """Something to do in each step, but for those that never have."""
     packages = ("libpq-dev", "ruby=1:3.1")
-    return preparation(
+    found = preparation(
         machine,
         apt_sources=(SOURCE,),
         packages=packages,
         monit=MONIT,
         rotation=ROTATION,
         queue=QUEUE,
+        **changes,
     )
+    return found._replace(bundle={**found.bundle, "machine": number})
+
+
+def identity(host: Preparation) -> dict[str, str]:
+    return Ledger(host.layout).identity()
 
 
 def test_each_step_says_what_it_did_and_the_last_line_sums_up(machine: Machine) -> None:
@@ -56,7 +63,7 @@ def test_each_step_says_what_it_did_and_the_last_line_sums_up(machine: Machine) 
     did = {name: "already right" if name in NEVER else "changed" for name in NAMES}
     assert lines[:-1] == [f"{name}: {what}" for name, what in did.items()]
     changed = ", ".join(name for name in NAMES if name not in NEVER)
-    assert lines[-1] == f"changed: {changed}; already right: cloud-init, ruby"
+    assert lines[-1] == f"changed: {changed}; already right: cloud-init, environment, ruby"
 
 
 def test_each_step_is_named_as_it_begins(machine: Machine) -> None:
@@ -83,6 +90,65 @@ def test_a_failure_names_its_step(machine: Machine) -> None:
         "shop: syntax error near line 3"
     )
     assert not (machine.root / "etc/sudoers.d/satellite-shop").exists()
+
+
+def test_a_host_of_another_environment_is_not_taken_over(machine: Machine) -> None:
+    """A copied stack file still has the address of the other's host."""
+    theirs = whole(machine, environment="production", number="1")
+    bootstrap(theirs)
+    before = files(machine.root)
+    mine = whole(machine, number="1")
+    with pytest.raises(CommandError) as failure:
+        bootstrap(mine)
+    assert str(failure.value) == (
+        "bootstrap FAILED in step `environment`: this host is prepared for shop production, and "
+        "this stack is staging: correct satellite:hosts.worker-1.address; to have this host here, "
+        "destroy it there first; where only the environment's name is another, write it into "
+        f"{mine.layout.identity}"
+    )
+    assert files(machine.root) == before
+    bootstrap(theirs)  # which goes on
+
+    storage.write_json(mine.layout.identity, {**identity(theirs), "environment": "staging"})
+    bootstrap(mine)
+    assert identity(mine)["environment"] == "staging"
+
+
+def test_a_host_that_was_drained_may_be_another_environments(machine: Machine) -> None:
+    theirs = whole(machine, environment="production", number="1")
+    bootstrap(theirs)
+    Ledger(theirs.layout).record("drained", workers=2)
+    mine = whole(machine, number="1")
+    bootstrap(mine)
+    assert identity(mine)["environment"] == "staging"
+    Ledger(theirs.layout).record("good")
+    with pytest.raises(CommandError, match="is prepared for shop staging, and this stack is prod"):
+        bootstrap(theirs)
+
+
+def test_the_same_host_may_have_another_name_and_number(machine: Machine) -> None:
+    bootstrap(whole(machine, number="1"))
+    other = whole(machine, host="rented", number="2")
+    bootstrap(other)
+    assert (identity(other)["host"], identity(other)["machine"]) == ("rented", "2")
+
+
+def test_an_instance_is_its_own_stacks(machine: Machine) -> None:
+    """Of a renamed stack, or of an image that another environment's host became."""
+    bootstrap(whole(machine, environment="production", number="i-0a1"))
+    mine = whole(machine, number="i-0b2")
+    bootstrap(mine)
+    assert (identity(mine)["environment"], identity(mine)["machine"]) == ("staging", "i-0b2")
+
+
+@pytest.mark.parametrize("damaged", ["", '{\n "app": "sh', "null", "[]", "{}", '"x"', "\0"])
+@pytest.mark.parametrize("name", ["identity", "logins"])
+def test_what_is_damaged_is_written_anew(machine: Machine, name: str, damaged: str) -> None:
+    bootstrap(whole(machine))
+    before = files(machine.root)
+    getattr(whole(machine).layout, name).write_text(damaged)
+    bootstrap(whole(machine))
+    assert files(machine.root) == before
 
 
 class Axe:

@@ -83,8 +83,8 @@ def may(host: LabHost, command: str) -> bool:
 def test_bootstrap_says_what_it_did_and_does_nothing_twice(ready: Site, host: LabHost) -> None:
     first = report(ready)
     did = dict.fromkeys(NAMES, "changed")
-    idle = ["cloud-init", "app keys", "ruby", "rotation", "queue metrics"]  # nothing asked for
-    did |= dict.fromkeys(idle, "already right")
+    idle = ["cloud-init", "environment", "app keys", "ruby", "rotation", "queue metrics"]
+    did |= dict.fromkeys(idle, "already right")  # nothing asked for
     assert first[:-1] == [f"{name}: {what}" for name, what in did.items()]
     assert host.run("lab-tool").stdout == "here\n"
     before = pids(ready)
