@@ -295,7 +295,7 @@ class Layout:
         return self.root / f"etc/apt/sources.list.d/satellite-{self.app}.{name}.sources"
 
     def apt_key(self, name: str) -> Path:
-        """The key that signs it."""
+        """The key that signs it, as an older agent has it there."""
         return self.root / f"etc/apt/keyrings/satellite-{self.app}.{name}.asc"
 
     @property

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from satellite_infra.agent import apt_sources
+from satellite_infra.agent import apt_sources, storage
 from satellite_infra.agent.bootstrap_manifest import AptSource
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.system import CommandError, Say
+from satellite_infra.agent.system import CommandError, Say, System
 from tests.agent.machine import Machine, files, new_machine, preparation
 
 UPDATE = ("apt-get", "-o", "APT::Update::Error-Mode=any", "update")
@@ -19,7 +20,8 @@ ARMOURED = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBE\n-----END PGP PUBLIC 
 PGDG = AptSource(
     "pgdg", "https://apt.example.com/debian", "bookworm-pgdg", ("main", "16"), ARMOURED
 )
-FLAT = AptSource("flat", "https://other.example.com", "./", (), "ANOTHER\n")
+OTHER = ARMOURED.replace("mQINBE", "mQINBF")
+FLAT = AptSource("flat", "https://other.example.com", "./", (), OTHER)
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -41,11 +43,9 @@ def names(machine: Machine) -> set[str]:
 def test_whole_files() -> None:
     found = apt_sources.render(Layout("shop"), (PGDG, FLAT))
     assert {str(path): content for path, content in found.items()} == {
-        "/etc/apt/keyrings/satellite-shop.pgdg.asc": ARMOURED,
         "/etc/apt/sources.list.d/satellite-shop.pgdg.sources": (
             GOLDEN / "satellite-shop.pgdg.sources"
         ).read_text(),
-        "/etc/apt/keyrings/satellite-shop.flat.asc": "ANOTHER\n",
         "/etc/apt/sources.list.d/satellite-shop.flat.sources": (
             GOLDEN / "satellite-shop.flat.sources"
         ).read_text(),
@@ -62,7 +62,7 @@ def test_a_source_goes_when_it_is_declared_no_more(
     theirs = {str(other.relative_to(machine.root))}
     assert not apt_sources.declare(preparation(machine))
     assert (machine.calls, names(machine)) == ([], theirs)
-    for sources, count in (((PGDG, FLAT), 4), ((FLAT,), 2), ((), 0)):
+    for sources, count in (((PGDG, FLAT), 2), ((FLAT,), 1), ((), 0)):
         machine.calls = []
         host = preparation(machine, apt_sources=sources)
         assert [apt_sources.declare(host), apt_sources.declare(host)] == [True, False]
@@ -79,3 +79,62 @@ def test_a_source_that_is_down_is_tried_again(tmp_path: Path) -> None:
             apt_sources.declare(host)
     machine.down = False
     assert [apt_sources.declare(host), apt_sources.declare(host)] == [True, False]
+
+
+@dataclass
+class Apt(Machine):
+    """The real one reads the sources, and fetches nothing."""
+
+    def output(self, argv: Sequence[str]) -> tuple[int, str]:
+        assert argv[0] == "apt-get"
+        parts, lists = self.root / "etc/apt/sources.list.d", self.root / "lists"
+        own = ("Dir::Etc::SourceList=/dev/null", f"Dir::Etc::SourceParts={parts}")
+        options = (*own, f"Dir::State::Lists={lists}", "Dir::Cache::pkgcache=")
+        return System.output(self, [argv[0], *(f"-o{one}" for one in options), *argv[1:]])
+
+
+def test_two_apps_of_one_machine_have_the_same_source(tmp_path: Path) -> None:
+    machine = Apt(tmp_path)
+    for app in ("shop", "other"):
+        assert apt_sources.declare(preparation(machine, app=app, apt_sources=(PGDG, FLAT)))
+    assert len(names(machine)) == 4
+
+
+@pytest.mark.parametrize("theirs", ["pgdg.list", "satellite-other.pgdg.sources"])
+def test_a_source_that_apt_would_not_read_ends_no_apt(tmp_path: Path, theirs: str) -> None:
+    machine = Apt(tmp_path)
+    folder = machine.root / "etc/apt/sources.list.d"
+    host = preparation(machine, apt_sources=(FLAT,))
+    apt_sources.declare(host)
+    if theirs.endswith(".list"):
+        line = "deb [signed-by=/k.asc] https://apt.example.com/debian/ bookworm-pgdg main\n"
+        (folder / theirs).write_text(line)
+    else:
+        other = PGDG._replace(key=OTHER)
+        apt_sources.declare(preparation(machine, app="other", apt_sources=(other,)))
+    before = files(machine.root)
+    found = "/k.asc" if theirs.endswith(".list") else "(a key)"
+    both = preparation(machine, apt_sources=(FLAT._replace(suite="new/"), PGDG))
+    for cut_off in (False, True):
+        if cut_off:  # before apt was asked
+            for path, content in apt_sources.render(both.layout, (PGDG,)).items():
+                path.write_text(content)
+        with pytest.raises(CommandError) as failure:
+            apt_sources.declare(both)
+        assert str(failure.value).startswith(
+            "apt does not take the package sources of shop: E: Conflicting values set for option "
+            "Signed-By regarding source https://apt.example.com/debian/ bookworm-pgdg: "
+        )
+        assert found in str(failure.value)
+        assert str(failure.value).endswith(f"; the same source is in {folder / theirs}")
+        assert files(machine.root) == before
+    (folder / theirs).unlink()
+    assert apt_sources.declare(both)
+
+
+def test_the_key_of_an_older_agent_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = preparation(new_machine(tmp_path / "machine", monkeypatch), apt_sources=(PGDG,))
+    key = host.layout.apt_key("pgdg")
+    storage.write(key, ARMOURED, 0o644)
+    assert apt_sources.declare(host)
+    assert not key.exists()
