@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from satellite_infra.agent import packages
+from satellite_infra.agent import apt, packages
 from satellite_infra.agent.system import CommandError, Say
 from tests.agent.machine import MANIFEST, Machine, new_machine, preparation
 
@@ -56,6 +57,36 @@ def test_an_interrupted_installation_is_finished(tmp_path: Path) -> None:
         ("dpkg", "--force-confdef"),
         ("apt-get", "install"),
     ]
+
+
+@dataclass
+class Busy(Machine):
+    """Another apt has the lists' lock for so many seconds; apt gives up at once."""
+
+    left: float = 0
+
+    def run(self, argv: Sequence[str], say: Say, **options: Any) -> None:
+        super().run(argv, say, **options)
+        if "update" in argv and self.left > 0:
+            say("E: Could not get lock /var/lib/apt/lists/lock. It is held by process 9 (apt-get)")
+            say("E: Unable to lock directory /var/lib/apt/lists/")
+            raise CommandError("`apt-get` ended with status 100")
+
+    def sleep(self, seconds: float) -> None:
+        self.left -= seconds
+
+    def now(self) -> float:
+        return -self.left
+
+
+def test_another_apt_is_waited_for(tmp_path: Path) -> None:
+    machine = Busy(tmp_path, left=290)
+    assert packages.install(preparation(machine))
+    assert machine.installed >= {*OURS}
+    machine = Busy(tmp_path, left=1000)
+    with pytest.raises(CommandError, match="status 100"):
+        packages.install(preparation(machine))
+    assert 1000 - machine.left == pytest.approx(apt.PATIENCE, abs=2 * apt.AGAIN)
 
 
 def test_what_the_settings_do_not_ask_for_is_not_wanted() -> None:
