@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 from pathlib import Path
@@ -25,14 +26,23 @@ def agent(host: Preparation) -> bool:
         storage.write(directory / ".complete", "", 0o644)
     mended = _mend(directory, host.archive)
     link = base / "current"
-    # a release that still runs goes on reading the agent it began with
     before = link.readlink() if link.is_symlink() else directory
     changed = storage.point(link, directory) or mended
     changed = storage.write(launcher, units.template("launcher"), 0o755) or changed
-    for other in base.iterdir():
-        if other.is_dir() and not other.is_symlink() and other not in (directory, before):
+    former = {path for path in base.iterdir() if path.is_dir() and not path.is_symlink()}
+    if not _runs(launcher):
+        for other in former - {directory, before}:
             storage.remove_tree(other)
     return changed
+
+
+def _runs(launcher: Path) -> bool:
+    """Whether any agent is at work, such as in a release of any app: it reads on where it began."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            if str(launcher) in process.read_bytes().decode("utf-8", "replace").split("\0"):
+                return True
+    return False
 
 
 def _mend(directory: Path, archive: Path) -> bool:
