@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import zipfile
@@ -41,6 +42,7 @@ class Machine(System):
     read: Files = field(default_factory=dict)  # the units that systemd has read
     visudo: tuple[int, str] = (0, "")
     monit: tuple[int, str] = (0, "")
+    group: str = "shop"  # the app's user's
     apt: tuple[int, str] = (0, "")
 
     def run(
@@ -107,6 +109,9 @@ class Machine(System):
             raise KeyError(name)
         return pwd.struct_passwd((name, "x", os.getuid(), os.getgid(), "", str(home), "/bin/bash"))
 
+    def groups(self, number: int) -> grp.struct_group:
+        return grp.struct_group((self.group, "x", number, []))
+
 
 def new_machine(root: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A fresh one."""
@@ -115,6 +120,7 @@ def new_machine(root: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         (root / directory).mkdir(parents=True)
     (root / "usr/sbin/visudo").touch()
     monkeypatch.setattr(pwd, "getpwnam", machine.passwd)
+    monkeypatch.setattr(grp, "getgrgid", machine.groups)
     return machine
 
 

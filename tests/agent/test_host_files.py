@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import logrotate, needrestart, sshd, sudoers, upgrades
+from satellite_infra.agent import accounts, logrotate, needrestart, sshd, sudoers, upgrades
 from satellite_infra.agent.layout import Layout
 from tests.agent.machine import new_machine, preparation
 
@@ -23,6 +23,7 @@ STEPS = (
 def test_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = new_machine(tmp_path / "machine", monkeypatch)
     host = preparation(machine)
+    accounts.user(host)
     assert [[step(host) for step in STEPS] for _ in range(2)] == [[True] * 5, [False] * 5]
     root = str(machine.root)
     found = {
@@ -37,6 +38,17 @@ def test_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert found == expected
     assert (machine.root / "etc/sudoers.d/satellite-shop").stat().st_mode & 0o777 == 0o440
+
+
+def test_logs_are_rotated_as_a_user_that_was_there_before_in_a_shared_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = new_machine(tmp_path / "machine", monkeypatch)
+    machine.group = "users"
+    host = preparation(machine)
+    accounts.user(host)
+    assert logrotate.rotate(host)
+    assert "    su shop users\n" in host.layout.logrotate.read_text()
 
 
 def test_no_upgrades_where_the_team_says_so() -> None:

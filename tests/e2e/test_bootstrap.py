@@ -152,6 +152,13 @@ def test_logs_are_rotated_under_an_open_file(ready: Site, host: LabHost) -> None
     wait_until("the log goes on", lambda: host.run(f"grep works {log}", check=False).stdout, 10)
     assert pids(ready) == before
     assert "logrotate.timer" in host.run("systemctl list-timers --no-pager").stdout
+    # a user that somebody made before, in a group of others, too
+    host.run("usermod --gid users ready")
+    ready.put("packages[2]", "sed")  # which the image has
+    ready.up()
+    assert "log rotation" in report(ready)[-1].partition(";")[0]
+    host.run(f"logrotate --force {config}")
+    assert host.run(f"stat --format=%G {log}.1.gz").stdout == "users\n"
 
 
 def test_the_apps_user_may_look_at_its_workers_and_nothing_else(host: LabHost) -> None:
