@@ -49,5 +49,8 @@ def allow(layout: Layout, system: System) -> bool:
 
 
 def stands(layout: Layout, system: System) -> bool:
-    """Whether the firewall has the app's table."""
-    return system.output(["nft", "list", "table", "inet", layout.table])[0] == 0
+    """Whether the firewall has the app's table; none where its program was purged."""
+    try:
+        return system.output(["nft", "list", "table", "inet", layout.table])[0] == 0
+    except FileNotFoundError:
+        return False

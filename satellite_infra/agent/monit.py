@@ -100,7 +100,8 @@ def _refuse_another_server(layout: Layout, monit: Monit) -> None:
 
 def _stop_watching(host: Preparation) -> bool:
     there = storage.remove(host.layout.monit)
-    if there or host.layout.monit_read.exists():
+    # somebody may have purged it by hand: one that does not run watches nothing
+    if (there or host.layout.monit_read.exists()) and host.system.runs(UNIT):
         host.system.systemctl("restart", UNIT)
     return storage.remove(host.layout.monit_read) or there
 

@@ -34,11 +34,14 @@ class Firewall(FakeSystem):
     tables: set[str] = field(default_factory=set)
     refuses: str = ""
     stopped: bool = False
+    purged: bool = False
 
     def output(self, argv: Sequence[str]) -> tuple[int, str]:
         self.calls.append(tuple(argv))
         if argv[1] == "is-active":
             return int(self.stopped), ""
+        if self.purged:
+            raise FileNotFoundError(2, "No such file or directory", "nft")
         if argv[:2] == ["nft", "-f"]:
             if self.refuses:
                 return 1, self.refuses
@@ -94,6 +97,16 @@ def test_a_wall_that_somebody_took_down_is_built_again(host: tuple[Layout, Firew
     assert firewall.tables == {"satellite-shop"}
     firewall.tables.clear()
     assert metadata.allow(layout, firewall)
+
+
+def test_the_wall_of_a_firewall_that_was_purged_by_hand_is_gone(
+    host: tuple[Layout, Firewall],
+) -> None:
+    layout, firewall = host
+    metadata.block(layout, 1001, firewall)
+    firewall.purged = True
+    assert metadata.allow(layout, firewall)
+    assert files(layout) == {}
 
 
 def test_a_wall_whose_unit_was_stopped_is_built_again(host: tuple[Layout, Firewall]) -> None:

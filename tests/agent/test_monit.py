@@ -132,6 +132,15 @@ def test_it_watches_no_more_when_the_setting_goes(machine: Machine) -> None:
     assert not host.layout.monit.exists()
 
 
+def test_one_that_was_purged_by_hand_has_nothing_to_forget(machine: Machine) -> None:
+    monit.set_up(preparation(machine, monit=MONIT))
+    machine.active.clear()
+    machine.calls.clear()
+    host = preparation(machine)
+    assert [monit.set_up(host), monit.set_up(host)] == [True, False]
+    assert machine.calls == []
+
+
 class Shown(FakeSystem):
     """Workers of which systemd knows the memory, and the CPU seconds so far."""
 
