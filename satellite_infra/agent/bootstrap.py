@@ -19,6 +19,7 @@ from . import (
     monit,
     needrestart,
     packages,
+    progress,
     queue_metrics,
     repository_access,
     rotation,
@@ -61,10 +62,12 @@ STEPS: tuple[tuple[str, Step], ...] = (
 def bootstrap(host: Preparation, begin: Callable[[str], None] = lambda _: None) -> str:
     """Do what is not done yet; a line for each step, and a last one that sums up.
 
-    `begin` hears each step's name before it.
+    `begin` hears each step's name before it, and for whom it waits.
     """
     done: list[tuple[str, bool]] = []
-    with storage.locked(host.layout.run.parent / "bootstrap"):  # apps share the agent, and apt
+    lock, why = host.layout.run.parent / "bootstrap", f"bootstrap of {host.manifest.app}"
+    # apps share the agent, and apt
+    with storage.locked(lock, why, lambda holder: begin(f"{progress.WAITS}{holder}")):
         for name, step in STEPS:
             begin(name)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,27 @@ def test_each_step_is_named_as_it_begins(machine: Machine) -> None:
     began: list[str] = []
     bootstrap(whole(machine), began.append)
     assert began == list(NAMES)
+
+
+def test_it_says_for_which_app_it_waits(machine: Machine) -> None:
+    began: list[str] = []
+    waits = threading.Event()
+
+    def hear(name: str) -> None:
+        began.append(name)
+        waits.set()
+
+    def other(name: str) -> None:
+        if not threads:  # once, in the middle
+            threads.append(threading.Thread(target=bootstrap, args=(whole(machine), hear)))
+            threads[0].start()
+            assert waits.wait(60)
+
+    threads: list[threading.Thread] = []
+    bootstrap(preparation(machine, app="other"), other)
+    threads[0].join()
+    assert re.fullmatch(r"waiting for bootstrap of other, since .+", began[0])
+    assert began[1:] == list(NAMES)
 
 
 def test_a_second_run_changes_nothing_and_asks_no_network(machine: Machine) -> None:
