@@ -65,8 +65,7 @@ def bootstrap(host: Preparation, begin: Callable[[str], None] = lambda _: None) 
     `begin` hears each step's name before it, and for whom it waits.
     """
     done: list[tuple[str, bool]] = []
-    lock, why = host.layout.run.parent / "bootstrap", f"bootstrap of {host.manifest.app}"
-    # apps share the agent, and apt
+    lock, why = host.layout.bootstrap_lock, f"bootstrap of {host.manifest.app}"
     with storage.locked(lock, why, lambda holder: begin(f"{progress.WAITS}{holder}")):
         for name, step in STEPS:
             begin(name)

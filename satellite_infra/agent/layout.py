@@ -205,6 +205,11 @@ class Layout:
         return self.run / "lock"
 
     @property
+    def bootstrap_lock(self) -> Path:
+        """Held by the one bootstrap of all apps, which share the agent and apt; no app's name."""
+        return self.run.parent / ".bootstrap"
+
+    @property
     def ends(self) -> Path:
         """One file for each unit whose worker ended early: how many times in a row."""
         return self.run / "ends"

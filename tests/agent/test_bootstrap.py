@@ -94,6 +94,13 @@ def test_it_says_for_which_app_it_waits(machine: Machine) -> None:
     assert began[1:] == list(NAMES)
 
 
+def test_an_app_may_be_called_bootstrap(machine: Machine) -> None:
+    host = preparation(machine, app="bootstrap")
+    bootstrap(host)
+    with storage.locked(host.layout.lock):  # as a release does
+        bootstrap(host)
+
+
 def test_a_second_run_changes_nothing_and_asks_no_network(machine: Machine) -> None:
     bootstrap(whole(machine))
     before, machine.calls = files(machine.root), []
