@@ -65,14 +65,26 @@ def _build(host: Preparation, wanted: Ruby) -> bool:
 
 
 def _download(wanted: Ruby, archive: Path) -> None:
-    """Fetch the archive; ValueError where it is not the one that was declared."""
+    """Fetch the archive, all of it; ValueError where it is not the one that was declared."""
     total = hashlib.sha256()
-    import urllib.request  # not at every start of the agent
+    # not at every start of the agent
+    import http.client
+    import urllib.request
 
-    with urllib.request.urlopen(wanted.source, timeout=ANSWER) as answer, archive.open("wb") as to:
-        while block := answer.read(1 << 20):
-            total.update(block)
-            to.write(block)
+    fetch = urllib.request.urlopen
+    try:
+        with fetch(wanted.source, timeout=ANSWER) as answer, archive.open("wb") as to:
+            while block := answer.read(1 << 20):
+                total.update(block)
+                to.write(block)
+            size = int(answer.headers["Content-Length"] or to.tell())
+            if to.tell() < size:
+                raise OSError(f"the connection broke off after {to.tell()} of {size} bytes")
+    except (OSError, http.client.HTTPException) as problem:
+        raise CommandError(
+            f"satellite:ruby.source: {wanted.source} could not be fetched: "
+            + str(problem).strip("<>")
+        ) from problem
     if total.hexdigest() != wanted.sha256:
         raise ValueError(
             f"{wanted.source}: its SHA-256 should be {wanted.sha256}, got {total.hexdigest()}; "

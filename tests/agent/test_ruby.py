@@ -69,6 +69,7 @@ class Server:
     url: str
     body: bytes
     gets: int = 0
+    size: int = 0  # that it says; 0: it says none
 
 
 @dataclass
@@ -88,7 +89,12 @@ def server() -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found.gets += 1
+            if "gone" in self.path:
+                self.send_error(404)
+                return
             self.send_response(200)
+            if found.size:
+                self.send_header("Content-Length", str(found.size))
             self.end_headers()
             self.wfile.write(found.body)
 
@@ -153,6 +159,24 @@ def test_an_archive_that_is_another_one_is_not_unpacked(tmp_path: Path, server: 
         ruby.install(preparation)
     assert began(preparation) == []
     assert not preparation.layout.ruby("3.3.6").exists()
+
+
+def test_an_archive_that_cannot_be_fetched_is_named_with_its_setting(
+    tmp_path: Path, server: Server
+) -> None:
+    gone = server.url.replace("ruby", "gone")
+    server.size = len(server.body) + 7
+    for url, why in (
+        (gone, "HTTP Error 404: Not Found"),
+        ("http://127.0.0.1:1/r.tar.xz", "urlopen error [Errno 111] Connection refused"),
+        (server.url, f"the connection broke off after {len(server.body)} of {server.size} bytes"),
+    ):
+        with pytest.raises(CommandError) as failure:
+            ruby.install(host(tmp_path / "host", server, source=url))
+        expected = f"satellite:ruby.source: {url} could not be fetched: {why}"
+        assert str(failure.value) == expected
+    server.size -= 7
+    assert ruby.install(host(tmp_path / "host", server))
 
 
 def test_a_build_that_fails_says_so_and_is_begun_anew(tmp_path: Path, server: Server) -> None:
