@@ -369,14 +369,20 @@ def connected(fleet: Fleet) -> Iterator[Connection]:
         folder = Path(stack.enter_context(made))
         if fleet.private_key:
             socket = stack.enter_context(login.agent_with(fleet.private_key, folder))
+            identity = "IdentityFile none"
         elif fleet.public_key:
             socket = login.own_agent(fleet.public_key)
+            public = folder / "key.pub"
+            public.write_text(f"{fleet.public_key}\n", encoding="utf-8")
+            identity = f"IdentityFile {public}\n  IdentitiesOnly yes"  # it holds others, too
         else:
             raise SatelliteError(
                 "the stack has no login key: satellite:private_key, or ssh_agent: true"
             )
         config = folder / "ssh_config"
-        config.write_text(fleet.ssh_config + OPTIONS.format(dial=DIAL), encoding="utf-8")
+        config.write_text(
+            fleet.ssh_config + OPTIONS.format(identity=identity, dial=DIAL), encoding="utf-8"
+        )
         environment = {**os.environ, "SSH_AUTH_SOCK": socket}
         door = threading.Semaphore(AT_ONCE_THROUGH if fleet.bastion else AT_ONCE)
         yield Connection(config, door, environment)
@@ -392,14 +398,14 @@ def _may_open() -> None:
 
 OPTIONS = """
 Host *
-  IdentityFile none
+  {identity}
   BatchMode yes
   ConnectTimeout {dial}
   ServerAliveInterval 15
   ServerAliveCountMax 3
   LogLevel ERROR
 """
-"""For all of them: the agent's keys alone, no questions, no waiting without end."""
+"""For all of them: the stack's key of the agent alone, no questions, no waiting without end."""
 
 
 def read(answer: Answer, kind: type = dict) -> tuple[Any, str]:
