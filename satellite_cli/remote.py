@@ -27,6 +27,7 @@ from satellite_cli import login
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, SatelliteError, note
 from satellite_infra.agent.layout import AGENT
+from satellite_infra.tunnel import FORBIDS
 
 AT_ONCE = 64
 """Connections that log in at the same time; through a bastion `AT_ONCE_THROUGH`: its sshd drops
@@ -59,6 +60,11 @@ BY_BASTION = ", says the bastion"
 """How a reason ends that the bastion itself has given, of a host."""
 ENDS = re.compile(r"kex_exchange_identification: |stdio forwarding failed|.* UNKNOWN port \d+")
 """What ssh says when its way to the host, another ssh to the bastion, ends; why is said before."""
+NO_WAY = re.compile(r"\bchannel \d+: open failed: (.+)")
+"""What a bastion tells of the way to a host; LogVerbose has its ssh say where it says so, too."""
+STRANGE_BASTION = (
+    "it shows another host key than the pinned one; nothing was sent: satellite:bastion.host_key"
+)
 SCRIPT = f"""\
 [ -e {AGENT} ] || {{unprepared}}
 [ "$(id -u)" -eq 0 ] || set -- sudo -n
@@ -316,16 +322,23 @@ def judged(status: int, out: str, err: str) -> Answer:
 
 def _reason(said: Sequence[str]) -> str:
     if why := list(itertools.takewhile(lambda line: not ENDS.match(line), said)):
-        if why[-1].startswith("channel "):  # the bastion tells of the host
-            return f"{why[-1].partition('open failed: ')[2] or why[-1]}{BY_BASTION}"
+        if told := NO_WAY.search("\n".join(why)):
+            forbids = "administratively prohibited" in told[1]
+            return f"{BASTION}{FORBIDS}" if forbids else f"{told[1]}{BY_BASTION}"
         if len(why) < len(said):
-            return BASTION + why[-1].removeprefix("ssh: ")
+            strange = "Host key verification failed" in why[-1]
+            return BASTION + (STRANGE_BASTION if strange else _bare(why[-1]))
     text = "\n".join(said)
     if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
         return STRANGER
     if "Permission denied" in text:
         return REFUSED
-    return said[-1].removeprefix("ssh: ") if said else "the connection was closed"
+    return _bare(said[-1]) if said else "the connection was closed"
+
+
+def _bare(line: str) -> str:
+    """What ssh says, as a part of a sentence."""
+    return line.removeprefix("ssh: ").removesuffix(".")
 
 
 def away(fleet: Fleet, answers: Mapping[Host, Answer]) -> str:
@@ -397,6 +410,9 @@ def _may_open() -> None:
 
 
 OPTIONS = """
+Host bastion.*
+  LogVerbose *:channel_input_open_failure():*
+
 Host *
   {identity}
   BatchMode yes
@@ -405,7 +421,10 @@ Host *
   ServerAliveCountMax 3
   LogLevel ERROR
 """
-"""For all of them: the stack's key of the agent alone, no questions, no waiting without end."""
+"""For all of them: the stack's key of the agent alone, no questions, no waiting without end.
+
+Of a bastion's ssh that one line besides; LogLevel INFO would say it, too, and show its banner.
+"""
 
 
 def read(answer: Answer, kind: type = dict) -> tuple[Any, str]:

@@ -22,6 +22,7 @@ ALGORITHMS = {"ssh-rsa": "rsa-sha2-512,rsa-sha2-256"}
 ALONE = ("-F", "none", "-T", "-o", "BatchMode=yes")
 """Nobody's own configuration, and no questions."""
 NO_ANSWER = "no answer: packets are dropped, or the peer accepts and stays silent"
+FORBIDS = "its sshd forbids the way on: set AllowTcpForwarding yes (or local)"
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _problem(bastion: Bastion, tunnel: str, said: str, kind: str) -> str:
     if "Permission denied" in tunnel:
         raise BastionError(f"it does not let {bastion.user} log in with this key")
     if "administratively prohibited" in tunnel:
-        raise BastionError("its sshd forbids the way on: set AllowTcpForwarding yes (or local)")
+        raise BastionError(FORBIDS)
     if found := re.search(r"open failed: (?:connect failed: )?(.+)", tunnel):
         return found[1].strip().lower()
     if "timed out" in said or "timed out" in tunnel:

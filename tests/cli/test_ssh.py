@@ -1,7 +1,8 @@
-"""This computer's own ssh, to a server that answers: what opens it."""
+"""The system's own ssh, to a server that answers: what opens it, and what a bastion says."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,5 +82,27 @@ def test_of_an_agents_keys_the_stacks_alone_is_tried(
         through = f"{entry('bastion.shop', server)}{config}  ProxyJump bastion.shop\n"
         assert answer(fleet(through, public_key=public(server.client_key))).out == "in\n"
         assert answer(fleet(through, public_key=public(other))).problem == (
-            "the bastion: tester@127.0.0.1: Permission denied (publickey)."
+            "the bastion: tester@127.0.0.1: Permission denied (publickey)"
         )
+
+
+def test_what_the_bastion_says_of_a_host_is_told(server: SshServer) -> None:
+    """And none of its banner."""
+    server.banner = "welcome\n"
+    way = f"{entry('bastion.shop', server)}{{}}  ProxyJump bastion.shop\n"
+    key = private(server.client_key)
+    there, nobody = entry("worker-1", server), entry("worker-1", server, port=1)
+    assert answer(fleet(way.format(there), key)).err == ""
+    assert re.fullmatch(
+        r"connect failed: .*Connect call failed.*, says the bastion",
+        answer(fleet(way.format(nobody), key)).problem,
+    )
+    server.forwards = False
+    assert answer(fleet(way.format(there), key)).problem == (
+        "the bastion: its sshd forbids the way on: set AllowTcpForwarding yes (or local)"
+    )
+    another = way.replace(public(server.host_key), public(server.client_key))
+    assert answer(fleet(another.format(there), key)).problem == (
+        "the bastion: it shows another host key than the pinned one; nothing was sent: "
+        "satellite:bastion.host_key"
+    )

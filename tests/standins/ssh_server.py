@@ -29,6 +29,7 @@ class SshServer:
         self.logins = self.refused = 0
         self.accept_env: set[str] = set()
         self.forwards = True
+        self.banner = ""
         self.forwarded: list[tuple[str, int]] = []
         self.client_key = asyncssh.generate_private_key("ssh-ed25519")
         self._private_key = self.client_key.export_private_key().decode()  # never twice the same
@@ -116,6 +117,12 @@ class _Session(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         _accepted[conn] = self._server.accept_env
+        self._connection = conn
+
+    def begin_auth(self, username: str) -> bool:
+        if self._server.banner:
+            self._connection.send_auth_banner(self._server.banner)
+        return True
 
     def public_key_auth_supported(self) -> bool:
         return True
