@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from satellite_cli.bastion import moved
 from satellite_cli.problems import FAILED, USAGE, SatelliteError
 from satellite_infra import output
 from satellite_infra.agent.naming import named
@@ -72,7 +73,9 @@ class Fleet:
     hosts: tuple[Host, ...]
     ssh_config: str = field(repr=False)
     bastion: bool
-    private_key: str = field(repr=False)
+    moved: str = field(default="", repr=False)
+    """The ssh_config by another bastion, where the settings name one."""
+    private_key: str = field(default="", repr=False)
     """Empty where the user's own SSH agent has it."""
     public_key: str = ""
     manifest: dict[str, str] = field(default_factory=dict)
@@ -133,6 +136,7 @@ class Fleet:
             ),
             ssh_config=found["ssh_config"],
             bastion="ProxyJump" in found["ssh_config"],
+            moved=moved(found["ssh_config"], settings),
             private_key="" if own else setting("private_key"),
             public_key=setting("public_key") if own else "",
             manifest=manifest,

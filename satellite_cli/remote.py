@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from satellite_cli import login
+from satellite_cli import bastion, login
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, SatelliteError, note
 from satellite_infra.agent.layout import AGENT
@@ -393,9 +393,8 @@ def connected(fleet: Fleet) -> Iterator[Connection]:
                 "the stack has no login key: satellite:private_key, or ssh_agent: true"
             )
         config = folder / "ssh_config"
-        config.write_text(
-            fleet.ssh_config + OPTIONS.format(identity=identity, dial=DIAL), encoding="utf-8"
-        )
+        hosts = bastion.current(fleet.ssh_config, fleet.moved)
+        config.write_text(hosts + OPTIONS.format(identity=identity, dial=DIAL), encoding="utf-8")
         environment = {**os.environ, "SSH_AUTH_SOCK": socket}
         door = threading.Semaphore(AT_ONCE_THROUGH if fleet.bastion else AT_ONCE)
         yield Connection(config, door, environment)

@@ -84,7 +84,7 @@ def reach(target: Target, key: str = "", pause: float = 2.0) -> None:
         if not target.address:
             return [], "it has no such address; see satellite:connect, and add it to satellite:roll"
         if bastion is None:
-            return _look(target.address, target.port, target.host_key, seconds)
+            return keys_at(target.address, target.port, target.host_key, seconds)
         kind = target.host_key.split()[0]
         return tunnel.look(bastion, target.address, target.port, target.user, kind, seconds)
 
@@ -141,7 +141,7 @@ def waited_for(target: Target, interrupted: str) -> Iterator[None]:
 
 def _bastion(target: Target, bastion: Bastion) -> _Peer:
     return _Peer(
-        lambda seconds: _look(bastion.address, bastion.port, bastion.host_key, seconds),
+        lambda seconds: keys_at(bastion.address, bastion.port, bastion.host_key, seconds),
         bastion.host_key,
         lambda problem: _silent_bastion(target, bastion, problem),
         lambda shown: _strange_bastion(target, bastion, shown),
@@ -160,7 +160,7 @@ def _wait(peer: _Peer, end: float, pause: float) -> None:
         time.sleep(pause)
 
 
-def _look(address: str, port: int, host_key: str, seconds: float) -> tuple[list[str], str]:
+def keys_at(address: str, port: int, host_key: str, seconds: float) -> tuple[list[str], str]:
     """The host keys of the pinned kind that are shown there, or none and why."""
     end = time.monotonic() + seconds
     if problem := no_banner(address, port, seconds):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
 
-from satellite_cli import remote
+from satellite_cli import bastion, remote
 from satellite_cli.fleet import Fleet, Host
 from satellite_infra import keys
 from tests.ssh_agent import ssh_agent
@@ -47,7 +49,7 @@ def public(key: asyncssh.SSHKey) -> str:
     return key.export_public_key().decode().strip()
 
 
-def fleet(ssh_config: str, private_key: str = "", public_key: str = "") -> Fleet:
+def fleet(ssh_config: str, private_key: str = "", public_key: str = "", moved: str = "") -> Fleet:
     return Fleet(
         stack="staging",
         app="shop",
@@ -58,6 +60,7 @@ def fleet(ssh_config: str, private_key: str = "", public_key: str = "") -> Fleet
         hosts=(Host("worker-1", "i-1", "127.0.0.1"),),
         ssh_config=ssh_config,
         bastion="ProxyJump" in ssh_config,
+        moved=moved,
         private_key=private_key,
         public_key=public_key,
     )
@@ -106,3 +109,46 @@ def test_what_the_bastion_says_of_a_host_is_told(server: SshServer) -> None:
         "the bastion: it shows another host key than the pinned one; nothing was sent: "
         "satellite:bastion.host_key"
     )
+
+
+def test_hosts_are_asked_through_the_bastion_that_the_settings_name(
+    tmp_path: Path, server: SshServer
+) -> None:
+    """Where the one of the last update is gone, or has another key."""
+    key, host = private(server.client_key), f"{entry('worker-1', server)}  ProxyJump bastion.shop\n"
+    with SshServer(tmp_path / "former") as former:
+        former.client_key = server.client_key
+        config = f"{entry('bastion.shop', former)}{host}"
+        settings = {"satellite:bastion": {"value": json.dumps(named(server))}}
+        through = fleet(config, key, moved=bastion.moved(config, settings))
+        assert answer(through).out == "in\n"
+        # hosts need not be open to the new one yet
+        assert former.forwarded == [("127.0.0.1", server.port)]
+        bastion._stands.cache_clear()
+    assert answer(through).out == "in\n"
+    assert server.forwarded == [("127.0.0.1", server.port)]
+    rebuilt = config.replace(entry("bastion.shop", former), entry("bastion.shop", server))
+    rebuilt = rebuilt.replace(public(server.host_key), public(former.host_key), 1)
+    assert "bastion.host_key" in answer(fleet(rebuilt, key)).problem
+    through = fleet(rebuilt, key, moved=bastion.moved(rebuilt, settings))
+    assert answer(through).out == "in\n"
+
+
+def named(server: SshServer, **more: Any) -> dict[str, Any]:
+    """The bastion as a setting."""
+    key = public(server.host_key)
+    return {"address": "127.0.0.1", "host_key": key, "port": server.port, "user": "tester", **more}
+
+
+def test_settings_that_name_no_other_bastion_are_none(server: SshServer) -> None:
+    config = f"{entry('bastion.shop', server)}{entry('worker-1', server)}  ProxyJump bastion.shop\n"
+
+    def by(value: object, text: str = config) -> str:
+        return bastion.moved(text, {"satellite:bastion": {"value": json.dumps(value)}})
+
+    assert bastion.moved(config, {}) == by(named(server)) == ""
+    assert by([]) == by({}) == by("x") == ""
+    assert by(named(server, address="a b")) == by(named(server, host_key=7)) == ""
+    assert by(named(server), entry("worker-1", server)) == ""
+    other = by(named(server, user="ada"))
+    assert other == config.replace("User tester", "User ada", 1)

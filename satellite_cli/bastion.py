@@ -1,0 +1,76 @@
+"""A bastion that was rebuilt: by the settings it is another one than the last update went through.
+
+The stack's ssh_config is of that update, and the next one, which would change it, asks the hosts
+before it begins.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+SECONDS = 5
+"""Within so many the bastion of the last update shows its key, or counts as gone."""
+ENTRY = re.compile(r"^Host bastion\.\S+\n(?:  .+\n)+", re.MULTILINE)
+"""How the stack's ssh_config says which it is; its second entry is not about that."""
+
+
+def moved(ssh_config: str, settings: Mapping[str, Any]) -> str:
+    """That ssh_config by the bastion of these settings; empty where they name no other one.
+
+    Nor where they are not right, which the program says.
+    """
+    try:
+        named = json.loads(settings.get("satellite:bastion", {}).get("value") or "null")
+        key = " ".join(named["host_key"].split()[:2])
+        user = named.get("user") or settings.get("satellite:ssh_user", {}).get("value") or "admin"
+        values = {"HostName": named["address"], "Port": str(named.get("port", 22)), "User": user}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ""
+    entry = ENTRY.search(ssh_config)
+    if not entry or any(re.search(r"\s", value) for value in values.values()):
+        return ""
+    now = _said(entry[0])
+    name = now["HostKeyAlias"]
+    values["KnownHostsCommand"] = f"/bin/echo {name} {key}"
+    if {"Port": "22", **now} == {**now, **values}:
+        return ""
+    lines = [f"  {option} {value}\n" for option, value in {**now, **values}.items()]
+    new = "".join([f"Host {name}\n", *lines])
+    return f"{ssh_config[: entry.start()]}{new}{ssh_config[entry.end() :]}"
+
+
+def current(ssh_config: str, moved: str) -> str:
+    """The one of these two whose bastion is there: hosts may be open to the former one only.
+
+    At the same address it is the settings'.
+    """
+    if not moved:
+        return ssh_config
+    before, now = (_said(ENTRY.findall(text)[0]) for text in (ssh_config, moved))
+    (address, port, key), there = _way(before), _way(now)
+    return moved if (address, port) == there[:2] or not _stands(address, port, key) else ssh_config
+
+
+@functools.cache
+def _stands(address: str, port: int, key: str) -> bool:
+    """Whether it still answers as itself."""
+    from satellite_infra import dial
+
+    try:
+        return key in dial.keys_at(address, port, key, SECONDS)[0]
+    except dial.UnreachedError:
+        return False
+
+
+def _way(said: Mapping[str, str]) -> tuple[str, int, str]:
+    key = " ".join(said["KnownHostsCommand"].split()[2:])
+    return said["HostName"], int(said.get("Port", "22")), key
+
+
+def _said(entry: str) -> dict[str, str]:
+    """Its options."""
+    return dict(line.split(maxsplit=1) for line in entry.splitlines()[1:])
