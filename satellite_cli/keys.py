@@ -44,19 +44,23 @@ def init(deploy_key: bool, stack: str, as_json: bool) -> None:
 def rotate(stack: str, yes: bool, as_json: bool) -> None:
     """A new login key in two updates: every host lets both in, then the old one opens nothing.
 
-    Where one fails, run it again: every key that was let in stays so until the end.
+    Where one fails, run it again, which goes on: every key that was let in stays so until the end.
     """
-    from satellite_stack.keys import begin, end
+    from satellite_stack.keys import begin, end, left
 
     project = Project.of(stack)
     if not yes:
-        somebody_to_ask(as_json)
-        consent(f"Two updates of {project.stack}, one after the other?")
-    running = Running.of(project, project.fleet())
-    commit = running.commit()  # no deploy: the hosts go on with it
+        somebody_to_ask(as_json)  # before anybody is asked
     with stack_settings.of(project.stack) as found:
+        halves = [left] if list(left(found)) else [begin, end]
+        if not yes:
+            both = "Two updates of {}, one after the other?"
+            rest = "The second update of {}, which its last rotation has left?"
+            consent((rest if left in halves else both).format(project.stack))
+        running = Running.of(project, project.fleet())
+        commit = running.commit()  # no deploy: the hosts go on with it
         lines = []
-        for half in (begin, end):
+        for half in halves:
             if half is end:
                 _opens(project, found)
             with found.change() as changed:

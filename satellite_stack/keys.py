@@ -7,6 +7,7 @@ file; what is there is never overwritten. docs/keys.md says when to use what.
 from __future__ import annotations
 
 import argparse
+import re
 import secrets
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from typing import Any
 
 from satellite_infra import keys, naming
 from satellite_stack.config import Config, ConfigError
+
+DEPLOYERS = re.compile(r"^deployer_keys\.\d+: \S+ (\S+)", re.MULTILINE)
+"""The keys of the stack that a host was told to let in, in the script of its bootstrap."""
 
 
 def make(config: Config, deploy_key: bool) -> Iterator[str]:
@@ -105,9 +109,23 @@ def end(config: Config) -> Iterator[str]:
     yield f"satellite:public_key is {line}"
 
 
+def left(config: Config) -> Iterator[str]:
+    """What is left to do where the second half was set, and its update has not come to its end.
+
+    Then hosts still let the former key in beside the one that is today's by the settings.
+    """
+    known = config.known()
+    if "public_key" not in known or "next_public_key" in known:
+        return
+    today, scripts = known["public_key"].split()[1], _bootstraps(config.state()).values()
+    told = [{*DEPLOYERS.findall(script)} for script in scripts]
+    if any(today in keys and len(keys) > 1 for keys in told):
+        yield f"satellite:public_key is {known['public_key']} already: its update is left"
+
+
 def unprepared(deployment: dict[str, Any], line: str) -> list[str]:
     """The hosts of a state that were not told to let this key in; lost ones do not count."""
-    bootstrapped: dict[str, str] = {}
+    bootstrapped = _bootstraps(deployment)
     hosts: set[str] = set()
     lost: set[str] = set()
     for resource in deployment.get("resources") or []:
@@ -116,13 +134,22 @@ def unprepared(deployment: dict[str, Any], line: str) -> list[str]:
             hosts.add(name)
         elif resource["type"] == naming.REMOTE:
             host, role = naming.host_and_role(name)
-            if role == naming.BOOTSTRAP and not resource.get("delete"):
-                bootstrapped[host] = inputs["create"]
-            elif role == naming.DRAIN:
+            if role == naming.DRAIN:
                 (hosts if "delete" in inputs else lost).add(host)
     key = line.split()[1]
     alive = hosts - lost | bootstrapped.keys()
     return sorted(host for host in alive if key not in bootstrapped.get(host, ""))
+
+
+def _bootstraps(deployment: dict[str, Any]) -> dict[str, str]:
+    """Host -> the script that has prepared it, by a state."""
+    found = {}
+    for resource in deployment.get("resources") or []:
+        if resource["type"] == naming.REMOTE and not resource.get("delete"):
+            host, role = naming.host_and_role(resource["urn"].split("::")[-1])
+            if role == naming.BOOTSTRAP:
+                found[host] = resource["inputs"]["create"]
+    return found
 
 
 def _public(config: Config, private: str) -> str:

@@ -553,6 +553,27 @@ def test_what_the_file_says_of_a_lost_host_counts(changing: Desk) -> None:
     assert "# rm satellite:hosts\n" in settings(changing)
 
 
+def test_the_second_half_of_a_rotation_that_was_left_is_done_alone(changing: Desk) -> None:
+    """Another key would be a third one."""
+    today = "ssh-ed25519 AAAAnew satellite-staging"
+    changing.config["satellite:public_key"] = {"value": today, "secret": False}
+    script = f"deployer_keys.1: {today}\ndeployer_keys.2: ssh-ed25519 AAAAold x\n"
+    kind = "command:remote:Command"
+    bootstrap = {
+        "urn": f"urn:pulumi:staging::satellite::{kind}::worker-1-bootstrap",
+        "type": kind,
+        "inputs": {"create": script},
+    }
+    state = {"deployment": {"resources": [bootstrap]}}
+    changing.pulumi["stack export"] = (0, json.dumps(state), "")
+    ran = changing.satellite("keys", "rotate", "--yes")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith(f"satellite:public_key is {today} already: its update is left\n")
+    assert settings(changing) == "config:\n"
+    assert [words[0] for words in changing.engine()].count("up") == 1
+    assert settings(changing, "up.settings").endswith(f"# set satellite:revision {COMMIT}\n")
+
+
 @pytest.mark.parametrize("words", [["scale", "worker=4"], ["keys", "rotate"]])
 def test_what_is_no_deploy_does_not_choose_between_commits(
     changing: Desk, words: list[str]

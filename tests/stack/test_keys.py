@@ -15,7 +15,8 @@ import pytest
 from lab.engine import environment
 from satellite_infra import keys
 from satellite_infra.key_text import normal
-from satellite_stack.keys import unprepared
+from satellite_stack.config import Config
+from satellite_stack.keys import left, unprepared
 
 CHECKOUT = Path(__file__).parents[2]
 NO_PASSPHRASE = "passphrase must be set with PULUMI_CONFIG_PASSPHRASE"
@@ -285,6 +286,33 @@ def test_which_hosts_do_not_know_a_key() -> None:
     ]
     assert unprepared({"resources": resources}, line) == ["rented", "worker-2", "worker-3"]
     assert unprepared({}, line) == []
+
+
+@pytest.mark.parametrize(
+    ("lets_in", "known", "is_left"),
+    [
+        ("new old", {}, True),
+        ("new", {}, False),
+        ("old", {}, False),  # that is no rotation's
+        ("new old", {"next_public_key": "ssh-ed25519 AAAAnewer z"}, False),
+    ],
+)
+def test_a_second_half_is_left_while_hosts_let_the_former_key_in(
+    monkeypatch: pytest.MonkeyPatch, lets_in: str, known: dict[str, str], is_left: bool
+) -> None:
+    keys_of = enumerate(lets_in.split(), 1)
+    script = "".join(f"deployer_keys.{n}: ssh-ed25519 AAAA{key} x\n" for n, key in keys_of)
+    script += "authorized_keys.1: ssh-ed25519 AAAAada ada\n"
+    kind = "command:remote:Command"
+    resource = {
+        "urn": f"urn:pulumi:s::p::{kind}::worker-1-bootstrap",
+        "type": kind,
+        "inputs": {"create": script},
+    }
+    settings = {"public_key": "ssh-ed25519 AAAAnew y", **known}
+    monkeypatch.setattr(Config, "known", lambda _: settings)
+    monkeypatch.setattr(Config, "state", lambda _: {"resources": [resource]})
+    assert bool(list(left(Config("staging")))) == is_left
 
 
 def test_make_passes_on_what_was_typed() -> None:
