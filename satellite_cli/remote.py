@@ -26,6 +26,7 @@ from typing import Any
 from satellite_cli import bastion, login
 from satellite_cli.fleet import Fleet, Host
 from satellite_cli.problems import FAILED, SatelliteError, note
+from satellite_infra import key_agent
 from satellite_infra.agent.layout import AGENT
 from satellite_infra.tunnel import FORBIDS
 
@@ -378,7 +379,7 @@ def connected(fleet: Fleet) -> Iterator[Connection]:
     """Everything that ssh needs, which goes afterwards."""
     _may_open()
     with contextlib.ExitStack() as stack:
-        made = tempfile.TemporaryDirectory(prefix="satellite-", dir=login.place())
+        made = tempfile.TemporaryDirectory(prefix="satellite-", dir=key_agent.place())
         folder = Path(stack.enter_context(made))
         if fleet.private_key:
             socket = stack.enter_context(login.agent_with(fleet.private_key, folder))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pulumi
 
+from satellite_infra import key_agent, keys
 from satellite_infra.git import BATCH
 from satellite_infra.settings import Settings
 
@@ -81,11 +82,23 @@ def _ssh_command(settings: Settings) -> Iterator[str]:
     if not settings.deploy_key:
         yield os.environ.get("GIT_SSH_COMMAND", BATCH)
         return
-    with tempfile.TemporaryDirectory(prefix="satellite-") as directory:
-        key, known = Path(directory, "key"), Path(directory, "known_hosts")
-        for path, text in ((key, settings.deploy_key), (known, "\n".join(settings.known_hosts))):
-            path.touch(mode=0o600)
-            path.write_text(text + "\n")
-        options = ["-i", str(key), "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]
-        options += ["-o", f"UserKnownHostsFile={known}", "-F", "none"]
-        yield f"{BATCH} {shlex.join(options)}"
+    with (
+        tempfile.TemporaryDirectory(prefix="satellite-", dir=key_agent.place()) as directory,
+        _agent(settings.deploy_key, Path(directory)) as socket,
+    ):
+        public, known = Path(directory, "key.pub"), Path(directory, "known_hosts")
+        public.write_text(f"{keys.public_line(settings.deploy_key)}\n")
+        known.write_text("".join(f"{line}\n" for line in settings.known_hosts))
+        options = ["-i", str(public), "-o", "IdentitiesOnly=yes", "-o", f"IdentityAgent={socket}"]
+        options += ["-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={known}"]
+        yield f"{BATCH} {shlex.join([*options, '-F', 'none'])}"
+
+
+@contextmanager
+def _agent(key: str, folder: Path) -> Iterator[str]:
+    """One that holds the deploy key, which is in no file; RunError where none does."""
+    try:
+        with key_agent.agent_with(key, folder, "satellite:deploy_key") as socket:
+            yield socket
+    except key_agent.KeyAgentError as problem:
+        raise pulumi.RunError(str(problem)) from None

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 import pulumi
 import pytest
 
+from satellite_infra.keys import bare
 from satellite_infra.revision import branch_head, revision
 from satellite_infra.settings import validated
+from tests.standins.ssh_server import SshServer
 
-from .conftest import LOGIN, REVISION, SECRET, stack_values
+from .conftest import LOGIN, LOGIN_PUBLIC, REVISION, SECRET, stack_values
 
 
 def git(directory: Path, *arguments: str) -> str:
@@ -77,17 +80,23 @@ def test_a_pinned_revision_asks_nobody() -> None:
     assert revision(settings) == REVISION
 
 
+@pytest.mark.parametrize("folder", ["tmp", "my tmp 50%"])
 def test_the_deploy_key_is_used_privately_and_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     """A fake ssh first on PATH shows what git was told to use."""
+    (tmp_path / folder).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
     shown = tmp_path / "shown"
     fake = tmp_path / "ssh"
     fake.write_text(
         "#!/bin/sh\n"
         f'exec >"{shown}"\n'
         'for word; do echo "$word"; done\n'
-        'for word; do case $word in */key) stat -c %a "$word"; cat "$word";; esac; done\n'
+        "for word; do case $word in\n"
+        '*/key.pub) ls "${word%/*}"; cat "$word";;\n'
+        "IdentityAgent=*) SSH_AUTH_SOCK=${word#*=} ssh-add -L;;\n"
+        "esac; done\n"
         "exit 1\n"
     )
     fake.chmod(0o755)
@@ -104,8 +113,24 @@ def test_the_deploy_key_is_used_privately_and_goes(
     said = shown.read_text()
     assert "BatchMode=yes" in said
     assert "StrictHostKeyChecking=yes" in said
-    assert f"600\n{LOGIN}" in said
-    key = re.search(r"^/.*/key$", said, re.MULTILINE)
+    public = bare(LOGIN_PUBLIC)
+    assert f"agent\nkey.pub\nknown_hosts\n{public}\n{public} " in said  # in no file
+    key = re.search(r"^/.*/key.pub$", said, re.MULTILINE)
     assert key
     assert not Path(key[0]).exists()
-    assert LOGIN not in str(caught.value)
+    assert LOGIN.splitlines()[1] not in said + str(caught.value)
+
+
+def test_the_deploy_key_opens_a_real_server(repository: Path, tmp_path: Path) -> None:
+    with SshServer(tmp_path / "server") as server:
+        key = server.client_key.export_private_key().decode()
+        host_key = server.host_key.export_public_key().decode().strip()
+        values = {
+            **stack_values(),
+            "repository": f"ssh://git@127.0.0.1:{server.port}{repository}",
+            "revision": "",
+            "deploy_key": key,
+            "known_hosts": [f"[127.0.0.1]:{server.port} {host_key}"],
+        }
+        settings, problems = validated(values, SECRET)
+        assert revision(settings) == git(repository, "rev-parse", "main"), problems
