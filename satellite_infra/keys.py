@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,6 +19,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from satellite_infra.key_text import normal
 
+OPENSSH = "BEGIN OPENSSH PRIVATE KEY"
+PEM = re.compile(
+    r"^-----BEGIN (.*)PRIVATE KEY-----\n(?:.*\n)*?-----END \1PRIVATE KEY-----$", re.MULTILINE
+)
+OTHER = ": an old ssh reads no other form, and a new `ssh-keygen -p -f FILE` makes this of it"
+
 
 def new_private_key() -> str:
     """A new ed25519 key as an OpenSSH file without a passphrase, which was never in a file."""
@@ -26,13 +33,28 @@ def new_private_key() -> str:
 
 
 def private_key_problem(private_key: str) -> str | None:
-    """The rule that this text breaks, or None; never a part of the text."""
+    """The rule that this text breaks, or None; never a part of the text.
+
+    Also of what is a key to this program, and none to ssh.
+    """
     try:
-        _load(private_key)
+        key = _load(private_key)
     except (ValueError, UnsupportedAlgorithm):
         return "should be an SSH private key, BEGIN and END lines included"
     except TypeError:
         return "should be a private key without a passphrase"
+    own, found = OPENSSH in private_key, PEM.search(normal(private_key))
+    if not found or (own and found.start()):
+        return (
+            "should have the lines of its file, from -----BEGIN to END-----, and nothing before: "
+            "pulumi config set --secret KEY < FILE keeps them"
+        )
+    try:
+        key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    except ValueError:
+        return "should be a key of a kind that ssh has, ed25519 or RSA"
+    if isinstance(key, Ed25519PrivateKey) and not own:
+        return f"should begin with -----{OPENSSH}-----, as ssh-keygen writes an ed25519 key{OTHER}"
     return None
 
 
@@ -75,6 +97,6 @@ def same_public(line: str, other: str) -> bool:
 
 def _load(private_key: str) -> Any:
     data = normal(private_key).encode()
-    if b"BEGIN OPENSSH PRIVATE KEY" in data:
+    if OPENSSH.encode() in data:
         return load_ssh_private_key(data, None)
     return load_pem_private_key(data, None)
