@@ -92,9 +92,8 @@ def set_(name: str, stack: str, as_json: bool) -> None:
 def _read(name: str) -> str:
     """What comes on standard input; UsageError where that is nothing, or no text."""
     try:
-        value = sys.stdin.read()
-        value.encode()  # what is none may have been read all the same
-    except UnicodeError:
+        value = sys.stdin.buffer.read().decode()  # whatever this machine writes
+    except UnicodeDecodeError:
         raise click.UsageError(f"the value of {name}: should be a text in UTF-8") from None
     if not value:  # such as a file that was not written, or a command before it that failed
         raise click.UsageError(

@@ -199,8 +199,12 @@ def _env_value(value: Any) -> Any:
         raise broken("should be text: write it in quotes")
     if "\0" in value:
         raise broken("should hold no NUL byte")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:  # half a character, as JSON can say it
+        raise broken("should be a text in UTF-8", hide=True) from None
     most = config_vars.LONGEST
-    if len(value.encode(errors="replace")) > most:
+    if size > most:
         raise broken(f"should be {most} bytes or less: with its name Linux takes 128 KB")
     return value
 

@@ -63,7 +63,8 @@ def read(file: str) -> dict[str, Source]:
     """Each environment of a file, or of standard input (-); ConfigError where it has none."""
     name = Path(file).name
     try:
-        text = sys.stdin.read() if name == "-" else Path(file).read_text("utf-8")
+        data = sys.stdin.buffer.read() if name == "-" else Path(file).read_bytes()
+        text = data.decode()  # whatever this machine writes
     except OSError as problem:
         raise ConfigError(f"{file} cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError:

@@ -131,6 +131,33 @@ def test_a_value_is_a_text(place: Place) -> None:
     assert b"the value of TOKEN: should be a text in UTF-8" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["set", "TOKEN"], ["import", "-"]])
+@pytest.mark.parametrize("language", ["C", "latin-1"])
+def test_a_value_is_in_utf_8_whatever_this_machine_writes(
+    place: Place, words: list[str], language: str
+) -> None:
+    place.environment |= {"LC_ALL": "C"} if language == "C" else {"PYTHONIOENCODING": language}
+    argv = [sys.executable, "-m", "satellite_cli", "config", *words]
+
+    def ran(value: bytes) -> subprocess.CompletedProcess[bytes]:
+        said = b"%s\n" % value if words[0] == "set" else b'{"TOKEN": "%s"}' % value
+        how: dict[str, Any] = {"cwd": place.folder, "env": place.environment}
+        return subprocess.run(argv, input=said, capture_output=True, check=False, **how)
+
+    assert ran("\N{CHECK MARK}".encode()).returncode == 0
+    assert json.loads(place.good("config", "get", "TOKEN", "--json"))["value"] == "\N{CHECK MARK}"
+    done = ran(b"caf\xe9")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"UTF-8" in done.stderr
+    if words[0] == "import":  # half a character
+        done = ran(b"\\ud800")
+        assert (done.returncode, done.stderr) == (
+            1,
+            b"error: 0 were taken over; 1 cannot be taken\n",
+        )
+        assert done.stdout.startswith(b"TOKEN: LEFT OUT, should be a text in UTF-8\n")
+
+
 def test_an_import_says_what_it_took_and_no_value(place: Place) -> None:
     file = place.folder / "heroku.json"
     file.write_text(f'{{"TOKEN": "{CANARY}", "A-B": "x"}}')
