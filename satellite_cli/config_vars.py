@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import sys
 import termios
@@ -100,7 +101,7 @@ def _read(name: str) -> str:
             f"nothing came on standard input, {name} stays as it is. Where an empty value is "
             f"meant: echo | satellite config set {name}"
         )
-    return value.removesuffix("\n")
+    return re.sub(r"\r?\n\Z", "", value)
 
 
 def _typed(name: str) -> str:

@@ -90,6 +90,11 @@ def test_a_wrong_config_var_is_not_set(
     assert "config set" not in place.seen.read_text()
 
 
+def test_a_lines_end_of_windows_is_no_part_of_a_value_either(place: Place) -> None:
+    place.good("config", "set", "TOKEN", stdin="one\r\ntwo\r\n")
+    assert json.loads(place.good("config", "get", "TOKEN", "--json"))["value"] == "one\r\ntwo"
+
+
 def test_an_empty_value_is_an_empty_line(place: Place) -> None:
     place.good("config", "set", "TOKEN", stdin="\n")
     assert place.good("config", "get", "TOKEN") == "\n"
