@@ -12,6 +12,7 @@ import re
 import resource
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -302,10 +303,7 @@ def logged_in(process: subprocess.Popen[str], end: float = math.inf) -> None:
 @functools.cache
 def openly() -> list[str]:
     """The options for that, where this computer's ssh may do it (one under FIPS may not)."""
-    try:
-        known = subprocess.run(["ssh", "-Q", "kex"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # the connection says so
-        return []
+    known = subprocess.run(["ssh", "-Q", "kex"], capture_output=True, text=True, check=False)
     return ["-o", f"KexAlgorithms=^{OPENLY}"] if OPENLY in known.stdout.split() else []
 
 
@@ -377,6 +375,8 @@ def agent_for(host: Host, verb: str, *words: str) -> str:
 @contextlib.contextmanager
 def connected(fleet: Fleet) -> Iterator[Connection]:
     """Everything that ssh needs, which goes afterwards."""
+    if not shutil.which("ssh"):
+        raise SatelliteError("ssh is not installed here: apt install openssh-client")
     _may_open()
     with contextlib.ExitStack() as stack:
         made = tempfile.TemporaryDirectory(prefix="satellite-", dir=key_agent.place())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -248,6 +250,19 @@ def test_why_a_host_is_silent(desk: Desk, answer: dict[str, object], why: str) -
     ran = desk.satellite("info", "--json", "--timeout", "2")
     assert ran.json()["unanswered"] == {"worker-2": why}
     assert (ran.status, ran.err) == (3, f"worker-2: {why}\n{TODO}")
+
+
+@pytest.mark.parametrize("words", [["info"], ["doctor"], ["ssh", "worker-1"], ["run", "true"]])
+def test_a_missing_ssh_is_named(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    real = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "ssh" else real(name))
+    (desk.place / "bin" / "ssh").unlink()
+    monkeypatch.setenv("PATH", f"{desk.place / 'bin'}:{Path(sys.executable).parent}")
+    ran = desk.satellite(*words)
+    assert (ran.status, "ssh is not installed here" in ran.out + ran.err) == (1, True)
+    assert "a fault" not in ran.err
 
 
 def test_who_had_no_turn_to_log_in_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
