@@ -137,6 +137,8 @@ def _heroku_remote(value: str) -> str:
 
 
 def _address(value: str) -> str:
+    if "%" in value:  # and in ssh's settings it means something else
+        raise broken("should be an address without a zone, which is one computer's own")
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:

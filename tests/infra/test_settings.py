@@ -652,6 +652,11 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             "hosts: should have each address once, got host.example.com:22",
         ),
         (
+            {"hosts": {"db": {**HOST, "address": "fe80::1%eth0"}}},
+            "hosts/db/address: should be an address without a zone, which is one computer's own, "
+            'got "fe80::1%eth0"',
+        ),
+        (
             {"hosts": {"db": {**HOST, "address": "300.1.1.1"}}},
             "hosts/db/address: should be a whole IP address or a DNS name, got 300.1.1.1",
         ),
