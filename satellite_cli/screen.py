@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -84,7 +85,8 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    # which knows what to make of none, such as COLUMNS=0
+    console = Console(highlight=False, width=shutil.get_terminal_size().columns)
     sizes = dict(zip(columns, widths, strict=True))
     if may_go and sum(widths) + len(widths) - 1 > console.width:
         del sizes[may_go]
