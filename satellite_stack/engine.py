@@ -16,6 +16,7 @@ HINTS = {
     "no stack selected": "say which: STACK=NAME for make, --stack NAME for satellite; or select it:"
     " pulumi stack select NAME",
     "passphrase must be set": "it is the one that this stack began with",
+    "invalid YAML file": "that of the stack, Pulumi.NAME.yaml: git diff shows what came in",
     "incorrect passphrase": "PULUMI_CONFIG_PASSPHRASE should be what this stack began with",
 }
 """What to do about an error of the CLI, by a part of its text."""

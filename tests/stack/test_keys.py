@@ -262,6 +262,9 @@ def test_errors_say_what_to_do(place: Place, tmp_path: Path) -> None:
     missing = place.refused("--stack", "staging", PATH=str(tmp_path))
     assert missing == "error: pulumi is not on PATH: https://www.pulumi.com/docs/install/\n"
     assert place.values() == {}
+    file = place.folder / "Pulumi.staging.yaml"
+    file.write_text(f"{file.read_text()}<<<<<<< HEAD\n")
+    assert "Pulumi.NAME.yaml: git diff shows" in place.refused("--stack", "staging")
 
 
 def test_which_hosts_do_not_know_a_key() -> None:
