@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from satellite_cli import aim, options
 from satellite_cli.commands import MODULES, PROMOTE, SECTIONS
 from satellite_cli.groups import Group
-from satellite_cli.problems import FAILED, INTERRUPTED, SatelliteError, deafen, note
+from satellite_cli.problems import FAILED, INTERRUPTED, USAGE, SatelliteError, deafen, note
 from satellite_infra.naming import OWN_CHECK
 
 FULL = (errno.ENOSPC, errno.EIO)
@@ -104,6 +104,9 @@ def main(arguments: Sequence[str]) -> int:
             deafen(sys.stdout)
             note(f"error: not all could be written: {fault.strerror}")
             return FAILED
+        if isinstance(fault, OSError) and fault.errno == errno.E2BIG:
+            note("error: what is to be run is too long for a command line: put it into a file")
+            return USAGE
         if os.environ.get("SATELLITE_DEBUG"):
             raise
         kind = type(fault).__name__

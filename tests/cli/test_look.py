@@ -252,6 +252,12 @@ def test_why_a_host_is_silent(desk: Desk, answer: dict[str, object], why: str) -
     assert (ran.status, ran.err) == (3, f"worker-2: {why}\n{TODO}")
 
 
+def test_a_command_that_is_too_long_is_told_so(desk: Desk) -> None:
+    said = "error: what is to be run is too long for a command line: put it into a file\n"
+    ran = desk.satellite("run", "x" * 131_072)
+    assert (ran.status, ran.out, ran.err) == (2, "", said)
+
+
 @pytest.mark.parametrize("words", [["info"], ["doctor"], ["ssh", "worker-1"], ["run", "true"]])
 def test_a_missing_ssh_is_named(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, words: list[str]
