@@ -178,6 +178,6 @@ def import_(
             raise SatelliteError(str(problem), USAGE) from None
         work = Import(source, found, overwrite, dry_run)
         lines = work.run()
-    stack_settings.said(lines, found.stack, as_json, done=not dry_run)
+    stack_settings.said(lines, found.stack, as_json, done=work.changed)
     if left := work.left():
         raise SatelliteError(left)

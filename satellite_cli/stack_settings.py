@@ -11,6 +11,7 @@ import click
 from satellite_cli import screen
 from satellite_cli.aim import aimed
 from satellite_cli.fleet import ours
+from satellite_cli.problems import say
 
 if TYPE_CHECKING:  # slow to load, and most commands do without
     from satellite_stack.config import Config
@@ -37,6 +38,6 @@ def said(
         screen.data({"stack": stack, "said": lines})
         return
     for line in lines:
-        click.echo(line)
+        say(line)
     if done:
         click.echo(aimed(f"Next: satellite {command}"))

@@ -80,9 +80,10 @@ def sources(text: str, name: str) -> dict[str, Source]:
             f"{name} should be a map of environments, or of config vars, such as heroku.yml or "
             "what heroku config --json prints"
         )
-    if not any(isinstance(value, dict | list) for value in plain.values()):
+    of_apps = isinstance(plain.get("apps"), dict)
+    if not of_apps and not any(_is_environment(value) for value in plain.values()):
         return {"": _source("", {"config": plain}, {"config": typed})}
-    if isinstance(plain.get("apps"), dict):  # the first format of heroku_san
+    if of_apps:  # the first format of heroku_san
         apps = plain.pop("apps")
         merged = {stage: {**_part(plain.get(stage)), "app": app} for stage, app in apps.items()}
         plain = {**plain, **merged}
@@ -92,6 +93,11 @@ def sources(text: str, name: str) -> dict[str, Source]:
         for stage, value in plain.items()
         if isinstance(value, dict)
     }
+
+
+def _is_environment(value: Any) -> bool:
+    """Whether it says what one does."""
+    return isinstance(value, dict) and bool({"config", *ELSEWHERE} & value.keys())
 
 
 def _part(value: Any) -> Mapping[str, Any]:
@@ -178,9 +184,14 @@ class Import:
         """Set what is missing, all in one step; what became of each thing in the file."""
         with nullcontext(self.config) if self.dry_run else self.config.change() as config:
             lines = list(self._read(config.config_vars()))
-            if self._taken and not self.dry_run:
+            if self.changed:
                 config.change_config_vars(self._taken)
         return lines
+
+    @property
+    def changed(self) -> bool:
+        """Whether the stack has something now that it had not."""
+        return bool(self._taken) and not self.dry_run
 
     def left(self) -> str:
         """What was not taken over, in words; empty where nothing was left."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from satellite_cli import doctor_local, screen
+from satellite_cli import doctor_local, screen, stack_settings
 from satellite_cli.look import FEW, NARROW
 from satellite_cli.problems import fitted
 from satellite_cli.update import shown
@@ -32,6 +32,22 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screen, "terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_of_no_width_is_one_whose_width_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    monkeypatch.setenv("TERM", "xterm")
+    screen.table(["host"], [["worker-1"]])
+    assert "worker-1" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_name_in_a_file_is_no_order_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    stack_settings.said(["A\x1b[31mB: left out"], "staging", as_json=False, done=False)
+    assert capsys.readouterr().out == "A·[31mB: left out\n"
 
 
 @pytest.mark.usefixtures("terminal")

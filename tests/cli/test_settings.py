@@ -174,6 +174,12 @@ def test_an_import_says_what_it_took_and_no_value(place: Place) -> None:
     assert place.good("config", "get", "TOKEN") == f"{CANARY}\n"
 
 
+def test_an_import_that_took_nothing_names_no_next_command(place: Place) -> None:
+    done = place.satellite("config", "import", "-", stdin='{"A-B": "x"}')
+    assert done.returncode == 1
+    assert "Next:" not in done.stdout
+
+
 def test_keys_are_made_once(place: Place) -> None:
     first = place.good("keys", "init", "--deploy-key")
     assert "satellite:private_key is made, encrypted." in first

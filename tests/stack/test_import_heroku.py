@@ -161,6 +161,9 @@ def test_other_kinds_of_file() -> None:
     listed = sources("a:\n  config:\n  - A: x\n  - B: y\n", "x")["a"]
     assert listed.config == {"A": "x", "B": "y"}
     assert dict(sources("A: 1\nB: two\n", "x")[""].config) == {"A": "1", "B": "two"}
+    for value in ("[1, 2]", "{B: x}"):  # beside config vars
+        mixed = sources(f"A: one\nL: {value}\n", "x")[""]
+        assert (mixed.config, mixed.unread) == ({"A": "one"}, ("L",))
     repo = sources("config_repo: git@x:y.git\na: {app: b}\n", "x")
     assert repo["a"].others == {"config_repo": "git@x:y.git", "app": "b"}
 
