@@ -11,7 +11,7 @@ from satellite_cli.aim import aimed
 from satellite_cli.problems import INTERRUPTED, LockedError, SatelliteError, note
 from satellite_cli.project import Draft, Project
 from satellite_cli.promote_steps import DeployError, Runs
-from satellite_cli.reachable import Check
+from satellite_cli.reachable import Check, declared_lost
 from satellite_cli.update import summary
 
 if TYPE_CHECKING:
@@ -32,11 +32,14 @@ class Desk:
         change.must_follow(project)  # no deploy may take the pin away
         return found
 
-    def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
+    def ready(
+        self, revision: str, stack: str, tell: Callable[[str], None], moves: bool = True
+    ) -> None:
         """Show what a deploy of a commit would change there.
 
-        SatelliteError where a host does not answer, somebody is at work on the stack, a machine
-        that was replaced is not drained, or the program fails.
+        SatelliteError where a host does not answer, somebody is at work on the stack, or the
+        program fails; and where something `moves` before the deploy, which would then have to drain
+        a machine that was replaced.
         """
         project = Project.of(stack)
         check = Check.of(project)
@@ -58,12 +61,13 @@ class Desk:
                 f"{'; '.join(one.who for one in held)}. Wait for them: satellite lock status "
                 f"--stack {stack}"
             )
-        # of one that is declared lost nothing is waited for
-        if left := {host: drain for host, drain in drained.result().items() if drain.at_work}:
+        lost = declared_lost(project)  # of which nothing is waited for
+        left = {h: d for h, d in drained.result().items() if d.at_work and h not in lost}
+        if moves and left:
             raise SatelliteError(
-                "nothing was changed: no deploy comes past what was replaced and is not drained:\n"
+                "nothing was changed: the deploy would first have to drain what was replaced:\n"
                 + "\n".join(drains.ways(left))
-                + "\n  To have it drained: satellite up --same-commit"
+                + "\n  To have it tried now: satellite up --same-commit, or satellite deploy"
             )
 
     def free(self, stack: str) -> bool | None:

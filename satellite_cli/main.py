@@ -157,5 +157,7 @@ def run() -> None:
     # what is loaded in one thread shall not keep waiting another one that only starts a process
     sys.setswitchinterval(0.0005)
     status = main(sys.argv[1:])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # all is said: what loads beside it ends in a moment
     gc.freeze()  # nor at the end, where it would take longer than all else
     sys.exit(status)

@@ -32,7 +32,9 @@ class Desk(Protocol):
     def settings(self, stack: str) -> Settings:
         """That stack's settings; the group's own error where they are not right."""
 
-    def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
+    def ready(
+        self, revision: str, stack: str, tell: Callable[[str], None], moves: bool = True
+    ) -> None:
         """Show what a deploy would change; the group's own error where it cannot begin."""
 
     def free(self, stack: str) -> bool | None:
@@ -96,7 +98,9 @@ def command(
     def show(plan: Plan) -> None:
         for line in plan_lines(plan):
             say(line)
-        desk.ready(plan.revision, stack, say if as_json else shown)  # before anything moves
+        places = filter(None, (plan.server, plan.heroku))
+        moves = any(place.before != plan.revision for place in places)
+        desk.ready(plan.revision, stack, say if as_json else shown, moves)  # before anything does
 
     def confirm() -> bool:
         try:

@@ -369,14 +369,15 @@ class Scratch:
         self.seen[remote][ref] = fetched  # it may have moved since it was seen
         return fetched
 
-    def cut(self, commit: str) -> bool:
-        """Whether some of what is before it was cut off, and no server had it."""
+    def cut(self, commit: str, remote: str) -> bool:
+        """Whether some of what a remote does not have of it was cut off, and no server had it."""
         file = Path(self.git.output("rev-parse", "--git-path", "shallow").removesuffix("\n"))
         ends = file.read_text().split() if file.is_file() else []
-        return bool(ends) and not {*ends}.isdisjoint(self._before(commit))
+        return bool(ends) and not {*ends}.isdisjoint(self._missing(commit, remote))
 
-    def _before(self, commit: str) -> list[str]:
-        return self.git.output("rev-list", commit, "--", seconds=MOVE).split()
+    def _missing(self, commit: str, remote: str) -> list[str]:
+        without = ("--not", f"--glob=refs/satellite/{remote}/*")
+        return self.git.output("rev-list", commit, *without, "--", seconds=MOVE).split()
 
     def commits(self, of: str, beyond: str = "", most: int = -1) -> tuple[Commit, ...]:
         """The commits up to one that another one does not have, the newest first."""

@@ -187,14 +187,15 @@ class Planning:
         if heroku:
             self._told(f"looking at {heroku.name} ({heroku.url})")
             heroku = self._found(heroku, revision)
-        if self.scratch.cut(revision):
+        places = [place for place in (server, heroku) if place]
+        if cut := [place.name for place in places if self.scratch.cut(revision, place.remote)]:
             raise GitError(
-                f"{harmless(str(self.checkout.path))} is a shallow clone, and {server.name} does "
+                f"{harmless(str(self.checkout.path))} is a shallow clone, and {cut[0]} does "
                 f"not have all that is before {revision[:12]}. Have the whole of it: git fetch "
                 "--unshallow; where the server has none of it yet, push the branch to it first, "
                 "from a clone that is whole"
             )
-        beside = [line for place in (server, heroku) if place for line in self._beside(place)]
+        beside = [line for place in places for line in self._beside(place)]
         self.problems += beside or self._missing(server, heroku)
         for place in filter(None, (server, heroku)):
             if place.lost and not self.options.force:

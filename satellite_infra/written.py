@@ -84,7 +84,9 @@ def values(file: Path) -> tuple[str, dict[str, Any]]:
 
 def _declared(said: Any) -> Any:
     """The value of an entry of the project's file; None where there is none."""
-    return said.get("value", said.get("default")) if isinstance(said, dict) else said
+    if not isinstance(said, dict):
+        return said
+    return said.get("default") if said.get("value") is None else said["value"]
 
 
 def _loaded(text: str) -> Any:
@@ -128,11 +130,15 @@ def project_nodes(file: Path) -> dict[str, yaml.Node]:
     project = str(known["name"].value) if "name" in known else NAMESPACE
     found: dict[str, yaml.Node] = {}
     for name, node in pairs(known.get("config")).items():
-        said = pairs(node)
+        said = {word: one for word, one in pairs(node).items() if not _empty(one)}
         value = said.get("value") or said.get("default")
         if value or not isinstance(node, yaml.MappingNode):
             found[full(name, project)] = value or node
     return found
+
+
+def _empty(node: yaml.Node) -> bool:
+    return node.tag == PLAIN and node.value.lower() in ("", "~", "null")
 
 
 def misread(found: Mapping[str, yaml.Node]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from satellite_cli.update import Outcome, Update
 from tests.cli.conftest import COMMIT, Desk, status
 from tests.infra.conftest import REVISION, SECRET, stack_values
 
-from .promotion import World, hook, isolate, refs
+from .promotion import World, git, hook, isolate, refs
 from .test_change import counts, error, root, step
 
 
@@ -223,14 +223,24 @@ def test_nothing_moves_where_a_machine_that_was_replaced_is_not_drained(
     status, said = promoted(desk, world, "--yes")
     assert (status, world.staging()) == (1, world.first)
     assert said.endswith(
-        "error: nothing was changed: no deploy comes past what was replaced and is not drained:\n"
+        "error: nothing was changed: the deploy would first have to drain what was replaced:\n"
         "  i-0, which worker-2 was, is not drained; i-2 is there now\n"
         "  Is what worker-2 was off for good: satellite lost --stack staging worker-2\n"
-        "  To have it drained: satellite up --stack staging --same-commit\n"
+        "  To have it tried now: satellite up --stack staging --same-commit, or satellite deploy "
+        "--stack staging\n"
     )
     assert all(words[0] != "up" for words in desk.engine())
-    desk.given["worker-2"] = ["i-0", "i-2"]  # whose host is lost
+    desk.config["satellite:hosts"] = {"value": '{"worker-2": {"lost": true}}'}
+    assert promoted(desk, world, "--yes")[0] == 0  # the deploy gives its jobs back
+
+
+def test_a_promotion_that_moves_nothing_more_has_the_deploy_try_the_drain(
+    desk: Desk, world: World
+) -> None:
+    desk.drains["worker-2"] = "i-0"
+    git(world.work, "push", "--quiet", str(world.server), f"{world.second}:refs/heads/staging")
     assert promoted(desk, world, "--yes")[0] == 0
+    assert any(words[0] == "up" for words in desk.engine())
 
 
 def test_hosts_that_fail_are_told_and_the_file_stays(desk: Desk, world: World) -> None:

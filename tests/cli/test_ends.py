@@ -75,6 +75,29 @@ def test_what_is_ignored_stays_so(tmp_path: Path) -> None:
     assert done.stdout == "True\n"
 
 
+def test_nothing_interrupts_what_has_ended_and_still_loads(tmp_path: Path) -> None:
+    """Its status is told already, and an interrupted wait for a thread would be a traceback."""
+    code = """
+import pathlib, sys, threading, time
+from satellite_cli import main
+folder = pathlib.Path(sys.argv[1])
+def loads():
+    while not (folder / "loaded").exists():
+        time.sleep(0.01)
+threading.Thread(target=loads).start()
+main.main = lambda words: (folder / "said").touch() or 3
+main.gc.freeze = lambda: (folder / "ends").touch()
+main.run()
+"""
+    argv = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        wait_until("its end", (tmp_path / "ends").exists)
+        process.send_signal(signal.SIGINT)
+        (tmp_path / "loaded").touch()
+        assert process.communicate()[1] == ""
+    assert process.returncode == 3
+
+
 @pytest.mark.parametrize("err", [False, True])
 def test_what_nobody_reads_goes_nowhere(monkeypatch: pytest.MonkeyPatch, err: bool) -> None:
     nobody, writer = os.pipe()

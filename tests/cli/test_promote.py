@@ -1409,6 +1409,24 @@ def test_a_shallow_clone_whose_history_no_server_has_says_what_to_do(world: Worl
         git(other, "push", "--quiet", str(world.server), f"{commit(other, 'Other')}:refs/heads/x")
 
 
+@pytest.mark.parametrize("more", [False, True], ids=["nothing new", "a commit more"])
+def test_a_server_whose_own_history_is_cut(world: World, more: bool) -> None:
+    """Every clone of it is shallow, and lacks nothing that the server has."""
+    git(world.work, "push", "--quiet", "origin", "main")
+    git(world.server, "update-ref", "-d", "refs/heads/staging")
+    cut = world.root / "cut.git"
+    how = ("clone", "--quiet", "--bare", "--depth=1", "--no-single-branch")
+    git(world.root, *how, f"file://{world.server}", str(cut))
+    world.server.rename(world.root / "whole.git")
+    cut.rename(world.server)
+    world.work = world.root / "of-cut"
+    git(world.root, "clone", "--quiet", f"file://{world.server}", str(world.work))
+    if more:
+        world.second = commit(world.work, "On top")
+    assert world.promote(create=True, heroku_remote="").status == "promoted"
+    assert world.staging() == world.second
+
+
 def test_a_shallow_clone_gets_its_history_from_where_it_is(world: World) -> None:
     _shallow(world)
     git(world.server, "push", "--quiet", str(world.heroku), "main")

@@ -42,7 +42,9 @@ class Desk:
         assert found == []
         return settings
 
-    def ready(self, revision: str, stack: str, tell: Callable[[str], None]) -> None:
+    def ready(
+        self, revision: str, stack: str, tell: Callable[[str], None], moves: bool = True
+    ) -> None:
         if self.dead:
             raise SatelliteError(self.dead)
         tell(f"would change {stack} to {revision[:12]}")

@@ -100,7 +100,7 @@ PROJECT = """\
 name: satellite
 config:
   branch: 0123
-  instance_type: {default: 1.10}
+  instance_type: {value: , default: 1.10}
   satellite:tags: {value: {until: 2026-01-31}}
   ssh_user: {default: "0123"}
   keep_releases: {description: 0123}
@@ -165,7 +165,9 @@ def test_what_the_projects_file_sets_holds_where_the_stack_says_nothing(tmp_path
             "satellite:gate_seconds": 1,
         },
     )
-    project.write_text("name: shop\nconfig: {branch: {default: x}, satellite:branch: y}\n")
+    project.write_text(
+        "name: shop\nconfig: {branch: {value: ~, default: x}, satellite:branch: y}\n"
+    )
     file.write_text("")
     assert written.values(file) == ("shop", {"shop:branch": "x", "satellite:branch": "y"})
 
