@@ -133,12 +133,35 @@ def test_another_key_of_the_bastion_is_refused_before_anything_is_sent(behind: B
     behind.site.up()
 
 
+def test_a_bastion_that_was_rebuilt_is_gone_through_by_the_settings(behind: Behind) -> None:
+    """What would have brought the new one asks the hosts before it begins."""
+    keys = "/etc/ssh/ssh_host_ed25519_key"
+    behind.bastion.run(
+        f"cp -a {keys} /root/kept; echo y | ssh-keygen -q -t ed25519 -N '' -f {keys}"
+    )
+    shown = " ".join(behind.bastion.run(f"cat {keys}.pub").stdout.split()[:2])
+    behind.bastion.run("systemctl restart ssh.service")
+    done = behind.site.satellite("up", "--same-commit", "--yes")
+    assert done.returncode == 1
+    assert "the bastion: it shows another host key" in done.stderr
+    behind.site.put("bastion.host_key", shown)
+    done = behind.site.satellite("up", "--same-commit", "--yes")
+    assert done.returncode == 0, done
+    behind.bastion.run(f"mv /root/kept {keys}; systemctl restart ssh.service")
+    behind.site.put("bastion.host_key", behind.host_key)
+    behind.site.up()
+
+
 def test_what_does_not_answer_is_named_bastion_or_host(behind: Behind) -> None:
     behind.site.put("reach_seconds", "15")
     first, second = behind.site.hosts()
     old = behind.site.revision(first)
     behind.site.repository.commit({"number": "out of reach"})
     second.run("systemctl stop ssh.socket ssh.service", check=False)
+    found = json.loads(behind.site.satellite("info", "--json").stdout)
+    assert found["unanswered"] == {
+        "behind-2": "connect failed: Connection refused, says the bastion"
+    }
     out = behind.site.fails(*UP)
     second.run("systemctl start ssh.service")
     through = f"behind-2 ({second.address}, port 22) cannot be reached by SSH through the bastion"
@@ -169,6 +192,16 @@ def test_the_key_of_an_agent_opens_both(behind: Behind, monkeypatch: pytest.Monk
         assert [behind.site.revision(host) for host in behind.site.hosts()] == [new, new]
         done = behind.site.satellite("ssh", "behind-1", "--", "cat", ".ssh/authorized_keys")
         assert behind.key.with_suffix(".pub").read_text().split()[1] in done.stdout, done
+        # the old key, which is in the agent, too, opens the bastion
+        new_key = behind.key.with_name("next")
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(new_key)]
+        subprocess.run(make, check=True)
+        subprocess.run(["ssh-add", "-q", str(new_key)], check=True)
+        behind.site.put("next_public_key", new_key.with_suffix(".pub").read_text().strip())
+        done = behind.site.satellite("keys", "rotate", "--yes")
+        assert done.returncode == 1
+        assert "today's key stays: the next one does not open all hosts yet" in done.stderr
+        behind.site.unset("next_public_key")
     finally:
         behind.site.unset("ssh_agent")
         command = ("config", "set", "--secret", "satellite:private_key")
