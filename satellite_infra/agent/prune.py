@@ -47,27 +47,39 @@ def logs(layout: Layout) -> None:
 
 
 def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:
-    """Remove every release that is neither good, built nor in use: failed or interrupted ones."""
+    """Remove every release that is neither good, built nor in use: failed or interrupted ones.
+
+    Of the state's alone: beside them may be another tool's. And none where no good one is left:
+    a list that is lost, or a disk that is not mounted, tells nothing of those that are there.
+    """
+    ours = _names(layout.state / "releases")
+    if ledger.last_good() is None:
+        if ours:
+            say(f"no good release is on disk: nothing in {layout.releases} is removed")
+        return
     prepared = ledger.prepared()
     kept = {target.release for target in [*ledger.good(), *([prepared] if prepared else [])]}
     kept |= in_use(layout, ledger)
-    places = (layout.releases, layout.state / "releases", layout.config_files("any").parent)
-    present = {name for place in places for name in _names(place)}
-    for name in sorted(present - kept):
+    for name in sorted(ours - kept):
         say(f"removing {name}")
         discard(layout, name, say)
 
 
 def discard(layout: Layout, name: str, say: Say) -> None:
-    """Remove one release from disk, its config vars first; only say what stays."""
-    storage.remove_tree(layout.manifest(name).parent)
-    storage.remove_tree(layout.config_files(name))
+    """Remove one release from disk, its config vars first; only say what stays.
+
+    Its place in the state goes last: by that it is known to be ours.
+    """
     # by a program: the app may have made a tree that is deeper than Python's stack
     argv = ["rm", "-rf", "--one-file-system", "--", str(layout.releases / name)]
     said: deque[str] = deque(maxlen=1)
     try:
+        storage.remove(layout.config(name))
+        storage.remove(layout.templates(name))
+        storage.remove_tree(layout.config_files(name))
         System().run(argv, said.append, timeout=LIMIT)
-    except CommandError as problem:  # a build may have left odd files
+        storage.remove_tree(layout.manifest(name).parent)
+    except (CommandError, OSError) as problem:  # a build may have left odd files
         say(f"{name} could not be removed: {problem}{''.join(f': {line}' for line in said)}")
 
 
@@ -80,7 +92,8 @@ def in_use(layout: Layout, ledger: Ledger) -> set[str]:
     return ({current} if current else set()) | started | set(_stood_in(layout.releases))
 
 
-def _stood_in(releases: Path) -> Iterable[str]:
+def _stood_in(path: Path) -> Iterable[str]:
+    releases = path.resolve()  # as the kernel says it: /app may be a link to a larger disk
     for process in Path("/proc").glob("[0-9]*"):
         try:
             directory = str((process / "cwd").readlink())
@@ -91,4 +104,6 @@ def _stood_in(releases: Path) -> Iterable[str]:
 
 
 def _names(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    """The directories in it; what else somebody has left there is no release."""
+    found = directory.iterdir() if directory.is_dir() else ()
+    return {path.name for path in found if path.is_dir() and not path.is_symlink()}

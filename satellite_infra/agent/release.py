@@ -261,6 +261,8 @@ class Release:
         self.at("fetch")
         mirror = source.fetch(layout, manifest, system, say)
         self.at("check out")
+        # first: by this the release is known to be ours, whatever becomes of it
+        storage.directory(layout.manifest(name).parent, 0o700)
         source.check_out(layout, name, mirror, system, say)
         workers.commands(layout.releases / name, manifest)
         self._keep(name, request)
