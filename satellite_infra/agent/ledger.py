@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import moments, storage
@@ -115,10 +116,11 @@ class Ledger:
 
         `stopped`: by a person, which counts on the way back, and with `stays` at `target`, too.
         """
-        back = self.last_good()
+        back, link = self.last_good(), self.layout.current
         record = {
             "to": target.record(),
             "back_to": back.record() if back else None,
+            "link": str(link.readlink()) if link.is_symlink() and not back else None,
             "stopped": {"to": list(stopped) if stays else [], "back_to": list(stopped)},
         }
         storage.write_json(self.layout.journal, record)
@@ -127,6 +129,25 @@ class Ledger:
         """The release that was begun and neither marked finished nor undone."""
         record = storage.read_json(self.layout.journal)
         return Target.of(record["to"]) if record else None
+
+    def lost(self) -> Target | None:
+        """Where no good release is found: the one that must have been, if there was one.
+
+        That is what the journal goes back to; and without one, what `current` runs by.
+        """
+        if record := storage.read_json(self.layout.journal):
+            back = record.get("back_to")
+            return Target.of(back) if back else None
+        with contextlib.suppress(OSError, ValueError):  # another tool's has no manifest
+            if name := self.current():
+                text = self.layout.manifest(name).read_text("utf-8")
+                return Target(name, ReleaseManifest.parse(text))
+        return None
+
+    def link_before(self) -> Path | None:
+        """Where another tool's `current` pointed before the first release of all."""
+        link = (storage.read_json(self.layout.journal) or {}).get("link")
+        return Path(link) if link else None
 
     def stopped(self) -> list[Slot]:
         """What a person has stopped, and stays so where the unfinished release ends.
@@ -160,7 +181,10 @@ class Ledger:
         """The host's name and machine, as bootstrap wrote them."""
         found: dict[str, str] = storage.read_json(self.layout.identity)
         if not found:
-            raise LookupError(f"{self.layout.identity} is not there: this host is not bootstrapped")
+            raise LookupError(
+                f"{self.layout.identity} is not there: this host is not bootstrapped, or the disk "
+                "is not mounted"
+            )
         return found
 
     def config(self, release: str) -> dict[str, str]:

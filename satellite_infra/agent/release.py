@@ -33,7 +33,7 @@ from . import (
     storage,
     workers,
 )
-from .converge import converge, retire, stopped
+from .converge import MissingReleaseError, converge, retire, stopped
 from .layout import Layout
 from .ledger import Ledger, Target
 from .mirror import Mirror
@@ -389,8 +389,9 @@ def _go_back(
 ) -> tuple[str, dict[str, str] | None]:
     """Like `finish`, and what the history shall keep of it: nothing where all was finished."""
     ledger = Ledger(layout)
+    ledger.identity()  # where its disk is not mounted, nothing that is asked next is true
     unfinished = ledger.unfinished()
-    last = ledger.last_good()
+    last = ledger.last_good() or _found(layout, ledger, say)
     recovered = None
     if unfinished is not None:
         storage.remove(layout.reserve)  # on a full disk the way back has room
@@ -398,12 +399,37 @@ def _go_back(
         back = "its settings before" if back == unfinished.release else back
         say(f"{unfinished.release} was left unfinished; going to {back}")
         converge(layout, last, system, say, wait, without=ledger.stopped())
+        if last is None and (link := ledger.link_before()):
+            storage.point(layout.current, link)
         ledger.forget_prepared()  # it may be what failed
         ledger.close_journal()
         recovered = {"release": last.release, "revision": last.manifest.revision} if last else {}
     if last is None:
-        return "runs no release: it never had a good one", recovered
+        why = "none of its good ones is on disk" if ledger.good() else "it never had a good one"
+        return f"runs no release: {why}", recovered
     return f"runs its last good release, {last.release}", recovered
+
+
+def _found(layout: Layout, ledger: Ledger, say: Say) -> Target | None:
+    """The good release that the list has lost, noted anew; None where there never was one.
+
+    MissingReleaseError where the host is to go back to it and its disk is not there: whoever stops
+    the workers for that loses what runs.
+    """
+    lost = ledger.lost()
+    if lost is None:
+        return None
+    directory = layout.releases / lost.release
+    if directory.is_dir():
+        say(f"{layout.good} tells of no release on disk; {lost.release} was good, and is again")
+        ledger.mark_good(lost)
+        return lost
+    if layout.journal.exists():
+        raise MissingReleaseError(
+            f"{directory} is not there: is its disk mounted? Where it is lost for good, remove "
+            f"{layout.journal} and release again"
+        )
+    return None
 
 
 def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:

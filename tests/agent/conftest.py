@@ -210,10 +210,13 @@ class Origin:
 
 
 def bare(folder: Path) -> Layout:
-    """A host with the folders that a release needs."""
+    """A host with what a release needs."""
     found = Layout("shop", folder)
     for path in (found.releases, found.shared / "log", found.run, found.units):
         path.mkdir(parents=True)
+    found.state.mkdir(parents=True)
+    identity = {"app": "shop", "environment": "test", "host": "h", "machine": "m"}
+    storage.write_json(found.identity, identity)
     return found
 
 
@@ -221,10 +224,7 @@ def bare(folder: Path) -> Layout:
 def layout(tmp_path: Path) -> Layout:
     """A bootstrapped host."""
     found = bare(tmp_path / "host")
-    found.state.mkdir(parents=True)
     found.run.chmod(0o700)
-    identity = {"app": "shop", "environment": "test", "host": "h", "machine": "m"}
-    storage.write_json(found.identity, identity)
     return found
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from satellite_infra.agent import backoff, gate, ledger, notes, prune, storage
-from satellite_infra.agent.converge import MARGIN, converge
+from satellite_infra.agent.converge import MARGIN, MissingReleaseError, converge
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.mirror import Mirror
@@ -675,6 +676,111 @@ def test_first_release_that_does_not_stay_leaves_a_clean_host(
     assert system.running() == {}
     assert not layout.current.is_symlink()
     assert [path.name for path in layout.units.iterdir() if path.is_file()] == []
+    no_leftovers(layout)
+
+
+def test_a_first_release_that_fails_leaves_another_tools_as_they_were(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    theirs = [layout.releases / name for name in ("20240101000000", "20240201000000")]
+    for path in theirs:
+        path.mkdir()
+    layout.current.symlink_to(theirs[-1])
+    with pytest.raises(ReleaseError) as failure:
+        deploy(layout, system, request(origin, origin.commit(CRASH="yes")))
+    assert failure.value.state == "runs no release: it never had a good one"
+    recover(layout, system, lambda _: None)
+    assert layout.current.readlink() == theirs[-1]
+    assert sorted(layout.releases.iterdir()) == theirs
+    assert system.running() == {}
+    (origin.path / "CRASH").unlink()
+    deploy(layout, system, request(origin, origin.commit()))
+    assert len(list(layout.releases.iterdir())) == 3
+
+
+def cut_off(layout: Layout, system: FakeSystem, origin: Origin) -> str:
+    """A release that was killed at its gate; the good one before it."""
+    deploy(layout, system, request(origin, origin.commit(a="good")))
+    good = str(Ledger(layout).current())
+
+    def kill(phase: str) -> None:
+        if phase == "gate":
+            raise Killed
+
+    with pytest.raises(Killed):
+        Release(layout, system, lambda _: None, kill).run(request(origin, origin.commit(a="cut")))
+    assert set(system.running().values()) == {Ledger(layout).current()} != {good}
+    return good
+
+
+@pytest.mark.parametrize("lost", ["state", "base", "releases"])
+def test_where_a_disk_is_not_mounted_a_recovery_waits_for_it(
+    lost: str, layout: Layout, system: FakeSystem, origin: Origin, tmp_path: Path
+) -> None:
+    """In mid-release: what runs goes on, nothing is removed, and systemd tries again."""
+    good = cut_off(layout, system, origin)
+    before = (system.running(), {path.name for path in layout.releases.iterdir()})
+    disk: Path = getattr(layout, lost)
+    shutil.move(disk, tmp_path / "disk")
+    disk.mkdir()
+    telling = (
+        (LookupError, "host.json is not there: this host is not bootstrapped, or the disk is not")
+        if lost == "state"
+        else (
+            MissingReleaseError,
+            rf"{good} is not there: is its disk mounted\? .* remove .*journal",
+        )
+    )
+    for _ in range(2):
+        with pytest.raises(telling[0], match=telling[1]):
+            recover(layout, system, lambda _: None, wait=False)
+    with pytest.raises(ReleaseError, match=f"^check: .*{telling[1]}"):
+        deploy(layout, system, request(origin, origin.commit(a="new")))
+    assert not any("stop" in call for call in system.calls)
+    shutil.rmtree(disk)
+    shutil.move(tmp_path / "disk", disk)
+    assert (system.running(), {path.name for path in layout.releases.iterdir()}) == before
+    said = recover(layout, system, lambda _: None, wait=False)
+    assert said == f"runs its last good release, {good}"
+    assert set(system.running().values()) == {Ledger(layout).current()} == {good}
+    no_leftovers(layout)
+
+
+def test_where_the_releases_are_lost_for_good_the_next_one_is_the_first_again(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    cut_off(layout, system, origin)
+    shutil.rmtree(layout.releases)
+    layout.releases.mkdir()
+    layout.journal.unlink()  # as the message says
+    said = recover(layout, system, lambda _: None)
+    assert said == "runs no release: none of its good ones is on disk"
+    for crash in ({"CRASH": "y"}, {}):  # and one that fails is in nobody's way
+        if not crash:
+            (origin.path / "CRASH").unlink()
+        with pytest.raises(ReleaseError) if crash else contextlib.nullcontext():
+            deploy(layout, system, request(origin, origin.commit(**crash)))
+    current = Ledger(layout).current()
+    assert set(system.running().values()) == {path.name for path in layout.releases.iterdir()}
+    assert set(system.running().values()) == {current}
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["finished", "mid-release"])
+def test_a_list_of_good_ones_that_is_lost_loses_none(
+    cut: bool, layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """What the journal goes back to was good; and so was what runs, where there is no journal."""
+    if cut:
+        good = cut_off(layout, system, origin)
+    else:
+        deploy(layout, system, request(origin, origin.commit(a="good")))
+        good = str(Ledger(layout).current())
+    layout.good.unlink()
+    with pytest.raises(ReleaseError) as failure:
+        deploy(layout, system, request(origin, origin.commit(a="bad", CRASH="y")))
+    assert failure.value.state == f"runs its last good release, {good}"
+    assert set(system.running().values()) == {Ledger(layout).current()} == {good}
+    recover(layout, system, lambda _: None)
     no_leftovers(layout)
 
 
