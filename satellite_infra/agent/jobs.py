@@ -51,7 +51,11 @@ def warning(release: Path, manifest: ReleaseManifest, config: Mapping[str, str])
 
 
 def reap(layout: Layout, system: System, say: Say) -> bool:
-    """Give back the jobs of every dead worker, and forget it; False when it could not be done."""
+    """Give back the jobs of every dead worker, and forget it; False when it could not be done.
+
+    LookupError where the state is not there, whose disk may come late: its notes tell who is dead.
+    """
+    Ledger(layout).identity()
     for path in notes.damaged(layout):
         say(f"{path} cannot be read: what that worker may hold stays as it is")
     dead = [note for note in notes.of(layout) if not note.alive()]

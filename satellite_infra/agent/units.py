@@ -35,9 +35,20 @@ def render(manifest: ReleaseManifest, workers: Iterable[str]) -> list[File]:
 def housekeeping(layout: Layout) -> list[File]:
     """The units that do not change with a release."""
     return [
-        File(layout.recover_unit, fill("recover.service", layout)),
+        File(layout.recover_unit, fill("recover.service", layout, MOUNTS=_mounts(layout))),
         File(layout.reap_unit, fill("reap.service", layout)),
     ]
+
+
+def _mounts(layout: Layout) -> str:
+    """The units that mount what the app's places may be on; systemd has those that there are.
+
+    As `WantsMountsFor` does, which systemd knows from 256 on.
+    """
+    places = (layout.releases, layout.shared, layout.state)
+    paths = {path for place in places for path in (place, *place.parents)} - {layout.root}
+    names = ["-".join(part.replace("-", r"\x2d") for part in path.parts[1:]) for path in paths]
+    return " ".join(f"{name}.mount" for name in sorted(names))
 
 
 def rotation(layout: Layout, calendar: str) -> list[File]:

@@ -58,6 +58,18 @@ def test_whole_file(file: units.File) -> None:
     assert file.content == (GOLDEN / file.name).read_text()
 
 
+def test_a_recovery_waits_for_each_disk_that_it_may_need(tmp_path: Path) -> None:
+    """By the names that systemd itself has for them."""
+    places = ["/app/a-b/releases", "/app/a-b/shared", "/var/lib/satellite/a-b"]
+    paths = {str(path) for place in places for path in (place, *Path(place).parents)} - {"/"}
+    escape = ["systemd-escape", "--path", "--suffix=mount", "--", *sorted(paths)]
+    names = subprocess.run(escape, check=True, capture_output=True, text=True).stdout.split()
+    lines = units.housekeeping(Layout("a-b"))[0].content.splitlines()
+    for key in ("Wants", "After"):
+        (line,) = (line for line in lines if line.startswith(f"{key}="))
+        assert sorted(line.removeprefix(f"{key}=").split()) == sorted(names)
+
+
 def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     assert analyze, "systemd-analyze comes with systemd"

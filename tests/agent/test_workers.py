@@ -115,6 +115,15 @@ def test_a_damaged_note_is_said_and_keeps_nobody_from_the_others(
     assert path.exists()
 
 
+def test_where_the_state_is_not_there_nobody_is_taken_for_having_no_dead(
+    layout: Layout, adapter: Adapter
+) -> None:
+    """Its disk may come late, and systemd tries again."""
+    layout.identity.unlink()
+    with pytest.raises(LookupError, match=r"host\.json is not there"):
+        jobs.reap(layout, adapter, lambda _: None)
+
+
 def test_jobs_of_the_dead_are_given_back_together_and_of_the_living_never(
     layout: Layout, adapter: Adapter
 ) -> None:
