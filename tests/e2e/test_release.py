@@ -197,6 +197,37 @@ def test_power_cut_in_mid_switch(plain: Site) -> None:
     good(plain)
 
 
+@pytest.mark.parametrize("place", ["/app/plain", "/var/lib/satellite/plain"], ids=["app", "state"])
+def test_a_disk_that_comes_late_after_a_power_cut_in_mid_release(place: str, plain: Site) -> None:
+    """It has no good release, or no memory of one, while it is not mounted, and loses none."""
+    host = plain.host(1)
+    disk, unit = f"/disks{place}", f"{place[1:].replace('/', '-')}.mount"
+    host.run(f"mkdir -p {disk} && cp -a {place}/. {disk}")
+    host.run(f"echo '{disk} {place} none bind,nofail 0 0' >>/etc/fstab")
+    host.run(f"systemctl daemon-reload && systemctl start {unit}")
+    old = good(plain)
+    plain.put("gate_seconds", "30")
+    plain.repository.commit({"number": f"without {place}"})
+    engine = plain.start()
+    wait_until("gate", lambda: plain.phase(host) == "gate")
+    host.run(f"mv {disk} {disk}-late")
+    host.kill()
+    engine.communicate()
+    plain.lab.ec2.stop_instances(InstanceIds=[host.instance_id])
+    plain.lab.ec2.start_instances(InstanceIds=[host.instance_id])
+    wait_until("the host is back", lambda: any(h.name == host.name for h in plain.hosts()))
+    again = plain.host(1)
+    said = "journalctl --boot --output=cat --unit=satellite-plain-recover.service"
+    wait_until("it is missed", lambda: " is not there: " in again.run(said, check=False).stdout)
+    assert "No such file" in again.run(f"ls {disk}", check=False).stderr
+    again.run(f"mv {disk}-late {disk}")  # nobody mounts it
+    wait_until("its workers run", lambda: len(plain.workers(again)) == 2, 120)
+    assert plain.revision(again) == old
+    assert plain.runs_from(again) == {old}
+    plain.put("gate_seconds", "2")
+    good(plain)
+
+
 def test_next_deploy_waits_for_a_release_that_still_runs(plain: Site) -> None:
     good(plain)
     host = plain.host(1)
