@@ -160,7 +160,9 @@ class Ledger:
             return []
         good = last.record() == record["to"] != record["back_to"]
         found = record.get("stopped", {})  # an older agent's journal says nothing of it
-        return [(type_, number) for type_, number in found.get("to" if good else "back_to", [])]
+        slots = last.manifest.slots()  # the other end may have had more
+        ended = [(type_, number) for type_, number in found.get("to" if good else "back_to", [])]
+        return [slot for slot in ended if slot in slots]
 
     def note_stopped(self, slots: Collection[Slot], stopped: bool) -> None:
         """Note what a person does with these slots before a recovery, which would undo it."""

@@ -281,7 +281,8 @@ class Release:
         storage.reserve(self.layout.reserve, storage.RESERVE)
         off = stopped(self.layout, self.ledger.last_good())
         self.ledger.open_journal(target, off, stays=not starts_all)
-        without = [] if starts_all else off
+        slots = target.manifest.slots()
+        without = [] if starts_all else [slot for slot in off if slot in slots]
         self.at("switch")
         left = converge(self.layout, target, self.system, self.say, beside=True, without=without)
         self.at("gate")
@@ -290,7 +291,7 @@ class Release:
         self.at("mark good")
         self.ledger.mark_good(target)
         self._finish(target, left)
-        count = len(target.manifest.slots()) - len(without)
+        count = len(slots) - len(without)
         return f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
 
     def _finish(self, target: Target, left: bool) -> None:

@@ -117,6 +117,53 @@ def test_other_settings_for_the_commit_that_runs_start_nothing(
     assert "3 workers" in said
 
 
+@pytest.mark.parametrize(
+    "fewer",
+    [(Process("worker", 1, grace=5),), (Process("poster", 1, grace=5),)],
+    ids=["a number", "a type"],
+)
+def test_what_was_stopped_and_is_no_more_counts_nowhere(
+    fewer: tuple[Process, ...], host: Control, origin: Origin
+) -> None:
+    same = origin.git("rev-parse", "HEAD")
+    host.stop(["worker.2", "mailer"])
+    commands = tuple(process._replace(command="./work") for process in fewer)
+
+    def run(**more: object) -> list[str]:
+        said: list[str] = []
+        wanted = request(origin, same, processes=commands, **more)
+        release = Release(host.layout, host.system, said.append)
+        return [release.run(wanted), *(line for line in said if line.startswith("stopped by"))]
+
+    with pytest.raises(ReleaseError):  # on the way back it is one that was stopped
+        run(health="false")
+    assert states(host) == {"mailer.1": "stopped", "worker.1": "running", "worker.2": "stopped"}
+    (told,) = run()
+    assert told.endswith(" is live, 1 worker")
+    assert len(running(host)) == 1
+
+
+def test_a_recovery_tells_of_no_stopped_worker_that_is_no_more(
+    host: Control, origin: Origin
+) -> None:
+    host.stop(["worker.2"])
+    same = origin.git("rev-parse", "HEAD")
+
+    def kill(phase: str) -> None:
+        if phase == "close":
+            raise Killed
+
+    fewer = (Process("worker", 1, grace=5),)
+    with pytest.raises(Killed):
+        Release(host.layout, host.system, lambda _: None, kill).run(
+            request(origin, same, processes=fewer)
+        )
+    said: list[str] = []
+    recover(host.layout, host.system, said.append)
+    assert not [line for line in said if line.startswith("stopped by")]
+    assert running(host) == {ONE}
+
+
 def test_without_waiting_the_grace_goes_on(host: Control) -> None:
     assert isinstance(host.system, FakeSystem)
     host.system.slow = True
