@@ -76,7 +76,11 @@ class Control:
 
     def _stop(self, slots: list[Slot]) -> tuple[list[Slot], str]:
         # first of all: from here on neither a recovery, a boot nor a crash brings them back
-        why_not = self._keep_stopped(slots)
+        gone = why_not = ""
+        try:
+            why_not = self._keep_stopped(slots)
+        except LookupError as problem:  # no boot starts any; what runs is ended all the same
+            gone = f"; {problem}"
         running = lanes.running(self.system.units([self.layout.worker_units]), queued=True)
         mine = [unit for unit in running if self.layout.slot(unit)[:2] in slots]
         if mine:
@@ -87,17 +91,17 @@ class Control:
         if why_not:
             self._keep_on_full_disk(slots)
         if not mine:
-            return [], f"stopped already: {lanes.names(slots)}"
+            return [], f"stopped already: {lanes.names(slots)}{gone}"
         done = sorted({self.layout.slot(unit)[:2] for unit in mine})
-        ends = "" if self.wait else "; each ends within its grace"
+        ends = ("" if self.wait else "; each ends within its grace") + gone
         again = "until `satellite start`, or until another commit is deployed"
         return done, f"stopped {lanes.names(done)}, {again}{ends}"
 
     def _keep_stopped(self, slots: list[Slot]) -> str:
         """Write down that they are to stay stopped; why not, where a disk is full or read-only."""
-        wanted = wanted_units(self.layout)
         try:
             Ledger(self.layout).note_stopped(slots, True)
+            wanted = wanted_units(self.layout)
             self._want([unit for unit in wanted if self.layout.slot(unit)[:2] not in slots])
         except OSError as problem:
             if problem.errno not in (errno.ENOSPC, errno.EROFS):

@@ -158,8 +158,15 @@ def retire(layout: Layout, system: System, say: Say) -> None:
 
 
 def wanted_units(layout: Layout) -> list[str]:
-    """The units of the workers that shall run, as their target on disk says."""
-    text = (layout.units / layout.target).read_text("utf-8")
+    """The units of the workers that shall run, as their target on disk says.
+
+    LookupError where somebody has removed it.
+    """
+    path = layout.units / layout.target
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise LookupError(f"{path} is gone: satellite up --same-commit --again") from None
     return [line[6:] for line in text.split("\n") if line.startswith("Wants=")]
 
 

@@ -316,6 +316,26 @@ def test_nothing_is_controlled_while_current_is_no_release(host: Control) -> Non
     assert running(host) == {ONE, TWO, MAIL}
 
 
+def test_without_the_target_what_runs_is_stopped_and_the_rest_says_what_mends_it(
+    host: Control, origin: Origin
+) -> None:
+    path = host.layout.units / host.layout.target
+    path.unlink()
+    mends = f"{path} is gone: satellite up --same-commit --again"
+    for act in (host.start, host.restart):
+        with pytest.raises(LookupError) as failure:
+            act([])
+        assert str(failure.value) == mends
+    assert running(host) == {ONE, TWO, MAIL}
+    for _ in range(2):
+        assert host.stop(["worker"]).endswith(f"; {mends}")
+        assert running(host) == {MAIL}
+    same = request(origin, origin.git("rev-parse", "HEAD"), processes=TWO_TYPES)
+    Release(host.layout, host.system, lambda _: None).run(same)
+    assert running(host) == {ONE, TWO, MAIL}
+    assert host.start([]).startswith("started already")
+
+
 def test_a_host_says_what_it_is(host: Control) -> None:
     found = state.report(host.layout, host.system)
     current = Ledger(host.layout).current()
