@@ -46,8 +46,9 @@ def _mounts(layout: Layout) -> str:
     As `WantsMountsFor` does, which systemd knows from 256 on.
     """
     places = (layout.releases, layout.shared, layout.state)
-    paths = {path for place in places for path in (place, *place.parents)} - {layout.root}
-    names = ["-".join(part.replace("-", r"\x2d") for part in path.parts[1:]) for path in paths]
+    parts = [place.relative_to(layout.root).parts for place in places]
+    paths = {each[:depth] for each in parts for depth in range(1, len(each) + 1)}
+    names = ["-".join(part.replace("-", r"\x2d") for part in path) for path in paths]
     return " ".join(f"{name}.mount" for name in sorted(names))
 
 
