@@ -5,6 +5,7 @@ It looks and changes nothing, waits for nobody and asks no network.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -48,8 +49,11 @@ def examine(
     layout: Layout, system: System, workers: Sequence[Mapping[str, Any]], lock: str | None
 ) -> list[dict[str, str]]:
     """All findings; `workers` and `lock` as `state` has found them."""
-    last = Ledger(layout).last_good()
+    last = None
+    with contextlib.suppress(ValueError):  # a finding
+        last = Ledger(layout).last_good()
     looks: list[Callable[[], Found]] = [lambda: _disk(layout), lambda: _agent(layout)]
+    looks += [lambda: _memory(layout)]
     looks += [lambda: _sealed(layout.seal), lambda: _systemd(layout, system, workers)]
     looks += [lambda: _enabled(layout), lambda: _wall(layout, system), lambda: _held_jobs(layout)]
     if lock:  # whoever holds it is about to change the rest
@@ -111,6 +115,21 @@ def _agent(layout: Layout) -> Found:
     if wanted and installed.digest(installed.contents(layout.agent.parent / wanted)) != wanted:
         about = str(layout.agent.parent / wanted)
         yield Finding("agent_edited", f"the agent in {about} was changed by hand", about)
+
+
+def _memory(layout: Layout) -> Found:
+    """What nobody can read of what the host remembers, without which nothing is released."""
+    ledger = Ledger(layout)
+    for path, read in (
+        (layout.good, ledger.good),
+        (layout.journal, ledger.unfinished),
+        (layout.prepared, ledger.prepared),
+        (layout.phases, lambda: ledger.phase_succeeded("")),
+    ):
+        try:
+            read()
+        except ValueError as problem:
+            yield Finding("unreadable", str(problem), str(path))
 
 
 def _sealed(path: Path) -> Found:

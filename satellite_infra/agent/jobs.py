@@ -226,10 +226,7 @@ def tell(layout: Layout, queue: Queue, dead: Sequence[str], system: System, say:
         if not procfile.has_delayed_job(layout.releases / release):
             return False
         argv, program = ["bundle", "exec", "ruby", "-"], template("unlock_delayed_job.rb")
-    try:
-        config = Ledger(layout).config(release)
-    except ValueError as problem:
-        raise ValueError(f"{layout.config(release)}: {problem}") from None
+    config = Ledger(layout).config(release)
     env = {**config, **queue.env}
     if program and not env.get(URL):
         raise LookupError(NO_URL)

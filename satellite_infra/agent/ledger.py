@@ -84,7 +84,7 @@ class Ledger:
 
     def prepared(self) -> Target | None:
         """The release that is built and has never been switched to."""
-        record = storage.read_json(self.layout.prepared)
+        record = storage.read_json(self.layout.prepared, kind=dict)
         return Target.of(record) if record else None
 
     def prepare(self, target: Target) -> None:
@@ -127,7 +127,7 @@ class Ledger:
 
     def unfinished(self) -> Target | None:
         """The release that was begun and neither marked finished nor undone."""
-        record = storage.read_json(self.layout.journal)
+        record = self._journal()
         return Target.of(record["to"]) if record else None
 
     def lost(self) -> Target | None:
@@ -135,7 +135,7 @@ class Ledger:
 
         That is what the journal goes back to; and without one, what `current` runs by.
         """
-        if record := storage.read_json(self.layout.journal):
+        if record := self._journal():
             back = record.get("back_to")
             return Target.of(back) if back else None
         with contextlib.suppress(OSError, ValueError):  # another tool's has no manifest
@@ -146,7 +146,7 @@ class Ledger:
 
     def link_before(self) -> Path | None:
         """Where another tool's `current` pointed before the first release of all."""
-        link = (storage.read_json(self.layout.journal) or {}).get("link")
+        link = self._journal().get("link")
         return Path(link) if link else None
 
     def stopped(self) -> list[Slot]:
@@ -155,7 +155,7 @@ class Ledger:
         That is at its target where it was marked good, else at the release before. Where the two
         are the same nobody can know, and a deploy that was killed starts nothing.
         """
-        record, last = storage.read_json(self.layout.journal), self.last_good()
+        record, last = self._journal(), self.last_good()
         if not record or not last:
             return []
         good = last.record() == record["to"] != record["back_to"]
@@ -166,7 +166,9 @@ class Ledger:
 
     def note_stopped(self, slots: Collection[Slot], stopped: bool) -> None:
         """Note what a person does with these slots before a recovery, which would undo it."""
-        record = storage.read_json(self.layout.journal)
+        record: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):  # then there is no recovery by it either
+            record = self._journal()
         if not record:
             return
         for end in ("to", "back_to"):
@@ -175,13 +177,18 @@ class Ledger:
             record["stopped"][end] = [*others, *(slots if stopped else ())]
         storage.write_json(self.layout.journal, record)
 
+    def _journal(self) -> dict[str, Any]:
+        """What is written down of the unfinished release; empty without one."""
+        found: dict[str, Any] = storage.read_json(self.layout.journal, {})
+        return found
+
     def close_journal(self) -> None:
         """The host is where it should be."""
         storage.remove(self.layout.journal)
 
     def identity(self) -> dict[str, str]:
         """The host's name and machine, as bootstrap wrote them."""
-        found: dict[str, str] = storage.read_json(self.layout.identity)
+        found: dict[str, str] = storage.read_json(self.layout.identity, {})
         if not found:
             raise LookupError(
                 f"{self.layout.identity} is not there: this host is not bootstrapped, or the disk "
@@ -191,7 +198,7 @@ class Ledger:
 
     def config(self, release: str) -> dict[str, str]:
         """The config vars of a release; LookupError where their file is gone."""
-        found: dict[str, str] | None = storage.read_json(self.layout.config(release))
+        found: dict[str, str] | None = storage.read_json(self.layout.config(release), kind=dict)
         if found is None:
             raise LookupError(f"{self.layout.config(release)} is not there: release again")
         return found

@@ -18,6 +18,7 @@ from . import moments
 RESERVE = 1 << 20  # bytes; units, manifest and ledger of the way back need a few thousand
 POLL = 0.2  # seconds between two attempts to get a lock
 ROOT = 0
+KINDS = {dict: "a JSON object", list: "a JSON array", int: "a number"}
 Owner = tuple[int, int]
 """The numbers of a user and a group."""
 
@@ -107,12 +108,21 @@ def tail(path: Path, size: int) -> str:
         return file.read(size).decode("utf-8", "replace")
 
 
-def read_json(path: Path, default: Any = None) -> Any:
-    """The file's JSON, or the default where there is no file."""
+def read_json(path: Path, default: Any = None, kind: type | None = None) -> Any:
+    """The file's JSON, or the default where there is no file.
+
+    ValueError names the file that holds none, or not that kind: the default's, where it has one.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return default
+    except ValueError as problem:
+        raise ValueError(f"{path} cannot be read: {problem}") from None
+    kind = kind or (None if default is None else type(default))
+    if kind and not isinstance(found, kind):
+        raise ValueError(f"{path} cannot be read: it should hold {KINDS[kind]}")
+    return found
 
 
 def write_json(path: Path, value: Any) -> bool:

@@ -129,9 +129,9 @@ def test_what_was_stopped_and_is_no_more_counts_nowhere(
     host.stop(["worker.2", "mailer"])
     commands = tuple(process._replace(command="./work") for process in fewer)
 
-    def run(**more: object) -> list[str]:
+    def run(health: str = "") -> list[str]:
         said: list[str] = []
-        wanted = request(origin, same, processes=commands, **more)
+        wanted = request(origin, same, processes=commands, health=health)
         release = Release(host.layout, host.system, said.append)
         return [release.run(wanted), *(line for line in said if line.startswith("stopped by"))]
 
@@ -334,6 +334,36 @@ def test_without_the_target_what_runs_is_stopped_and_the_rest_says_what_mends_it
     Release(host.layout, host.system, lambda _: None).run(same)
     assert running(host) == {ONE, TWO, MAIL}
     assert host.start([]).startswith("started already")
+
+
+@pytest.mark.parametrize("text", ["", '[\n {\n  "first": "2026', "null\n", "\0" * 64], ids=repr)
+@pytest.mark.parametrize("name", ["good", "journal", "prepared", "phases"])
+def test_a_damaged_file_of_the_state_is_named_and_stops_nothing_but_what_a_person_does(
+    name: str, text: str, host: Control, origin: Origin
+) -> None:
+    layout, system = host.layout, host.system
+    path: Path = getattr(layout, name)
+    path.write_text(text)
+    told = f"{path} cannot be read: "
+    findings = state.report(layout, system)["findings"]
+    (found,) = (finding for finding in findings if finding["code"] == "unreadable")
+    assert found["text"].startswith(told)
+    assert found["about"] == str(path)
+    new = request(origin, origin.commit(a="new"), processes=TWO_TYPES)
+    if name in ("good", "journal"):
+        with pytest.raises(ValueError, match=f"^{told}"):
+            recover(layout, system, lambda _: None)
+        with pytest.raises(ReleaseError, match=f"^check: {told}"):
+            Release(layout, system, lambda _: None).run(new)
+    assert running(host) == {ONE, TWO, MAIL}
+    assert host.stop(["worker"]).startswith("stopped worker.1, worker.2")
+    assert host.start(["worker.1"]).startswith("started worker.1")
+    assert running(host) == {ONE, MAIL}
+    path.unlink()  # as the runbook says
+    Release(layout, system, lambda _: None).run(new)
+    assert running(host) == {ONE, TWO, MAIL}
+    codes = [finding["code"] for finding in state.report(layout, system)["findings"]]
+    assert "unreadable" not in codes
 
 
 def test_a_host_says_what_it_is(host: Control) -> None:

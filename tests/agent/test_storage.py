@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -193,6 +194,23 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     assert len(told) == 1
     assert re.fullmatch(r"release of 1 by ada, since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told[0])
     assert storage.holder(tmp_path / "lock") == "other work"
+
+
+@pytest.mark.parametrize("default", [None, {}, [], 0], ids=repr)
+@pytest.mark.parametrize("text", ["", '[{"a": ', "\0" * 64, "\xff", "null", '"text"'], ids=repr)
+def test_a_file_that_holds_no_json_or_another_kind_is_named(
+    text: str, default: object, tmp_path: Path
+) -> None:
+    path = tmp_path / "good.json"
+    assert storage.read_json(path, default) == default
+    path.write_text(text, "latin-1")
+    whole = text in ("null", '"text"') and default is None
+    named = f"^{path} cannot be read: "
+    with contextlib.nullcontext() if whole else pytest.raises(ValueError, match=named):
+        storage.read_json(path, default)
+    for kind in (dict, list) if whole else ():
+        with pytest.raises(ValueError, match=f"{named}it should hold a JSON (object|array)$"):
+            storage.read_json(path, kind=kind)
 
 
 def test_who_has_a_limit_waits_no_longer(tmp_path: Path) -> None:

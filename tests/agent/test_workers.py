@@ -162,7 +162,9 @@ def test_a_release_whose_config_vars_are_damaged_stops_no_other(
     write(layout, *dead)
     said: list[str] = []
     assert not jobs.reap(layout, adapter, said.append)
-    why = f"{layout.config('r1')}: Expecting ',' delimiter: line 1 column 25 (char 24)"
+    why = (
+        f"{layout.config('r1')} cannot be read: Expecting ',' delimiter: line 1 column 25 (char 24)"
+    )
     assert said == [f"dead.r1: their jobs could not be given back yet: {why}"]
     assert adapter.heard == [(["dead.r2"], "r2")]
     assert names(layout) == ["dead.r1"]
