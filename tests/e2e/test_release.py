@@ -206,6 +206,8 @@ def test_a_disk_that_comes_late_after_a_power_cut_in_mid_release(place: str, pla
     host.run(f"echo '{disk} {place} none bind,nofail 0 0' >>/etc/fstab")
     host.run(f"systemctl daemon-reload && systemctl start {unit}")
     old = good(plain)
+    # what is below the disk is empty
+    host.run(f"mount --bind / /mnt && rm -rf /mnt{place}/* && umount /mnt")
     plain.put("gate_seconds", "30")
     plain.repository.commit({"number": f"without {place}"})
     engine = plain.start()
