@@ -138,10 +138,22 @@ class Ledger:
         if record := self._journal():
             back = record.get("back_to")
             return Target.of(back) if back else None
-        with contextlib.suppress(OSError, ValueError):  # another tool's has no manifest
-            if name := self.current():
-                text = self.layout.manifest(name).read_text("utf-8")
-                return Target(name, ReleaseManifest.parse(text))
+        name = self.current()
+        return self._by_manifest(name) if name else None
+
+    def recall(self, last: Target) -> None:
+        """Note anew that `last` was good, and before it what the history tells of and is there."""
+        good = {e.get("release") for e in self.history() if e["outcome"] in ("good", "rotated")}
+        present = sorted(p.name for p in self.layout.releases.iterdir() if p.name in good)
+        found = [self._by_manifest(name) for name in present if name != last.release]
+        self.keep([*(target for target in found if target), last])
+        self.forget_prepared()
+
+    def _by_manifest(self, release: str) -> Target | None:
+        """A release of this agent's; another tool's has no manifest."""
+        with contextlib.suppress(OSError, ValueError):
+            text = self.layout.manifest(release).read_text("utf-8")
+            return Target(release, ReleaseManifest.parse(text))
         return None
 
     def link_before(self) -> Path | None:

@@ -423,7 +423,7 @@ def _found(layout: Layout, ledger: Ledger, say: Say) -> Target | None:
     directory = layout.releases / lost.release
     if directory.is_dir():
         say(f"{layout.good} tells of no release on disk; {lost.release} was good, and is again")
-        ledger.mark_good(lost)
+        ledger.recall(lost)
         return lost
     if layout.journal.exists():
         raise MissingReleaseError(

@@ -769,18 +769,28 @@ def test_where_the_releases_are_lost_for_good_the_next_one_is_the_first_again(
 def test_a_list_of_good_ones_that_is_lost_loses_none(
     cut: bool, layout: Layout, system: FakeSystem, origin: Origin
 ) -> None:
-    """What the journal goes back to was good; and so was what runs, where there is no journal."""
+    """What the journal goes back to was good; and so was what runs, where there is no journal.
+
+    Of those before the history tells.
+    """
+    deploy(layout, system, request(origin, origin.commit(a="older")))
     if cut:
         good = cut_off(layout, system, origin)
     else:
         deploy(layout, system, request(origin, origin.commit(a="good")))
         good = str(Ledger(layout).current())
+    both = Ledger(layout).good()
     layout.good.unlink()
+    if not cut:
+        recover(layout, system, lambda _: None)
+        assert Ledger(layout).good() == both
+        layout.good.unlink()
     with pytest.raises(ReleaseError) as failure:
         deploy(layout, system, request(origin, origin.commit(a="bad", CRASH="y")))
     assert failure.value.state == f"runs its last good release, {good}"
     assert set(system.running().values()) == {Ledger(layout).current()} == {good}
     recover(layout, system, lambda _: None)
+    assert Ledger(layout).good() == both
     no_leftovers(layout)
 
 
