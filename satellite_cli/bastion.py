@@ -14,6 +14,7 @@ from typing import Any
 
 SECONDS = 5
 """Within so many the bastion of the last update shows its key, or counts as gone."""
+WORD = re.compile(r"\S+")
 ENTRY = re.compile(r"^Host bastion\.\S+\n(?:  .+\n)+", re.MULTILINE)
 """How the stack's ssh_config says which it is; its second entry is not about that."""
 
@@ -25,17 +26,20 @@ def moved(ssh_config: str, settings: Mapping[str, Any]) -> str:
     """
     try:
         named = json.loads(settings.get("satellite:bastion", {}).get("value") or "null")
-        key = " ".join(named["host_key"].split()[:2])
+        kind, key = named["host_key"].split()[:2]
         user = named.get("user") or settings.get("satellite:ssh_user", {}).get("value") or "admin"
-        values = {"HostName": named["address"], "Port": str(named.get("port", 22)), "User": user}
+        port = str(named.get("port", 22))
+        values = {"HostName": named["address"], "Port": port, "User": user}
+        right = re.fullmatch("[0-9]{1,5}", port) and int(port) < 1 << 16
+        right = right and all(map(WORD.fullmatch, values.values()))
     except (ValueError, TypeError, KeyError, AttributeError):
         return ""
     entry = ENTRY.search(ssh_config)
-    if not entry or any(re.search(r"\s", value) for value in values.values()):
+    if not entry or not right:
         return ""
     now = _said(entry[0])
     name = now["HostKeyAlias"]
-    values["KnownHostsCommand"] = f"/bin/echo {name} {key}"
+    values["KnownHostsCommand"] = f"/bin/echo {name} {kind} {key}"
     if {"Port": "22", **now} == {**now, **values}:
         return ""
     lines = [f"  {option} {value}\n" for option, value in {**now, **values}.items()]
@@ -44,15 +48,11 @@ def moved(ssh_config: str, settings: Mapping[str, Any]) -> str:
 
 
 def current(ssh_config: str, moved: str) -> str:
-    """The one of these two whose bastion is there: hosts may be open to the former one only.
-
-    At the same address it is the settings'.
-    """
+    """The one of these two whose bastion is there: hosts may be open to the former one only."""
     if not moved:
         return ssh_config
-    before, now = (_said(ENTRY.findall(text)[0]) for text in (ssh_config, moved))
-    (address, port, key), there = _way(before), _way(now)
-    return moved if (address, port) == there[:2] or not _stands(address, port, key) else ssh_config
+    before, now = (_way(_said(ENTRY.findall(text)[0])) for text in (ssh_config, moved))
+    return ssh_config if before != now and _stands(*before) else moved
 
 
 @functools.cache

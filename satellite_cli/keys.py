@@ -92,7 +92,7 @@ def _opens(project: Project, found: Config) -> None:
         fleet = replace(fleet, private_key=found.get("next_private_key"))
     else:
         fleet = replace(fleet, public_key=public)
-    with remote.connected(fleet) as connection:
+    with remote.connected(fleet, alone=True) as connection:
         answers = connection.everywhere(fleet.chosen([]), "true", SECONDS, secret=False)
     lines = [f"  {host.name}: {a.problem}" for host, a in answers.items() if a.problem]
     if not lines:

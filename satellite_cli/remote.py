@@ -373,8 +373,11 @@ def agent_for(host: Host, verb: str, *words: str) -> str:
 
 
 @contextlib.contextmanager
-def connected(fleet: Fleet) -> Iterator[Connection]:
-    """Everything that ssh needs, which goes afterwards."""
+def connected(fleet: Fleet, alone: bool = False) -> Iterator[Connection]:
+    """Everything that ssh needs, which goes afterwards.
+
+    `alone`: of an agent's keys the stack's is to open the bastion, too, which may know another.
+    """
     if not shutil.which("ssh"):
         raise SatelliteError("ssh is not installed here: apt install openssh-client")
     _may_open()
@@ -395,7 +398,10 @@ def connected(fleet: Fleet) -> Iterator[Connection]:
             )
         config = folder / "ssh_config"
         hosts = bastion.current(fleet.ssh_config, fleet.moved)
-        config.write_text(hosts + OPTIONS.format(identity=identity, dial=DIAL), encoding="utf-8")
+        config.write_text(
+            hosts + OPTIONS.format(identity=identity, alone="yes" if alone else "no", dial=DIAL),
+            encoding="utf-8",
+        )
         environment = {**os.environ, "SSH_AUTH_SOCK": socket}
         door = threading.Semaphore(AT_ONCE_THROUGH if fleet.bastion else AT_ONCE)
         yield Connection(config, door, environment)
@@ -411,6 +417,7 @@ def _may_open() -> None:
 
 OPTIONS = """
 Host bastion.*
+  IdentitiesOnly {alone}
   LogVerbose *:channel_input_open_failure():*
 
 Host *
@@ -421,7 +428,7 @@ Host *
   ServerAliveCountMax 3
   LogLevel ERROR
 """
-"""For all of them: the stack's key of the agent alone, no questions, no waiting without end.
+"""For all hosts: the stack's key of the agent alone, no questions, no waiting without end.
 
 Of a bastion's ssh that one line besides; LogLevel INFO would say it, too, and show its banner.
 """

@@ -553,11 +553,13 @@ def test_what_the_file_says_of_a_lost_host_counts(changing: Desk) -> None:
     assert "# rm satellite:hosts\n" in settings(changing)
 
 
-def test_the_second_half_of_a_rotation_that_was_left_is_done_alone(changing: Desk) -> None:
-    """Another key would be a third one."""
-    today = "ssh-ed25519 AAAAnew satellite-staging"
-    changing.config["satellite:public_key"] = {"value": today, "secret": False}
-    script = f"deployer_keys.1: {today}\ndeployer_keys.2: ssh-ed25519 AAAAold x\n"
+OLD, NEXT = "ssh-ed25519 AAAAold x", "ssh-ed25519 AAAAnew satellite-staging"
+
+
+def let_in(desk: Desk, today: str) -> None:
+    """Both halves' keys are on the hosts, and the settings have this one alone."""
+    desk.config["satellite:public_key"] = {"value": today, "secret": False}
+    script = f"deployer_keys.1: {OLD}\ndeployer_keys.2: {NEXT}\n"
     kind = "command:remote:Command"
     bootstrap = {
         "urn": f"urn:pulumi:staging::satellite::{kind}::worker-1-bootstrap",
@@ -565,10 +567,23 @@ def test_the_second_half_of_a_rotation_that_was_left_is_done_alone(changing: Des
         "inputs": {"create": script},
     }
     state = {"deployment": {"resources": [bootstrap]}}
-    changing.pulumi["stack export"] = (0, json.dumps(state), "")
+    desk.pulumi["stack export"] = (0, json.dumps(state), "")
+
+
+def test_a_first_half_that_was_given_up_is_no_second_one(changing: Desk) -> None:
+    """Whoever took the next key out of the settings again wants another one."""
+    let_in(changing, OLD)
+    ran = changing.satellite("keys", "rotate", "--yes")
+    assert "its update is left" not in ran.out
+    assert "satellite:next_private_key" in ran.err  # it makes one, which these settings do not keep
+
+
+def test_the_second_half_of_a_rotation_that_was_left_is_done_alone(changing: Desk) -> None:
+    """Another key would be a third one."""
+    let_in(changing, NEXT)
     ran = changing.satellite("keys", "rotate", "--yes")
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith(f"satellite:public_key is {today} already: its update is left\n")
+    assert ran.out.startswith(f"satellite:public_key is {NEXT} already: its update is left\n")
     assert settings(changing) == "config:\n"
     assert [words[0] for words in changing.engine()].count("up") == 1
     assert settings(changing, "up.settings").endswith(f"# set satellite:revision {COMMIT}\n")

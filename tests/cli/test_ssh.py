@@ -66,8 +66,8 @@ def fleet(ssh_config: str, private_key: str = "", public_key: str = "", moved: s
     )
 
 
-def answer(of: Fleet) -> remote.Answer:
-    with remote.connected(of) as connection:
+def answer(of: Fleet, alone: bool = False) -> remote.Answer:
+    with remote.connected(of, alone) as connection:
         (found,) = connection.everywhere(of.hosts, "echo in", 30).values()
     return found
 
@@ -84,9 +84,11 @@ def test_of_an_agents_keys_the_stacks_alone_is_tried(
         assert answer(fleet(config, public_key=public(other))).problem == remote.REFUSED
         through = f"{entry('bastion.shop', server)}{config}  ProxyJump bastion.shop\n"
         assert answer(fleet(through, public_key=public(server.client_key))).out == "in\n"
-        assert answer(fleet(through, public_key=public(other))).problem == (
+        assert answer(fleet(through, public_key=public(other)), alone=True).problem == (
             "the bastion: tester@127.0.0.1: Permission denied (publickey)"
         )
+        # a bastion may know its people by other keys
+        assert answer(fleet(through, public_key=public(other))).problem == remote.REFUSED
 
 
 def test_what_the_bastion_says_of_a_host_is_told(server: SshServer) -> None:
@@ -134,6 +136,15 @@ def test_hosts_are_asked_through_the_bastion_that_the_settings_name(
     assert answer(through).out == "in\n"
 
 
+def test_a_bastions_next_key_may_be_set_before_it_is_rebuilt(server: SshServer) -> None:
+    key, host = private(server.client_key), f"{entry('worker-1', server)}  ProxyJump bastion.shop\n"
+    config = f"{entry('bastion.shop', server)}{host}"
+    settings = {"satellite:bastion": {"value": json.dumps(named(server, host_key="ssh-ed25519 A"))}}
+    through = fleet(config, key, moved=bastion.moved(config, settings))
+    assert through.moved
+    assert answer(through).out == "in\n"
+
+
 def named(server: SshServer, **more: Any) -> dict[str, Any]:
     """The bastion as a setting."""
     key = public(server.host_key)
@@ -149,6 +160,9 @@ def test_settings_that_name_no_other_bastion_are_none(server: SshServer) -> None
     assert bastion.moved(config, {}) == by(named(server)) == ""
     assert by([]) == by({}) == by("x") == ""
     assert by(named(server, address="a b")) == by(named(server, host_key=7)) == ""
+    assert by(named(server, host_key="ssh-ed25519")) == by(named(server, user=1001)) == ""
+    assert [by(named(server, port=port)) for port in ("22x", 70000, 22.5, True)] == [""] * 4
+    assert by(named(server, address="")) == by(named(server, address=None)) == ""
     assert by(named(server), entry("worker-1", server)) == ""
     other = by(named(server, user="ada"))
     assert other == config.replace("User tester", "User ada", 1)
