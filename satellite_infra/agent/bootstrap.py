@@ -66,6 +66,9 @@ def bootstrap(host: Preparation, begin: Callable[[str], None] = lambda _: None) 
     """
     done: list[tuple[str, bool]] = []
     lock, why = host.layout.bootstrap_lock, f"bootstrap of {host.manifest.app}"
+    old = lock.with_name("bootstrap")  # an older agent's, where an app of that name has a folder
+    if old.is_file():
+        storage.remove(old)
     with storage.locked(lock, why, lambda holder: begin(f"{progress.WAITS}{holder}")):
         for name, step in STEPS:
             begin(name)

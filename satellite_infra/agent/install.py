@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import own_units, storage, units
 from .installed import contents
-from .ledger import Ledger
+from .ledger import PREPARED, Ledger
 from .preparation import Preparation, known
 
 
@@ -67,8 +67,7 @@ def environment(host: Preparation) -> bool:
     theirs = known(layout.identity, {}).get("environment", manifest.environment)
     # an instance is of the stack that made it: what it has of another one came with its image
     numbered = str(host.bundle["machine"]).isdigit()
-    drained = [line["outcome"] for line in Ledger(layout).history()[-1:]] == ["drained"]
-    if theirs == manifest.environment or not numbered or drained:
+    if theirs == manifest.environment or not numbered or _drained(host):
         return False
     raise ValueError(
         f"this host is prepared for {manifest.app} {theirs}, and this stack is "
@@ -86,7 +85,19 @@ def identity(host: Preparation) -> bool:
         "host": host.manifest.host,
         "machine": str(host.bundle["machine"]),
     }
-    return storage.write_json(host.layout.identity, which)
+    layout, before = host.layout, known(host.layout.identity, which)
+    anew = before.get("environment", which["environment"]) != which["environment"]
+    # else it is an instance whose stack was renamed, and whose workers run on
+    if anew and (_drained(host) or before.get("machine") != which["machine"]):
+        Ledger(layout).begin_anew(which["environment"])
+    return storage.write_json(layout.identity, which)
+
+
+def _drained(host: Preparation) -> bool:
+    """Whether that was the last of it, but for what this environment has begun since then."""
+    (last,) = Ledger(host.layout).history()[-1:] or [{"outcome": ""}]
+    begun = last["outcome"] == PREPARED and last.get("environment") == host.manifest.environment
+    return begun or last["outcome"] == "drained"
 
 
 def housekeeping(host: Preparation) -> bool:

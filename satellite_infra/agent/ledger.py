@@ -15,6 +15,9 @@ from .release_manifest import ReleaseManifest, Slot
 HISTORY_KEPT = 1000  # lines
 ROTATION = "rotation"
 """Who asks for a release that the host makes by itself; people are USER@MACHINE."""
+GOOD, PREPARED = ("good", "rotated"), "prepared"
+"""Outcomes in the history: of releases that were good, and of a host that is another environment's
+from then on."""
 PHASES_KEPT = 1000  # revisions whose release phase is remembered; one forgotten would run again
 
 
@@ -29,9 +32,14 @@ class Target(NamedTuple):
         return {"release": self.release, "manifest": self.manifest.text()}
 
     @classmethod
-    def of(cls, record: dict[str, str]) -> Target:
-        """From what was written down."""
-        return cls(record["release"], ReleaseManifest.parse(record["manifest"]))
+    def of(cls, record: dict[str, str], file: Path) -> Target:
+        """From what was written down there; ValueError names it where that is no release."""
+        try:
+            return cls(record["release"], ReleaseManifest.parse(record["manifest"]))
+        except (KeyError, TypeError, AttributeError, ValueError) as problem:
+            raise ValueError(
+                f"{file} cannot be read: it should hold a release: {problem}"
+            ) from None
 
 
 class Ledger:
@@ -70,7 +78,7 @@ class Ledger:
         that sort by time.
         """
         records = storage.read_json(self.layout.good, [])
-        targets = [Target.of(record) for record in records]
+        targets = [Target.of(record, self.layout.good) for record in records]
         first: dict[str, str] = {}
         for target, record in zip(targets, records):
             name = record.get("first", target.release)  # an older agent's list does not say it
@@ -85,7 +93,7 @@ class Ledger:
     def prepared(self) -> Target | None:
         """The release that is built and has never been switched to."""
         record = storage.read_json(self.layout.prepared, kind=dict)
-        return Target.of(record) if record else None
+        return Target.of(record, self.layout.prepared) if record else None
 
     def prepare(self, target: Target) -> None:
         """Keep `target` on disk for the release that follows."""
@@ -128,22 +136,43 @@ class Ledger:
     def unfinished(self) -> Target | None:
         """The release that was begun and neither marked finished nor undone."""
         record = self._journal()
-        return Target.of(record["to"]) if record else None
+        return Target.of(record["to"], self.layout.journal) if record else None
 
     def lost(self) -> Target | None:
         """Where no good release is found: the one that must have been, if there was one.
 
-        That is what the journal goes back to; and without one, what `current` runs by.
+        That is what the journal goes back to; and without one, what `current` runs by, if that was
+        good: a first release may have been ended before anybody knew.
         """
         if record := self._journal():
             back = record.get("back_to")
-            return Target.of(back) if back else None
-        name = self.current()
-        return self._by_manifest(name) if name else None
+            return Target.of(back, self.layout.journal) if back else None
+        with contextlib.suppress(OSError):
+            if (name := self.current()) and name in self._told_good():
+                return self._by_manifest(name)
+        return None
+
+    def ever_good(self) -> bool:
+        """Whether any release was good here, whatever is on disk; or nobody can tell."""
+        with contextlib.suppress(OSError):
+            return bool(self.good() or self._told_good())
+        return True
+
+    def _told_good(self) -> set[str]:
+        """The releases of this environment that were good; OSError without a history to read."""
+        found: set[str] = set()
+        for event in self.history():
+            if event["outcome"] == PREPARED:
+                found.clear()
+            elif event["outcome"] in GOOD and "release" in event:
+                found.add(str(event["release"]))
+        return found
 
     def recall(self, last: Target) -> None:
         """Note anew that `last` was good, and before it what the history tells of and is there."""
-        good = {e.get("release") for e in self.history() if e["outcome"] in ("good", "rotated")}
+        good: set[str] = set()
+        with contextlib.suppress(OSError):
+            good = self._told_good()
         present = sorted(p.name for p in self.layout.releases.iterdir() if p.name in good)
         found = [self._by_manifest(name) for name in present if name != last.release]
         self.keep([*(target for target in found if target), last])
@@ -192,7 +221,21 @@ class Ledger:
     def _journal(self) -> dict[str, Any]:
         """What is written down of the unfinished release; empty without one."""
         found: dict[str, Any] = storage.read_json(self.layout.journal, {})
+        if found and "to" not in found:
+            raise ValueError(f"{self.layout.journal} cannot be read: it should say what was begun")
         return found
+
+    def begin_anew(self, environment: str) -> None:
+        """Forget what this host was good for: its workers are gone, and it is another's now.
+
+        Nothing is gone back to, and no release phase has run there. Its releases stay known, and go
+        once one of this environment is good.
+        """
+        for path in (self.layout.journal, self.layout.prepared, self.layout.phases):
+            storage.remove(path)
+        storage.remove(self.layout.good)
+        storage.remove(self.layout.current)
+        self.record(PREPARED, environment=environment)
 
     def close_journal(self) -> None:
         """The host is where it should be."""

@@ -49,11 +49,11 @@ def logs(layout: Layout) -> None:
 def discard_unknown(layout: Layout, ledger: Ledger, say: Say) -> None:
     """Remove every release that is neither good, built nor in use: failed or interrupted ones.
 
-    Of the state's alone: beside them may be another tool's. And none where no good one is left:
-    a list that is lost, or a disk that is not mounted, tells nothing of those that are there.
+    Of the state's alone: beside them may be another tool's. And none where no good one is left of
+    those that were: a list that is lost, or a disk that is not mounted, tells nothing of others.
     """
     ours = _names(layout.state / "releases")
-    if ledger.last_good() is None:
+    if ledger.last_good() is None and ledger.ever_good():
         if ours:
             say(f"no good release is on disk: nothing in {layout.releases} is removed")
         return

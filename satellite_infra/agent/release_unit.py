@@ -70,9 +70,9 @@ def killed(
     phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
     last = Ledger(layout).last_good()
     good = last is not None and last.manifest.revision == revision and not layout.journal.exists()
-    if kind is RELEASE and phase in AFTER and good:
+    if kind is RELEASE and phase in AFTER and last and good:
         done = f"{revision[:12]} is live; what was left to do after it was cut off"
-        Ledger(layout).record("good", revision=revision)
+        Ledger(layout).record("good", release=last.release, revision=revision)
         storage.write_json(result, {"ok": True, "done": done})
         webhook.tell(layout, webhook.Told(revision).good(done), system, say)
         return

@@ -146,11 +146,21 @@ def test_a_host_of_another_environment_is_not_taken_over(machine: Machine) -> No
 def test_a_host_that_was_drained_may_be_another_environments(machine: Machine) -> None:
     theirs = whole(machine, environment="production", number="1")
     bootstrap(theirs)
-    Ledger(theirs.layout).record("drained", workers=2)
+    ledger = Ledger(theirs.layout)
+    ledger.mark_phase("a" * 40)
+    good = {"outcome": "good", "release": "1-a", "revision": "a" * 40}
+    storage.write_json(theirs.layout.good, [])
+    theirs.layout.current.symlink_to(theirs.layout.releases / "1-a")
+    ledger.record(**good)
+    assert ledger.ever_good()
+    ledger.record("drained", workers=2)
     mine = whole(machine, number="1")
     bootstrap(mine)
     assert identity(mine)["environment"] == "staging"
-    Ledger(theirs.layout).record("good")
+    # of theirs nothing is gone back to, and no release phase has run here
+    assert not ledger.ever_good()
+    assert not ledger.phase_succeeded("a" * 40)
+    assert not ledger.current()
     with pytest.raises(CommandError, match="is prepared for shop staging, and this stack is prod"):
         bootstrap(theirs)
 
@@ -168,6 +178,23 @@ def test_an_instance_is_its_own_stacks(machine: Machine) -> None:
     mine = whole(machine, number="i-0b2")
     bootstrap(mine)
     assert (identity(mine)["environment"], identity(mine)["machine"]) == ("staging", "i-0b2")
+
+
+def test_an_instance_whose_stack_was_renamed_keeps_what_it_runs(machine: Machine) -> None:
+    theirs = whole(machine, environment="production", number="i-0a1")
+    bootstrap(theirs)
+    Ledger(theirs.layout).mark_phase("a" * 40)
+    bootstrap(whole(machine, number="i-0a1"))
+    assert Ledger(theirs.layout).phase_succeeded("a" * 40)
+
+
+def test_an_app_may_be_called_as_an_older_agents_lock(machine: Machine) -> None:
+    host = whole(machine)
+    old = host.layout.run.parent / "bootstrap"
+    old.parent.mkdir(parents=True, exist_ok=True)
+    old.touch()
+    bootstrap(host)
+    storage.directory(old, 0o700)  # as its release would
 
 
 @pytest.mark.parametrize("damaged", ["", '{\n "app": "sh', "null", "[]", "{}", '"x"', "\0"])

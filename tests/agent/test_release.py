@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, gate, ledger, notes, prune, storage
+from satellite_infra.agent import backoff, gate, ledger, notes, prune, state, storage
 from satellite_infra.agent.converge import MARGIN, MissingReleaseError, converge
+from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
 from satellite_infra.agent.ledger import Ledger, Target
 from satellite_infra.agent.mirror import Mirror
@@ -792,6 +793,72 @@ def test_a_list_of_good_ones_that_is_lost_loses_none(
     recover(layout, system, lambda _: None)
     assert Ledger(layout).good() == both
     no_leftovers(layout)
+
+
+def killed_at(
+    phase: str, layout: Layout, system: FakeSystem, wanted: Request, drained: bool = False
+) -> None:
+    """A release that was killed there, with or without a drain of its machine."""
+
+    def kill(now: str) -> None:
+        if now == phase:
+            raise Killed
+
+    with pytest.raises(Killed):
+        Release(layout, system, lambda _: None, kill).run(wanted)
+    if drained:
+        storage.write(layout.draining, "")  # its recovery gives way
+        recover(layout, system, lambda _: None)
+        storage.remove(layout.draining)
+        drain(layout, "h", "m", system, lambda _: None)
+
+
+@pytest.mark.parametrize("how", ["drained", "its damaged journal moved away"])
+def test_a_first_release_that_was_ended_early_was_never_good(
+    how: str, layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """Though `current` points to it, and no journal says that it was not finished."""
+    wanted = request(origin, origin.commit())
+    killed_at("gate", layout, system, wanted, drained=how == "drained")
+    layout.journal.unlink(missing_ok=True)
+    said = recover(layout, system, lambda _: None)
+    assert (said, Ledger(layout).good()) == ("runs no release: it never had a good one", [])
+    bad = request(origin, origin.commit(CRASH="x"))
+    with pytest.raises(ReleaseError) as failure:
+        deploy(layout, system, bad)
+    assert failure.value.state == "runs no release: it never had a good one"
+    assert system.running() == {}
+    done = Release(layout, system, lambda _: None).run_phase(wanted)
+    assert "before" not in done
+
+
+def test_first_releases_that_are_killed_leave_nothing(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    """A small disk would be full before any became good."""
+    wanted = request(origin, origin.commit())
+    for phase in ("build", "gate", "build"):
+        killed_at(phase, layout, system, wanted)
+        recover(layout, system, lambda _: None)
+    assert [*layout.releases.iterdir(), *(layout.state / "releases").iterdir()] == []
+    deploy(layout, system, wanted)
+    no_leftovers(layout)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("good", "[1]"), ("good", "[{}]"), ("journal", '{"a": 1}'), ("prepared", '{"a": 1}')],
+)
+def test_what_is_no_release_is_named_by_its_file(
+    name: str, text: str, layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit()))
+    path: Path = getattr(layout, name)
+    path.write_text(text)
+    with pytest.raises(ReleaseError, match=f"^[a-z]+: .*{path.name} cannot be read: it should "):
+        deploy(layout, system, request(origin, origin.commit(a="new")))
+    (finding,) = [f for f in state.report(layout, system)["findings"] if f["code"] == "unreadable"]
+    assert path.name in finding["text"]
 
 
 def test_what_a_build_prints_is_in_the_log_and_config_reaches_it(

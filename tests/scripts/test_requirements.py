@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 PROGRAM, LAB = "requirements.in", "requirements-dev.in"
 PEERS, CI, POLICY = (f"{folder}/requirements.in" for folder in ("benchmarks/peers", "ci", "policy"))
 DECLARED = {
+    "benchmarks/peers/files/pulumi/": (PROGRAM,),
     "benchmarks/peers/files/": (PEERS,),
     "ci/": (PROGRAM, CI),
     "policy/": (POLICY,),
