@@ -399,7 +399,12 @@ def connected(fleet: Fleet, alone: bool = False) -> Iterator[Connection]:
         config = folder / "ssh_config"
         hosts = bastion.current(fleet.ssh_config, fleet.moved)
         config.write_text(
-            hosts + OPTIONS.format(identity=identity, alone="yes" if alone else "no", dial=DIAL),
+            hosts
+            + OPTIONS.format(
+                identity=identity,
+                alone="yes" if alone and not fleet.private_key else "no",
+                dial=DIAL,
+            ),
             encoding="utf-8",
         )
         environment = {**os.environ, "SSH_AUTH_SOCK": socket}

@@ -94,10 +94,11 @@ def identity(host: Preparation) -> bool:
 
 
 def _drained(host: Preparation) -> bool:
-    """Whether that was the last of it, but for what this environment has begun since then."""
-    (last,) = Ledger(host.layout).history()[-1:] or [{"outcome": ""}]
-    begun = last["outcome"] == PREPARED and last.get("environment") == host.manifest.environment
-    return begun or last["outcome"] == "drained"
+    """Whether that was the last of it: of an environment that came since nothing has run here."""
+    layout = host.layout
+    (last,) = Ledger(layout).history()[-1:] or [{"outcome": ""}]
+    idle = not (layout.good.exists() or layout.journal.exists())
+    return last["outcome"] == "drained" or (last["outcome"] == PREPARED and idle)
 
 
 def housekeeping(host: Preparation) -> bool:

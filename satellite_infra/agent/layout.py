@@ -172,6 +172,10 @@ class Layout:
         """How the files were that bootstrap wrote."""
         return self.state / "sealed.json"
 
+    def good_mark(self, release: str) -> Path:
+        """A file that is there once a release was good, whatever becomes of the list of them."""
+        return self.state / "releases" / release / "good"
+
     def manifest(self, release: str) -> Path:
         """The manifest that a release runs by."""
         return self.state / "releases" / release / "manifest"

@@ -35,11 +35,17 @@ class Target(NamedTuple):
     def of(cls, record: dict[str, str], file: Path) -> Target:
         """From what was written down there; ValueError names it where that is no release."""
         try:
-            return cls(record["release"], ReleaseManifest.parse(record["manifest"]))
+            return cls(_name(record["release"]), ReleaseManifest.parse(record["manifest"]))
         except (KeyError, TypeError, AttributeError, ValueError) as problem:
             raise ValueError(
                 f"{file} cannot be read: it should hold a release: {problem}"
             ) from None
+
+
+def _name(release: object) -> str:
+    if not isinstance(release, str) or not release:
+        raise ValueError(release)
+    return release
 
 
 class Ledger:
@@ -69,7 +75,15 @@ class Ledger:
         for target in targets:
             first.setdefault(target.manifest.revision, target.release)
         records = [{**t.record(), "first": first[t.manifest.revision]} for t in targets]
+        for target in targets:
+            with contextlib.suppress(OSError):  # it is for a list that is lost
+                storage.write(self.layout.good_mark(target.release), "")
         storage.write_json(self.layout.good, records)
+
+    def _marks(self) -> set[Path]:
+        """Of those that were good: the history is cut, and written where there is room."""
+        mark = self.layout.good_mark("*")
+        return {*mark.parents[1].glob(f"*/{mark.name}")}
 
     def builds(self) -> list[tuple[Target, str]]:
         """The good ones, oldest first, each with the first of its commit.
@@ -81,7 +95,9 @@ class Ledger:
         targets = [Target.of(record, self.layout.good) for record in records]
         first: dict[str, str] = {}
         for target, record in zip(targets, records):
-            name = record.get("first", target.release)  # an older agent's list does not say it
+            name = str(
+                record.get("first") or target.release
+            )  # an older agent's list does not say it
             commit = target.manifest.revision
             first[commit] = min(name, first.get(commit, name))
         return [(target, first[target.manifest.revision]) for target in targets]
@@ -142,14 +158,15 @@ class Ledger:
         """Where no good release is found: the one that must have been, if there was one.
 
         That is what the journal goes back to; and without one, what `current` runs by, if that was
-        good: a first release may have been ended before anybody knew.
+        good (it may have been ended before anybody knew), or else the newest that was.
         """
         if record := self._journal():
             back = record.get("back_to")
             return Target.of(back, self.layout.journal) if back else None
         with contextlib.suppress(OSError):
-            if (name := self.current()) and name in self._told_good():
-                return self._by_manifest(name)
+            if there := {n for n in self._told_good() if (self.layout.releases / n).is_dir()}:
+                name = self.current()
+                return self._by_manifest(name if name in there else max(there))
         return None
 
     def ever_good(self) -> bool:
@@ -159,14 +176,14 @@ class Ledger:
         return True
 
     def _told_good(self) -> set[str]:
-        """The releases of this environment that were good; OSError without a history to read."""
+        """The releases of this environment that were good; OSError where that cannot be read."""
         found: set[str] = set()
         for event in self.history():
             if event["outcome"] == PREPARED:
                 found.clear()
             elif event["outcome"] in GOOD and "release" in event:
                 found.add(str(event["release"]))
-        return found
+        return found | {mark.parent.name for mark in self._marks()}
 
     def recall(self, last: Target) -> None:
         """Note anew that `last` was good, and before it what the history tells of and is there."""
@@ -221,7 +238,8 @@ class Ledger:
     def _journal(self) -> dict[str, Any]:
         """What is written down of the unfinished release; empty without one."""
         found: dict[str, Any] = storage.read_json(self.layout.journal, {})
-        if found and "to" not in found:
+        stopped = found.get("stopped", {})
+        if found and ("to" not in found or not isinstance(stopped, dict)):
             raise ValueError(f"{self.layout.journal} cannot be read: it should say what was begun")
         return found
 
@@ -233,6 +251,8 @@ class Ledger:
         """
         for path in (self.layout.journal, self.layout.prepared, self.layout.phases):
             storage.remove(path)
+        for mark in self._marks():
+            storage.remove(mark)
         storage.remove(self.layout.good)
         storage.remove(self.layout.current)
         self.record(PREPARED, environment=environment)

@@ -74,6 +74,7 @@ def discard(layout: Layout, name: str, say: Say) -> None:
     argv = ["rm", "-rf", "--one-file-system", "--", str(layout.releases / name)]
     said: deque[str] = deque(maxlen=1)
     try:
+        storage.remove(layout.good_mark(name))
         storage.remove(layout.config(name))
         storage.remove(layout.templates(name))
         storage.remove_tree(layout.config_files(name))

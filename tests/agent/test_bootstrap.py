@@ -161,6 +161,9 @@ def test_a_host_that_was_drained_may_be_another_environments(machine: Machine) -
     assert not ledger.ever_good()
     assert not ledger.phase_succeeded("a" * 40)
     assert not ledger.current()
+    bootstrap(theirs)  # nothing has run here since
+    bootstrap(mine)
+    storage.write_json(mine.layout.good, [])
     with pytest.raises(CommandError, match="is prepared for shop staging, and this stack is prod"):
         bootstrap(theirs)
 

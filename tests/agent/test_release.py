@@ -795,6 +795,48 @@ def test_a_list_of_good_ones_that_is_lost_loses_none(
     no_leftovers(layout)
 
 
+@pytest.mark.parametrize("how", ["cut", "never written", "lost", "in a power cut"])
+def test_what_runs_is_good_though_list_and_history_do_not_say_so(
+    how: str,
+    layout: Layout,
+    system: FakeSystem,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The history has an end, and is written where the disk has room for it."""
+    deploy(layout, system, request(origin, origin.commit(a="older")))
+    if how == "never written":
+        monkeypatch.setattr(Ledger, "record", lambda *_, **__: None)
+    if how == "in a power cut":
+        killed_at("prune", layout, system, request(origin, origin.commit(a="good")))
+        recover(layout, system, lambda _: None)
+    else:
+        deploy(layout, system, request(origin, origin.commit(a="good")))
+    both, good = Ledger(layout).good(), str(Ledger(layout).current())
+    monkeypatch.undo()
+    if how == "cut":
+        layout.history.write_text('{"at": "2026-01-01T00:00:00Z", "outcome": "restarted"}\n' * 3)
+    if how == "lost":
+        layout.history.unlink()
+    layout.good.unlink()
+    with pytest.raises(ReleaseError) as failure:
+        deploy(layout, system, request(origin, origin.commit(a="bad", CRASH="y")))
+    assert failure.value.state == f"runs its last good release, {good}"
+    assert set(system.running().values()) == {good}
+    assert Ledger(layout).good() == both
+
+
+def test_where_what_runs_was_never_good_the_newest_that_was_is_gone_back_to(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    good = cut_off(layout, system, origin)
+    layout.journal.unlink()
+    layout.good.unlink()
+    with pytest.raises(ReleaseError) as failure:
+        deploy(layout, system, request(origin, origin.commit(a="bad", CRASH="y")))
+    assert failure.value.state == f"runs its last good release, {good}"
+
+
 def killed_at(
     phase: str, layout: Layout, system: FakeSystem, wanted: Request, drained: bool = False
 ) -> None:
@@ -847,7 +889,14 @@ def test_first_releases_that_are_killed_leave_nothing(
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("good", "[1]"), ("good", "[{}]"), ("journal", '{"a": 1}'), ("prepared", '{"a": 1}')],
+    [
+        ("good", "[1]"),
+        ("good", "[{}]"),
+        ("good", '[{"release": null, "manifest": ""}]'),
+        ("journal", '{"a": 1}'),
+        ("journal", '{"to": {}, "stopped": 5}'),
+        ("prepared", '{"a": 1}'),
+    ],
 )
 def test_what_is_no_release_is_named_by_its_file(
     name: str, text: str, layout: Layout, system: FakeSystem, origin: Origin

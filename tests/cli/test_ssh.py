@@ -84,6 +84,7 @@ def test_of_an_agents_keys_the_stacks_alone_is_tried(
         assert answer(fleet(config, public_key=public(other))).problem == remote.REFUSED
         through = f"{entry('bastion.shop', server)}{config}  ProxyJump bastion.shop\n"
         assert answer(fleet(through, public_key=public(server.client_key))).out == "in\n"
+        assert answer(fleet(through, private(server.client_key)), alone=True).out == "in\n"
         assert answer(fleet(through, public_key=public(other)), alone=True).problem == (
             "the bastion: tester@127.0.0.1: Permission denied (publickey)"
         )
