@@ -95,9 +95,8 @@ class Ledger:
         targets = [Target.of(record, self.layout.good) for record in records]
         first: dict[str, str] = {}
         for target, record in zip(targets, records):
-            name = str(
-                record.get("first") or target.release
-            )  # an older agent's list does not say it
+            # an older agent's list does not say it
+            name = str(record.get("first") or target.release)
             commit = target.manifest.revision
             first[commit] = min(name, first.get(commit, name))
         return [(target, first[target.manifest.revision]) for target in targets]

@@ -294,10 +294,11 @@ def test_which_hosts_do_not_know_a_key() -> None:
 @pytest.mark.parametrize(
     ("lets_in", "known", "is_left"),
     [
-        ("new old", {}, True),
+        ("old new", {}, True),
+        ("new other", {}, False),  # a first half that was given up
         ("new", {}, False),
         ("old", {}, False),  # that is no rotation's
-        ("new old", {"next_public_key": "ssh-ed25519 AAAAnewer z"}, False),
+        ("old new", {"next_public_key": "ssh-ed25519 AAAAnewer z"}, False),
     ],
 )
 def test_a_second_half_is_left_while_hosts_let_the_former_key_in(

@@ -75,10 +75,12 @@ def report(error: BaseException, program: Path) -> None:
 def main() -> int:
     """Run the job that is named; the engine's signal to stop leaves no traceback at its end."""
     try:
-        status = run(json.loads(Path(sys.argv[1]).read_text()))
-    except KeyboardInterrupt:  # after the program's own end
+        try:
+            status = run(json.loads(Path(sys.argv[1]).read_text()))
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:  # after the program's own end, too
         status = SHOWN
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # at its end Python would look through all modules for nothing
     return status
 
