@@ -293,7 +293,7 @@ def test_jobs_of_an_instance_that_was_gone_before_it_was_declared_lost_are_given
 ) -> None:
     """Another one is in its place by then."""
     empty_queue(shop.lab)
-    enqueue(shop, 8, 6)
+    enqueue(shop, 8, 12)  # longer than it takes to cut its power on a busy machine
     wait_until("four jobs are held", lambda: len(locked(shop)) >= 4)
     host = shop.host(2)
     host.kill()
