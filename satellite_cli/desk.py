@@ -46,7 +46,7 @@ class Desk:
         with ThreadPoolExecutor(2) as beside, project.draft() as draft:
             self.shown = draft.before
             holders = beside.submit(lock.engine_locks, stack)
-            drained = beside.submit(drains.left, stack)
+            drained = beside.submit(drains.left, stack) if moves else None
             change.unpin(draft)
             with draft.pinned(revision) as file:
                 words = ["--config-file", str(file)]
@@ -62,8 +62,8 @@ class Desk:
                 f"--stack {stack}"
             )
         lost = declared_lost(project)  # of which nothing is waited for
-        left = {h: d for h, d in drained.result().items() if d.at_work and h not in lost}
-        if moves and left:
+        known = drained.result() if drained else {}
+        if left := {h: d for h, d in known.items() if d.at_work and h not in lost}:
             raise SatelliteError(
                 "nothing was changed: the deploy would first have to drain what was replaced:\n"
                 + "\n".join(drains.ways(left))

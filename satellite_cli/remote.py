@@ -398,15 +398,9 @@ def connected(fleet: Fleet, alone: bool = False) -> Iterator[Connection]:
             )
         config = folder / "ssh_config"
         hosts = bastion.current(fleet.ssh_config, fleet.moved)
-        config.write_text(
-            hosts
-            + OPTIONS.format(
-                identity=identity,
-                alone="yes" if alone and not fleet.private_key else "no",
-                dial=DIAL,
-            ),
-            encoding="utf-8",
-        )
+        only = "yes" if alone and not fleet.private_key else "no"
+        options = OPTIONS.format(identity=identity, alone=only, dial=DIAL)
+        config.write_text(hosts + options, encoding="utf-8")
         environment = {**os.environ, "SSH_AUTH_SOCK": socket}
         door = threading.Semaphore(AT_ONCE_THROUGH if fleet.bastion else AT_ONCE)
         yield Connection(config, door, environment)

@@ -248,12 +248,10 @@ class Ledger:
         Nothing is gone back to, and no release phase has run there. Its releases stay known, and go
         once one of this environment is good.
         """
-        for path in (self.layout.journal, self.layout.prepared, self.layout.phases):
+        layout = self.layout
+        known = (layout.journal, layout.prepared, layout.phases, *self._marks(), layout.good)
+        for path in (*known, layout.current):
             storage.remove(path)
-        for mark in self._marks():
-            storage.remove(mark)
-        storage.remove(self.layout.good)
-        storage.remove(self.layout.current)
         self.record(PREPARED, environment=environment)
 
     def close_journal(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 from collections.abc import Mapping
@@ -37,11 +36,10 @@ class Preparation(NamedTuple):
 
 def known(path: Path, default: Any) -> Any:
     """What a bootstrap before has noted; the default where that is damaged, and made anew."""
-    with contextlib.suppress(ValueError):
-        found = storage.read_json(path, default)
-        if isinstance(found, type(default)):
-            return found
-    return default
+    try:
+        return storage.read_json(path, default)
+    except ValueError:
+        return default
 
 
 Step = Callable[[Preparation], bool]

@@ -703,13 +703,7 @@ def cut_off(layout: Layout, system: FakeSystem, origin: Origin) -> str:
     """A release that was killed at its gate; the good one before it."""
     deploy(layout, system, request(origin, origin.commit(a="good")))
     good = str(Ledger(layout).current())
-
-    def kill(phase: str) -> None:
-        if phase == "gate":
-            raise Killed
-
-    with pytest.raises(Killed):
-        Release(layout, system, lambda _: None, kill).run(request(origin, origin.commit(a="cut")))
+    killed_at("gate", layout, system, request(origin, origin.commit(a="cut")))
     assert set(system.running().values()) == {Ledger(layout).current()} != {good}
     return good
 
