@@ -136,7 +136,12 @@ def begin(layout: Layout, names: list[str], system: System, limit: float) -> lis
     # one that lives keeps its limits to its end, and the next could begin under them as it did
     live = notes.live(layout)
     limits.lift(layout, [name for name in names if name not in live], system)
-    return [] if system.restart(names, limit) else names
+    with notes.awaited(layout, names if limit else ()):
+        if system.restart(names, limit):
+            return []
+    if any(notes.left_to_start(layout, name).exists() for name in names):
+        system.hint("start", "--no-block", layout.reap_unit)  # that start may never come
+    return names
 
 
 def _overlapping(layout: Layout, target: Target | None, beside: bool) -> set[str]:

@@ -10,7 +10,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,24 +98,70 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     now = [note for note in dead if note.boot == boot_id() and note.invocation in this]
     own = max(now, key=lambda note: int(note.started), default=None)
     result = tuple(os.environ.get(key) for key in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
-    clean = result == ("success", "exited", "0")
+    # what is run at its end began later than all that is left of it: this, and a shell around it
+    began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
+    if _is_over(layout, unit, own, result == ("success", "exited", "0"), began):
+        dead = [note for note in dead if note != own]
+    if dead:
+        system.systemctl("start", "--no-block", layout.reap_unit)
+
+
+@contextlib.contextmanager
+def awaited(layout: Layout, units: Iterable[str]) -> Iterator[None]:
+    """While these start anew: a clean end of their workers is left to that start, by `left_end`.
+
+    It saves a program at each end. The unit looks whether it may: the worker has left nothing in
+    its control group, and whoever waits for the start still lives.
+    """
+    now = live(layout)
+    marks = {_anew(layout, unit): now[unit].invocation for unit in units if unit in now}
+    try:
+        for mark, invocation in marks.items():
+            with contextlib.suppress(OSError):  # then the program at its end looks
+                storage.write(mark, f"{invocation} {os.getpid()}\n")
+        yield
+    finally:
+        for mark in marks:
+            storage.remove(mark)
+
+
+def left_end(layout: Layout, type_: str, number: int, lane: int, system: System) -> None:
+    """Called at a worker's start: forget a clean end that was left to it, have others reaped."""
+    unit = layout.worker_unit(type_, number, lane)
+    dead, left = dead_of(layout, type_, number, lane), left_to_start(layout, unit)
+    if left.is_file():
+        this = left.read_text("ascii").strip()
+        # an older agent's note says none
+        own = next((note for note in dead if this and note.invocation == this), None)
+        storage.remove(left)
+        # whatever cannot be looked at: others can, and the worker starts
+        with contextlib.suppress(OSError, ValueError):
+            if _is_over(layout, unit, own, True, process_start(os.getpid())):
+                dead = [note for note in dead if note != own]
+    if dead:
+        # who should have asked for it, at the last one's end, was killed, too
+        system.hint("start", "--no-block", layout.reap_unit)
+
+
+def _is_over(layout: Layout, unit: str, own: Note | None, clean: bool, began: str) -> bool:
+    """Count the end, or the first of a row again; whether its note could be forgotten.
+
+    `began`: when a process did that is younger than all that is left of the worker.
+    """
     told, others = _stopped(layout, unit)
     if clean or told:
         backoff.forget(layout, [unit])
     elif own or storage.remove(unnoted(layout, unit)):
         _count(layout, unit, own)
     # where whoever gives back came first, its note is gone, and this one is another's
-    tried = storage.read_json(layout.unreaped, {})
-    trusted = clean and own and own.name not in tried and not piped(layout, own.name).exists()
-    # what is run at its end began later than all that is left of it: this, and a shell around it
-    began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
-    since = {unit: float(began or math.inf)}
-    left = own and others and _has_queue(layout, own)
-    if own and trusted and not (left or outlived(layout, [own], since) or _moved(layout, own)):
-        forget(layout, own.name)
-        dead.remove(own)
-    if dead:
-        system.systemctl("start", "--no-block", layout.reap_unit)
+    if not clean or not own or own.name in storage.read_json(layout.unreaped, {}):
+        return False
+    if piped(layout, own.name).exists() or (others and _has_queue(layout, own)):
+        return False
+    if outlived(layout, [own], {unit: float(began or math.inf)}) or _moved(layout, own):
+        return False
+    forget(layout, own.name)
+    return True
 
 
 def _moved(layout: Layout, note: Note) -> bool:
@@ -162,6 +208,16 @@ def unnoted(layout: Layout, unit: str) -> Path:
     Where it has no note any more, whoever gives back came first, and nobody knows how long it ran.
     """
     return layout.stops / f"{unit}.begins"
+
+
+def left_to_start(layout: Layout, unit: str) -> Path:
+    """A file with systemd's name of the start whose clean end the unit's next start looks at."""
+    return layout.stops / f"{unit}.left"
+
+
+def _anew(layout: Layout, unit: str) -> Path:
+    """A file with that of a start that shall be followed by another, and who waits for that."""
+    return layout.stops / f"{unit}.anew"
 
 
 def forget(layout: Layout, name: str) -> None:

@@ -80,9 +80,7 @@ def work(layout: Layout, type_: str, number: int, lane: int, system: System) -> 
     One that ended early is kept waiting first; it has no note yet, so nothing takes it for alive.
     """
     unit = layout.worker_unit(type_, number, lane)
-    if notes.dead_of(layout, type_, number, lane):
-        # who should have asked for it, at the last one's end, was killed, too
-        system.hint("start", "--no-block", layout.reap_unit)
+    notes.left_end(layout, type_, number, lane, system)
     _wait(layout, unit)
     begins = notes.unnoted(layout, unit)
     with contextlib.suppress(OSError):  # it is about alarms alone

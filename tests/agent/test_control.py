@@ -8,11 +8,12 @@ import fcntl
 import os
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import backoff, control, procfile, state, storage
+from satellite_infra.agent import backoff, control, notes, procfile, state, storage
 from satellite_infra.agent.control import Control
 from satellite_infra.agent.converge import MARGIN
 from satellite_infra.agent.layout import Layout
@@ -181,6 +182,26 @@ def test_a_restart_is_waited_for_as_long_as_the_grace_allows(host: Control) -> N
     assert isinstance(host.system, FakeSystem)
     host.restart(["worker"])
     assert host.system.waits[-1] == 5 + MARGIN
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_an_end_left_to_a_start_that_did_not_come_in_time_is_asked_for(
+    left: bool, host: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may have stopped it meanwhile by hand."""
+    system = host.system
+    assert isinstance(system, FakeSystem)
+    restart = system.restart
+
+    def stuck(names: Sequence[str], seconds: float) -> bool:
+        if left:
+            storage.write(notes.left_to_start(host.layout, ONE), "now")
+        restart(names, seconds)
+        return False
+
+    monkeypatch.setattr(system, "restart", stuck)
+    host.restart(["worker"])
+    assert (("start", "--no-block", "satellite-shop-reap.service") in system.calls) is left
 
 
 class Disk:

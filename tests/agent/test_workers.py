@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shlex
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from satellite_infra.agent import backoff, jobs, limits, notes, storage, units, workers
-from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.layout import AGENT, Layout
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Release
 from satellite_infra.agent.release_manifest import Process
@@ -283,6 +284,119 @@ def test_a_worker_that_ends_well_and_was_not_alone_is_reaped(
         write(layout, NOTE._replace(name="dead.1", pid=7, started="1"))
         notes.ended(layout, "worker", 1, 0, system)
         assert (names(layout), system.calls) == (["dead.1"] if calls else [], calls)
+
+
+def post(layout: Layout, place: Path, how: str, invocation: str = "now") -> bool:
+    """What a worker's unit runs at its end; whether that asks the agent.
+
+    `how`: what systemd says of it, in three words. It is itself in the unit's control group.
+    """
+    unit, asked = layout.worker_unit("worker", 1), layout.root / "asked"
+    text = units.render(MANIFEST, [])[0].content
+    line = next(line for line in text.splitlines() if line.startswith("ExecStopPost="))
+    for written, meant in (("%n", unit), ("$$", "$"), ("%%", "%"), ("/proc/", f"{place}/")):
+        line = line.replace(written, meant)
+    line = line.replace(str(Layout("shop").run), str(layout.run)).replace(AGENT, f"touch {asked};:")
+    group = f"0::/system.slice/{unit}"
+    own = f'mkdir -p {place}/$$; echo "{group}" >{place}/$$/cgroup; exec "$@"'
+    told = dict(zip(("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"), how.split(), strict=True))
+    subprocess.run(
+        ["/bin/sh", "-c", own, "sh", *shlex.split(line.partition("-")[2])],
+        check=False,
+        env={**told, "INVOCATION_ID": invocation, "PATH": os.environ["PATH"]},
+    )
+    found = asked.exists()
+    asked.unlink(missing_ok=True)
+    return found
+
+
+CLEAN = "success exited 0"
+
+
+@pytest.mark.parametrize(
+    ("how", "invocation", "child", "waits", "left"),
+    [
+        (CLEAN, "now", "", True, True),
+        (CLEAN, "now", "dead", True, True),  # and not waited for yet
+        (CLEAN, "now", "alive", True, False),
+        (CLEAN, "another", "", True, False),  # of the unit's start after that
+        (CLEAN, "now", "", False, False),
+        ("exit-code exited 1", "now", "", True, False),
+        ("success killed TERM", "now", "", True, False),
+        ("oom-kill exited 0", "now", "", True, False),
+    ],
+)
+def test_a_clean_end_is_left_to_the_next_start_where_somebody_waits_for_that(
+    how: str,
+    invocation: str,
+    child: str,
+    waits: bool,
+    left: bool,
+    layout: Layout,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unit, place = layout.worker_unit("worker", 1), tmp_path / "proc"
+    if child:
+        process(place, 30, 100, unit)
+    if child == "alive":
+        (place / "30" / "exe").symlink_to("/bin/sh")
+    if waits:
+        process(place, os.getpid(), 100)
+    write(layout, NOTE._replace(invocation="now"))
+    names = [unit, layout.worker_unit("worker", 2)]
+    with notes.awaited(layout, names):
+        assert post(layout, place, how, invocation) is not left
+        assert notes.left_to_start(layout, unit).is_file() is left
+    assert post(layout, place, how, invocation)
+    monkeypatch.undo()
+    assert sorted(path.name for path in layout.stops.iterdir()) == [f"{unit}.left"] * left
+
+
+@pytest.mark.parametrize("child", [False, True], ids=["alone", "a child elsewhere"])
+@pytest.mark.parametrize("piped", [False, True])
+@pytest.mark.parametrize("told", ["told", "told /proc/30/cgroup"])
+def test_a_worker_that_starts_looks_at_the_end_that_was_left_to_it(
+    child: bool,
+    piped: bool,
+    told: str,
+    layout: Layout,
+    adapter: Adapter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the program at its end does: what may have left a job is asked for."""
+    unit = layout.worker_unit("worker", 1)
+    write(layout, NOTE._replace(name="dead.1", started="1", invocation="now"))
+    storage.write(layout.stops / unit, told)
+    storage.write(notes.left_to_start(layout, unit), "now\n")
+    if piped:
+        storage.write(notes.piped(layout, "dead.1"), "")
+    backoff.count(layout, unit, 0)
+    with contextlib.ExitStack() as stack:
+        if child:
+            other = subprocess.Popen(["sleep", "60"], env={"WORKER_NAME": "dead.1"})
+            stack.enter_context(other)
+            stack.callback(other.kill)
+        notes.left_end(layout, "worker", 1, 0, adapter)
+    clean = not child and not piped and told == "told"
+    assert (names(layout), adapter.calls) == (([], []) if clean else (["dead.1"], REAPS))
+    assert not list(layout.stops.iterdir())
+    assert backoff.ends(layout, unit) == 0
+    adapter.calls.clear()
+    notes.left_end(layout, "worker", 1, 0, adapter)  # where the one before was killed in it
+    assert adapter.calls == ([] if clean else REAPS)
+
+
+@pytest.mark.parametrize("this", ["before", "", "\n"])
+def test_an_end_that_was_left_is_of_that_very_start(
+    this: str, layout: Layout, system: FakeSystem
+) -> None:
+    write(layout, NOTE._replace(name="dead.1", started="1", invocation="now"))
+    write(layout, NOTE._replace(name="dead.2", started="1", boot="old", invocation=this.strip()))
+    storage.write(notes.left_to_start(layout, layout.worker_unit("worker", 1)), this)
+    notes.left_end(layout, "worker", 1, 0, system)
+    assert names(layout) == (["dead.1"] if this == "before" else ["dead.1", "dead.2"])
+    assert system.calls == REAPS
 
 
 @pytest.mark.parametrize(

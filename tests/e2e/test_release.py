@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.client import LabHost
 from tests.e2e.conftest import CANARY, PLAIN_APP, UP, Site, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.e2e]
@@ -131,6 +132,46 @@ def test_only_the_new_workers_last_words_are_told(end: str, plain: Site) -> None
     assert " said: Main process exited, code=exited, status=3" in out
     assert "said: old" not in out
     good(plain, PLAIN_APP)
+
+
+DROP = "/run/systemd/system/satellite-plain.worker@.service.d"
+STOPS, NOTES = "/run/satellite/plain/stops", "/var/lib/satellite/plain/workers"
+ENDS = f"""
+mkdir -p {DROP}
+echo "[Service]
+ExecStopPost=-/bin/sh -c 'ls {STOPS} | grep -F -e %n >>/tmp/ends'" >{DROP}/ends.conf
+systemctl daemon-reload
+"""
+"""Notes what each worker's end leaves for the next start, once its own unit has seen to it."""
+
+
+def known(host: LabHost) -> tuple[list[str], int]:
+    """What workers' ends have left there, and how many workers have a note."""
+    listed = host.run(f"ls {STOPS}; echo --; ls {NOTES}").stdout
+    left, _, noted = listed.partition("--")
+    return left.split(), len(noted.split())
+
+
+def test_clean_ends_are_left_to_the_next_starts_of_a_deploy_and_no_others(plain: Site) -> None:
+    good(plain)
+    hosts = plain.hosts()
+    units = [f"satellite-plain.worker@{n}.service" for n in (1, 2)]
+    for host in hosts:
+        host.run(ENDS)
+    try:
+        good(plain)
+        for host in hosts:
+            left = sorted(host.run("cat /tmp/ends; rm /tmp/ends").stdout.split())
+            want = sorted(f"{unit}{end}" for unit in units for end in ("", ".anew", ".left"))
+            assert left == want
+            # the next start has looked at it, and at no end that nobody waits for is anything left
+            wait_until("nothing is left", lambda host=host: known(host) == ([], 2))
+            host.run(f"systemctl restart {' '.join(units)}")
+            wait_until("nothing is left", lambda host=host: known(host) == ([], 2))
+            assert not set(host.run("cat /tmp/ends").stdout.split()) - set(units)
+    finally:
+        for host in hosts:
+            host.run(f"rm -r {DROP}; systemctl daemon-reload")
 
 
 def test_engine_killed_in_mid_release(plain: Site) -> None:
