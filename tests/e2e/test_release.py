@@ -145,11 +145,10 @@ systemctl daemon-reload
 """Notes what each worker's end leaves for the next start, once its own unit has seen to it."""
 
 
-def known(host: LabHost) -> tuple[list[str], int]:
-    """What workers' ends have left there, and how many workers have a note."""
-    listed = host.run(f"ls {STOPS}; echo --; ls {NOTES}").stdout
-    left, _, noted = listed.partition("--")
-    return left.split(), len(noted.split())
+def gone(host: LabHost) -> None:
+    """Wait until both workers have a note, and their ends have left nothing there."""
+    listed = f"ls {STOPS}; echo --; ls {NOTES} | wc -l"
+    wait_until("no end is left", lambda: host.run(listed).stdout.split() == ["--", "2"])
 
 
 def test_clean_ends_are_left_to_the_next_starts_of_a_deploy_and_no_others(plain: Site) -> None:
@@ -165,9 +164,9 @@ def test_clean_ends_are_left_to_the_next_starts_of_a_deploy_and_no_others(plain:
             want = sorted(f"{unit}{end}" for unit in units for end in ("", ".anew", ".left"))
             assert left == want
             # the next start has looked at it, and at no end that nobody waits for is anything left
-            wait_until("nothing is left", lambda host=host: known(host) == ([], 2))
+            gone(host)
             host.run(f"systemctl restart {' '.join(units)}")
-            wait_until("nothing is left", lambda host=host: known(host) == ([], 2))
+            gone(host)
             assert not set(host.run("cat /tmp/ends").stdout.split()) - set(units)
     finally:
         for host in hosts:
