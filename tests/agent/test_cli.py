@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import cli, frontend
+from satellite_infra.agent import cli, frontend, units
 
 PROJECT = Path(__file__).parents[2]
 
@@ -97,3 +97,28 @@ def test_what_programs_say_is_read_as_the_parser_reads_it(verb: str) -> None:
 )
 def test_what_people_say_is_left_to_the_parser(argv: list[str]) -> None:
     assert cli._plain(argv) is None
+
+
+@pytest.mark.parametrize(
+    ("main", "status", "said"),
+    [
+        ("print('done', end=''); return 0", 0, "done"),
+        ("print('why', end='', file=sys.stderr); return 1", 1, "why"),
+        ("sys.exit('usage')", 1, "usage\n"),
+    ],
+)
+def test_the_launcher_ends_as_its_verb_did(
+    main: str, status: int, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent/cli.py").write_text(f"import sys\ndef main(argv):\n    {main}\n")
+    installed = 'os.path.realpath("/usr/local/lib/satellite/current")'
+    launcher = units.template("launcher")
+    assert installed in launcher
+    program = tmp_path / "launcher"
+    program.write_text(launcher.replace(installed, repr(str(tmp_path))))
+    argv = [sys.executable, "-IS", str(program), "status"]
+    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout + run.stderr) == (status, said)
+    with Path("/dev/full").open("w") as full:  # as Python itself ends then
+        assert subprocess.run(argv, stdout=full, stderr=full, check=False).returncode == 120
