@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import workers
+from . import storage, workers
 from .deadlines import BUILD_LIMIT
 from .layout import Layout
 from .mirror import Mirror, Part
@@ -15,14 +15,16 @@ from .system import CommandError, Say, System
 
 SHARED_LINKS = {"log": "log", "tmp/pids": "pids"}  # path in the release -> path in shared
 LINK = """\
-rm -rf REVISION
+clear() { { [ ! -e "$1" ] && [ ! -h "$1" ]; } || rm -rf "$1"; }
+clear REVISION
 printf '%s\\n' "$1" >REVISION
 while shift && [ $# -gt 0 ]; do
-    mkdir -p "${1%/*}"
-    rm -rf "$1"
+    [ -d "${1%/*}" ] || mkdir -p "${1%/*}"
+    clear "$1"
     ln -s "$2" "$1"
     shift
 done"""
+"""A program is started only where there is something for it to do: mostly there is not."""
 RUBY_BUILD = (
     'bundle config set --local path "$SATELLITE_SHARED/bundle"',
     "bundle config set --local frozen true",
@@ -43,10 +45,7 @@ def check_out(layout: Layout, release: str, mirror: Mirror, system: System, say:
     directory = layout.releases / release
     directory.mkdir(mode=0o755)
     system.own(directory, layout.app)
-    # without a name: it goes with this process, and not on /run, which is memory
-    import tempfile  # slow to load, and not at every start of the agent
-
-    with tempfile.TemporaryFile(dir=layout.state) as archive:
+    with storage.nameless(layout.state) as archive:  # not on /run, which is memory
         path = Path(f"/proc/{os.getpid()}/fd/{archive.fileno()}")
 
         def extract(part: Part) -> None:

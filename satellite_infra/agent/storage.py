@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import IO, Any, Callable
 
 from . import moments
 
@@ -76,6 +76,15 @@ def reserve(path: Path, size: int) -> None:
     """Hold that many bytes of the disk; OSError when it has not as many."""
     with open(path, "ab", opener=_private) as file:
         os.posix_fallocate(file.fileno(), 0, size)
+
+
+def nameless(directory: Path) -> IO[bytes]:
+    """A new file on the directory's disk that goes with this process."""
+    with contextlib.suppress(OSError):
+        return os.fdopen(os.open(directory, os.O_TMPFILE | os.O_RDWR, 0o600), "w+b")
+    import tempfile  # slow to load, and only for a disk that knows no such files
+
+    return tempfile.TemporaryFile(dir=directory)
 
 
 def remove(path: Path) -> bool:

@@ -49,6 +49,22 @@ def no_leftovers(layout: Layout) -> None:
     assert not layout.journal.exists()
 
 
+def test_what_a_commit_has_in_the_place_of_a_link_gives_way(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    for folder in ("REVISION", "log", "tmp"):
+        (origin.path / folder).mkdir()
+        (origin.path / folder / "theirs").write_text("")
+    (origin.path / "tmp/pids").symlink_to("nowhere")
+    revision = origin.commit()
+    deploy(layout, system, request(origin, revision))
+    directory = layout.current.resolve()
+    assert (directory / "REVISION").read_text() == revision + "\n"
+    assert (directory / "log").readlink() == layout.shared / "log"
+    assert (directory / "tmp/pids").readlink() == layout.shared / "pids"
+    assert (directory / "tmp/theirs").is_file()
+
+
 def test_first_release_runs_all_workers(layout: Layout, system: FakeSystem, origin: Origin) -> None:
     revision = origin.commit()
     phases: list[str] = []

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -238,3 +239,23 @@ def test_a_holder_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
     assert storage.holder(path).startswith("release of 1 by ada")  # nobody could take it back
     with storage.locked(path, "release of 2 by bob", pytest.fail):
         assert storage.holder(path).startswith("release of 2 by bob, since ")
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_what_is_nameless_goes_with_its_program(
+    knows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def of_a_disk(path: object, flags: int, *rest: Any, **more: Any) -> int:
+        if not knows and flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return opened(path, flags, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", of_a_disk)
+    with storage.nameless(tmp_path) as file:
+        path = Path(f"/proc/self/fd/{file.fileno()}")
+        path.write_text("an archive")
+        assert path.read_text() == "an archive"
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert not list(tmp_path.iterdir())
