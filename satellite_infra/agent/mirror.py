@@ -206,14 +206,14 @@ class Mirror:
 
     def _ask(self, part: Part) -> None:
         wanted = ["--no-tags", "--no-write-fetch-head", "--", part.url]
-        ref = f"{REFS}{part.revision}"
+        ref, held = f"{REFS}{part.revision}", True
         try:
             self._git(["fetch", "--depth=1", *wanted, f"+{part.revision}:{ref}"], self.say)
         except CommandError:
             # a server may refuse to serve a commit by its hash: then it must be on a branch
-            branches = "+refs/heads/*:refs/heads/*"
+            branches, held = "+refs/heads/*:refs/heads/*", False
             self._asked(part, ["fetch", *wanted, branches])
-        if self._look(part) and self._hold(part):
+        if self._look(part) and (held or self._hold(part)):
             return
         if UNKNOWN in self._why or part.revision in self._seen:
             raise FetchError(f"{part.url} has no commit {part.revision} on any branch")
