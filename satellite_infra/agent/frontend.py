@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import flat, progress, storage, webhook
+from . import flat, progress, storage
 from .deadlines import BUILD_LIMIT, FETCH_LIMIT, PHASE_LIMIT, longest_grace
 from .layout import AGENT, Layout
-from .ledger import Ledger
 from .release_manifest import ReleaseManifest
 from .system import Say, System
 
@@ -164,6 +163,8 @@ def _told(
     host = manifest.host
     if outcome["ok"]:
         return 0, f"{host}: {outcome['done']}"
+    from . import webhook  # not where all is well
+
     shown = f" (`satellite logs --release --host {host}`)" if kind is not ROTATION else ""
     tail = storage.tail(log, TAIL_BYTES).splitlines()[-TAIL:] if log.is_file() else []
     lines = [
@@ -193,6 +194,8 @@ def last_log(layout: Layout) -> str:
 
 def history(layout: Layout) -> str:
     """What happened to the app here, a line each, for people."""
+    from .ledger import Ledger  # not at every start of a release
+
     rows = [
         (
             line["at"],

@@ -6,7 +6,6 @@ What is over before the first look is not: its end says enough.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
@@ -23,6 +22,8 @@ LOOK = 1.0  # seconds between two looks
 @contextlib.contextmanager
 def told(now: Callable[[], str], tell: Say) -> Iterator[None]:
     """While this lasts, what is at work `now` is told each time that it is something else."""
+    import threading  # slow to load, and the work itself tells nobody so
+
     ended = threading.Event()
 
     def watch() -> None:

@@ -6,6 +6,7 @@ it can be read in a preview, compared, stored, and one day be pulled by a machin
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -154,6 +155,7 @@ class ReleaseManifest(NamedTuple):
         )
 
     @classmethod
+    @functools.lru_cache(32)  # a release reads those of the good ones again and again
     def parse(cls, text: str) -> ReleaseManifest:
         """The manifest of a text; ValueError says what is wrong with it."""
         pairs = flat.read(text, "release")

@@ -51,10 +51,10 @@ HEAVY |= {"shutil", "urllib.request", "zipfile"}
     [
         ("cli", {"subprocess", "_hashlib"}),
         ("notes", {"subprocess", "_hashlib", "satellite_infra.agent.release_manifest"}),
-        ("frontend", {"subprocess", "_hashlib", "satellite_infra.agent.release"}),
+        ("frontend", {"subprocess", "_hashlib", "threading", "satellite_infra.agent.ledger"}),
         ("workers", {"subprocess", "_hashlib", "satellite_infra.agent.bootstrap_manifest"}),
         ("jobs", {"subprocess", "_hashlib", "pkgutil"}),
-        ("release_unit", {"_hashlib", "pkgutil"}),
+        ("release_unit", {"_hashlib", "pkgutil", "threading", "html", "base64"}),
         ("state", set()),
     ],
 )
