@@ -21,7 +21,7 @@ from .release_manifest import ReleaseManifest
 from .system import Say, System
 
 BUSY_LIMIT = 7200  # seconds to wait for a release that another run started
-UNLESS_GOOD = "-/bin/sh -c 'env | grep -qx EXIT_STATUS=0 && test ! -e {} || exec {}'"
+UNLESS_GOOD = "-/bin/sh -c 'grep -qzx EXIT_STATUS=0 /proc/self/environ && test ! -e {} || exec {}'"
 """Status 0 and no journal; systemd's own word for what TERM, INT or HUP has ended is success, too.
 
 Without a `$`: systemd writes it to the unit's file in a way that it cannot read again.

@@ -284,7 +284,7 @@ def test_each_kind_is_gone_back_from_by_its_own_name(
     monkeypatch.setattr(submitting, "output", heard)
     frontend.submit(layout, text(request(origin, origin.commit())), submitting, kind)
     first, second = (shlex.split(command.partition("=-")[2])[-1] for command in commands)
-    begins = f"env | grep -qx EXIT_STATUS=0 && test ! -e {layout.journal} || exec "
+    begins = f"grep -qzx EXIT_STATUS=0 /proc/self/environ && test ! -e {layout.journal} || exec "
     assert second == f"{begins}/usr/bin/systemctl start --no-block {layout.recover_unit}"
     assert first.startswith(f"{begins}{AGENT} recover --app shop ")
     asked = cli._parser().parse_args(first.removeprefix(f"{begins}{AGENT} ").split())
