@@ -55,7 +55,7 @@ HEAVY |= {"shutil", "urllib.request", "zipfile"}
         ("workers", {"subprocess", "_hashlib", "satellite_infra.agent.bootstrap_manifest"}),
         ("jobs", {"subprocess", "_hashlib", "pkgutil"}),
         ("release_unit", {"_hashlib", "pkgutil", "threading", "html", "base64"}),
-        ("state", set()),
+        ("state", {"subprocess"}),
     ],
 )
 def test_what_a_release_starts_loads_nothing_heavy(module: str, more: set[str]) -> None:

@@ -156,3 +156,25 @@ def test_of_a_program_that_prints_without_end_the_last_lines_are_kept(
     assert lines[:at] == [str(number) for number in range(1, at + 1)]
     assert sum(len(line) + 1 for line in lines[:at]) in range(1 << 20, (1 << 20) + 10)
     assert lines[at + 1 :] == [str(number) for number in range(999_981, 1_000_001)]
+
+
+def test_what_is_asked_has_its_own_status_words_and_surroundings(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "canary")
+    handle = os.open(os.devnull, os.O_RDONLY)
+    program = place / "ask"
+    program.write_text(
+        '#!/bin/bash\necho "$0 $*"; cat; echo why >&2; printf "\\xff\\r\\n"; trap -p; '
+        f'echo "${{TOKEN-}}$LANG"; [ -e /proc/$$/fd/{handle} ] || exit 3'
+    )
+    program.chmod(0o755)
+    text = f"{program} a b\nwhy\n\ufffd\nC.UTF-8\n"
+    assert System().output(["ask", "a", "b"]) == (3, text)
+    assert System().output([str(program), "a", "b"]) == (3, text)
+    os.close(handle)
+    assert System().output(["bash", "-c", "kill -KILL $$"]) == (-signal.SIGKILL, "")
+    before = [*Path("/proc/self/fd").iterdir()]
+    with pytest.raises(FileNotFoundError, match="'/bin/nowhere'"):
+        System().output(["nowhere"])
+    assert [*Path("/proc/self/fd").iterdir()] == before
