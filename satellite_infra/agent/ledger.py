@@ -60,8 +60,8 @@ class Ledger:
 
     def last_good(self) -> Target | None:
         """The release to go back to: the newest good one that is still on disk."""
-        present = [t for t in self.good() if (self.layout.releases / t.release).is_dir()]
-        return present[-1] if present else None
+        newest = reversed(self.good())
+        return next((t for t in newest if (self.layout.releases / t.release).is_dir()), None)
 
     def mark_good(self, target: Target) -> None:
         """From here on, `target` is what a recovery goes to."""
@@ -91,8 +91,9 @@ class Ledger:
         That may be on disk no more: a later one, of other config vars, takes its place. Of names
         that sort by time.
         """
-        records = storage.read_json(self.layout.good, [])
-        targets = [Target.of(record, self.layout.good) for record in records]
+        file = self.layout.good
+        records = storage.read_json(file, [])
+        targets = [Target.of(record, file) for record in records]
         first: dict[str, str] = {}
         for target, record in zip(targets, records):
             # an older agent's list does not say it
