@@ -79,6 +79,8 @@ def discard(layout: Layout, name: str, say: Say) -> None:
         storage.remove(layout.templates(name))
         storage.remove_tree(layout.config_files(name))
         System().run(argv, said.append, timeout=LIMIT)
+        for path in (layout.before(name), layout.release_seal(name), layout.manifest(name)):
+            path.unlink(missing_ok=True)
         storage.remove_tree(layout.manifest(name).parent)
     except (CommandError, OSError) as problem:  # a build may have left odd files
         say(f"{name} could not be removed: {problem}{''.join(f': {line}' for line in said)}")

@@ -104,10 +104,15 @@ def remove(path: Path) -> bool:
 
 def remove_tree(path: Path) -> None:
     """Remove a directory if it is there."""
-    import shutil  # which is slow to load, and seldom needed
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError:  # mostly because it is not empty
+        import shutil  # which is slow to load, and seldom needed
 
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(path)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path)
 
 
 def tail(path: Path, size: int) -> str:

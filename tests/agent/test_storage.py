@@ -259,3 +259,18 @@ def test_what_is_nameless_goes_with_its_program(
         assert path.read_text() == "an archive"
         assert path.stat().st_mode & 0o777 == 0o600
         assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_goes_with_all_that_is_in_it_and_no_link_is_followed(tmp_path: Path) -> None:
+    empty, full, link = (tmp_path / name for name in ("empty", "full", "link"))
+    empty.mkdir()
+    (full / "more").mkdir(parents=True)
+    (full / "more/file").write_text("")
+    for path in (empty, full, full):  # the last is not there
+        storage.remove_tree(path)
+        assert not path.exists()
+    empty.mkdir()
+    link.symlink_to(empty)
+    with pytest.raises(OSError, match="symbolic link"):
+        storage.remove_tree(link)
+    assert empty.is_dir()
