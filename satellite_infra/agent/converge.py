@@ -136,12 +136,14 @@ def begin(layout: Layout, names: list[str], system: System, limit: float) -> lis
     # one that lives keeps its limits to its end, and the next could begin under them as it did
     live = notes.live(layout)
     limits.lift(layout, [name for name in names if name not in live], system)
-    with notes.awaited(layout, names if limit else ()):
-        if system.restart(names, limit):
-            return []
-    if any(notes.left_to_start(layout, name).exists() for name in names):
-        system.hint("start", "--no-block", layout.reap_unit)  # that start may never come
-    return names
+    if not limit:
+        system.restart(names, 0)
+        return names
+    left = notes.Left(layout, names, system)
+    with notes.awaited(layout, names):
+        done = system.restart(names, limit, left.look)
+    left.settle()
+    return [] if done else names
 
 
 def _overlapping(layout: Layout, target: Target | None, beside: bool) -> set[str]:

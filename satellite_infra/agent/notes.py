@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 
 from . import backoff, storage
 from .layout import Layout
-from .system import System
+from .system import CommandError, System
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROC = Path("/proc")
+SOON = 2  # seconds in which a start that systemd has begun has looked at the end that it was left
+LOOK = 0.02  # seconds between two looks whether it has
 MANAGER, SERVICES = "/init.scope", "/system.slice/"
 """The control groups of systemd itself, and of all that it starts (systemd.special(7))."""
 
@@ -113,6 +115,8 @@ def awaited(layout: Layout, units: Iterable[str]) -> Iterator[None]:
     It saves a program at each end. The unit looks whether it may: the worker has left nothing in
     its control group, and whoever waits for the start still lives.
     """
+    for mark in layout.stops.glob("*.anew"):  # of one who was killed while waiting
+        storage.remove(mark)
     now = live(layout)
     marks = {_anew(layout, unit): now[unit].invocation for unit in units if unit in now}
     try:
@@ -125,22 +129,57 @@ def awaited(layout: Layout, units: Iterable[str]) -> Iterator[None]:
             storage.remove(mark)
 
 
+class Left:
+    """The ends that are left to starts of these units, for who waits for those.
+
+    A start may never come: somebody stops the unit by hand meanwhile, or a condition is not met.
+    """
+
+    def __init__(self, layout: Layout, units: Iterable[str], system: System) -> None:
+        self._layout, self._system = layout, system
+        self._there = [left_to_start(layout, unit) for unit in units]
+        self._seen: set[Path] = set()
+
+    def look(self) -> None:
+        """Have those reaped that were there at the look before, a second ago."""
+        now = {path for path in self._there if path.exists()}
+        if late := now & self._seen:
+            self._there = [path for path in self._there if path not in late]
+            _reap(self._layout, self._system)
+        self._seen = now
+
+    def settle(self) -> None:
+        """Wait until the starts have looked at them; have the others reaped soon."""
+        end = self._system.now() + SOON
+        while any(path.exists() for path in self._there):
+            if self._system.now() > end:
+                _reap(self._layout, self._system)
+                break
+            self._system.sleep(LOOK)
+
+
 def left_end(layout: Layout, type_: str, number: int, lane: int, system: System) -> None:
     """Called at a worker's start: forget a clean end that was left to it, have others reaped."""
     unit = layout.worker_unit(type_, number, lane)
     dead, left = dead_of(layout, type_, number, lane), left_to_start(layout, unit)
     if left.is_file():
-        this = left.read_text("ascii").strip()
-        # an older agent's note says none
-        own = next((note for note in dead if this and note.invocation == this), None)
-        storage.remove(left)
         # whatever cannot be looked at: others can, and the worker starts
         with contextlib.suppress(OSError, ValueError):
+            this = left.read_text("ascii").strip()
+            # an older agent's note says none
+            own = next((note for note in dead if this and note.invocation == this), None)
             if _is_over(layout, unit, own, True, process_start(os.getpid())):
                 dead = [note for note in dead if note != own]
     if dead:
         # who should have asked for it, at the last one's end, was killed, too
-        system.hint("start", "--no-block", layout.reap_unit)
+        _reap(layout, system)
+    storage.remove(left)  # when it is asked for: this may be killed before
+
+
+def _reap(layout: Layout, system: System) -> None:
+    """Ask for the dead; whatever is wrong with that keeps no worker from its start."""
+    with contextlib.suppress(CommandError, OSError):
+        system.systemctl("start", "--no-block", layout.reap_unit)
 
 
 def _is_over(layout: Layout, unit: str, own: Note | None, clean: bool, began: str) -> bool:

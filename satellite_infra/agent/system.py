@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -32,6 +33,7 @@ AGAIN = 0.2  # seconds between two questions meanwhile
 LATE = 124
 """Status of a program that had to be killed; as coreutils' `timeout` says it."""
 MOMENT = 1.0  # seconds for the last words of what a program has started, once that has ended
+EACH = 1.0  # second between two looks at what may happen meanwhile
 CHUNK = 1 << 16  # bytes that are read at once
 
 
@@ -153,17 +155,20 @@ class System:
         """Whether that unit is active."""
         return self.output(["systemctl", "is-active", "--quiet", "--", unit])[0] == 0
 
-    def restart(self, names: Sequence[str], seconds: float) -> bool:
+    def restart(
+        self, names: Sequence[str], seconds: float, meanwhile: Callable[[], None] | None = None
+    ) -> bool:
         """Have these units start anew; True once all have, if they do within so many seconds.
 
         CommandError with systemd's own words where it does not even try. It tells `systemctl` when
-        they are there, which costs far less than to ask again and again.
+        they are there, which costs far less than to ask again and again. `meanwhile` is called once
+        a second.
         """
         if not seconds:
             self.systemctl("restart", "--no-block", "--", *names)
             return False
         argv = ["systemctl", "restart", "--", *names]
-        status, text = _in_time(argv, seconds)
+        status, text = _in_time(argv, seconds, meanwhile or (lambda: None))
         if any(line.startswith(REFUSED) for line in text.splitlines()):
             raise CommandError(f"`{' '.join(argv)}`: {text.strip()}")
         return not status  # a job that failed or was replaced: the units say more
@@ -253,24 +258,31 @@ def _hear(process: subprocess.Popen[bytes], say: Say, limit: float) -> bool:
     return late
 
 
-def _in_time(argv: Sequence[str], limit: float) -> tuple[int, str]:
+def _in_time(argv: Sequence[str], limit: float, meanwhile: Callable[[], None]) -> tuple[int, str]:
     """The exit status and the output of a program, which is killed after so many seconds."""
     import subprocess
 
-    try:
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env={"PATH": PATH, "LANG": "C.UTF-8"},
-            timeout=limit,
-        )
-    except subprocess.TimeoutExpired:
+    end = time.monotonic() + limit
+    with subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={"PATH": PATH, "LANG": "C.UTF-8"},
+    ) as process:
+        try:
+            while (left := end - time.monotonic()) > 0:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    text, _ = process.communicate(timeout=min(left, EACH))
+                    return process.returncode, text
+                meanwhile()
+        except BaseException:
+            process.kill()
+            raise
+        process.kill()
         return LATE, ""
-    return done.returncode, done.stdout
 
 
 def user_environment(user: str, home: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,7 +77,9 @@ class FakeSystem(System):
     def hint(self, *argv: str) -> None:
         self.systemctl(*argv)
 
-    def restart(self, names: Sequence[str], seconds: float) -> bool:
+    def restart(
+        self, names: Sequence[str], seconds: float, meanwhile: Callable[[], None] | None = None
+    ) -> bool:
         self.waits.append(seconds)
         self.systemctl("restart", "--no-block", "--", *names)
         return bool(seconds) and not self.slow

@@ -8,7 +8,7 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -184,24 +184,38 @@ def test_a_restart_is_waited_for_as_long_as_the_grace_allows(host: Control) -> N
     assert host.system.waits[-1] == 5 + MARGIN
 
 
-@pytest.mark.parametrize("left", [False, True])
-def test_an_end_left_to_a_start_that_did_not_come_in_time_is_asked_for(
-    left: bool, host: Control, monkeypatch: pytest.MonkeyPatch
+REAPS = ("start", "--no-block", "satellite-shop-reap.service")
+
+
+@pytest.mark.parametrize("when", ["while another ends", "at the end", "looked at", "never"])
+@pytest.mark.parametrize("done", [False, True])
+def test_an_end_left_to_a_start_that_does_not_come_is_asked_for(
+    when: str, done: bool, host: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody may have stopped it meanwhile by hand."""
+    """Somebody stops it by hand meanwhile, or systemd skips it; the other takes its hour."""
     system = host.system
     assert isinstance(system, FakeSystem)
-    restart = system.restart
+    restart, left = system.restart, notes.left_to_start(host.layout, ONE)
+    asked: list[int] = []
 
-    def stuck(names: Sequence[str], seconds: float) -> bool:
-        if left:
-            storage.write(notes.left_to_start(host.layout, ONE), "now")
+    def slow(names: Sequence[str], seconds: float, meanwhile: Callable[[], None]) -> bool:
+        for second in range(4):
+            if (second, when) in ((1, "while another ends"), (3, "at the end"), (1, "looked at")):
+                storage.write(left, "now")
+            meanwhile()
+            if when == "looked at":
+                storage.remove(left)
+            asked.append(system.calls.count(REAPS))
         restart(names, seconds)
-        return False
+        return done
 
-    monkeypatch.setattr(system, "restart", stuck)
+    monkeypatch.setattr(system, "restart", slow)
+    before = system.now()
     host.restart(["worker"])
-    assert (("start", "--no-block", "satellite-shop-reap.service") in system.calls) is left
+    at_once = when == "while another ends"
+    assert asked == [0, 0, int(at_once), int(at_once)]
+    assert system.calls.count(REAPS) == int(at_once or when == "at the end")
+    assert (system.now() - before > notes.SOON) is (when == "at the end")
 
 
 class Disk:

@@ -177,7 +177,9 @@ def test_those_that_stop_are_waited_for_beside_those_that_start(
 class Starting(FakeSystem):
     """The connection to systemd is lost while workers start, or the time is over."""
 
-    def restart(self, names: Sequence[str], seconds: float) -> bool:
+    def restart(
+        self, names: Sequence[str], seconds: float, meanwhile: Callable[[], None] | None = None
+    ) -> bool:
         super().restart(names, seconds)
         for name in names:
             self.loaded[name] = self.loaded[name]._replace(job=True)

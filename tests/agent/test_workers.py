@@ -345,6 +345,7 @@ def test_a_clean_end_is_left_to_the_next_start_where_somebody_waits_for_that(
         process(place, os.getpid(), 100)
     write(layout, NOTE._replace(invocation="now"))
     names = [unit, layout.worker_unit("worker", 2)]
+    storage.write(layout.stops / f"{names[1]}.anew", "now 1")  # of one who was killed
     with notes.awaited(layout, names):
         assert post(layout, place, how, invocation) is not left
         assert notes.left_to_start(layout, unit).is_file() is left
@@ -385,6 +386,27 @@ def test_a_worker_that_starts_looks_at_the_end_that_was_left_to_it(
     adapter.calls.clear()
     notes.left_end(layout, "worker", 1, 0, adapter)  # where the one before was killed in it
     assert adapter.calls == ([] if clean else REAPS)
+
+
+def test_a_start_that_is_killed_before_it_has_asked_leaves_that_to_the_next(
+    layout: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that systemd does not hear, for longer than it executes itself anew, starts."""
+    left = notes.left_to_start(layout, layout.worker_unit("worker", 1))
+    write(layout, NOTE._replace(name="dead.1", started="1", invocation="now"))
+    storage.write(notes.piped(layout, "dead.1"), "")
+    storage.write(left, "now")
+
+    def deaf(*argv: str) -> str:
+        assert left.is_file()
+        raise CommandError("Connection refused")
+
+    monkeypatch.setattr(system, "systemctl", deaf)
+    notes.left_end(layout, "worker", 1, 0, system)
+    assert names(layout) == ["dead.1"]
+    monkeypatch.undo()
+    notes.left_end(layout, "worker", 1, 0, system)
+    assert system.calls == REAPS
 
 
 @pytest.mark.parametrize("this", ["before", "", "\n"])

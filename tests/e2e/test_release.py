@@ -168,6 +168,13 @@ def test_clean_ends_are_left_to_the_next_starts_of_a_deploy_and_no_others(plain:
             host.run(f"systemctl restart {' '.join(units)}")
             gone(host)
             assert not set(host.run("cat /tmp/ends").stdout.split()) - set(units)
+        # one that is left to a start which systemd skips
+        host = hosts[0]
+        host.run(f"echo '[Unit]\nConditionPathExists=/no' >{DROP}/no.conf; systemctl daemon-reload")
+        host.run("/usr/local/lib/satellite/agent restart --app plain worker.2")
+        wait_until("it is asked for", lambda: host.run(f"ls {NOTES} | wc -l").stdout == "1\n")
+        host.run(f"rm {DROP}/no.conf; systemctl daemon-reload; systemctl start {units[1]}")
+        gone(host)
     finally:
         for host in hosts:
             host.run(f"rm -r {DROP}; systemctl daemon-reload")
