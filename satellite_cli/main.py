@@ -153,7 +153,7 @@ def run() -> None:
     _streams()
     os.environ[OWN_CHECK] = "1"
     # most of what a command makes is modules and classes: nothing that a collection would free
-    gc.set_threshold(50_000)
+    gc.set_threshold(200_000)  # a deploy makes less than that
     # what is loaded in one thread shall not keep waiting another one that only starts a process
     sys.setswitchinterval(0.0005)
     status = main(sys.argv[1:])
