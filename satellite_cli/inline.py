@@ -14,8 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import satellite_infra
 from satellite_cli.noted import Order
 from satellite_cli.problems import note
@@ -79,6 +77,8 @@ def client(folder: Path, gate: Gate, order: Order) -> Iterator[list[str]]:
 
 def impossible(folder: Path) -> str:
     """Why the program in that folder cannot run here; empty where it can."""
+    import yaml  # beside everything else
+
     try:
         project = yaml.safe_load((folder / "Pulumi.yaml").read_text("utf-8")) or {}
     except (yaml.YAMLError, ValueError):  # which the engine may read, such as with a tab

@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from satellite_stack.engine import NOWHERE, ConfigError
 
 
@@ -29,6 +27,8 @@ def project_folder() -> Path:
 
 def project_name() -> str:
     """What Pulumi.yaml calls the project."""
+    import yaml  # most commands do without
+
     file = project_folder() / "Pulumi.yaml"
     try:
         found = yaml.safe_load(file.read_text("utf-8"))
