@@ -45,11 +45,14 @@ def pulumi(*arguments: str, stdin: str = "") -> str:
         said = err.strip().removeprefix("error: ")
         if "no Pulumi.yaml" in said:  # its own advice would have one begin a project
             raise ConfigError(NOWHERE)
-        hints = [hint for part, hint in HINTS.items() if part in said]
-        if "no stack named" in said and (others := _stacks()):
-            hints.append(f"known here: {others}")
-        raise ConfigError("\n  ".join([said, *hints]))
+        others = _stacks() if "no stack named" in said else ""
+        raise ConfigError(hinted(said) + (f"\n  known here: {others}" if others else ""))
     return out
+
+
+def hinted(said: str) -> str:
+    """An error of the CLI, and what to do about it."""
+    return "\n  ".join([said, *(hint for part, hint in HINTS.items() if part in said)])
 
 
 def _stacks() -> str:

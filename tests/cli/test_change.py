@@ -1149,6 +1149,17 @@ def test_a_rollback_to_what_runs_is_said_to_pin_it(changing: Desk) -> None:
     assert (ran.status, ran.err) == (0, f"{runs} has it pinned\n")
 
 
+def test_a_wrong_passphrase_is_told_with_what_to_do(changing: Desk) -> None:
+    wrong = "error: getting stack configuration: get stack secrets manager: incorrect passphrase"
+    changing.pulumi["up"] = (255, "", wrong)
+    changing.events["up"] = []
+    ran = changing.satellite("deploy", "--yes")
+    assert ran.status == 1
+    assert ran.err.endswith(
+        f"{wrong}\n  PULUMI_CONFIG_PASSPHRASE should be what this stack began with\n"
+    )
+
+
 def test_rollback_needs_somewhere_to_go(changing: Desk) -> None:
     def said(**has: Any) -> str:
         for name in ("worker-1", "worker-2"):

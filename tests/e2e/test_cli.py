@@ -467,6 +467,16 @@ def test_on_a_terminal_it_shows_what_would_change_and_asks(desk: Desk) -> None:
     assert "desk-2 release: update" in refused.stdout
     done = desk.site.typed("satellite deploy", "y\n")
     assert (done.returncode, desk.runs()) == (0, [{new}] * 2), done
+    settings = desk.settings()
+    refused = desk.site.typed("satellite rollback", "n\n")
+    assert (refused.returncode, desk.runs()) == (4, [{new}] * 2), refused
+    assert "desk-2 release: update" in refused.stdout
+    assert desk.settings() == settings
+    done = desk.site.typed("satellite rollback", "y\n")
+    assert (done.returncode, desk.runs()) == (0, before), done
+    assert f"satellite:revision: {before[0].copy().pop()}\n" in desk.settings()
+    desk.good("satellite deploy --yes")
+    assert (desk.runs(), desk.settings()) == ([{new}] * 2, settings)
 
 
 def test_a_one_off_command_has_the_terminal(desk: Desk) -> None:
