@@ -10,7 +10,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,10 @@ from .system import CommandError, System
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROC = Path("/proc")
+TOLD = "told"
+"""What a worker's unit notes where it was told to end, beside what else ran in its group."""
+WHOLE = "."
+"""And what stands at the end, where that is left to the next start."""
 SOON = 2  # seconds in which a start that systemd has begun has looked at the end that it was left
 LOOK = 0.02  # seconds between two looks whether it has
 MANAGER, SERVICES = "/init.scope", "/system.slice/"
@@ -102,8 +106,11 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
     result = tuple(os.environ.get(key) for key in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
     # what is run at its end began later than all that is left of it: this, and a shell around it
     began = process_start(os.getpid() if os.getppid() == 1 else os.getppid())
-    if _is_over(layout, unit, own, result == ("success", "exited", "0"), began):
+    clean = result == ("success", "exited", "0")
+    if _is_over(layout, unit, own, clean, _stopped(layout, unit), began):
         dead = [note for note in dead if note != own]
+    # of another end, whose next start has not come to look at it: it is asked for
+    storage.remove(left_to_start(layout, unit))
     if dead:
         system.systemctl("start", "--no-block", layout.reap_unit)
 
@@ -165,15 +172,19 @@ def left_end(layout: Layout, type_: str, number: int, lane: int, system: System)
     if left.is_file():
         # whatever cannot be looked at: others can, and the worker starts
         with contextlib.suppress(OSError, ValueError):
-            this = left.read_text("ascii").strip()
-            # an older agent's note says none
-            own = next((note for note in dead if this and note.invocation == this), None)
-            if _is_over(layout, unit, own, True, process_start(os.getpid())):
+            this, *said = left.read_text("ascii").split()
+            # looked at once: a child that is alive now may have ended with its job by another time
+            storage.write(left, "")
+            # an older agent's note says no start; where it was cut, there may have been children
+            own = next((n for n in dead if n.invocation == this and said[-1:] == [WHOLE]), None)
+            storage.remove(layout.stops / unit)
+            began = process_start(os.getpid())
+            if _is_over(layout, unit, own, True, set(said) - {WHOLE}, began):
                 dead = [note for note in dead if note != own]
     if dead:
         # who should have asked for it, at the last one's end, was killed, too
         _reap(layout, system)
-    storage.remove(left)  # when it is asked for: this may be killed before
+    storage.remove(left)  # only now: this may be killed before
 
 
 def _reap(layout: Layout, system: System) -> None:
@@ -182,12 +193,15 @@ def _reap(layout: Layout, system: System) -> None:
         system.systemctl("start", "--no-block", layout.reap_unit)
 
 
-def _is_over(layout: Layout, unit: str, own: Note | None, clean: bool, began: str) -> bool:
+def _is_over(
+    layout: Layout, unit: str, own: Note | None, clean: bool, said: Collection[str], began: str
+) -> bool:
     """Count the end, or the first of a row again; whether its note could be forgotten.
 
+    `said`: by the unit, that the worker was told to end, and what else ran in its control group.
     `began`: when a process did that is younger than all that is left of the worker.
     """
-    told, others = _stopped(layout, unit)
+    told, others = TOLD in said, {*said} - {TOLD}
     if clean or told:
         backoff.forget(layout, [unit])
     elif own or storage.remove(unnoted(layout, unit)):
@@ -221,16 +235,16 @@ def _has_queue(layout: Layout, note: Note) -> bool:
     return bool(note.on_kill) or not release.is_dir() or procfile.has_delayed_job(release)
 
 
-def _stopped(layout: Layout, unit: str) -> tuple[bool, bool]:
-    """Whether the worker was told to end, and whether it was not alone then in its control group.
+def _stopped(layout: Layout, unit: str) -> list[str]:
+    """What its unit has noted as the worker was to end, which knows the worker by its unit alone.
 
-    As its unit has noted it, which knows the worker by its unit alone. Who forks a child for each
-    job may end well although that has left its job: systemd has told both to end.
+    Who forks a child for each job may end well although that has left its job: systemd has told
+    both to end.
     """
     path = layout.stops / unit
     said = path.read_text("ascii").split() if path.is_file() else []
     storage.remove(path)
-    return "told" in said, any(word != "told" for word in said)
+    return said
 
 
 def piped(layout: Layout, name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pwd
 import signal
@@ -111,25 +112,18 @@ class System:
 
         As `subprocess` has it, which is slow to load; who only asks needs nothing else of it.
         """
-        places = [Path(place, argv[0]) for place in PATH.split(":")]
-        program = next((path for path in places if os.access(path, os.X_OK)), places[-1])
         reads, writes = os.pipe()
         with os.fdopen(reads, encoding="utf-8", errors="replace") as output:
             try:
-                pid = os.posix_spawn(
-                    program,
-                    list(argv),
-                    {"PATH": PATH, "LANG": "C.UTF-8"},
-                    file_actions=[
-                        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                        (os.POSIX_SPAWN_DUP2, writes, 1),
-                        (os.POSIX_SPAWN_DUP2, writes, 2),
-                    ],
-                    setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # which Python ignores
-                )
+                pid = _begun(argv, writes)
             finally:
                 os.close(writes)
-            text = output.read()
+            try:
+                text = output.read()
+            except BaseException:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text
 
     def systemctl(self, *argv: str) -> str:
@@ -146,10 +140,6 @@ class System:
             if self.now() > end or not any(words in text for words in GONE):
                 raise CommandError(f"`systemctl {' '.join(argv)}`: {text.strip()}")
             self.sleep(AGAIN)
-
-    def hint(self, *argv: str) -> None:
-        """Ask systemd once, where nobody may be kept from anything because it fails."""
-        self.output(["systemctl", *argv])
 
     def runs(self, unit: str) -> bool:
         """Whether that unit is active."""
@@ -256,6 +246,27 @@ def _hear(process: subprocess.Popen[bytes], say: Say, limit: float) -> bool:
                     end = time.monotonic() + MOMENT
     printed.end()
     return late
+
+
+def _begun(argv: Sequence[str], output: int) -> int:
+    """The number of the program's process, the first on PATH that can be started."""
+    problem: OSError | None = None
+    for place in PATH.split(":"):
+        try:
+            return os.posix_spawn(
+                Path(place, argv[0]),
+                list(argv),
+                {"PATH": PATH, "LANG": "C.UTF-8"},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, output, 1),
+                    (os.POSIX_SPAWN_DUP2, output, 2),
+                ],
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # which Python ignores
+            )
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as found:
+            problem = found if not isinstance(found, FileNotFoundError) else problem
+    raise problem or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
 
 
 def _in_time(argv: Sequence[str], limit: float, meanwhile: Callable[[], None]) -> tuple[int, str]:

@@ -74,9 +74,6 @@ class FakeSystem(System):
                 self._begin(name)
         return ""
 
-    def hint(self, *argv: str) -> None:
-        self.systemctl(*argv)
-
     def restart(
         self, names: Sequence[str], seconds: float, meanwhile: Callable[[], None] | None = None
     ) -> bool:

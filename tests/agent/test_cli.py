@@ -122,3 +122,6 @@ def test_the_launcher_ends_as_its_verb_did(
     assert (run.returncode, run.stdout + run.stderr) == (status, said)
     with Path("/dev/full").open("w") as full:  # as Python itself ends then
         assert subprocess.run(argv, stdout=full, stderr=full, check=False).returncode == 120
+    closed = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *argv]
+    run = subprocess.run(closed, capture_output=True, text=True, check=False)
+    assert (run.returncode, "Traceback" in run.stderr) == (status, False)

@@ -178,3 +178,39 @@ def test_what_is_asked_has_its_own_status_words_and_surroundings(
     with pytest.raises(FileNotFoundError, match="'/bin/nowhere'"):
         System().output(["nowhere"])
     assert [*Path("/proc/self/fd").iterdir()] == before
+
+
+def test_what_cannot_be_started_at_one_place_is_looked_for_at_the_next(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `subprocess` does, by which `run` goes."""
+    for part in ("a/prog", "b"):
+        (place / part).mkdir(parents=True)
+    (place / "b/prog").write_text("#!/nowhere/sh\n")
+    (place / "prog").write_text("#!/bin/sh\necho found\n")
+    for program in ("b/prog", "prog"):
+        (place / program).chmod(0o755)
+    monkeypatch.setattr(system, "PATH", f"{place}/a:{place}/b:{place}")
+    assert System().output(["prog"]) == (0, "found\n")
+    (place / "prog").unlink()
+    with pytest.raises(PermissionError, match="a/prog"):
+        System().output(["prog"])
+    with pytest.raises(FileNotFoundError, match="'nobody'"):
+        System().output(["nobody"])
+
+
+def test_what_is_asked_ends_with_who_asks(place: Path) -> None:
+    (place / "prog").write_text(f"#!/bin/sh\necho $$ >{place}/pid\nexec sleep 600\n")
+    (place / "prog").chmod(0o755)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupted)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            System().output(["prog"])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not Path("/proc", (place / "pid").read_text().strip()).exists()

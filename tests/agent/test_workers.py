@@ -21,7 +21,7 @@ from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.release import Release
 from satellite_infra.agent.release_manifest import Process
 from satellite_infra.agent.system import CommandError, Say, UnitState
-from tests.agent.conftest import FakeSystem, Origin, request
+from tests.agent.conftest import FakeSystem, Killed, Origin, request
 from tests.agent.test_units import MANIFEST
 
 NOTE = notes.Note(
@@ -334,7 +334,6 @@ def test_a_clean_end_is_left_to_the_next_start_where_somebody_waits_for_that(
     left: bool,
     layout: Layout,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     unit, place = layout.worker_unit("worker", 1), tmp_path / "proc"
     if child:
@@ -347,29 +346,31 @@ def test_a_clean_end_is_left_to_the_next_start_where_somebody_waits_for_that(
     names = [unit, layout.worker_unit("worker", 2)]
     storage.write(layout.stops / f"{names[1]}.anew", "now 1")  # of one who was killed
     with notes.awaited(layout, names):
+        assert post(layout, place, how, invocation)  # whoever notes what else ran there has failed
+        storage.write(layout.stops / unit, "told\n/proc/30/cgroup\n")
         assert post(layout, place, how, invocation) is not left
-        assert notes.left_to_start(layout, unit).is_file() is left
+        found = notes.left_to_start(layout, unit)
+        assert (found.read_text() if left else "") == "now\ntold\n/proc/30/cgroup\n.\n" * left
     assert post(layout, place, how, invocation)
-    monkeypatch.undo()
+    storage.remove(layout.stops / unit)
     assert sorted(path.name for path in layout.stops.iterdir()) == [f"{unit}.left"] * left
 
 
 @pytest.mark.parametrize("child", [False, True], ids=["alone", "a child elsewhere"])
 @pytest.mark.parametrize("piped", [False, True])
-@pytest.mark.parametrize("told", ["told", "told /proc/30/cgroup"])
+@pytest.mark.parametrize("said", ["told\n.", "told\n/proc/30/cgroup\n.", "told\n", ""])
 def test_a_worker_that_starts_looks_at_the_end_that_was_left_to_it(
     child: bool,
     piped: bool,
-    told: str,
+    said: str,
     layout: Layout,
     adapter: Adapter,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As the program at its end does: what may have left a job is asked for."""
+    """As the program at its end does: what may have left a job is asked for; or was cut off."""
     unit = layout.worker_unit("worker", 1)
     write(layout, NOTE._replace(name="dead.1", started="1", invocation="now"))
-    storage.write(layout.stops / unit, told)
-    storage.write(notes.left_to_start(layout, unit), "now\n")
+    storage.write(layout.stops / unit, "told")
+    storage.write(notes.left_to_start(layout, unit), f"now\n{said}")
     if piped:
         storage.write(notes.piped(layout, "dead.1"), "")
     backoff.count(layout, unit, 0)
@@ -379,34 +380,58 @@ def test_a_worker_that_starts_looks_at_the_end_that_was_left_to_it(
             stack.enter_context(other)
             stack.callback(other.kill)
         notes.left_end(layout, "worker", 1, 0, adapter)
-    clean = not child and not piped and told == "told"
+    clean = not child and not piped and said == "told\n."
     assert (names(layout), adapter.calls) == (([], []) if clean else (["dead.1"], REAPS))
     assert not list(layout.stops.iterdir())
     assert backoff.ends(layout, unit) == 0
     adapter.calls.clear()
-    notes.left_end(layout, "worker", 1, 0, adapter)  # where the one before was killed in it
+    notes.left_end(layout, "worker", 1, 0, adapter)
     assert adapter.calls == ([] if clean else REAPS)
 
 
-def test_a_start_that_is_killed_before_it_has_asked_leaves_that_to_the_next(
-    layout: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("where", ["before it looks", "as it asks", "in its own end"])
+def test_what_a_start_that_is_killed_has_not_looked_at_or_asked_for_is_asked_for_later(
+    where: str, layout: Layout, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one that systemd does not hear, for longer than it executes itself anew, starts."""
+    """Whatever has become of the worker's child by then."""
     left = notes.left_to_start(layout, layout.worker_unit("worker", 1))
     write(layout, NOTE._replace(name="dead.1", started="1", invocation="now"))
-    storage.write(notes.piped(layout, "dead.1"), "")
-    storage.write(left, "now")
+    storage.write(left, "now\ntold\n.\n")
+
+    def killed(*_: object) -> str:
+        raise Killed
+
+    with subprocess.Popen(["sleep", "60"], env={"WORKER_NAME": "dead.1"}) as child:
+        if where != "before it looks":
+            monkeypatch.setattr(adapter, "systemctl", killed)
+            with pytest.raises(Killed):
+                notes.left_end(layout, "worker", 1, 0, adapter)
+            monkeypatch.undo()
+        if where != "as it asks":
+            end(monkeypatch, "signal", "killed", "KILL")
+            notes.ended(layout, "worker", 1, 0, adapter)
+            assert adapter.calls == REAPS
+            adapter.calls.clear()
+        child.kill()
+    notes.left_end(layout, "worker", 1, 0, adapter)
+    assert (names(layout), adapter.calls) == (["dead.1"], REAPS)
+    assert jobs.reap(layout, adapter, lambda _: None)
+    assert adapter.heard == [(["dead.1"], "r1")]
+    assert not list(layout.stops.iterdir())
+
+
+def test_a_start_that_systemd_does_not_hear_goes_on(
+    layout: Layout, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For longer than it executes itself anew."""
 
     def deaf(*argv: str) -> str:
-        assert left.is_file()
         raise CommandError("Connection refused")
 
+    write(layout, NOTE._replace(name="dead.1", started="1"))
     monkeypatch.setattr(system, "systemctl", deaf)
     notes.left_end(layout, "worker", 1, 0, system)
     assert names(layout) == ["dead.1"]
-    monkeypatch.undo()
-    notes.left_end(layout, "worker", 1, 0, system)
-    assert system.calls == REAPS
 
 
 @pytest.mark.parametrize("this", ["before", "", "\n"])
@@ -415,7 +440,7 @@ def test_an_end_that_was_left_is_of_that_very_start(
 ) -> None:
     write(layout, NOTE._replace(name="dead.1", started="1", invocation="now"))
     write(layout, NOTE._replace(name="dead.2", started="1", boot="old", invocation=this.strip()))
-    storage.write(notes.left_to_start(layout, layout.worker_unit("worker", 1)), this)
+    storage.write(notes.left_to_start(layout, layout.worker_unit("worker", 1)), f"{this}\n.")
     notes.left_end(layout, "worker", 1, 0, system)
     assert names(layout) == (["dead.1"] if this == "before" else ["dead.1", "dead.2"])
     assert system.calls == REAPS
