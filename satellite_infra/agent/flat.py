@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Union
+from typing import TYPE_CHECKING
 
 from . import sha256
 
-Value = Union[str, int]
+if TYPE_CHECKING:
+    from typing import Union
+
+    Value = Union[str, int]
 END = "end: manifest"
 FORMAT = 1
 
