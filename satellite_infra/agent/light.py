@@ -12,10 +12,6 @@ import collections.abc
 import sys
 from types import ModuleType
 
-TYPE_CHECKING = False  # not `typing`'s own
-if TYPE_CHECKING:
-    pass
-
 OWN = {"__module__", "__qualname__", "__annotations__"}
 """Of a class's names, those which a tuple made of it has by itself."""
 
