@@ -140,9 +140,11 @@ def begin(layout: Layout, names: list[str], system: System, limit: float) -> lis
         system.restart(names, 0)
         return names
     left = notes.Left(layout, names, system)
-    with notes.awaited(layout, names):
-        done = system.restart(names, limit, left.look)
-    left.settle()
+    try:
+        with notes.awaited(layout, names):
+            done = system.restart(names, limit, left.look)
+    finally:  # systemd may refuse one of them, and another's end be left all the same
+        left.settle()
     return [] if done else names
 
 

@@ -7,11 +7,14 @@ module itself, which is loaded then.
 
 from __future__ import annotations
 
+import _thread  # what `threading` is made of, which is slow to load
 import collections
 import collections.abc
 import sys
 from types import ModuleType
 
+LOADING = _thread.RLock()
+"""Another thread waits, and does not get half of a module."""
 OWN = {"__module__", "__qualname__", "__annotations__"}
 """Of a class's names, those which a tuple made of it has by itself."""
 
@@ -69,9 +72,15 @@ def install() -> None:
 
 def loaded(name: str) -> ModuleType:
     """The module itself."""
-    if isinstance(sys.modules.get(name), Light):
-        del sys.modules[name]
-        __import__(name)
+    with LOADING:
+        light = sys.modules.get(name)
+        if isinstance(light, Light):
+            del sys.modules[name]
+            try:
+                __import__(name)
+            except BaseException:
+                sys.modules[name] = light  # for whoever tries again
+                raise
     return sys.modules[name]
 
 

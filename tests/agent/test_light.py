@@ -80,3 +80,36 @@ def test_what_is_loaded_already_stays() -> None:
     after = "print(before == (sys.modules['typing'], sys.modules['urllib.parse']))"
     begin = BEGIN.partition("light.install()")[0]
     assert said(f"{code}light.install()\n{after}", begin) == ["True"]
+
+
+def test_threads_wait_for_the_whole_of_a_module() -> None:
+    code = """
+import threading, typing
+light, found, begin = sys.modules["typing"], [], threading.Barrier(8)
+sys.setswitchinterval(1e-6)
+def ask():
+    begin.wait()
+    found.append(light.Optional)
+threads = [threading.Thread(target=ask) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(found), set(found) == {typing.Optional})
+"""
+    assert said(code) == ["8 True"]
+
+
+def test_what_could_not_be_loaded_once_is_tried_again() -> None:
+    code = """
+import urllib.parse
+class Full:
+    def find_spec(self, name, path=None, target=None):
+        sys.meta_path.remove(self)
+        raise OSError(24, "Too many open files")
+sys.meta_path.insert(0, Full())
+for _ in range(2):
+    try:
+        print(urllib.parse.quote("a b"))
+    except OSError as problem:
+        print(problem)
+"""
+    assert said(code) == ["[Errno 24] Too many open files", "a%20b"]
