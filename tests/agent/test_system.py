@@ -165,7 +165,7 @@ def test_what_is_asked_has_its_own_status_words_and_surroundings(
     handle = os.open(os.devnull, os.O_RDONLY)
     program = place / "ask"
     program.write_text(
-        '#!/bin/bash\necho "$0 $*"; cat; echo why >&2; printf "\\xff\\r\\n"; trap -p; '
+        '#!/bin/bash\necho "$0 $*"; cat; echo why >&2; printf "\\xff\\r\\n"; trap -p PIPE XFSZ; '
         f'echo "${{TOKEN-}}$LANG"; [ -e /proc/$$/fd/{handle} ] || exit 3'
     )
     program.chmod(0o755)

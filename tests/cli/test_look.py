@@ -276,10 +276,10 @@ def test_who_had_no_turn_to_log_in_is_told(desk: Desk, monkeypatch: pytest.Monke
     for name in ("worker-1", "worker-2"):
         desk.says(name, "", sleep=30)
     first, second = sorted(
-        desk.satellite("info", "--json", "--timeout", "2").json()["unanswered"].values()
+        desk.satellite("info", "--json", "--timeout", "5").json()["unanswered"].values()
     )
     # of those seconds one may have gone before it had its turn
-    assert first in ("no answer within 2 s", "no answer within 1 s")
+    assert first in {f"no answer within {seconds} s" for seconds in (5, 4, 3, 2, 1)}
     assert second == "was not asked: the time was over before its turn"
 
 
