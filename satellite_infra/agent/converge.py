@@ -139,12 +139,8 @@ def begin(layout: Layout, names: list[str], system: System, limit: float) -> lis
     if not limit:
         system.restart(names, 0)
         return names
-    left = notes.Left(layout, names, system)
-    try:
-        with notes.awaited(layout, names):
-            done = system.restart(names, limit, left.look)
-    finally:  # systemd may refuse one of them, and another's end be left all the same
-        left.settle()
+    with notes.awaited(layout, names, live, system) as look:
+        done = system.restart(names, limit, look)
     return [] if done else names
 
 

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from . import backoff, storage
 from .layout import Layout
@@ -116,24 +116,29 @@ def ended(layout: Layout, type_: str, number: int, lane: int, system: System) ->
 
 
 @contextlib.contextmanager
-def awaited(layout: Layout, units: Iterable[str]) -> Iterator[None]:
+def awaited(
+    layout: Layout, units: Iterable[str], now: Mapping[str, Note], system: System
+) -> Iterator[Callable[[], None]]:
     """While these start anew: a clean end of their workers is left to that start, by `left_end`.
 
     It saves a program at each end. The unit looks whether it may: the worker has left nothing in
-    its control group, and whoever waits for the start still lives.
+    its control group, and whoever waits for the start still lives. `now`: the live ones' notes.
+    Gives what is to be called each second.
     """
     for mark in layout.stops.glob("*.anew"):  # of one who was killed while waiting
         storage.remove(mark)
-    now = live(layout)
-    marks = {_anew(layout, unit): now[unit].invocation for unit in units if unit in now}
+    known = [*units]
+    marks = {_anew(layout, unit): now[unit].invocation for unit in known if unit in now}
+    left = Left(layout, known, system)
     try:
         for mark, invocation in marks.items():
             with contextlib.suppress(OSError):  # then the program at its end looks
                 storage.write(mark, f"{invocation} {os.getpid()}\n")
-        yield
+        yield left.look
     finally:
         for mark in marks:
             storage.remove(mark)
+        left.settle()  # also where systemd has refused another one
 
 
 class Left:

@@ -289,11 +289,9 @@ def _in_time(argv: Sequence[str], limit: float, meanwhile: Callable[[], None]) -
                     text, _ = process.communicate(timeout=min(left, EACH))
                     return process.returncode, text
                 meanwhile()
-        except BaseException:
-            process.kill()
-            raise
-        process.kill()
-        return LATE, ""
+            return LATE, ""
+        finally:
+            process.kill()  # nothing where it has ended
 
 
 def user_environment(user: str, home: Path) -> dict[str, str]:

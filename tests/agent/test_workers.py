@@ -333,6 +333,7 @@ def test_a_clean_end_is_left_to_the_next_start_where_somebody_waits_for_that(
     waits: bool,
     left: bool,
     layout: Layout,
+    system: FakeSystem,
     tmp_path: Path,
 ) -> None:
     unit, place = layout.worker_unit("worker", 1), tmp_path / "proc"
@@ -345,7 +346,7 @@ def test_a_clean_end_is_left_to_the_next_start_where_somebody_waits_for_that(
     write(layout, NOTE._replace(invocation="now"))
     names = [unit, layout.worker_unit("worker", 2)]
     storage.write(layout.stops / f"{names[1]}.anew", "now 1")  # of one who was killed
-    with notes.awaited(layout, names):
+    with notes.awaited(layout, names, notes.live(layout), system):
         assert post(layout, place, how, invocation)  # whoever notes what else ran there has failed
         storage.write(layout.stops / unit, "told\n/proc/30/cgroup\n")
         assert post(layout, place, how, invocation) is not left
