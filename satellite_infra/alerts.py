@@ -8,8 +8,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch, ec2, sns
 
-from satellite_infra.agent.cloudwatch import NAMESPACE
-from satellite_infra.agent.queue_metrics import dimensions
+from satellite_infra.agent.metrics import AGE, DEPTH, NAMESPACE, dimensions
 from satellite_infra.digests import Digests
 from satellite_infra.network import resource_name, tags
 from satellite_infra.settings import AlertSettings, Settings
@@ -111,7 +110,7 @@ def watch_queue(
         alarm_description=f"{which}: {lasts} its oldest job has waited for {queue.age_seconds} s "
         f"or more, or {hosts} did not say for how long: {look}; "
         f"and at how it is measured: journalctl -u {units}-queue on {hosts}",
-        metric_name="QueueAge",
+        metric_name=AGE,
         threshold=queue.age_seconds,
         treat_missing_data="breaching",
         opts=pulumi.ResourceOptions(depends_on=after),
@@ -121,7 +120,7 @@ def watch_queue(
         "queue-depth",
         alarm_description=f"{which}: {lasts} {queue.depth} jobs or more could run: {look}; "
         "or take more workers",
-        metric_name="QueueDepth",
+        metric_name=DEPTH,
         threshold=queue.depth,
         treat_missing_data="ignore",  # silence is the other alarm's, and no end of this one
         opts=pulumi.ResourceOptions(depends_on=after),

@@ -9,7 +9,7 @@ import pulumi
 from pulumi_aws import iam
 
 from satellite_infra import naming
-from satellite_infra.agent.cloudwatch import NAMESPACE
+from satellite_infra.agent.metrics import NAMESPACE
 from satellite_infra.network import tags
 from satellite_infra.settings import Settings
 

@@ -10,7 +10,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from satellite_infra import keys, naming
-from satellite_infra.agent import turns
 from satellite_infra.agent.config_files import uses
 from satellite_infra.fields import overlap
 from satellite_infra.problems import did_you_mean, like, line
@@ -238,6 +237,8 @@ def rotation(s: Settings) -> Iterator[str]:
         yield line(["heroku_host_token"], rule)
     if not s.heroku or not minutes:
         return
+    from satellite_infra.agent import turns  # slow to load: with the gate, and what that asks
+
     if s.heroku.config != "inherit":
         rule = "should be there only with satellite:heroku.config inherit"
         yield line(["heroku", "rotate"], rule, minutes)

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from . import imds, moments, sigv4, web
+from .metrics import NAMESPACE
 from .system import System
 
-NAMESPACE = "Satellite"
 API = "2010-08-01"
 ANSWER = 10  # seconds
 PAUSES = (1, 4)  # seconds before each further attempt; the next minute brings another number

@@ -18,6 +18,7 @@ from .bootstrap_manifest import Queue
 from .cloudwatch import Datum
 from .layout import Layout
 from .ledger import Ledger
+from .metrics import AGE, DEPTH, dimensions
 from .preparation import Preparation
 from .redact import Redactor
 from .system import CommandError, Say, System
@@ -68,14 +69,9 @@ def tell(layout: Layout, system: System, say: Say) -> None:
         return
     depth, age = measure(layout, release, wanted, system)
     measured.keep(layout, wanted.name, depth, age, at)
-    data = [Datum("QueueDepth", depth, "Count"), Datum("QueueAge", age, "Seconds")]
+    data = [Datum(DEPTH, depth, "Count"), Datum(AGE, age, "Seconds")]
     cloudwatch.put(data, dimensions(who["app"], who["environment"], wanted.name), at, system)
     say(f"queue {wanted.name}: {depth:g} jobs could run, the oldest of them for {age:.0f} s")
-
-
-def dimensions(app: str, environment: str, queue: str) -> dict[str, str]:
-    """What tells these numbers from those of others."""
-    return {"App": app, "Environment": environment, "Queue": queue}
 
 
 def measure(layout: Layout, release: str, wanted: Queue, system: System) -> tuple[float, float]:
