@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from satellite_cli import asking, inline, options, screen
+from satellite_cli import asking, options, screen
 from satellite_cli.fleet import NeverUpError, counted
 from satellite_cli.making import Wish, apply, keeping, run, somebody_to_ask
 from satellite_cli.problems import REFUSED, USAGE, SatelliteError, note
@@ -214,7 +214,6 @@ def deploy(
     if not yes:
         somebody_to_ask(as_json)  # before a host is asked for anything
     project = Project.of(stack)
-    inline.loading(project.file.parent)  # while the engine is asked for the settings
     if revision:
         revision = _whole(project, revision)
 

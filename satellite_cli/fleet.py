@@ -35,9 +35,12 @@ def ours() -> Iterator[None]:
     try:
         yield
     except ConfigError as problem:
-        text = str(problem)
-        status = USAGE if any(part in text for part in NAMED) else FAILED
-        raise SatelliteError(text, status) from None
+        raise SatelliteError(str(problem), status_of(str(problem))) from None
+
+
+def status_of(text: str) -> int:
+    """The exit status of the CLI's own error."""
+    return USAGE if any(part in text for part in NAMED) else FAILED
 
 
 def whole(text: str) -> int:

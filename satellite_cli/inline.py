@@ -23,31 +23,30 @@ from satellite_cli.slim import slim
 OURS = Path(satellite_infra.__file__).parent
 SERVER = "satellite_cli.program"
 AWS = "pulumi_aws"
-SERVICES = ("ec2", "iam", "cloudwatch")
+SERVICES = ("ec2", "vpc", "iam", "cloudwatch")
 """Of which a stack needs a few types of many."""
 USED = {"ec2": "Instance", "vpc": "SecurityGroupIngressRule"}
-"""What every stack with instances needs first; a service loads itself when something of it is used,
-which may be in one thread."""
+"""What every stack with instances needs first."""
 
 
 @functools.cache
-def loading(folder: Path) -> tuple[Future[str], Future[Any], Future[None]]:
-    """Begin to load what a run needs, beside everything else: what serves the program, and all.
-
-    First of all why it is `impossible`, once for all runs of this process: later, each file to
-    compare would wait for what loads.
-    """
+def loading() -> tuple[Future[Any], Future[None]]:
+    """Begin to load what a run needs, beside everything else: what serves the program, and all."""
     with_it = ThreadPoolExecutor(1)
-    why = with_it.submit(impossible, folder)
     found = with_it.submit(importlib.import_module, SERVER), with_it.submit(_load)
+    with_it.submit(_load_types)
     with_it.shutdown(wait=False)
-    return why, *found
+    return found
 
 
 def _load() -> None:
     for service in SERVICES:
         slim(f"{AWS}.{service}")
     importlib.import_module("satellite_infra.stack")
+
+
+def _load_types() -> None:
+    """What nobody waits for: who needs it sooner finds what is loaded by then."""
     aws = vars(importlib.import_module(AWS))
     for service, name in USED.items():
         getattr(aws[service], name)
@@ -60,24 +59,27 @@ def client(folder: Path, gate: Gate, order: Order) -> Iterator[list[str]]:
     `order`: in which its resources are made, too. Where it is impossible here, the engine starts
     the program itself, later.
     """
-    problem, server, everything = loading(folder)
-    if why := problem.result():
+    if why := impossible(folder):
         note(f"the engine starts the program itself, which takes longer: {why}")
         yield []
         return
-    server.result()
-    from satellite_cli.program import served
+    from satellite_cli.serving import served  # before all the rest, which would keep it waiting
+
+    server, everything = loading()
 
     def ready() -> None:
         wait([everything])  # its error, if there is one, comes again in the program
 
     with served(gate, ready, order) as address:
         yield [f"--client={address}", "--exec-kind", "auto.inline"]
+    if server.done():
+        server.result()  # without it the engine has found nobody
 
 
+@functools.cache
 def impossible(folder: Path) -> str:
     """Why the program in that folder cannot run here; empty where it can."""
-    import yaml  # beside everything else
+    import yaml  # most commands do without
 
     try:
         project = yaml.safe_load((folder / "Pulumi.yaml").read_text("utf-8")) or {}

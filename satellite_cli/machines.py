@@ -75,7 +75,7 @@ def lost(
     if names:
         if not yes:
             somebody_to_ask(as_json)
-        inline.loading(project.file.parent)  # while the hosts are asked
+        inline.loading()  # while the hosts are asked
         if undo:
             _take_back(project, fleet, names, yes, as_json)
         else:
@@ -374,7 +374,7 @@ def roll(host: str, stack: str, again: bool, yes: bool, as_json: bool) -> None:
             f"  Is that one dead: satellite lost {host}, then this again",
             USAGE,
         )
-    inline.loading(project.file.parent)  # while the hosts are asked
+    inline.loading()  # while the hosts are asked
     if known and known.lost:
         _take_back(project, fleet, [host], yes, as_json, replaced=known)
     else:

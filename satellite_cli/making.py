@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from satellite_cli import asking, inline, partial, screen
+from satellite_cli.fleet import status_of
 from satellite_cli.problems import (
-    FAILED,
     INTERRUPTED,
     REFUSED,
     LockedError,
@@ -64,7 +64,6 @@ def run(
     check: Check | None = None,
 ) -> Outcome:
     """Run the engine; SatelliteError with the resources' own errors where it fails."""
-    inline.loading(project.file.parent)  # while the engine is asked for the settings
     words = [*words, "--parallel", str(max(project.hosts, 8))]
     heard = (lambda _: None) if as_json else tell
     if verb == "preview" and sys.stderr.isatty():
@@ -92,7 +91,7 @@ def run(
         kind = LockedError if locked(outcome) else SatelliteError
         lines = left_over(outcome, project.stack)
         lines = partial.explained(lines, project.stack) if some else lines
-        raise kind("\n".join(lines), FAILED)
+        raise kind(text := "\n".join(lines), status_of(text))
     return outcome
 
 
@@ -140,7 +139,6 @@ def apply(
     if not yes:
         somebody_to_ask(as_json)  # before anything is begun
     asked = check(project)
-    inline.loading(project.file.parent)  # after the engine was asked, which goes on by itself
     names, revision = wish.names, wish.revision
     with project.draft() as draft:
         if wish.change:
@@ -202,7 +200,7 @@ def keeping(
     if not yes:
         somebody_to_ask(as_json)  # before anybody is asked
     fleet = project.fleet()
-    inline.loading(project.file.parent)  # while the hosts are asked
+    inline.loading()  # while the hosts are asked
     running = Running.of(project, fleet, dead is None, dead or (), visited)
     commit = running.commit() if dead is None else running.most() or fleet.revision
     fits(running)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import json
 import logging
 import runpy
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 
 import grpc
 import pulumi
+from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import (
     register_stack_transformation,
     reset_options,
@@ -40,6 +42,7 @@ from pulumi.runtime.proto import (
 from satellite_cli.noted import Key, Order
 from satellite_cli.reachable import Gate
 from satellite_cli.update import ROOT
+from satellite_infra import naming
 
 QUESTIONS = ("GetDeploymentInfo", "SupportsFeature", "Invoke")
 STOPPED = ("Resource monitor has terminated", "context canceled")
@@ -66,13 +69,19 @@ class Program(LanguageRuntimeServicer):
 
     def Run(self, request: Any, context: Any) -> Any:
         """Run the program once; its error has been told by then."""
-        self._gate.told(lambda: {key: {"value": value} for key, value in request.config.items()})
+        channel = grpc.insecure_channel(request.monitor_address, options=_GRPC_CHANNEL_OPTIONS)
+        monitor = resource_pb2_grpc.ResourceMonitorStub(channel)
+        self._gate.told(
+            lambda: {key: {"value": value} for key, value in request.config.items()},
+            lambda: outputs_before(monitor, request),
+        )
         self._ready()
         # what the SDK keeps of a run is in this copy, and goes with it
-        return contextvars.copy_context().run(self._run, request)
+        return contextvars.copy_context().run(self._run, request, channel, Waker(monitor))
 
-    def _run(self, request: Any) -> Any:
-        monitor = self._monitor(request.monitor_address)
+    def _run(self, request: Any, channel: grpc.Channel, waker: Waker) -> Any:
+        gated = grpc.intercept_channel(channel, _Gated(self._gate, waker))
+        monitor: Any = resource_pb2_grpc.ResourceMonitorStub(gated)
         set_all_config(dict(request.config), list(request.configSecretKeys))
         reset_options(
             project=request.project,
@@ -88,7 +97,7 @@ class Program(LanguageRuntimeServicer):
         program = str(Path(folder, request.info.entry_point or "."))
 
         def start() -> None:
-            register_stack_transformation(Waker(monitor))
+            register_stack_transformation(waker)
             register_stack_transformation(InOrder(self._order))
             execute(program)
 
@@ -102,18 +111,28 @@ class Program(LanguageRuntimeServicer):
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse()
 
-    def _monitor(self, address: str) -> Any:
-        """The engine's, behind the gate."""
-        channel = grpc.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS)
-        gated = grpc.intercept_channel(channel, _Gated(self._gate))
-        return resource_pb2_grpc.ResourceMonitorStub(gated)
+
+def outputs_before(monitor: Any, run: Any) -> str:
+    """The outputs of the last update, as the CLI tells them; empty where the engine does not."""
+    named = struct_pb2.Struct()
+    named.update({"name": f"{run.organization or 'organization'}/{run.project}/{run.stack}"})
+    question = resource_pb2.ResourceInvokeRequest(tok=naming.STACK_OUTPUTS, args=named)
+    try:
+        return json.dumps(_outputs(monitor.Invoke(question)))
+    except grpc.RpcError:  # a backend without projects does not know it by this name
+        return ""
+
+
+def _outputs(answer: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json_format.MessageToDict(getattr(answer, "return")).get("outputs", {})
+    return found
 
 
 class _Gated(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
     """Calls wait at the gate, but for what makes nothing: questions, and the stack itself."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, waker: Waker) -> None:
+        self._gate, self._waker = gate, waker
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Make the call, or do not return from it."""
@@ -124,7 +143,10 @@ class _Gated(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
             self._gate.revision = said["revision"].string_value if "revision" in said else ""
         if not asks and getattr(request, "type", "") != ROOT and not self._gate.passed():
             raise RefusedError
-        return continuation(details, request)
+        call = continuation(details, request)
+        if verb == "Invoke" and request.tok == naming.STACK_OUTPUTS:
+            self._waker.heard(call)
+        return call
 
 
 class RefusedError(Exception):
@@ -134,20 +156,34 @@ class RefusedError(Exception):
 class Waker:
     """Has the engine start the provider for AWS, which takes longer than all hosts to answer.
 
-    By a question that the provider answers by itself, as soon as the program makes something there:
-    what can be wrong with the settings has been found by then.
+    By a question that the provider answers by itself, as soon as the program has asked what there
+    was and there were instances, or makes something there: what can be wrong with the settings has
+    been found by then.
     """
 
     def __init__(self, monitor: Any) -> None:
-        self._monitor, self._woken = monitor, False
+        self._monitor, self._first = monitor, threading.Lock()
 
     def __call__(self, made: pulumi.ResourceTransformationArgs) -> None:
         """See a resource that is about to be made."""
-        if made.type_.startswith("aws:") and not self._woken:
-            self._woken = True
-            threading.Thread(target=self._wake, args=(made.opts,), daemon=True).start()
+        if made.type_.startswith("aws:"):
+            self._begin()
 
-    def _wake(self, like: pulumi.ResourceOptions) -> None:
+    def heard(self, answer: Any) -> None:
+        """See what the outputs of the last update are; the program has its error, if it is one."""
+        with contextlib.suppress(grpc.RpcError):
+            hosts = _outputs(answer.result()).get("hosts", ())
+            if any(str(host["machine"]).startswith("i-") for host in hosts):
+                self._begin()
+
+    def _begin(self) -> None:
+        if self._first.acquire(blocking=False):  # never released: once is enough
+            threading.Thread(target=self._wake, daemon=True).start()
+
+    def _wake(self) -> None:
+        from pulumi_aws import _utilities  # a program without AWS does without
+
+        like = _utilities.get_invoke_opts_defaults()
         question = resource_pb2.ResourceInvokeRequest(
             tok="aws:index/getPartition:getPartition",
             version=like.version or "",  # with another one it would be another provider
@@ -287,14 +323,12 @@ def told(error: BaseException) -> str:
     return f"the program failed: {type(error).__name__}: {text} (pulumi preview shows where)"
 
 
-@contextlib.contextmanager
-def served(gate: Gate, ready: Callable[[], None], order: Order) -> Iterator[str]:
-    """The address where the engine finds the program."""
-    server = grpc.server(ThreadPoolExecutor(4), options=_GRPC_CHANNEL_OPTIONS)
+def handler(gate: Gate, ready: Callable[[], None], order: Order) -> grpc.GenericRpcHandler:
+    """What handles the engine's calls."""
+    found: list[grpc.GenericRpcHandler] = []
+    server = SimpleNamespace(
+        add_generic_rpc_handlers=found.extend, add_registered_method_handlers=lambda *_: None
+    )
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Program(gate, ready, order), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(None)
+    (only,) = found
+    return only

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from satellite_cli.fleet import Fleet, ours, whole
 from satellite_cli.problems import USAGE, SatelliteError
+from satellite_infra.naming import NAMESPACE
 from satellite_stack import stack_file
 from satellite_stack.engine import config, pulumi, selected
 
@@ -56,11 +57,15 @@ class Project:
     @functools.cached_property
     def known(self) -> dict[str, Any]:
         """The settings when the command began; the value of a secret is not among them."""
-        # asked for apart, as what is decrypted would be waited for
-        found = self._config or config_at("--stack", self.stack, secrets=False)
-        open_ = {key: item for key, item in found.items() if not item.get("secret")}
-        values = {key.removeprefix("satellite:"): item.get("value") for key, item in open_.items()}
-        return {key: value for key, value in values.items() if value}
+        from satellite_infra import written  # some commands do without
+
+        values = None if self._config else written.shown(self.file)
+        if values is None:
+            # asked for apart, as what is decrypted would be waited for
+            found = self._config or config_at("--stack", self.stack, secrets=False)
+            open_ = {key: item for key, item in found.items() if not item.get("secret")}
+            values = {key: item.get("value") for key, item in open_.items()}
+        return {key.removeprefix(f"{NAMESPACE}:"): value for key, value in values.items() if value}
 
     @functools.cached_property
     def hosts(self) -> int:
@@ -105,7 +110,7 @@ class Project:
 
     def settings(self, file: Path | None = None) -> Settings:
         """All settings, or those of another file; SatelliteError with every problem of them."""
-        from satellite_infra.settings import NAMESPACE, validated  # slow to load
+        from satellite_infra.settings import validated  # slow to load
 
         other = ("--config-file", str(file), "--stack", self.stack)
         shown = config_at(*other) if file else self.config()

@@ -27,6 +27,8 @@ T = TypeVar("T")
 Config = dict[str, Any]
 """Settings by their full names, as the CLI tells them."""
 Settings = Callable[[], Config]
+Outputs = Callable[[], str]
+"""Those of the last update, as the CLI tells them; empty where the engine does not."""
 SECONDS = 15
 """All hosts together have so long."""
 
@@ -50,7 +52,7 @@ class Check:
         self,
         found: Future[Found] | None = None,
         strict: bool = True,
-        ask: Callable[[Config], Found] | None = None,
+        ask: Callable[[Config, Outputs], Found] | None = None,
     ) -> None:
         self._found, self._strict, self._ask = found, strict, ask
 
@@ -59,11 +61,10 @@ class Check:
         """One of all hosts, or these, that asks once it is `told` the settings.
 
         By an engine that has them anyway: to have them decrypted for it alone takes longer than all
-        that it does.
+        that it does, and to start another one for the hosts as long.
         """
-        outputs = _begun(Fleet.outputs, "--stack", project.stack).result
 
-        def ask(known: Config) -> Found:
+        def ask(known: Config, outputs: Outputs) -> Found:
             found = hosts_found(project, known, outputs, names)
             for name, problem in () if strict else found.silent.items():
                 note(f"warning: {name} does not answer now: {problem}")
@@ -78,10 +79,10 @@ class Check:
         made.set_result(Found({}, _ways(fleet, answered), at))
         return cls(made)
 
-    def told(self, settings: Settings) -> None:
+    def told(self, settings: Settings, outputs: Outputs = str) -> None:
         """Have it ask by these, if that is what it waits for."""
         if not self._found and self._ask:
-            self._found = _begun(self._ask, settings())
+            self._found = _begun(self._ask, settings(), outputs)
 
     def found(self) -> Found | None:
         """What it has found; None while one goes on that is not strict: nothing waits for that."""
@@ -114,10 +115,10 @@ class Gate:
         self.answered = answered
         self._check, self._first = check, threading.Lock()
 
-    def told(self, settings: Settings) -> None:
-        """The run has these settings."""
+    def told(self, settings: Settings, outputs: Outputs = str) -> None:
+        """The run has these settings, and knows these outputs."""
         if self._check:
-            self._check.told(settings)
+            self._check.told(settings, outputs)
 
     def passed(self) -> bool:
         """Whether anything may be done, once that is known; from any thread."""
@@ -144,11 +145,12 @@ def _begun(work: Callable[..., T], *arguments: Any) -> Future[T]:
 
 
 def hosts_found(
-    project: Project, known: Config, outputs: Callable[[], str], names: Sequence[str] = ()
+    project: Project, known: Config, outputs: Outputs, names: Sequence[str] = ()
 ) -> Found:
     """Who answers, and who does not; nobody of a stack that was never up."""
     try:
-        fleet = Fleet.read(project.stack, outputs(), known)
+        there = outputs() or Fleet.outputs("--stack", project.stack)
+        fleet = Fleet.read(project.stack, there, known)
         wanted = {*(names or (host.name for host in fleet.hosts))} - given_up(project, fleet)
         hosts = [host for host in fleet.hosts if host.name in wanted]
         with remote.connected(fleet) as connection:

@@ -29,7 +29,7 @@ def rollback(revision: str | None, stack: str, yes: bool, as_json: bool) -> None
     """
     project = Project.of(stack)
     fleet = project.fleet()
-    inline.loading(project.file.parent)  # while the hosts are asked
+    inline.loading()  # while the hosts are asked
     asked = Running.of(project, fleet)
     said = list(asked.said.values())
     now = {*asked.commits().values()}

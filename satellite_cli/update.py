@@ -24,7 +24,7 @@ from satellite_cli.problems import note, say
 from satellite_infra import naming
 from satellite_infra.agent.progress import MARK, WAITS
 from satellite_infra.reach import INTERRUPTED
-from satellite_stack.engine import cli, environment, hinted
+from satellite_stack.engine import cli, environment, explained
 
 DOING = {"create": "makes", "update": "changes", "replace": "replaces", "delete": "removes"}
 DONE = {"create": "made", "update": "changed", "replace": "replaced", "delete": "removed"}
@@ -295,7 +295,7 @@ def left_over(outcome: Outcome, stack: str) -> list[str]:
     if locked(outcome):
         return list(_locked(outcome.said, stack))
     said = [line for line in outcome.said.splitlines() if line.startswith("error:")]
-    texts = outcome.errors or [hinted(line.removeprefix("error:").strip()) for line in said]
+    texts = outcome.errors or [explained(line.removeprefix("error:").strip()) for line in said]
     own = [text for text in texts if not text.startswith(("update failed", "preview failed"))]
     gone = [found[1] for text in own if (found := UNDRAINED.match(text))]
     if gone:

@@ -15,9 +15,9 @@ import yaml
 from pulumi.runtime import config
 
 from satellite_infra import written
-from satellite_infra.naming import OWN_CHECK
+from satellite_infra.naming import NAMESPACE, OWN_CHECK
 from satellite_infra.problems import line
-from satellite_infra.settings import NAMESPACE, Settings, validated
+from satellite_infra.settings import Settings, validated
 
 UNREAD = (OSError, written.UnreadError)
 """What is said of a file that Pulumi has read all the same."""

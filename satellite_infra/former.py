@@ -14,8 +14,6 @@ from satellite_infra.key_text import fingerprint
 from satellite_infra.problems import line
 from satellite_infra.settings import Settings
 
-ASK = "pulumi:pulumi:readStackOutputs"
-"""The engine's own function; a stack may ask for its own outputs, too."""
 ASK_ALL = "pulumi:pulumi:readStackResourceOutputs"
 """Another one, for those of its resources: what has succeeded, and not what was tried last."""
 AGAIN = "again"
@@ -57,7 +55,7 @@ def check_former(settings: Settings) -> Mapping[str, Drain]:
     RunError when workers of before, or their jobs, would be left behind: no drain would ever go to
     them, or nobody know of them any more.
     """
-    former = _asked(ASK, "name")
+    former = _asked(naming.STACK_OUTPUTS, "name")
     if "manifest" not in former:  # never up
         return {}
     before = {host["name"]: host for host in former["hosts"]}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+NAMESPACE = "satellite"
+"""Of all settings."""
 PROCESS_TYPE = "[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 MOST_WORKERS = 1000
 """Of a process type, on each host."""
 HEROKU = "heroku"
 """The revision that stands for: the commit that Heroku runs."""
+STACK_OUTPUTS = "pulumi:pulumi:readStackOutputs"
+"""The engine's own function; a stack may ask for its own outputs, too."""
 OWN_CHECK = "SATELLITE_OWN_CHECK"
 """In the environment of a program that is the `satellite` command's: that has looked at the stack's
 file where somebody brings settings, and goes on with what hosts have where nobody does."""

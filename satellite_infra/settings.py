@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from satellite_infra import fields as f
 from satellite_infra import problems, rules
-from satellite_infra.naming import MOST_WORKERS
+from satellite_infra.naming import MOST_WORKERS, NAMESPACE
 
-NAMESPACE = "satellite"
 ENCRYPTED = frozenset(
     {
         "private_key",

@@ -18,7 +18,8 @@ from satellite_infra.agent.config_files import uses
 from satellite_infra.configuration import load
 from satellite_infra.host_identity import host_identity
 from satellite_infra.keys import public_line
-from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED, NAMESPACE, Settings, parsed
+from satellite_infra.naming import NAMESPACE
+from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED, Settings, parsed
 from satellite_infra.stack import satellite
 
 Inputs = dict[str, Any]

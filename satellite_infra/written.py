@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from satellite_infra.problems import line
-from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED, NAMESPACE
+from satellite_infra.naming import NAMESPACE
 
 Found = TypeVar("Found")
 PROJECT = "Pulumi.yaml"
@@ -74,7 +74,41 @@ def values(file: Path) -> tuple[str, dict[str, Any]]:
 
     What is encrypted is the map that stands there. UnreadError where one of both is no YAML.
     """
+    return _values(*_both(file))
+
+
+def shown(file: Path) -> dict[str, str] | None:
+    """What `pulumi config` shows of it, which takes longer to start than all that is done here.
+
+    What is secret is not there, nor is what has something secret inside; a list or map is JSON.
+    None where only Pulumi knows: of what is no YAML, and what takes settings from elsewhere.
+    """
+    try:
+        about, own = _both(file)
+    except (OSError, UnreadError):
+        return None
+    declared = _map(about.get("config")).values()
+    if own.get("environment") or any(_map(said).get("secret") for said in declared):
+        return None
+    _, found = _values(about, own)
+    there = {name: value for name, value in found.items() if value is not None}
+    open_ = {name: value for name, value in there.items() if not _has_secret(value)}
+    return {name: v if isinstance(v, str) else json.dumps(v) for name, v in open_.items()}
+
+
+def _has_secret(value: Any) -> bool:
+    if isinstance(value, dict):
+        return [*value] == ["secure"] or any(map(_has_secret, value.values()))
+    return isinstance(value, list) and any(map(_has_secret, value))
+
+
+def _both(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the project's file says, and the stack's."""
     about, own = (_map(_read(at, _loaded)) for at in (file.with_name(PROJECT), file))
+    return about, own
+
+
+def _values(about: dict[str, Any], own: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     project = str(about.get("name") or NAMESPACE)
     declared = {name: _declared(said) for name, said in _map(about.get("config")).items()}
     found = {name: value for name, value in declared.items() if value is not None}
@@ -146,6 +180,9 @@ def misread(found: Mapping[str, yaml.Node]) -> Iterator[str]:
 
     It says nothing of it: of `0123` it makes 83, of `1.10` 1.1, of a day a moment.
     """
+    from satellite_infra.problems import line  # slow to load, as the other
+    from satellite_infra.settings import ENCRYPTED, MAY_BE_ENCRYPTED
+
     seen: set[int] = set()
     for name, node in found.items():
         namespace, _, key = name.rpartition(":")

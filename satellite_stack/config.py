@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from satellite_infra import written
-from satellite_infra.settings import ENCRYPTED, NAMESPACE
+from satellite_infra.naming import NAMESPACE
+from satellite_infra.settings import ENCRYPTED
 from satellite_stack import stack_file
 from satellite_stack.engine import ConfigError as ConfigError
 from satellite_stack.engine import config, pulumi, selected

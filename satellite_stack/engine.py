@@ -42,12 +42,16 @@ def pulumi(*arguments: str, stdin: str = "") -> str:
     # its own language, whatever this machine writes
     out, err = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
     if done.returncode:
-        said = err.strip().removeprefix("error: ")
-        if "no Pulumi.yaml" in said:  # its own advice would have one begin a project
-            raise ConfigError(NOWHERE)
-        others = _stacks() if "no stack named" in said else ""
-        raise ConfigError(hinted(said) + (f"\n  known here: {others}" if others else ""))
+        raise ConfigError(explained(err.strip().removeprefix("error: ")))
     return out
+
+
+def explained(said: str) -> str:
+    """An error of the CLI, what to do about it, and what there is instead."""
+    if "no Pulumi.yaml" in said:  # its own advice would have one begin a project
+        return NOWHERE
+    others = _stacks() if "no stack named" in said else ""
+    return hinted(said) + (f"\n  known here: {others}" if others else "")
 
 
 def hinted(said: str) -> str:

@@ -22,8 +22,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from satellite_infra.naming import NAMESPACE
 from satellite_infra.rules import INSTANCE_ONLY
-from satellite_infra.settings import ENCRYPTED, NAMESPACE, Settings
+from satellite_infra.settings import ENCRYPTED, Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 SECTIONS = {

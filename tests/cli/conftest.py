@@ -154,6 +154,8 @@ class Desk:
     """Host -> the machine that its drain is of, where that is not the one that it has."""
     given: dict[str, list[str]] = field(default_factory=dict)
     """Host -> the machines of which another one has given back what they held, as it is lost."""
+    written: str = "config:\n"
+    """What the settings are in the stack's file."""
 
     def satellite(self, *arguments: str) -> Ran:
         """Run it."""
@@ -167,7 +169,16 @@ class Desk:
         return Ran(status, *self.capture.readouterr())
 
     def tell(self) -> None:
-        """Have `pulumi` say what it shall, from now on."""
+        """Have `pulumi` say what it shall, and the stack's file, from now on."""
+        file = self.place / "Pulumi.staging.yaml"
+        if file.exists() and (text := file.read_text()).startswith(self.written):
+            rest = text.removeprefix(self.written)
+            self.written = "config:\n"
+            for key, item in self.config.items():
+                encrypted = {"secure": "v1:AAAA"}
+                value = json.dumps(encrypted if item.get("secret") else item["value"])
+                self.written += f"  {key}: {value}\n"
+            file.write_text(self.written + rest)
         said = {
             "stack output": (0, json.dumps(self.outputs), ""),
             "stack export": (0, json.dumps({"deployment": {"resources": self._state()}}), ""),
@@ -175,6 +186,10 @@ class Desk:
             "stack": (0, "staging", ""),
         }
         (self.place / "pulumi.json").write_text(json.dumps({**said, **self.pulumi}))
+
+    def settings(self, name: str = "Pulumi.staging.yaml") -> str:
+        """What has become of the stack's file, or of a copy, after the settings of before."""
+        return (self.place / name).read_text().replace(self.written, "config:\n", 1)
 
     def _state(self) -> list[dict[str, Any]]:
         """What of the state is asked for: the outputs, the drains, and what was given back."""
@@ -220,7 +235,7 @@ def served(desk: Desk) -> Any:
             with contextlib.suppress(OSError):  # nobody has come
                 engine, _ = server.accept()
                 with engine:
-                    gate.told(lambda: desk.config)
+                    gate.told(lambda: desk.config, lambda: json.dumps(desk.outputs))
                     ready()
                     engine.send(b"1" if gate.passed() else b"0")
 
@@ -262,7 +277,7 @@ def desk(
         "satellite:private_key": {"value": key.strip(), "secret": True},
         "satellite:config": {"value": json.dumps({"TOKEN": CANARY}), "secret": True},
     }
-    monkeypatch.setattr("satellite_cli.program.served", served(found))
+    monkeypatch.setattr("satellite_cli.serving.served", served(found))
     yield found
     # whatever was asked: neither the key nor a value of a secret in a command line
     shown = (tmp_path / "pulumi.seen").read_text() if (tmp_path / "pulumi.seen").exists() else ""

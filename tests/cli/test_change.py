@@ -85,7 +85,7 @@ def changing(desk: Desk) -> Desk:
 
 
 def settings(desk: Desk, name: str = "Pulumi.staging.yaml") -> str:
-    return (desk.place / name).read_text()
+    return desk.settings(name)
 
 
 def test_up_says_what_it_does_on_each_host(changing: Desk) -> None:
@@ -139,24 +139,33 @@ def test_so_does_what_the_projects_file_has_for_each_stack(changing: Desk) -> No
 
 
 def test_the_settings_are_asked_for_once(changing: Desk) -> None:
-    for words in (["deploy"], ["scale", "worker=4"]):
+    """Who asks the hosts before the engine begins needs them; else it has them anyway."""
+    both = [["config", "--json", "--show-secrets"], ["stack", "output", "--json"]]
+    for words, needed in ((["deploy"], []), (["scale", "worker=4"], both)):
         (changing.place / "pulumi.seen").unlink(missing_ok=True)
         assert changing.satellite(*words, "--stack", "staging", "--yes").status == 0
         asked = [line[:3] for line in changing.engine() if line[0] in ("config", "stack")]
         questions = [words for words in asked if words[1] != "set"]
-        # who asks the hosts before the engine begins needs the secrets; else it has them anyway
-        how = "--show-secrets" if words[0] == "scale" else "--stack"
-        assert sorted(questions) == [["config", "--json", how], ["stack", "output", "--json"]]
+        assert sorted(questions) == needed
 
 
+@pytest.mark.parametrize("elsewhere", ["", "environment: [shop]\n"])
 def test_what_is_known_of_the_settings_is_not_secret(
-    changing: Desk, monkeypatch: pytest.MonkeyPatch
+    changing: Desk, monkeypatch: pytest.MonkeyPatch, elsewhere: str
 ) -> None:
+    changing.config["satellite:branch"] = {"value": "next"}
     assert changing.satellite("up", "--yes").status == 0  # so that the CLI has answers
+    with (changing.place / "Pulumi.staging.yaml").open("a") as file:
+        file.write(elsewhere)
     monkeypatch.chdir(changing.place)
     secrets = {key for key, item in changing.config.items() if item.get("secret")}
     assert secrets
+    (changing.place / "pulumi.seen").unlink()
     project = Project.of("staging")
+    assert project.known["branch"] == "next"
+    # who takes settings from elsewhere knows what they are
+    asked = (changing.place / "pulumi.seen").exists() and changing.engine()
+    assert bool(asked) == bool(elsewhere)
     assert not {key.removeprefix("satellite:") for key in secrets} & project.known.keys()
     assert project.config().keys() >= secrets
     assert CANARY not in repr(project)
@@ -1157,6 +1166,19 @@ def test_a_wrong_passphrase_is_told_with_what_to_do(changing: Desk) -> None:
     assert ran.status == 1
     assert ran.err.endswith(
         f"{wrong}\n  PULUMI_CONFIG_PASSPHRASE should be what this stack began with\n"
+    )
+
+
+def test_a_stack_that_is_none_is_told_with_those_that_there_are(changing: Desk) -> None:
+    """Its file is there, and the engine alone knows better."""
+    changing.pulumi["up"] = (255, "", "error: no stack named 'staging' found")
+    changing.pulumi["stack ls"] = (0, '[{"name": "demo"}]', "")
+    changing.events["up"] = []
+    ran = changing.satellite("deploy", "--yes")
+    assert ran.status == 2
+    assert ran.err.endswith(
+        "error: no stack named 'staging' found\n  make it: pulumi stack init NAME\n"
+        "  known here: demo\n"
     )
 
 

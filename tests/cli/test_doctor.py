@@ -192,7 +192,7 @@ def test_a_host_whose_current_is_another_runs_its_last_good_release(
     assert told(clinic.satellite("doctor", "--json")) == [("worker-2", code, VISIT)]
     clinic.pulumi["up"] = (0, "", "")
     assert clinic.satellite(*VISIT.split()[1:], "--yes").status == 0
-    settings = (clinic.place / "up.settings").read_text()
+    settings = clinic.settings("up.settings")
     assert settings == f"config:\n# set satellite:revision {COMMIT}\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,8 +24,8 @@ from pulumi.runtime.proto import (
 from pulumi_aws import _utilities
 
 from satellite_cli.noted import Order
-from satellite_cli.program import served
 from satellite_cli.reachable import Check, Found, Gate
+from satellite_cli.serving import served
 from satellite_cli.update import ROOT
 
 from .conftest import COMMIT
@@ -40,6 +41,12 @@ for name in ("topic", "other"):
 """
 LOOKS = "aws:index/getCallerIdentity:getCallerIdentity"
 WAKES = "aws:index/getPartition:getPartition"
+WAS = "pulumi:pulumi:readStackOutputs"
+LOOKED = """\
+import pulumi
+pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": "acme/shop/staging"})
+raise pulumi.RunError("it is not right")
+"""
 BROKEN = "import pulumi\nraise pulumi.RunError('it is not right')\n"
 
 
@@ -52,6 +59,8 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
         self.asked: list[Any] = []
         self.said: list[str] = []
         self.outputs: dict[str, Any] = {}
+        self.before: dict[str, Any] = {}
+        self.unheard = False
         self.under_way = threading.Semaphore(0)
 
     def Log(self, request: Any, context: Any) -> Any:
@@ -83,7 +92,10 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
     def Invoke(self, request: Any, context: Any) -> Any:
         self.asked.append(request)
         self.under_way.release()
+        if request.tok == WAS and self.unheard:
+            context.abort(grpc.StatusCode.UNKNOWN, "no stack of that name")
         answer = struct_pb2.Struct()
+        answer.update({"outputs": self.before} if request.tok == WAS else {})
         answer.update(dict.fromkeys(("accountId", "arn", "id", "userId"), "1"))
         return resource_pb2.ResourceInvokeResponse(**{"return": answer})
 
@@ -103,6 +115,7 @@ class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorSe
         asks = language_pb2.RunRequest(
             project="shop",
             stack="staging",
+            organization="acme",
             pwd=place,
             info=language_pb2.ProgramInfo(
                 root_directory=place, program_directory=place, entry_point="."
@@ -151,7 +164,7 @@ def test_nothing_is_made_before_the_hosts_have_answered(
 ) -> None:
     engine, told, hosts = Engine(), Future[Any](), Future[Found]()
 
-    def ask(settings: dict[str, Any]) -> Found:
+    def ask(settings: dict[str, Any], _: Any) -> Found:
         told.set_result(settings)
         return hosts.result()
 
@@ -202,6 +215,44 @@ def test_the_provider_that_is_woken_is_the_one_that_resources_use(
         assert woken.packageRef == used.packageRef
 
 
+@pytest.mark.parametrize(
+    ("machines", "woken"), [([], []), (["1"], []), (["1", "i-0123456789abcdef0"], [WAKES])]
+)
+def test_it_is_woken_once_instances_are_known_of_the_last_update(
+    project: Path, tmp_path: Path, machines: list[str], woken: list[str]
+) -> None:
+    (project / "__main__.py").write_text(LOOKED)
+    engine = Engine()
+    engine.before = {"hosts": [{"machine": machine} for machine in machines]}
+    with engine.runs(project, Gate(None, tmp_path / "answered")) as ended:
+        assert ended.result(60).bail
+        under_way(engine, 2 + len(woken))  # the stack's own entry is one
+    assert engine.questions() == [*woken, WAS]
+    assert engine.said == ["it is not right"]
+    assert not {ONE, TOPIC} & {*engine.made}
+
+
+@pytest.mark.parametrize("unheard", [False, True])
+def test_the_outputs_of_the_last_update_are_the_engines_to_tell(
+    project: Path, tmp_path: Path, unheard: bool
+) -> None:
+    """Empty where it does not know them by the stack's name: then the CLI is asked."""
+    told, engine = Future[str](), Engine()
+    engine.before, engine.unheard = {"revision": COMMIT, "hosts": [{"lost": False}]}, unheard
+
+    def ask(_: Any, outputs: Any) -> Found:
+        told.set_result(outputs())
+        return Found()
+
+    with engine.runs(project, Gate(Check(ask=ask), tmp_path / "answered")) as ended:
+        assert not ended.result(60).bail, engine.said
+    assert (json.loads(told.result(60)) if not unheard else told.result(60)) == (
+        "" if unheard else engine.before
+    )
+    (asked,) = (request for request in engine.asked if request.tok == WAS)
+    assert asked.args.fields["name"].string_value == "acme/shop/staging"
+
+
 def test_without_a_resource_there_nobody_is_woken(project: Path, tmp_path: Path) -> None:
     (project / "__main__.py").write_text(f"import pulumi\npulumi.ComponentResource('{ONE}', 'x')\n")
     engine = Engine()
@@ -216,7 +267,7 @@ def test_what_is_wrong_with_the_settings_is_told_and_nobody_is_woken_for_it(
     """An error of the provider, such as a wrong credential, would take its place."""
     (project / "__main__.py").write_text(BROKEN)
     engine, found = Engine(), Found({}, (), at=1)
-    gate = Gate(Check(ask=lambda _: found), tmp_path / "answered")
+    gate = Gate(Check(ask=lambda *_: found), tmp_path / "answered")
     with engine.runs(project, gate) as ended:
         assert ended.result(60).bail
     assert (engine.said, engine.asked) == (["it is not right"], [])

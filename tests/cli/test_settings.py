@@ -12,10 +12,28 @@ from typing import Any
 
 import pytest
 
+from satellite_infra import written
 from tests.cli.conftest import CANARY
 from tests.stack import test_keys as made
 
 pytestmark = pytest.mark.engine
+KINDS = """\
+  satellite:word: on
+  satellite:yes: true
+  satellite:number: 12
+  satellite:text: "12"
+  satellite:part: 1.5
+  satellite:list: [x, 1, true]
+  satellite:map: {a: {b: 1}, c: "<ä>"}
+  satellite:lines: |
+    many
+    lines
+  satellite:empty: ""
+  satellite:none: ~
+  satellite:nothing: {}
+  short: ä
+  gate_seconds: 1
+"""
 
 
 class Place(made.Place):
@@ -69,6 +87,30 @@ def test_the_life_of_a_config_var(place: Place) -> None:
     assert (done.returncode, done.stderr) == (2, "error: staging has no config var TOKEN\n")
     done = place.satellite("config", "unset", "TOKEN", "OTHER")
     assert done.stderr == "error: staging has no config var TOKEN, OTHER\n"
+
+
+def test_what_is_read_of_the_file_itself_is_what_pulumi_shows(place: Place) -> None:
+    place.good("config", "set", "TOKEN", stdin=CANARY)
+    file = place.folder / "Pulumi.staging.yaml"
+    before, mark, after = file.read_text().partition("config:\n")
+    file.write_text(before + mark + KINDS + after)
+    argv = ["pulumi", "config", "--json", "--stack", "staging"]
+    told = subprocess.run(argv, cwd=place.folder, env=place.environment, stdout=-1, check=True)
+    known = {name: said for name, said in json.loads(told.stdout).items() if not said["secret"]}
+    assert {"satellite:branch", "satellite:reach_seconds", "satellite:short"} < {*known}
+    ours = written.shown(file)
+    assert ours
+    assert {name: read(text) for name, text in ours.items()} == {
+        # nothing at all is no text for long any more, by its own warning
+        name: read(said["value"])
+        for name, said in known.items()
+        if name != "satellite:none"
+    }
+
+
+def read(text: str) -> Any:
+    """What a list or a map of it is; a number stays a text, as it may have been one."""
+    return json.loads(text) if text[:1] in ("[", "{") else text
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import yaml
 
 from satellite_infra import keys
 from satellite_infra.host_identity import host_identity
+from satellite_infra.naming import NAMESPACE
 from satellite_infra.settings import (
     ENCRYPTED,
-    NAMESPACE,
     AmiSettings,
     BastionSettings,
     EgressSettings,

@@ -19,7 +19,8 @@ from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
 
 from satellite_infra import keys
-from satellite_infra.former import ASK, ASK_ALL
+from satellite_infra.former import ASK_ALL
+from satellite_infra.naming import STACK_OUTPUTS
 
 from .conftest import LOGIN, SECRET, SEED
 
@@ -41,7 +42,7 @@ class Ec2(mocks.Mocks):
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def call(self, args: mocks.MockCallArgs) -> Any:
-        if args.token == ASK:
+        if args.token == STACK_OUTPUTS:
             assert args.args == {"name": "acme/satellite/staging"}
             return {"outputs": self.former}
         if args.token == ASK_ALL:

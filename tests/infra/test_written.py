@@ -173,6 +173,32 @@ def test_what_the_projects_file_sets_holds_where_the_stack_says_nothing(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("project", "text", "found"),
+    [
+        ("name: satellite", "config: {branch: x, keep: ~}", {"satellite:branch": "x"}),
+        (
+            "",
+            "config: {a: {secure: x}, b: {c: [{secure: x}]}, d: {e: f}}",
+            {"satellite:d": '{"e": "f"}'},
+        ),
+        ("", "environment: [shop]\nconfig: {branch: x}", None),
+        ("config: {branch: {secret: true, value: x}}", "config: {}", None),
+        ("", "config:\tx", None),
+        ("a: [", "config: {}", None),
+    ],
+)
+def test_what_is_open_is_shown_where_the_files_say_all_of_it(
+    tmp_path: Path, project: str, text: str, found: dict[str, str] | None
+) -> None:
+    file = tmp_path / "Pulumi.staging.yaml"
+    (tmp_path / "Pulumi.yaml").write_text(project)
+    file.write_text(text)
+    assert written.shown(file) == found
+    file.unlink()
+    assert written.shown(file) is None
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
         ("config:\n  satellite:branch:\tmain\n", ": line 2: found character"),

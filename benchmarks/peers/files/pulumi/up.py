@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
-from satellite_cli.program import served
 from satellite_cli.reachable import Gate
+from satellite_cli.serving import served
 
 with ThreadPoolExecutor(1) as beside:
     loading = beside.submit(import_module, "pulumi_command.remote")
