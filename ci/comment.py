@@ -40,8 +40,15 @@ WAY = {
     "SATELLITE_BASTION_HOST_KEY": "bastion.host_key",
 }
 """Variable of a host's `reach` -> the setting: all that says to whom what is secret is sent."""
+ASKED = {"SATELLITE_REACH_SECONDS": "reach_seconds", "SATELLITE_OPENED_TO": "ssh_cidrs"}
+"""The same of how a host is asked: no more follows from it."""
 FATES = {
     "changes": ("host changes", "hosts change", ""),
+    "asked": (
+        "host is only reached again",
+        "hosts are only reached again",
+        " (what it runs stays; only a release that did not come to its end before is run again)",
+    ),
     "added": ("host is added", "hosts are added", ""),
     "back": ("host is no longer lost", "hosts are no longer lost", ""),
     "lost": (
@@ -220,7 +227,20 @@ def _fate(roles: Mapping[str, Resource], lost: str) -> str:
         return lost
     if release and release.op == "create":
         return "added" if drain is None or drain.op == "create" else "back"
-    return "changes"
+    return "asked" if _only_asked(roles) else "changes"
+
+
+def _only_asked(roles: Mapping[str, Resource]) -> bool:
+    """Whether the host is sent what it has, on the same way; a preview lists its release all the
+    same, which waits for what the visit says: the same as before, where this is all.
+    """
+    reach, release = roles.get(naming.REACH), roles.get(naming.RELEASE)
+    if not reach or reach.op != "update" or not {*roles} <= {naming.REACH, naming.RELEASE}:
+        return False
+    if release and (release.op != "update" or _text(release.old) != _text(release.new)):
+        return False
+    old, new = _environment(reach)
+    return {key for key in {*old, *new} if old.get(key) != new.get(key)} <= {*ASKED}
 
 
 def headline(
@@ -265,10 +285,14 @@ def summary(
         yield f"- **config vars** {config} (values are never shown)"
     if files := _fates([c.config_files for c in changes]):
         yield f"- **config files** {files}"
+    stays = {(name, naming.RELEASE) for name in fates.get("asked", ())}
     asks = sum(r.host_and_role()[1] == naming.REACH and r.op == "update" for r in found)
-    aside = {"update": f" ({asks} of them only ask whether a host answers)"} if asks else {}
+    aside = f"{asks} of them only ask whether a host answers" if asks else ""
+    if waits := sum(r.host_and_role() in stays for r in found):
+        aside += f", {waits} then find nothing new to release"
     ops = [op for op in sorted(counts.keys() - {"same"}) if counts[op]]
-    told = [f"{counts[op]} to {op}{aside.get(op, '')}" for op in ops]
+    asides = {"update": f" ({aside})"} if aside else {}
+    told = [f"{counts[op]} to {op}{asides.get(op, '')}" for op in ops]
     if told:
         told += [f"{counts['same']} unchanged"] if counts.get("same") else []
         yield f"- **resources** {', '.join(told)}"
@@ -360,15 +384,27 @@ def _numbered(name: str) -> tuple[str, int]:
 
 
 def _host_lines(host: str, roles: Mapping[str, Resource]) -> Iterator[str]:
-    told = [(role, roles[role]) for role in ROLES if role in roles]
+    reach = roles.get(naming.REACH)
+    asked = [*_differs(reach, ASKED)] if reach and reach.op == "update" else []
+    told = [] if _only_asked(roles) else [(role, roles[role]) for role in ROLES if role in roles]
+    if asked or not told:
+        yield "@@ reached again @@"
+        yield from asked
     for role, resource in told:
         yield f"@@ {role}: {resource.op} @@"
         if role == MACHINE:
             yield from _inputs_diff(resource, own=host)
+        elif role == naming.RELEASE and _follows(roles):
+            yield "  nothing of its own changes: it follows what is prepared"
         elif role in (naming.BOOTSTRAP, naming.RELEASE) and resource.op != "delete":
             yield from manifests.diff(_text(resource.old), _text(resource.new))
-    if not told:
-        yield "@@ reached again @@"
+
+
+def _follows(roles: Mapping[str, Resource]) -> bool:
+    """Whether the host is released to as it is prepared anew, and for no other reason."""
+    both = [roles.get(role) for role in (naming.BOOTSTRAP, naming.RELEASE)]
+    changed = [_text(r.old) != _text(r.new) for r in both if r and r.op == "update"]
+    return changed == [True, False]
 
 
 def _way_lines(roles: Mapping[str, Resource]) -> Iterator[str]:
@@ -376,12 +412,21 @@ def _way_lines(roles: Mapping[str, Resource]) -> Iterator[str]:
     reach, machine = roles.get(naming.REACH), roles.get(MACHINE)
     if not reach or reach.op == "delete" or (machine and machine.op == "create"):
         return
-    old, new = reach.old.get("environment", {}), reach.new.get("environment", {})
-    for variable, key in WAY.items():
+    yield from _differs(reach, WAY)
+
+
+def _differs(reach: Resource, settings: Mapping[str, str]) -> Iterator[str]:
+    """Of these variables: what is known to differ."""
+    old, new = _environment(reach)
+    for variable, key in settings.items():
         before, after = old.get(variable), new.get(variable)
         if before != after and after not in LATER:
             told = [_known_by(variable, value) for value in (before, after)]
             yield from manifests.pair(key, *told)
+
+
+def _environment(reach: Resource) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    return reach.old.get("environment", {}), reach.new.get("environment", {})
 
 
 def _known_by(variable: str, value: str | None) -> str | None:

@@ -371,6 +371,71 @@ def test_a_new_deploy_and_an_instances_new_address_are_no_other_way() -> None:
     assert lines == [f"- host_key: {PRINTS[0]}", f"+ host_key: {PRINTS[1]}"]
 
 
+def test_a_host_that_is_only_asked_is_no_host_that_changes() -> None:
+    """A preview cannot know what a visit prints, and lists the release that waits for it."""
+    asked = {**THERE, "SATELLITE_OPENED_TO": "203.0.113.7/32", "SATELLITE_REACH_SECONDS": "9"}
+    steps = [reach("update", "worker-1", asked), release("worker-1")]
+    assert (
+        shown(*steps, changeSummary={"update": 2})
+        == """\
+<!-- satellite-preview: staging -->
+### staging: 1 host is only reached again
+
+- **1 host is only reached again** (what it runs stays; only a release that did not come to its \
+end before is run again): worker-1
+- **resources** 2 to update (1 of them only ask whether a host answers, 1 then find nothing new \
+to release)
+
+<details open><summary>1 host: worker-1</summary>
+
+```diff
+@@ reached again @@
++ reach_seconds: 9
++ ssh_cidrs: 203.0.113.7/32
+```
+
+</details>
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"SATELLITE_SENT": "0123456789abcdef"},
+        {"SATELLITE_ADDRESS": "203.0.113.9"},
+        {"SATELLITE_MACHINE": "2"},
+    ],
+)
+def test_a_host_that_is_sent_something_or_is_elsewhere_changes(more: dict[str, str]) -> None:
+    asked = {**THERE, "SATELLITE_OPENED_TO": "203.0.113.7/32", **more}
+    lines = shown(reach("update", "worker-1", asked), release("worker-1"))
+    assert "### staging: 1 host changes\n" in lines
+    assert "+ ssh_cidrs: 203.0.113.7/32\n@@ release: update @@\n  only what is secret" in lines
+
+
+def test_a_release_that_only_follows_what_is_prepared_says_so() -> None:
+    before = {"manifest": "bootstrap 1", "user": "admin"}
+    inputs = [{"create": text("worker-1", p)} for p in (before, {**before, "packages.1": "jq"})]
+    prepared = step("update", REMOTE, "worker-1-bootstrap", *inputs)
+    sent = reach("update", "worker-1", {**THERE, "SATELLITE_SENT": "0123456789abcdef"})
+    assert lines_of(sent, prepared, release("worker-1")) == [
+        "@@ bootstrap: update @@",
+        "+ packages.1: jq",
+        "@@ release: update @@",
+        "  nothing of its own changes: it follows what is prepared",
+    ]
+    assert lines_of(prepared, release("worker-1", revision=NEW))[-2:] == [
+        f"- revision: {OLD}",
+        f"+ revision: {NEW}",
+    ]
+
+
+def lines_of(*steps: dict[str, Any]) -> list[str]:
+    """The lines of the one group of hosts."""
+    return shown(*steps).partition("```diff\n")[2].partition("\n```")[0].splitlines()
+
+
 def test_neither_value_nor_digest_of_a_config_var_is_shown() -> None:
     changed = release("worker-1", config__DATABASE_URL="0123456789abcdef", config__PLAIN="value")
     lines = shown(changed)

@@ -175,6 +175,25 @@ def test_another_machine_behind_a_name(stack: Stack, servers: tuple[int, str]) -
     ]
 
 
+def test_who_may_connect_is_no_change_of_what_hosts_run(
+    stack: Stack, servers: tuple[int, str]
+) -> None:
+    deploy(stack, servers, 2)
+    stack.configure({"satellite:ssh_cidrs[0]": "203.0.113.7/32"}, {})
+    status, comment, _ = written(stack)
+    assert status == 0
+    assert comment.splitlines()[2] == "### staging: 2 hosts are only reached again"
+    assert comment.split("```")[1].splitlines()[1:] == [
+        "@@ reached again @@",
+        "- ssh_cidrs: nobody",
+        "+ ssh_cidrs: 203.0.113.7/32",
+    ]
+    said = stack.run("up", "--yes", "--skip-preview")
+    assert "2 updated" in said  # as the comment says: no host is released to
+    stack.configure({"satellite:packages[0]": "libpq-dev"}, {})
+    assert written(stack)[1].count("it follows what is prepared\n") == 1
+
+
 def test_fifty_new_machines_are_one_group(
     stack: Stack, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
