@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -66,7 +67,13 @@ def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:
         return
     for sign, value in (("-", old), ("+", new)):
         if value is not None:
-            yield f"{sign} {key}: {' '.join(value.split())}".rstrip()
+            yield f"{sign} {key}: {_shown(value)}".rstrip()
+
+
+def _shown(value: str) -> str:
+    """The value as it is, on one line; as JSON where it would look like another one."""
+    plain = value == " ".join(value.split()) and value.isprintable() and not value.startswith('"')
+    return value if plain else json.dumps(value)
 
 
 def _formation(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:

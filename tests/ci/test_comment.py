@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ci import manifests
 from ci.blocks import LONGEST, NOTE
 from ci.comment import LATER, Seen, approved, comment, ranges
 from satellite_infra.host_identity import host_identity
@@ -434,6 +435,22 @@ def test_a_release_that_only_follows_what_is_prepared_says_so() -> None:
 def lines_of(*steps: dict[str, Any]) -> list[str]:
     """The lines of the one group of hosts."""
     return shown(*steps).partition("```diff\n")[2].partition("\n```")[0].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("rm -f lock; run", "rm -f lock; run"),
+        ("rm -f lock;\nrun", r'"rm -f lock;\nrun"'),
+        ("rm  -f lock; run", '"rm  -f lock; run"'),
+        ("rm\u00a0-f lock; run", r'"rm\u00a0-f lock; run"'),
+        ("run \u202e;evil #", r'"run \u202e;evil #"'),
+        ('"run"', r'"\"run\""'),
+        ("größe", "größe"),
+    ],
+)
+def test_no_value_looks_like_another_one(value: str, line: str) -> None:
+    assert [*manifests.pair("command", None, value)] == [f"+ command: {line}"]
 
 
 def test_neither_value_nor_digest_of_a_config_var_is_shown() -> None:
