@@ -69,10 +69,10 @@ BEGIN = ("added", "back")
 """Of these, the hosts that run nothing yet."""
 LATER = {"04da6b54-80e4-46f7-96ec-b56ff0331ba9": "(known when it is made)"}
 NOTHING = "nothing"
-"""Instead of the commit that a stack runs before its first deploy."""
+"""Instead of the commits that hosts run, before the first deploy that one has come through."""
 APPROVAL = re.compile(
     r"<!-- satellite-previewed: ([0-9a-f]{40})"
-    r"(?:; revision ([0-9a-f]{40}) after ([0-9a-f]{40}|nothing))? -->"
+    r"(?:; revision ([0-9a-f]{40}) after ([0-9a-f]{40}(?:,[0-9a-f]{40})*|nothing))? -->"
 )
 LONGEST_ERROR = 40  # lines
 SOME = 30  # things that one line lists
@@ -80,7 +80,10 @@ SOME = 30  # things that one line lists
 
 @dataclass(frozen=True)
 class Seen:
-    """What a preview was about: a commit of this repository, and of the app one after another."""
+    """What a preview was about: a commit of this repository, and of the app one after another.
+
+    Before, some hosts may have run another one than others: the commits, with a comma between.
+    """
 
     commit: str
     revision: str = ""
@@ -170,12 +173,23 @@ def approved(line: str) -> Seen | None:
 
 
 def deployed(steps: Sequence[Step]) -> tuple[str, str]:
-    """The app's commit that hosts would run, empty where none would; and the one before it."""
-    texts = (_text(_inputs([step], "newState")) for step in steps)
-    after = {found for text in texts if (found := manifests.pairs(text).get("revision"))}
-    stacks = [step.get("oldState") or {} for step in steps if step["urn"].split("::")[2] == STACK]
-    outputs = next((state.get("outputs") or {} for state in stacks), {})
-    return after.pop() if len(after) == 1 else "", outputs.get("revision") or NOTHING
+    """The app's commit that hosts would run, empty where none would; and those that they run."""
+    before, after = (
+        released({"urn": step["urn"], **(step.get(state) or {})} for step in steps)
+        for state in ("oldState", "newState")
+    )
+    return after[0] if len(after) == 1 else "", ",".join(before) or NOTHING
+
+
+def released(resources: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The app's commits in the releases among resources of a state, which has what succeeded."""
+    found = [
+        manifests.pairs(_text(resource.get("inputs") or {})).get("revision", "")
+        for resource in resources
+        if naming.host_and_role(resource["urn"].split("::")[-1])[1] == naming.RELEASE
+        and not resource.get("delete")  # of a machine before
+    ]
+    return sorted({*found} - {""})
 
 
 def resources(steps: Iterable[Step]) -> Iterator[Resource]:

@@ -4,8 +4,9 @@ Usage: python3 -m ci.pin STACK COMMIT [--previewed REVISION --before REVISION]
 
 Where the app lives in this very repository that is COMMIT, whatever the branch says by then. Where
 `satellite:repository` is another one, a deploy pins what its preview has shown, --previewed, while
-the stack runs what it ran then, --before: no other deploy since is undone. Where nothing was shown,
-the branch says what is deployed. A `satellite:revision` of the stack file stays as it is.
+all hosts run what they ran then, --before, or that: no other deploy since is undone. Where nothing
+was shown, the branch says what is deployed. A `satellite:revision` of the stack file stays as it
+is.
 
 Whether it is this one by a name that it had before, GitHub is asked with GITHUB_TOKEN.
 """
@@ -19,9 +20,10 @@ import re
 import subprocess
 import sys
 import urllib.error
+from collections.abc import Iterable
 from dataclasses import replace
 
-from ci.comment import NOTHING
+from ci.comment import NOTHING, released
 from ci.github import GitHub, problem
 
 HERE = "satellite:repository"
@@ -98,13 +100,18 @@ def pin(stack: str, commit: str, previewed: str | None, before: str) -> str:
 
 
 def check(stack: str, before: str, previewed: str) -> None:
-    """StaleError where the stack runs neither of them: somebody else has deployed since."""
-    running = json.loads(pulumi(stack, "stack", "output", "--json")).get("revision", NOTHING)
-    if running not in (before, previewed):
+    """StaleError where a host runs neither of them: somebody else has deployed since."""
+    state = json.loads(pulumi(stack, "stack", "export"))["deployment"] or {}
+    running, known = released(state.get("resources") or []) or [NOTHING], before.split(",")
+    if not {*running} <= {*known, previewed}:
         raise StaleError(
-            f"{stack} runs {running[:12]} by now, and what was previewed is "
-            f"{before[:12]} → {previewed[:12]}"
+            f"{stack} runs {_short(running)} by now, and what was previewed is "
+            f"{_short(known)} → {previewed[:12]}"
         )
+
+
+def _short(commits: Iterable[str]) -> str:
+    return ", ".join(commit[:12] for commit in commits)
 
 
 def main(arguments: list[str]) -> int:
@@ -115,7 +122,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("stack")
     parser.add_argument("commit")
     parser.add_argument("--previewed", help="empty where no preview has shown a commit of the app")
-    parser.add_argument("--before", default="", help="what ran when it was previewed")
+    parser.add_argument("--before", default="", help="what hosts ran when it was previewed")
     parsed = parser.parse_args(arguments)
     try:
         print(pin(parsed.stack, parsed.commit, parsed.previewed, parsed.before))

@@ -16,6 +16,7 @@ from satellite_infra.reach import COMMAND
 from tests.infra.conftest import SEED
 
 OLD, NEW = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233", "9a8b7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
+LAST = "5c4b3a29180706f5e4d3c2b1a09f8e7d6c5b4a39"
 RELEASE = {
     "manifest": "release 1",
     "revision": OLD,
@@ -198,13 +199,19 @@ def test_what_a_deploy_is_to_pin_is_in_the_comments_second_line() -> None:
         return approved(comment("staging", {"steps": steps}, commit=NEW).text().splitlines()[1])
 
     stack = step("same", "pulumi:pulumi:Stack", "satellite-staging", {}, {})
-    stack["oldState"]["outputs"] = {"revision": OLD}
+    stack["oldState"]["outputs"] = {"revision": NEW}  # what was tried last, and failed
     same = {**release("worker-1", revision=OLD), "op": "same"}
     gone = of_host("worker-2", "delete", DRAIN, None)
     assert line(stack, release("worker-1", revision=NEW), *gone) == Seen(NEW, NEW, OLD)
     assert line(stack, same) == Seen(NEW, OLD, OLD)  # config alone changes, or nothing
     assert line(*of_host("worker-1", "create", None, DRAIN)) == Seen(NEW, OLD, "nothing")
     assert line(stack, *gone) == Seen(NEW)  # nobody would run anything
+    # one host came through before another one failed; a release phase is no host's
+    both = [release("worker-1", revision=LAST), release("worker-2", revision=LAST)]
+    both[1]["oldState"]["inputs"]["create"] = text("worker-2", {**RELEASE, "revision": NEW})
+    phase = step("delete", REMOTE, "release-phase-1", {"create": text("worker-1", RELEASE)}, None)
+    phase["oldState"]["inputs"]["create"] = text("worker-1", {**RELEASE, "revision": "3" * 40})
+    assert line(stack, *both, phase) == Seen(NEW, LAST, f"{OLD},{NEW}")
 
 
 def test_hosts_that_come_and_go_are_no_change_of_what_the_others_run() -> None:

@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from ci import pin
+from demo.failure import DemoError
 from demo.stack import Stack
 from lab.engine import environment
 from tests.programs import executable
 
 from .github import Server
+from .test_comment import REMOTE, text
 
 COMMIT = "9a8b7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
 OTHER = "git@github.com:example/other.git"
@@ -161,11 +163,23 @@ def elsewhere(stack: Stack) -> Stack:
     return stack
 
 
-def runs(stack: Stack, revision: str) -> None:
-    """Have it deployed with that commit."""
-    program = f"import pulumi\npulumi.export('revision', {revision!r})\n"
-    (stack.project / "__main__.py").write_text(program)
-    stack.run("up", "--yes", "--skip-preview")
+def runs(stack: Stack, *revisions: str) -> None:
+    """Have a host for each of these commits, as the state knows them."""
+    urn = "urn:pulumi:staging::satellite::"
+    root = {"type": "pulumi:pulumi:Stack", "urn": f"{urn}pulumi:pulumi:Stack::satellite-staging"}
+    releases = [
+        {
+            "urn": f"{urn}{REMOTE}::worker-{number}-release",
+            "type": REMOTE,
+            "custom": True,
+            "id": str(number),
+            "inputs": {"create": text(f"worker-{number}", {"revision": revision})},
+        }
+        for number, revision in enumerate(revisions, 1)
+    ]
+    exported = json.loads(stack.run("stack", "export"))
+    exported["deployment"]["resources"] = [root, *releases]
+    stack.run("stack", "import", stdin=json.dumps(exported))
 
 
 def pins(previewed: str, before: str) -> int:
@@ -197,6 +211,27 @@ def test_it_is_pinned_while_nobody_else_has_deployed(
     assert pinned(elsewhere) is None
     assert pins(LATER, BEFORE) == 0  # the same deploy once more
     assert pinned(elsewhere) == LATER
+
+
+@pytest.mark.engine
+def test_what_others_have_tried_is_not_what_hosts_run(
+    elsewhere: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stack's outputs are those of the last update, whether it has failed or not."""
+    (elsewhere.project / "__main__.py").write_text(
+        f"import pulumi\npulumi.export('revision', {LATER!r})\nraise pulumi.RunError('no')\n"
+    )
+    with pytest.raises(DemoError):
+        elsewhere.run("up", "--yes", "--skip-preview")
+    runs(elsewhere, BEFORE, BEFORE)
+    assert pins(SHOWN, BEFORE) == 0
+    assert pinned(elsewhere) == SHOWN
+    elsewhere.run("config", "rm", "satellite:revision")
+    # it came through on a host
+    runs(elsewhere, BEFORE, LATER)
+    assert pins(SHOWN, BEFORE) == 1
+    assert f"runs {BEFORE[:12]}, {LATER[:12]} by now" in capsys.readouterr().err
+    assert pins(SHOWN, f"{BEFORE},{LATER}") == 0  # and was seen there
 
 
 @pytest.mark.engine

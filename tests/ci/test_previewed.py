@@ -58,6 +58,10 @@ def test_a_merge_and_a_fast_forward(
             comment(revision=REVISION, before=BEFORE),
             f"revision={REVISION}\nbefore={BEFORE}\n",
         ),
+        (
+            comment(revision=REVISION, before=f"{BEFORE},{REVISION}"),
+            f"revision={REVISION}\nbefore={BEFORE},{REVISION}\n",
+        ),
         (comment(revision=REVISION), f"revision={REVISION}\nbefore=nothing\n"),  # the first deploy
         (comment(), ""),
     ],

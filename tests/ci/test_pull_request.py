@@ -194,6 +194,18 @@ def test_who_may_connect_is_no_change_of_what_hosts_run(
     assert written(stack)[1].count("it follows what is prepared\n") == 1
 
 
+def test_what_was_only_tried_is_not_what_hosts_run(stack: Stack, servers: tuple[int, str]) -> None:
+    deploy(stack, servers, 2)
+    tried = {"satellite:revision": NEW, "satellite:hosts.worker-2.port": "1"}
+    stack.configure({**tried, "satellite:reach_seconds": "1"}, {})
+    with pytest.raises(DemoError):
+        stack.run("up", "--yes", "--skip-preview")
+    assert written(stack)[1].splitlines()[1:3] == [
+        f"<!-- satellite-previewed: {COMMIT}; revision {NEW} after {REVISION} -->",
+        "### staging: 2 hosts change, 0f1e2d3 → 9a8b7c6",
+    ]
+
+
 def test_fifty_new_machines_are_one_group(
     stack: Stack, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
