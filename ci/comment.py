@@ -136,7 +136,8 @@ def comment(
     fates = by_fate(hosts, given_back(steps))
     # a host that comes or goes is compared with nothing, which is no change of what others run
     changes = [manifests.change(*_texts(hosts[name])) for name in fates.get("changes", ())]
-    replaced = sum(MACHINE in r and r[MACHINE].op == "replace" for r in hosts.values())
+    stay = [*fates.get("changes", ()), *fates.get("back", ())]
+    replaced = sum(_is_replaced(hosts[name]) for name in stay)
     begun = _begun(hosts, fates)
     failed = list(errors(preview, violations, trouble))
     said = "the preview failed" if failed else headline(fates, replaced, changes, begun, bool(rest))
@@ -255,6 +256,12 @@ def _only_asked(roles: Mapping[str, Resource]) -> bool:
         return False
     old, new = _environment(reach)
     return {key for key in {*old, *new} if old.get(key) != new.get(key)} <= {*ASKED}
+
+
+def _is_replaced(roles: Mapping[str, Resource]) -> bool:
+    """Whether a host that stays is another machine, which may be none of ours any more."""
+    drain, machine = roles.get(naming.DRAIN), roles.get(MACHINE)
+    return bool(machine and machine.op != "update") or bool(drain and drain.op == "replace")
 
 
 def headline(
@@ -422,19 +429,23 @@ def _follows(roles: Mapping[str, Resource]) -> bool:
 
 
 def _way_lines(roles: Mapping[str, Resource]) -> Iterator[str]:
-    """What differs of the way to a host; an instance's own new address is nobody's choice."""
+    """What differs of the way to a host; an instance's own new address is nobody's choice, but
+    that it is one by now may be.
+    """
     reach, machine = roles.get(naming.REACH), roles.get(MACHINE)
-    if not reach or reach.op == "delete" or (machine and machine.op == "create"):
+    if not reach or reach.op == "delete":
         return
-    yield from _differs(reach, WAY)
+    made = bool(machine and machine.op == "create")
+    if not (made and reach.op == "create"):
+        yield from _differs(reach, WAY, later=made)
 
 
-def _differs(reach: Resource, settings: Mapping[str, str]) -> Iterator[str]:
-    """Of these variables: what is known to differ."""
+def _differs(reach: Resource, settings: Mapping[str, str], later: bool = False) -> Iterator[str]:
+    """What differs of these variables; what is only known `later` where that is asked for."""
     old, new = _environment(reach)
     for variable, key in settings.items():
         before, after = old.get(variable), new.get(variable)
-        if before != after and after not in LATER:
+        if before != after and (later or after not in LATER):
             told = [_known_by(variable, value) for value in (before, after)]
             yield from manifests.pair(key, *told)
 
@@ -446,7 +457,7 @@ def _environment(reach: Resource) -> tuple[Mapping[str, str], Mapping[str, str]]
 def _known_by(variable: str, value: str | None) -> str | None:
     """A host key by its fingerprint, anything else as it is."""
     if value is None or variable not in HOST_KEYS:
-        return value
+        return LATER.get(value or "", value)
     return fingerprint(value)
 
 

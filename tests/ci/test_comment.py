@@ -444,6 +444,27 @@ def lines_of(*steps: dict[str, Any]) -> list[str]:
     return shown(*steps).partition("```diff\n")[2].partition("\n```")[0].splitlines()
 
 
+def test_a_host_that_becomes_an_instance_or_is_one_no_longer_is_another_machine() -> None:
+    later = {**THERE, "SATELLITE_ADDRESS": next(iter(LATER)), "SATELLITE_HOST_KEY": KEYS[1]}
+    changed = {**release("worker-1"), "op": "replace"}
+    drain = step("replace", REMOTE, "worker-1-drain", DRAIN, DRAIN)
+    made = step("create", INSTANCE, "worker-1", None, {"ami": "a"})
+    steps = [made, reach("replace", "worker-1", later), changed, drain]
+    title = "### staging: 1 host changes, 1 machine is replaced\n"
+    assert title in shown(*steps)
+    assert reached(*steps) == [
+        "@@ worker-1 @@",
+        "- address: 192.0.2.1",
+        "+ address: (known when it is made)",
+        f"- host_key: {PRINTS[0]}",
+        f"+ host_key: {PRINTS[1]}",
+    ]
+    gone = step("delete", INSTANCE, "worker-1", {"ami": "a"}, None)
+    assert title in shown(gone, reach("replace", "worker-1", THERE), changed, drain)
+    raised = reach("replace", "worker-1", {**THERE, "SATELLITE_MACHINE": "2"})
+    assert title in shown(raised, changed, drain)
+
+
 @pytest.mark.parametrize(
     ("value", "line"),
     [

@@ -206,13 +206,41 @@ def test_what_was_only_tried_is_not_what_hosts_run(stack: Stack, servers: tuple[
     ]
 
 
-def test_fifty_new_machines_are_one_group(
-    stack: Stack, moto_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def aws(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "lab")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lab")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_host_that_becomes_an_instance_is_another_machine(
+    stack: Stack, servers: tuple[int, str]
+) -> None:
+    deploy(stack, servers, 2)
+    stack.run("config", "rm", "--path", "satellite:hosts.worker-2")
+    stack.configure(
+        {
+            "satellite:names[0]": "worker-2",
+            "satellite:ami": "ami-0123456789abcdef0",
+            "satellite:ssh_cidrs[0]": "203.0.113.7/32",
+        },
+        {},
+    )
+    status, comment, _ = written(stack)
+    assert status == 0
+    title = "1 host changes, 1 host is only reached again, 1 machine is replaced"
+    assert comment.splitlines()[2] == f"### staging: {title}"
+    assert comment.split("```")[1].splitlines()[1:4] == [
+        "@@ worker-2 @@",
+        "- address: 127.0.0.2",
+        "+ address: (known when it is made)",
+    ]
+
+
+@pytest.mark.usefixtures("aws")
+def test_fifty_new_machines_are_one_group(stack: Stack) -> None:
     stack.configure(
         {
             "satellite:app": "shop",
