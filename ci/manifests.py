@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from policy.rules import KEY_MATERIAL
 from satellite_infra.agent import flat
 
 EVERYWHERE = frozenset({"manifest", "host"})
@@ -59,9 +60,11 @@ def diff(old_text: str, new_text: str) -> Iterator[str]:
 
 
 def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:
-    """The lines of one key; a digest says only that it differs, and of a config var the name."""
-    digests = [v for v in (old, new) if v is not None and DIGEST.fullmatch(v)]
-    if key.startswith(CONFIG) or digests:
+    """The lines of one key; a digest says only that it differs, and of a config var the name, as of
+    what the policy pack takes for a secret that is in the wrong place.
+    """
+    values = [value for value in (old, new) if value is not None]
+    if key.startswith(CONFIG) or any(DIGEST.fullmatch(v) or KEY_MATERIAL.search(v) for v in values):
         sign = "+" if old is None else "-" if new is None else "!"
         yield f"{sign} {key}"
         return

@@ -9,6 +9,7 @@ import pytest
 from ci import manifests
 from ci.blocks import LONGEST, NOTE
 from ci.comment import LATER, Seen, approved, comment, ranges
+from satellite_infra.agent import flat
 from satellite_infra.host_identity import host_identity
 from satellite_infra.key_text import fingerprint
 from satellite_infra.naming import INSTANCE
@@ -29,8 +30,8 @@ REMOTE = "command:remote:Command"
 
 
 def text(host: str, pairs: dict[str, str]) -> str:
-    lines = "".join(f"{key}: {value}\n" for key, value in {**pairs, "host": host}.items())
-    return f"set -eu\n{{\n    cat <<'END_OF_MANIFEST'\n{lines}end: manifest\nEND_OF_MANIFEST\n}}\n"
+    manifest = flat.dump({**pairs, "host": host}.items())
+    return f"set -eu\n{{\n    cat <<'END_OF_MANIFEST'\n{manifest}END_OF_MANIFEST\n}}\n"
 
 
 def step(
@@ -486,6 +487,22 @@ def test_neither_value_nor_digest_of_a_config_var_is_shown() -> None:
     lines = shown(changed)
     assert "added `PLAIN`; changed `DATABASE_URL` (" in lines
     assert [v for v in ("37d0437f025079ad", "0123456789abcdef", "value\n") if v in lines] == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://user:canary@x.example.com",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n-----END OPENSSH PRIVATE KEY-----\n",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown_a_second_time(value: str) -> None:
+    lines = shown(release("worker-1", processes__worker__env__U=value))
+    assert "+ processes.worker.env.U\n" in lines
+    assert "canary" not in lines
+    rule = {"cidrIpv4": "192.0.2.1/32", "description": "office"}
+    changed = step("update", "aws:x:Rule", "office", {**rule, "description": value}, rule)
+    assert "! description\n" in shown(changed)
 
 
 def test_config_files_are_named_and_not_shown() -> None:
