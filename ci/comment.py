@@ -61,6 +61,11 @@ FATES = {
         "hosts are declared lost",
         " (NOT drained; no host is left that gives back what jobs it had)",
     ),
+    "unused": (
+        "host is added as lost",
+        "hosts are added as lost",
+        " (its machine is made, and nothing runs there)",
+    ),
     "removed": ("host is removed", "hosts are removed", " (drained first)"),
     "dropped": ("host is removed without a drain", "hosts are removed without a drain", ""),
 }
@@ -239,7 +244,8 @@ def _fate(roles: Mapping[str, Resource], lost: str) -> str:
             return "removed" if drained else "dropped"
         return lost  # the update that declared it that did not come to its end
     if drain and not drain.new.get("delete") and (drained or drain.op == "create"):
-        return lost
+        # an instance that is lost from the start has had nothing; another machine may have
+        return "unused" if drain.op == "create" and MACHINE in roles else lost
     if release and release.op == "create":
         return "added" if drain is None or drain.op == "create" else "back"
     return "asked" if _only_asked(roles) else "changes"
@@ -303,7 +309,9 @@ def summary(
     if formation := _unique(line for c in changes for line in c.formation):
         yield f"- **formation, on each host** {_some(formation)}"
     if config := _fates([c.config for c in changes]):
-        yield f"- **config vars** {config} (values are never shown)"
+        seed = "; that all changed may also be another host_key_seed, by which they are compared"
+        anew = seed if any(c.anew for c in changes) else ""
+        yield f"- **config vars** {config} (values are never shown{anew})"
     if files := _fates([c.config_files for c in changes]):
         yield f"- **config files** {files}"
     stays = {(name, naming.RELEASE) for name in fates.get("asked", ())}

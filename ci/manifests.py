@@ -12,8 +12,12 @@ from satellite_infra.agent import flat
 
 EVERYWHERE = frozenset({"manifest", "host"})
 """What says nothing about a change: the format, and the host's own name."""
-DIGEST = re.compile(r"[0-9a-f]{16}")
 CONFIG = "config."
+DIGESTS = re.compile(
+    rf"{re.escape(CONFIG)}.+|config_files\..+\.template|agent|deploy_key|webhook|monit\.password"
+    r"|rotation\.token"
+)
+"""The keys whose values say nothing to people."""
 CONFIG_FILE_KEYS = ("template", "mode", "owner")
 CONFIG_FILE = re.compile(rf"config_files\.(.+)\.({'|'.join(CONFIG_FILE_KEYS)})")
 
@@ -27,6 +31,8 @@ class Change:
     revision: tuple[str, str] | None = None
     formation: tuple[str, ...] = ()
     config: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    anew: bool = False
+    """Whether no digest of several is as before: by another seed, if not by chance."""
     config_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -44,6 +50,7 @@ def change(old_text: str, new_text: str) -> Change:
         revision=(before, after) if before != after else None,
         formation=tuple(_formation(old, new)),
         config=_fates(_config_vars(old), _config_vars(new)),
+        anew=_anew(old, new),
         config_files=_fates(_config_files(old), _config_files(new)),
     )
 
@@ -60,11 +67,10 @@ def diff(old_text: str, new_text: str) -> Iterator[str]:
 
 
 def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:
-    """The lines of one key; a digest says only that it differs, and of a config var the name, as of
-    what the policy pack takes for a secret that is in the wrong place.
+    """The lines of one key; of a digest only that it differs, as of what the policy pack takes for
+    a secret that is in the wrong place.
     """
-    values = [value for value in (old, new) if value is not None]
-    if key.startswith(CONFIG) or any(DIGEST.fullmatch(v) or KEY_MATERIAL.search(v) for v in values):
+    if DIGESTS.fullmatch(key) or any(KEY_MATERIAL.search(value or "") for value in (old, new)):
         sign = "+" if old is None else "-" if new is None else "!"
         yield f"{sign} {key}"
         return
@@ -77,6 +83,11 @@ def _shown(value: str) -> str:
     """The value as it is, on one line; as JSON where it would look like another one."""
     plain = value == " ".join(value.split()) and value.isprintable() and not value.startswith('"')
     return value if plain else json.dumps(value)
+
+
+def _anew(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    both = [key for key in old if key in new and DIGESTS.fullmatch(key)]
+    return len(both) > 1 and all(old[key] != new[key] for key in both)
 
 
 def _formation(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:

@@ -505,6 +505,36 @@ def test_a_secret_in_the_wrong_place_is_not_shown_a_second_time(value: str) -> N
     assert "! description\n" in shown(changed)
 
 
+def test_what_only_looks_like_a_digest_is_shown() -> None:
+    own = {"processes__worker__env__BUILD": "0123456789abcdef", "webhook": "0123456789abcdef"}
+    lines = shown(release("worker-1", **own))
+    assert "+ processes.worker.env.BUILD: 0123456789abcdef\n" in lines
+    assert "+ webhook\n" in lines
+
+
+def test_where_no_digest_is_as_before_another_seed_may_be_why() -> None:
+    said = "may also be another host_key_seed"
+    one, two = "0123456789abcdef", "fedcba9876543210"
+    old = {**RELEASE, "config.API_KEY": one}
+    inputs = [
+        {"create": text("worker-1", pairs)} for pairs in (old, {**old, "config.API_KEY": two})
+    ]
+    assert said not in shown(step("update", REMOTE, "worker-1-release", *inputs))
+    both = {"config.API_KEY": two, "config.DATABASE_URL": two}
+    inputs = [{"create": text("worker-1", pairs)} for pairs in (old, {**old, **both})]
+    assert said in shown(step("update", REMOTE, "worker-1-release", *inputs))
+    assert said not in shown(release("worker-1", config__DATABASE_URL=two))  # the only one
+
+
+def test_an_instance_that_is_lost_from_the_start_had_no_jobs() -> None:
+    made = step("create", INSTANCE, "worker-2", None, {"ami": "a"})
+    drain = step("create", REMOTE, "worker-2-drain", None, {})
+    jobs = step("create", REMOTE, "worker-2-jobs", None, {"create": "give back"})
+    told = "- **1 host is added as lost** (its machine is made, and nothing runs there): worker-2"
+    assert told in shown(made, drain, jobs).splitlines()
+    assert "- **1 host is declared lost**" in shown(drain, jobs)  # it is there without us
+
+
 def test_config_files_are_named_and_not_shown() -> None:
     def file(path: str, template: str, mode: str = "0640") -> dict[str, str]:
         values = {"template": template, "mode": mode, "owner": "app"}
