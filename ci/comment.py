@@ -122,9 +122,11 @@ def comment(
     trouble: str = "",
     commit: str = "",
     violations: Sequence[str] = (),
+    advice: Sequence[str] = (),
 ) -> Block:
     """The comment; `trouble`: what the engine said outside of its JSON when it failed, or that it
-    did. Where there is any the preview failed, and approves nothing.
+    did. Where there is any the preview failed, and approves nothing. `advice`: broken rules that
+    stop nothing.
     """
     steps = preview.get("steps", [])
     found = [resource for resource in resources(steps) if not resource.only_waits()]
@@ -151,7 +153,7 @@ def comment(
         [
             Block((marker(stack), *([seen] if seen else []), f"### {stack}: {said}")),
             *failed,
-            warnings(preview),
+            warnings(preview, advice),
             Block(tuple(summary(fates, changes, begun, found, preview.get("changeSummary") or {}))),
             *ways(hosts),
             *groups(hosts),
@@ -379,10 +381,13 @@ def errors(preview: Mapping[str, Any], violations: Sequence[str], trouble: str) 
         yield Block.fenced(trouble.strip().splitlines()[-LONGEST_ERROR:])
 
 
-def warnings(preview: Mapping[str, Any]) -> Block:
-    """What the program warns of, which is no change: a machine that is not as declared."""
+def warnings(preview: Mapping[str, Any], advice: Sequence[str]) -> Block:
+    """What the program warns of, which is no change: a machine that is not as declared; and what
+    policies do.
+    """
     told = [one for one in preview.get("diagnostics") or [] if one.get("severity") == "warning"]
     lines = [line for one in told for line in text_lines(one)]
+    lines += [f"warning: {one}" for one in sorted({*advice})]
     return Block.fenced(lines) if lines else Block()
 
 

@@ -26,12 +26,14 @@ from ci.comment import comment, text_lines
 class Previewed:
     """How `pulumi preview --json` ended: its document (empty if none), and its other words.
 
-    `violations` are the policies' own words, which are not in the document.
+    `violations` are the policies' own words, which are not in the document; `advice` those of
+    policies that stop nothing.
     """
 
     status: int
     document: dict[str, Any] = field(repr=False)
     violations: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     said: str = field(default="", repr=False)
 
     def trouble(self) -> str:
@@ -64,23 +66,25 @@ def preview(stack: str, options: Sequence[str] = ()) -> Previewed:
         if not there:
             file.unlink(missing_ok=True)  # the CLI begins one, with the passphrase's salt
         events = log.read_text("utf-8", "replace").split("\n") if log.exists() else []
-    found = tuple(violations(events[:-1]))  # behind the last line's end: one that was cut off
+    # behind the last line's end: one that was cut off
+    broken = [*broken_rules(events[:-1])]
+    found, advice = (tuple(text for is_, text in broken if is_ == stops) for stops in (True, False))
     try:
         document = json.loads(done.stdout)
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        return Previewed(done.returncode, {}, found, done.stdout + done.stderr)
-    return Previewed(done.returncode, document, found, done.stderr)
+        return Previewed(done.returncode, {}, found, advice, done.stdout + done.stderr)
+    return Previewed(done.returncode, document, found, advice, done.stderr)
 
 
-def violations(events: Iterable[str]) -> Iterator[str]:
-    """Each broken rule that stops a preview: the policy's name, and what it says."""
+def broken_rules(events: Iterable[str]) -> Iterator[tuple[bool, str]]:
+    """Each broken rule: whether it stops the preview; the policy's name, and what it says."""
     for line in events:
-        event = json.loads(line).get("policyEvent")
-        if event and event["enforcementLevel"] == "mandatory":
+        if event := json.loads(line).get("policyEvent"):
             description, *own = text_lines(event)
-            yield f"{event['policyName']}: {' '.join(own) or description}"
+            said = f"{event['policyName']}: {' '.join(own) or description}"
+            yield event["enforcementLevel"] == "mandatory", said
 
 
 def main(arguments: list[str]) -> int:
@@ -93,7 +97,8 @@ def main(arguments: list[str]) -> int:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     parsed = parser.parse_args(arguments[:end])
     done = preview(parsed.stack, arguments[end + 1 :])
-    block = comment(parsed.stack, done.document, done.trouble(), parsed.commit, done.violations)
+    words = done.trouble(), parsed.commit, done.violations, done.advice
+    block = comment(parsed.stack, done.document, *words)
     parsed.comment.write_text(block.cut(), encoding="utf-8")
     if parsed.whole:
         with parsed.whole.open("a", encoding="utf-8") as file:

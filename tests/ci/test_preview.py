@@ -36,9 +36,9 @@ def said(document: Any, status: int = 0) -> str:
     return f"cat <<'END'\n{json.dumps(document)}\nEND\nexit {status}"
 
 
-def of_policy(message: str) -> str:
+def of_policy(message: str, level: str = "mandatory") -> str:
     """A line of the event log; the script writes it where the engine would."""
-    event = {"policyName": "tagged", "enforcementLevel": "mandatory", "message": message}
+    event = {"policyName": "tagged", "enforcementLevel": level, "message": message}
     return json.dumps({"policyEvent": event})
 
 
@@ -106,3 +106,17 @@ def test_a_rule_without_words_and_events_that_were_cut_off(folder: Path) -> None
     status, lines = written(folder, f"{events}\nkill -9 $$")
     assert status == -9
     assert lines[3:7] == ["```text", "tagged: (no message)", "tagged: it lacks tags", "```"]
+
+
+def test_a_rule_that_stops_nothing_is_warned_of(folder: Path) -> None:
+    events = logged(of_policy("Tags say it\nit lacks tags", "advisory"), "{}", "")
+    status, lines = written(folder, f"{events}\necho '{WHOLE}'")
+    assert status == 0
+    assert lines[1:7] == [
+        f"<!-- satellite-previewed: {COMMIT} -->",
+        "### staging: nothing changes",
+        "",
+        "```text",
+        "warning: tagged: it lacks tags",
+        "```",
+    ]

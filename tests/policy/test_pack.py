@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,4 +113,20 @@ def test_the_pull_requests_comment_says_what_is_broken(
         "```",
         "",
         f"- **2 hosts are added**: worker-1, worker-2, at `{REVISION}`",
+    ]
+
+
+def test_the_comment_warns_of_a_rule_that_is_advisory(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stack.project)
+    file, config = stack.project / "comment.md", stack.project / "policy.json"
+    rule = "no-public-address-in-production"
+    config.write_text(json.dumps({rule: {"enforcementLevel": "advisory"}}))
+    pack = ["--", "--policy-pack", str(PACK), "--policy-pack-config", str(config)]
+    assert preview_comment.main(["production", "--comment", str(file), *pack]) == 0
+    lines = file.read_text().splitlines()
+    assert lines[1].startswith("### production: 2 hosts are added")
+    assert [line.partition(" has")[0] for line in lines[4:6]] == [
+        f"warning: {rule}: worker-{n}" for n in (1, 2)
     ]
