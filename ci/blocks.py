@@ -55,13 +55,15 @@ class Block:
         return f"{shown}\n{NOTE}\n"
 
     def _beginning(self, room: int, before: str) -> str:
-        """Its first lines; nothing where not even one has room."""
-        around = _size(before) + sum(_size(line) + 1 for line in (*self.head, *self.tail))
+        """Its first lines, of the first one what has room; nothing where that is nothing."""
+        left = room - _size(before) - sum(_size(line) + 1 for line in (*self.head, *self.tail))
         kept: list[str] = []
         for line in self.lines:
-            around += _size(line) + 1
-            if around > room:
+            if _size(line) + 1 > left:
+                if not kept and left > 1:
+                    kept.append(line.encode()[: left - 1].decode(errors="ignore"))
                 break
+            left -= _size(line) + 1
             kept.append(line)
         return before + Block(tuple(kept), self.head, self.tail).text() if kept else ""
 

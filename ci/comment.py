@@ -79,7 +79,7 @@ APPROVAL = re.compile(
     r"<!-- satellite-previewed: ([0-9a-f]{40})"
     r"(?:; revision ([0-9a-f]{40}) after ([0-9a-f]{40}(?:,[0-9a-f]{40})*|nothing))? -->"
 )
-LONGEST_ERROR = 40  # lines
+LAST_WORDS = 100  # lines of an engine that may have ended in the middle of its document
 SOME = 30  # things that one line lists
 
 
@@ -376,9 +376,12 @@ def errors(preview: Mapping[str, Any], violations: Sequence[str], trouble: str) 
     for one in told:
         name = str(one.get("urn", "")).split("::")[-1]
         first, *more = text_lines(one)
-        yield Block.fenced([f"{name}: {first}" if name else first, *more][:LONGEST_ERROR])
+        yield Block.fenced([f"{name}: {first}" if name else first, *more])
     if trouble and not told and not violations:
-        yield Block.fenced(trouble.strip().splitlines()[-LONGEST_ERROR:])
+        lines = trouble.strip().splitlines()
+        before = len(lines) - LAST_WORDS
+        left_out = [f"... {before} lines before"] if before > 0 else []
+        yield Block.fenced([*left_out, *lines[-LAST_WORDS:]])
 
 
 def warnings(preview: Mapping[str, Any], advice: Sequence[str]) -> Block:

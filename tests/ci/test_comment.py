@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ci import manifests
-from ci.blocks import LONGEST, NOTE
+from ci.blocks import LONGEST, NOTE, Block
 from ci.comment import LATER, Seen, approved, comment, ranges
 from satellite_infra.agent import flat
 from satellite_infra.host_identity import host_identity
@@ -617,6 +617,26 @@ def test_it_is_cut_to_what_github_takes_and_says_so(hosts: int) -> None:
     assert cut.count("<details") == cut.count("</details>") > 0
     assert cut.count("```") == 2 * cut.count("```diff")
     assert block.text().startswith(cut.splitlines()[0])
+
+
+def failed(message: str) -> Block:
+    return comment("staging", {"diagnostics": [{"severity": "error", "message": message}]})
+
+
+def test_no_error_is_left_out_that_has_room() -> None:
+    wrong = "\n".join(f"  satellite:key{n}: unknown key" for n in range(900))
+    told = f"900 problems in this stack's settings:\n{wrong}"
+    assert f"```text\n{told}\n```\n" in failed(told).cut()
+    words = comment("staging", {}, told).cut().split("```")[1].splitlines()
+    assert words[1:3] == ["... 801 lines before", "  satellite:key800: unknown key"]
+    assert words[-1] == wrong.splitlines()[-1]
+
+
+def test_of_an_error_that_is_one_endless_line_its_beginning_is_shown() -> None:
+    cut = failed("it says " + "ä" * LONGEST).cut()
+    assert LONGEST - 2 <= len(cut.encode()) <= LONGEST
+    assert "```text\nit says ää" in cut
+    assert cut.endswith(f"ä\n```\n\n{NOTE}\n")
 
 
 def test_what_has_room_is_not_cut() -> None:
