@@ -2,8 +2,8 @@
 
 Usage: python3 -m ci.placed STACK
 
-The lines are REGION=..., empty where `aws:region` is not in the stack file, APP=... and
-ENVIRONMENT=....
+The lines are REGION=..., empty where `aws:region` is not in the stack file, APP=...,
+ENVIRONMENT=..., and INSTANCES=yes or no: whether the stack file declares any.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ from ci.pin import pulumi
 REGION = "aws:region"
 APP = "satellite:app"
 ENVIRONMENT = "satellite:environment"
+INSTANCES = ("satellite:count", "satellite:names")
 
 
 def placed(stack: str) -> dict[str, str]:
     """The variables; CalledProcessError when the stack cannot be read, KeyError without an app."""
     known = json.loads(pulumi(stack, "config", "--json"))
+    # what is secret has no value
+    declared = [key for key in INSTANCES if key in known and known[key].get("value") != "[]"]
     values = {key: setting.get("value", "") for key, setting in known.items()}
     return {
         "REGION": values.get(REGION, ""),
         "APP": values[APP],
         "ENVIRONMENT": values.get(ENVIRONMENT) or stack,
+        "INSTANCES": "yes" if declared else "no",
     }
 
 

@@ -1,11 +1,12 @@
 """Open a stack's security group to this machine's own address for SSH, and close it again.
 
 Usage: python3 -m ci.ssh_door open|close --app APP --environment ENVIRONMENT --holder NAME
-           [--region REGION]
+           [--region REGION] [--instances yes|no]
 
 A runner in somebody's cloud has an address that nobody knows before. `open` adds one rule for it,
 tagged with the holder (the name of this run); `close` removes whatever rule has that tag. Both may
-be called again, and `close` also where `open` failed or was killed.
+be called again, and `close` also where `open` failed or was killed. Where the stack declares no
+instances there need be no security group; where there is one, its last ones are drained.
 """
 
 from __future__ import annotations
@@ -151,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--environment", required=True)
     parser.add_argument("--holder", required=True, help="whose door it is: a name for this run")
     parser.add_argument("--region", help="the stack's; AWS's own variables say it otherwise")
+    parser.add_argument("--instances", choices=["yes", "no"], default="yes", help="any declared?")
     parser.add_argument("--group", help="the security group; found by its tags otherwise")
     address = parser.add_mutually_exclusive_group()
     address.add_argument("--cidr", type=_cidr, help="whom to let in; this machine otherwise")
@@ -171,6 +173,8 @@ def act(arguments: argparse.Namespace, ec2: Any) -> str:
     group = arguments.group or find_group(ec2, app, environment)
     if not group and arguments.action == "close":
         return f"nothing was open: {app}, {environment} has no security group"
+    if not group and arguments.instances == "no":
+        return f"nothing to open: {app}, {environment} has no instances, and no security group"
     if not group:
         raise DoorError(
             f"{app}, {environment} has no security group in {ec2.meta.region_name} yet: run the "

@@ -71,6 +71,18 @@ def test_it_opens_one_rule_and_closes_that_one(
     assert closed == f"close: closed {rule}"
 
 
+def test_a_stack_without_instances_needs_no_group(
+    ec2: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("open", "--cidr", "203.0.113.7", "--instances", "no") == 0
+    said = "open: nothing to open: shop, staging has no instances, and no security group\n"
+    assert capsys.readouterr().out == said
+    assert run("open", "--cidr", "203.0.113.7", "--instances", "yes") == 1
+    shop = group(ec2)  # of instances that the deploy is to drain
+    assert run("open", "--cidr", "203.0.113.7", "--instances", "no") == 0
+    assert rules(ec2, shop) == OPEN
+
+
 def test_the_rule_carries_the_stacks_tags(ec2: Any) -> None:
     shop = group(ec2)
     run("open", "--cidr", "203.0.113.7")

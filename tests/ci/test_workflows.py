@@ -143,10 +143,22 @@ def read(
 @pytest.mark.parametrize(
     ("config", "handed"),
     [
-        ({"satellite:app": "shop"}, ["REGION=", "APP=shop", "ENVIRONMENT=staging"]),
         (
-            {"aws:region": "eu-1", "satellite:app": "shop", "satellite:environment": "test"},
-            ["REGION=eu-1", "APP=shop", "ENVIRONMENT=test"],
+            {"satellite:app": "shop", "satellite:names": "[]"},
+            ["REGION=", "APP=shop", "ENVIRONMENT=staging", "INSTANCES=no"],
+        ),
+        (
+            {"satellite:app": "shop", "satellite:count": "2"},
+            ["REGION=", "APP=shop", "ENVIRONMENT=staging", "INSTANCES=yes"],
+        ),
+        (
+            {
+                "aws:region": "eu-1",
+                "satellite:app": "shop",
+                "satellite:environment": "test",
+                "satellite:names": '["mailer"]',
+            },
+            ["REGION=eu-1", "APP=shop", "ENVIRONMENT=test", "INSTANCES=yes"],
         ),
     ],
 )
@@ -184,6 +196,8 @@ def test_the_door_is_closed_whatever_happened_within_the_jobs_time() -> None:
     doors = [n for n, step in enumerate(steps) if "ci.ssh_door" in step.get("run", "")]
     assert [steps[n]["run"].split()[3] for n in doors] == ["open", "close"]
     assert doors[1] == len(steps) - 1
+    # whether there is a group to find is the stack file's to say
+    assert steps[doors[0]]["run"].endswith(' --instances "$INSTANCES"')
     # where it was never opened there is nothing to close it with, nor to hide what went wrong
     assert steps[doors[0]]["id"] == "door"
     assert steps[doors[1]]["if"] == "always() && steps.door.outcome != 'skipped'"
