@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import urllib.error
@@ -14,6 +16,10 @@ PATIENCE = 30.0  # seconds for one answer
 BOT = "github-actions[bot]"
 """Whose comments a workflow writes with its own token."""
 PAGE = 100  # entries of one answer, the most that there can be
+
+
+class OutsideError(OSError):
+    """This is no step of a workflow; the text says what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,8 @@ class GitHub:
         """The one of GITHUB_REPOSITORY, with GITHUB_TOKEN and GITHUB_API_URL."""
         return cls(
             os.environ.get("GITHUB_API_URL", "https://api.github.com"),
-            os.environ["GITHUB_REPOSITORY"],
-            os.environ["GITHUB_TOKEN"],
+            of_step("GITHUB_REPOSITORY"),
+            of_step("GITHUB_TOKEN"),
         )
 
     def call(self, method: str, path: str, document: Any = None) -> Any:
@@ -46,8 +52,11 @@ class GitHub:
                 "X-GitHub-Api-Version": "2022-11-28",
             },
         )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return json.load(answer)
+        except (http.client.HTTPException, ValueError) as error:
+            raise OSError(f"what came is cut off, or not of its API: {error!r}") from None
 
     def all(self, path: str) -> Iterator[dict[str, Any]]:
         """The entries of a list, whatever its length."""
@@ -61,8 +70,20 @@ class GitHub:
         return self.all(f"/issues/{pull_request}/comments")
 
 
+def of_step(variable: str) -> str:
+    """Its value; OutsideError where it is not set."""
+    if value := os.environ.get(variable):
+        return value
+    raise OutsideError(f"{variable} is not set, as it is in a step of a workflow")
+
+
 def problem(error: OSError) -> str:
     """What went wrong, for people; never the token."""
+    if isinstance(error, OutsideError):
+        return str(error)
     if isinstance(error, urllib.error.HTTPError):
-        return f"GitHub says {error.code}: {error.read(500).decode('utf-8', 'replace')}"
+        said = b""
+        with contextlib.suppress(OSError, http.client.HTTPException):  # cut off
+            said = error.read(500)
+        return f"GitHub says {error.code}: {said.decode('utf-8', 'replace')}"
     return f"GitHub does not answer: {error}"

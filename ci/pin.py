@@ -24,10 +24,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ci.comment import NOTHING, released
-from ci.github import GitHub, problem
+from ci.github import GitHub, of_step, problem
 
 HERE = "satellite:repository"
 REVISION = "satellite:revision"
+NOT_FOUND = 127
+"""The status that a shell gives to a command that cannot be started."""
 ADVICE = """\
 Nothing was deployed. Run the job of the preview again, read what it says now, and run this one
 again. Or set the variable SATELLITE_UNPREVIEWED to allow, and the branch says what is deployed."""
@@ -50,7 +52,7 @@ def slug(repository: str, host: str) -> str:
 
 def is_ours(name: str) -> bool:
     """Whether `owner/name` is the workflow's repository; OSError when GitHub does not answer."""
-    ours = os.environ["GITHUB_REPOSITORY"].lower()
+    ours = of_step("GITHUB_REPOSITORY").lower()
     if name in ("", ours):
         return name == ours
     if not os.environ.get("GITHUB_TOKEN"):  # of a copy of the workflows that is older
@@ -69,14 +71,21 @@ def is_ours(name: str) -> bool:
 
 
 def pulumi(stack: str, *arguments: str) -> str:
-    """What `pulumi ARGUMENTS` prints about the stack; CalledProcessError when it fails."""
-    done = subprocess.run(
-        ["pulumi", *arguments, "--stack", stack, "--non-interactive"],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    """What `pulumi ARGUMENTS` prints about the stack; CalledProcessError when it fails, which it
+    has said why.
+    """
+    command = ["pulumi", *arguments, "--stack", stack, "--non-interactive"]
+    try:
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    except OSError as error:
+        print(f"error: {not_started(error)}", file=sys.stderr)
+        raise subprocess.CalledProcessError(NOT_FOUND, command) from None
     return done.stdout.strip()
+
+
+def not_started(error: OSError) -> str:
+    """Why there is no engine, for people."""
+    return f"pulumi cannot be started: {error.strerror}"
 
 
 def pin(stack: str, commit: str, previewed: str | None, before: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ci.comment import comment, text_lines
+from ci.pin import NOT_FOUND, not_started
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,18 @@ def preview(stack: str, options: Sequence[str] = ()) -> Previewed:
     command = ["pulumi", "preview", "--json", "--show-sames", "--stack", stack, "--non-interactive"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "events")
-        done = subprocess.run(
-            [*command, "--color", "never", "--event-log", str(log), *options],
-            env={**os.environ, "PULUMI_DEBUG_COMMANDS": "true"},  # without it: no --event-log
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*command, "--color", "never", "--event-log", str(log), *options],
+                env={**os.environ, "PULUMI_DEBUG_COMMANDS": "true"},  # without it: no --event-log
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except OSError as error:
+            return Previewed(NOT_FOUND, {}, said=f"error: {not_started(error)}")
         if not there:
             file.unlink(missing_ok=True)  # the CLI begins one, with the passphrase's salt
         events = log.read_text("utf-8", "replace").split("\n") if log.exists() else []

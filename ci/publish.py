@@ -35,7 +35,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--pull-request", type=int, required=True)
     parsed = parser.parse_args(arguments)
-    body = parsed.file.read_text(encoding="utf-8")
+    try:
+        body = parsed.file.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        print(f"error: there is no comment in {parsed.file}: {error}", file=sys.stderr)
+        return 1
     try:
         print(put(GitHub.of_runner(), parsed.pull_request, body))
     except OSError as error:
