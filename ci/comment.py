@@ -356,6 +356,10 @@ def groups(hosts: Mapping[str, Mapping[str, Resource]]) -> Iterator[Block]:
     ordered = sorted(alike.items(), key=lambda item: -len(item[1]))
     for number, (lines, names) in enumerate(ordered):
         many = f"{len(names)} hosts" if len(names) > 1 else "1 host"
+        each = [
+            f"  {name}" for name in _ranges(names)
+        ]  # all, where the title has not room for them
+        lines = (*(each if len(each) > SOME else ()), *lines)
         yield Block.details(f"{many}: {ranges(names)}", lines, opened=number == 0)
 
 
@@ -401,6 +405,10 @@ def text_lines(told: Mapping[str, Any]) -> list[str]:
 
 def ranges(names: Sequence[str]) -> str:
     """`a-1 to a-50, b-7`: neighbours by number are said as one."""
+    return _some(_ranges(names))
+
+
+def _ranges(names: Sequence[str]) -> list[str]:
     numbered = sorted((_numbered(name) for name in names), key=lambda pair: (pair[0], pair[1]))
     found = []
     for (stem, _), run in groupby(enumerate(numbered), key=lambda p: (p[1][0], p[1][1] - p[0])):
@@ -411,7 +419,7 @@ def ranges(names: Sequence[str]) -> str:
             found.append(f"{stem}{numbers[0]} to {stem}{numbers[-1]}")
         else:
             found += [f"{stem}{number}" for number in numbers]
-    return _some(found)
+    return found
 
 
 def _numbered(name: str) -> tuple[str, int]:

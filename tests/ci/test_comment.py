@@ -442,7 +442,11 @@ def test_a_release_that_only_follows_what_is_prepared_says_so() -> None:
 
 def lines_of(*steps: dict[str, Any]) -> list[str]:
     """The lines of the one group of hosts."""
-    return shown(*steps).partition("```diff\n")[2].partition("\n```")[0].splitlines()
+    return lines_of_group(shown(*steps))
+
+
+def lines_of_group(lines: str) -> list[str]:
+    return lines.partition("```diff\n")[2].partition("\n```")[0].splitlines()
 
 
 def test_a_host_that_becomes_an_instance_or_is_one_no_longer_is_another_machine() -> None:
@@ -617,6 +621,13 @@ def test_it_is_cut_to_what_github_takes_and_says_so(hosts: int) -> None:
     assert cut.count("<details") == cut.count("</details>") > 0
     assert cut.count("```") == 2 * cut.count("```diff")
     assert block.text().startswith(cut.splitlines()[0])
+
+
+def test_each_host_is_named_however_many_there_are() -> None:
+    names = [f"host{a}{b}" for a in "abcdef" for b in "stuvwx"]
+    lines = shown(*[one for name in names for one in of_host(name, "delete", DRAIN, None)])
+    assert f"{names[29]}, and 6 more</summary>\n" in lines
+    assert lines_of_group(lines)[:37] == [*(f"  {n}" for n in names), "@@ bootstrap: delete @@"]
 
 
 def failed(message: str) -> Block:
