@@ -185,6 +185,15 @@ def test_a_stack_that_cannot_be_read_ends_the_deploy_in_its_own_words(
     assert (done.returncode, done.stderr, handed) == (status, said, [])
 
 
+def test_no_comment_that_lies_in_the_checkout_is_published() -> None:
+    (previews,) = [step for step in job("preview")["steps"] if "ci.preview" in step.get("run", "")]
+    (puts,) = [step for step in job("preview")["steps"] if "ci.publish" in step.get("run", "")]
+    assert ' --comment "$RUNNER_TEMP/comment.md" ' in previews["run"]
+    assert ' "$RUNNER_TEMP/comment.md" ' in puts["run"]
+    # also one of a preview that failed; and none where there was none
+    assert puts["if"] == f"always() && steps.{previews['id']}.outcome != 'skipped'"
+
+
 def test_github_is_asked_whose_a_repository_is() -> None:
     for name in NAMES:
         (pins,) = [step for step in job(name)["steps"] if "ci.pin" in step.get("run", "")]
