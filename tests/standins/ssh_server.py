@@ -71,6 +71,7 @@ class SshServer:
         return await asyncssh.listen(
             "127.0.0.1",
             self.port,
+            reuse_port=bool(self.port),  # which whoever chose it keeps for us until now
             server_factory=lambda: _Session(self),
             server_host_keys=[self.host_key],
             process_factory=self._process,

@@ -379,15 +379,17 @@ def test_a_proxy_is_the_way_to_the_host_and_each_proves_itself(
 
 
 def test_a_host_that_comes_up_late_is_waited_for(project: Project, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
+    with socket.socket() as reserved:  # bound, so that nobody else is given it, and not listening
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(("127.0.0.1", 0))
         late = SshServer(tmp_path / "late", reserved.getsockname()[1])
-    connection = late.connection(dial_error_limit=20)
-    project.declare(command("cmd", late, connection=connection, create="echo ran"))
-    running = project.start("up", "--yes", "--skip-preview")
-    assert running.stdout
-    assert any("failed: retrying" in line for line in running.stdout)  # as nobody is there yet
-    with late:
-        text, _ = running.communicate()
+        connection = late.connection(dial_error_limit=20)
+        project.declare(command("cmd", late, connection=connection, create="echo ran"))
+        running = project.start("up", "--yes", "--skip-preview")
+        assert running.stdout
+        assert any("failed: retrying" in line for line in running.stdout)  # as nobody is there yet
+        with late:
+            text, _ = running.communicate()
     assert running.returncode == 0, text
 
 
