@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from . import converge, installed, metadata, moments, notes, seal, storage, units
+from . import compiled, converge, installed, metadata, moments, notes, seal, storage, units
 from .layout import Layout
 from .ledger import Ledger, Target
 from .system import System
@@ -112,9 +112,15 @@ def _cut_off() -> Found:
 
 def _agent(layout: Layout) -> Found:
     wanted = installed.installed(layout)
-    if wanted and installed.digest(installed.contents(layout.agent.parent / wanted)) != wanted:
-        about = str(layout.agent.parent / wanted)
+    if not wanted:
+        return
+    directory = layout.agent.parent / wanted
+    about = str(directory)
+    if installed.digest(installed.contents(directory)) != wanted:
         yield Finding("agent_edited", f"the agent in {about} was changed by hand", about)
+    elif slow := compiled.wrong(directory / "agent"):
+        text = f"each start of the agent in {about} takes longer: it compiles up to {len(slow)}"
+        yield Finding("agent_slow", f"{text} of its modules anew", about)
 
 
 def _memory(layout: Layout) -> Found:

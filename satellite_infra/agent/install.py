@@ -25,6 +25,7 @@ def agent(host: Preparation) -> bool:
         os.sync()  # it reaches the disk before the word that it is whole
         storage.write(directory / ".complete", "", 0o644)
     mended = _mend(directory, host.archive)
+    mended = _compile(host, directory) or mended
     link = base / "current"
     before = link.readlink() if link.is_symlink() else directory
     changed = storage.point(link, directory) or mended
@@ -56,6 +57,24 @@ def _mend(directory: Path, archive: Path) -> bool:
         if found.get(name) != content:
             storage.write(directory / name, content.decode(), 0o644)
     return found != wanted
+
+
+def _compile(host: Preparation, directory: Path) -> bool:
+    """Have those of its modules compiled that are not: a start of the agent writes none.
+
+    By the launcher's own Python; `python3` may be another one.
+    """
+    python = units.template("launcher").partition("\n")[0].removeprefix("#!").split()
+    made: list[str] = []
+
+    def say(line: str) -> None:
+        made.append(line)
+        host.say(line)
+
+    host.system.run([*python, str(directory / "agent" / "compiled.py")], say)
+    if made:
+        os.sync()
+    return bool(made)
 
 
 def environment(host: Preparation) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from satellite_infra.agent import cli, frontend, units
+from satellite_infra.agent import cli, compiled, frontend, units
 
 PROJECT = Path(__file__).parents[2]
 
@@ -99,6 +99,20 @@ def test_what_people_say_is_left_to_the_parser(argv: list[str]) -> None:
     assert cli._plain(argv) is None
 
 
+def launcher(place: Path, **modules: str) -> list[str]:
+    """A command line that starts an agent of these modules as the one on a host is started."""
+    (place / "agent").mkdir()
+    for name, text in modules.items():
+        (place / f"agent/{name}.py").write_text(text)
+    installed = 'os.path.realpath("/usr/local/lib/satellite/current")'
+    text = units.template("launcher")
+    assert installed in text
+    program = place / "launcher"
+    program.write_text(text.replace(installed, repr(str(place))))
+    _, options = text.partition("\n")[0].split()
+    return [sys.executable, options, str(program), "status"]
+
+
 @pytest.mark.parametrize(
     ("main", "status", "said"),
     [
@@ -110,14 +124,7 @@ def test_what_people_say_is_left_to_the_parser(argv: list[str]) -> None:
 def test_the_launcher_ends_as_its_verb_did(
     main: str, status: int, said: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "agent").mkdir()
-    (tmp_path / "agent/cli.py").write_text(f"import sys\ndef main(argv):\n    {main}\n")
-    installed = 'os.path.realpath("/usr/local/lib/satellite/current")'
-    launcher = units.template("launcher")
-    assert installed in launcher
-    program = tmp_path / "launcher"
-    program.write_text(launcher.replace(installed, repr(str(tmp_path))))
-    argv = [sys.executable, "-IS", str(program), "status"]
+    argv = launcher(tmp_path, cli=f"import sys\ndef main(argv):\n    {main}\n")
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout + run.stderr) == (status, said)
     with Path("/dev/full").open("w") as full:  # as Python itself ends then
@@ -125,3 +132,43 @@ def test_the_launcher_ends_as_its_verb_did(
     closed = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *argv]
     run = subprocess.run(closed, capture_output=True, text=True, check=False)
     assert (run.returncode, "Traceback" in run.stderr) == (status, False)
+
+
+MODULE = f"text = {'words ' * 2000!r}\n"
+MAIN = """
+def main(argv):
+    from agent import late
+    print(len(light.text + late.text))
+    return 0
+"""
+
+
+def test_a_disk_that_was_full_for_a_moment_breaks_no_start(tmp_path: Path) -> None:
+    """Python keeps what it has compiled, and may have left a part of it, also a start before."""
+    late = f"from agent import light\n{MODULE}"
+    argv = launcher(
+        tmp_path,
+        light=f"{MODULE}def install() -> None: ...",
+        late=late,
+        cli=f"from agent import light\n{MODULE}{MAIN}",
+    )
+    full = ["/bin/sh", "-c", 'ulimit -f 4; exec "$@"', "sh"]  # blocks of 512 bytes
+
+    def said() -> str:
+        run = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return run.stdout + run.stderr
+
+    assert subprocess.run([*full, *argv], capture_output=True, check=False).returncode == 0
+    assert said() == "24000\n"
+    kept = tmp_path / "agent/__pycache__"
+    assert not kept.exists()
+    made = compiled.make(tmp_path / "agent")
+    assert len(made) == len(list(kept.iterdir())) == 3
+    assert said() == "24000\n"
+    for size in (4096, 20, 16, 3, 0):
+        for path in kept.iterdir():
+            os.truncate(path, size)
+        assert said() == "24000\n"
+    for path in kept.iterdir():
+        path.write_bytes(path.read_bytes().ljust(5000, b"\0"))
+    assert said() == "24000\n"

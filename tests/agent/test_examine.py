@@ -383,6 +383,13 @@ def test_the_agents_own_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert install.agent(host)
         assert not install.agent(host)
         assert list(examine._agent(host.layout)) == []
+    for path in (module.parent / "__pycache__").iterdir():
+        path.write_bytes(path.read_bytes()[:20])
+    (slow,) = examine._agent(host.layout)
+    assert (slow.code, slow.about) == ("agent_slow", str(module.parents[1]))
+    assert slow.text.endswith(" takes longer: it compiles up to 1 of its modules anew")
+    assert install.agent(host)
+    assert list(examine._agent(host.layout)) == []
 
 
 ONE = "satellite-shop.worker@1.service"
