@@ -130,11 +130,13 @@ def _found(
     whose: str,
 ) -> Iterator[Finding]:
     away = remote.away(fleet, answers)
+    # all were asked, and none says what an update could keep
+    unknown = not commits(said) and {*fleet.chosen([])} <= {*answers}
     for host in answers:
         if different := fleet.to_roll.get(host.name):
             yield Finding("to_roll", different, host.name)
         if problem := silent.get(host.name):
-            yield _silent(host, problem, away)
+            yield _silent(host, problem, away, unknown)
             continue
         for one in said[host.name].get("findings", ()):
             yield Finding(one["code"], one["text"], host.name, one["about"])
@@ -143,8 +145,15 @@ def _found(
     yield from _clocks({host.name: a for host, a in answers.items() if host.name in said}, said)
 
 
-def _silent(host: Host, problem: str, away: str) -> Finding:
-    """Why it gives no answer; where it may be something else no host shall be lost for that."""
+def _silent(host: Host, problem: str, away: str, unknown: bool) -> Finding:
+    """Why it gives no answer; where it may be something else no host shall be lost for that.
+
+    `unknown`: so is the commit that the hosts run.
+    """
+    if problem.startswith(remote.FAILS):
+        text = f"it lets in, and {problem}"
+        text += ". No host says which commit it goes on with, so this deploys:" if unknown else ""
+        return Finding("agent_fails", text, host.name, deploys=unknown)
     if away:
         text = f"{problem}. No host answers: it may be {away}"
         return Finding(SILENT, text, host.name, command=RUNBOOK)

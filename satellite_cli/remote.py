@@ -52,6 +52,8 @@ REFUSED = "it does not let the stack's key in: satellite:private_key, or your SS
 UNPREPARED = "not prepared yet: satellite up"
 OLDER = "its agent is older than this command: satellite up"
 UNREAD = "its answer cannot be read"
+FAILS = "its agent fails: "
+"""How a reason begins of a host that lets in, and runs nothing for us."""
 NOT_ASKED = "was not asked"
 REACHED = frozenset({STRANGER, REFUSED, UNPREPARED, OLDER})
 """Reasons of a host that is there all the same."""
@@ -436,7 +438,7 @@ Of a bastion's ssh that one line besides; LogLevel INFO would say it, too, and s
 def read(answer: Answer, kind: type = dict) -> tuple[Any, str]:
     """What an answer holds that should be data; or None, and why there is nothing."""
     if answer.problem or answer.status:
-        return None, answer.problem or last_line(answer.err)
+        return None, answer.problem or f"{FAILS}{last_line(answer.err)}"
     told = answer.json(kind)
     return told, "" if told is not None else f"{UNREAD}: {last_line(answer.out)}"
 

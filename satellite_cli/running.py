@@ -43,8 +43,8 @@ class Running:
     ) -> Running:
         """Ask all hosts `but` these; if `strict`, SatelliteError with those that do not answer.
 
-        `names`: where it is about these hosts alone a warning does for the others, as long as some
-        host says what it runs.
+        `names`: where these hosts alone are visited a warning does for the others, and for those
+        whose agent fails, which a visit brings anew; as long as some host says what it runs.
         """
         at = time.time()
         hosts = [host for host in fleet.chosen([]) if host.name not in but]
@@ -57,9 +57,16 @@ class Running:
         empty = [name for name, why in silent.items() if why == remote.UNPREPARED]
         if strict:
             gone = {name: why for name, why in silent.items() if name not in {*excused, *empty}}
-            others = {*gone} - {*names} if names and commits(said) else set()
+            failing = {name for name, why in gone.items() if why.startswith(remote.FAILS)}
+            others = {*gone} - {*names} | failing if names and commits(said) else set()
             for name in sorted(others):
                 note(f"warning: {name} does not answer now: {gone.pop(name)}")
+            if gone and {*gone} <= failing:
+                raise SatelliteError(
+                    "nothing was changed: these hosts let in, and cannot say what they run\n"
+                    + "".join(f"  {name}: {why}\n" for name, why in gone.items())
+                    + "  What mends it: satellite doctor"
+                )
             refuse(gone, remote.away(fleet, answers))
         answered = [name for name in (*said, *empty) if name not in excused]
         return cls(said, Check.over(fleet, answered, at), answers)

@@ -504,6 +504,35 @@ def test_a_visit_that_is_no_deploy_only_warns_of_others_that_are_silent(changing
     assert len([words for words in changing.engine() if words[0] == "up"]) == 1
 
 
+def test_a_host_whose_agent_fails_gets_it_anew(changing: Desk) -> None:
+    """It lets in, so it is not dead; what it goes on with another one says."""
+    fails = {"status": 1, "err": "marshal data too short\n"}
+    changing.hosts["worker-2"] = fails
+    visit = ("up", "--same-commit", "--again", "--yes")
+    ran = changing.satellite(*visit, "--host", "worker-2")
+    why = "its agent fails: marshal data too short"
+    assert ran.status == 0
+    assert f"warning: worker-2 does not answer now: {why}\n" in ran.err
+    assert settings(changing, "up.settings") == f"config:\n# set satellite:revision {COMMIT}\n"
+    # what visits nobody would fail there in the middle
+    refused = (
+        "error: nothing was changed: these hosts let in, and cannot say what they run\n"
+        f"  worker-2: {why}\n  What mends it: satellite doctor\n"
+    )
+    for words in (visit, ("rollback", "--yes"), ("scale", "worker=4", "--yes")):
+        ran = changing.satellite(*words)
+        assert (ran.status, ran.err) == (1, refused), words
+    # one beside it may be dead
+    changing.hosts["worker-1"] = {"status": 255, "err": "no route"}
+    ran = changing.satellite(*visit)
+    assert f"do not answer as themselves\n  worker-1: no route\n  worker-2: {why}\n" in ran.err
+    changing.hosts["worker-1"] = fails
+    ran = changing.satellite(*visit, "--host", "worker-2")
+    assert (ran.status, "cannot say what they run\n  worker-1: " in ran.err) == (1, True)
+    # a deploy asks whether it lets in, and no more
+    assert changing.satellite("up", "--again", "--yes").status == 0
+
+
 @pytest.mark.parametrize("words", [["scale", "worker=4"], ["up", "--same-commit"]])
 @pytest.mark.parametrize("reached", [["worker-1"], []])
 def test_where_settings_were_stopped_it_is_said_who_has_them(

@@ -399,7 +399,7 @@ def test_what_a_host_finds_of_itself(clinic: Desk, code: str, about: str, mend: 
         ({"sleep": 30}, "no_answer", "lost worker-2", 3),
         ({"status": 113}, "not_prepared", "up --same-commit", 1),
         ({"status": 2, "err": "invalid choice: 'status'"}, "agent_older", "up", 1),
-        ({"status": 1, "err": "host.json is not there\n"}, "no_answer", "lost worker-2", 3),
+        ({"status": 1, "err": "no host.json\n"}, "agent_fails", VISIT.partition(" ")[2], 1),
     ],
 )
 def test_a_host_that_does_not_answer(
@@ -409,6 +409,23 @@ def test_a_host_that_does_not_answer(
     ran = clinic.satellite("doctor", "--json", "--timeout", "2")
     assert told(ran) == [("worker-2", code, f"satellite {mend}")]
     assert ran.status == ends
+
+
+def test_where_no_agent_works_none_is_called_dead_and_it_is_said_that_it_deploys(
+    clinic: Desk,
+) -> None:
+    fails = {"status": 1, "err": "Traceback\nEOFError: marshal data too short\n"}
+    clinic.hosts = {"worker-1": fails, "worker-2": fails}
+    ran = clinic.satellite("doctor", "--json")
+    mends = [f"satellite up --again --host worker-{n}" for n in (1, 2)]
+    assert told(ran) == [(f"worker-{n}", "agent_fails", mends[n - 1]) for n in (1, 2)]
+    said = "it lets in, and its agent fails: EOFError: marshal data too short. No host says which"
+    assert {one["text"] for one in ran.json()["findings"]} == {
+        f"{said} commit it goes on with, so this deploys:"
+    }
+    # of the others it is not known
+    found = told(clinic.satellite("doctor", "--host", "worker-2", "--json"))
+    assert found == [("worker-2", "agent_fails", VISIT)]
 
 
 def test_a_host_that_lets_nobody_in(clinic: Desk) -> None:

@@ -219,7 +219,7 @@ def test_the_last_ones_are_the_same_as_data(desk: Desk) -> None:
             {"status": 255, "err": "admin@192.0.2.2: Permission denied (publickey)."},
             "it does not let the stack's key in: satellite:private_key, or your SSH agent",
         ),
-        ({"status": 1, "err": "a\nhost.json is not there\n"}, "host.json is not there"),
+        ({"status": 1, "err": "a\nno host.json\n"}, "its agent fails: no host.json"),
         (
             {"status": 255, "err": f"ssh: connect to host 192.0.2.9 port 22: refused\n{CLOSED}"},
             "the bastion: connect to host 192.0.2.9 port 22: refused",

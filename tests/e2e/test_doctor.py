@@ -105,6 +105,30 @@ def test_what_was_changed_by_hand_is_put_back_and_no_worker_restarts(
     assert host.run(unit).stdout.strip() == "RestartUSec=1s"
 
 
+def test_what_a_full_disk_has_cut_breaks_no_start_and_what_breaks_each_is_mended(
+    desk: Desk,
+) -> None:
+    host, agent = desk.site.host(2), "/usr/local/lib/satellite/current/agent"
+    cut = f"cd {agent}/__pycache__ && ls | wc -l && truncate -s 4096 {{light,jobs,workers,state}}.*"
+    made = host.run(f"bash -c '{cut}'").stdout
+    before = desk.site.workers(host)
+    unit, pid = next(iter(before.items()))
+    note = host.run(f"grep -l '\"pid\": {pid},' {STATE}/workers/*.json").stdout.strip()
+    host.run(f"kill -9 {pid}")
+    wait_until("it is back", lambda: desk.site.workers(host).get(unit, pid) != pid)
+    wait_until(
+        "its job is free", lambda: host.run(f"test ! -e {note}", check=False).returncode == 0
+    )
+    only(desk, "agent_slow", VISIT)
+    assert host.run(f"ls {agent}/__pycache__ | wc -l").stdout == made
+    # whatever else breaks each start
+    host.run(f"tee {agent}/state.py", input="raise EOFError('marshal data too short')")
+    assert "clinic-2: its agent fails: marshal data too short" in desk.run("satellite ps").stderr
+    before = desk.site.workers(host)
+    only(desk, "agent_fails", VISIT)
+    assert desk.site.workers(host) == before
+
+
 def test_a_config_var_changed_by_hand(desk: Desk) -> None:
     edit = f"sed -i 's/{CANARY}/edited/' {STATE}/releases/*/config.json"
     host = desk.site.host(2)
