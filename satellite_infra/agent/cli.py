@@ -100,9 +100,12 @@ def _recover(arguments: Any) -> int:
     state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
     if arguments.result:
         kind, commit = frontend.KINDS[arguments.kind], arguments.revision
-        release_unit.killed(layout, arguments.result, state, commit, System(), _say, kind)
-    elif cut_off:
-        webhook.tell_recovered(layout, cut_off.manifest.revision, state, System(), _say)
+        result = arguments.result
+        release_unit.killed(layout, result, state, commit, System(), _say, kind, cut_off)
+        return 0
+    if cut_off:
+        webhook.tell_recovered(layout, cut_off, state, System(), _say)
+    webhook.resume(layout, System(), _say)
     return 0
 
 

@@ -42,6 +42,14 @@ class Target(NamedTuple):
             ) from None
 
 
+class Unfinished(NamedTuple):
+    """A release whose journal is there."""
+
+    target: Target
+    good: bool  # it was marked good: only what comes after that is left to do
+    noted: bool  # and history and webhook know
+
+
 def _name(release: object) -> str:
     if not isinstance(release, str) or not release:
         raise ValueError(release)
@@ -149,10 +157,21 @@ class Ledger:
         }
         storage.write_json(self.layout.journal, record)
 
-    def unfinished(self) -> Target | None:
+    def unfinished(self) -> Unfinished | None:
         """The release that was begun and neither marked finished nor undone."""
         record = self._journal()
-        return Target.of(record["to"], self.layout.journal) if record else None
+        if not record:
+            return None
+        to, last = Target.of(record["to"], self.layout.journal), self.last_good()
+        noted = to == last and bool(record.get("noted"))
+        # where the host ran the same before, the list of good ones does not tell
+        good = noted or (to == last and record["to"] != record.get("back_to"))
+        return Unfinished(to, good, noted)
+
+    def note_good(self) -> None:
+        """History and webhook know that the unfinished release is good."""
+        with contextlib.suppress(OSError):  # then they hear of it twice
+            storage.write_json(self.layout.journal, {**self._journal(), "noted": True})
 
     def lost(self) -> Target | None:
         """Where no good release is found: the one that must have been, if there was one.
@@ -210,16 +229,15 @@ class Ledger:
     def stopped(self) -> list[Slot]:
         """What a person has stopped, and stays so where the unfinished release ends.
 
-        That is at its target where it was marked good, else at the release before. Where the two
-        are the same nobody can know, and a deploy that was killed starts nothing.
+        That is at its target where it was marked good, else at the release before.
         """
-        record, last = self._journal(), self.last_good()
-        if not record or not last:
+        unfinished, last = self.unfinished(), self.last_good()
+        if not unfinished or not last:
             return []
-        good = last.record() == record["to"] != record["back_to"]
-        found = record.get("stopped", {})  # an older agent's journal says nothing of it
+        end = "to" if unfinished.good else "back_to"
+        found = self._journal().get("stopped", {})  # an older agent's says nothing of it
         slots = last.manifest.slots()  # the other end may have had more
-        ended = [(type_, number) for type_, number in found.get("to" if good else "back_to", [])]
+        ended = [(type_, number) for type_, number in found.get(end, [])]
         return [slot for slot in ended if slot in slots]
 
     def note_stopped(self, slots: Collection[Slot], stopped: bool) -> None:

@@ -46,7 +46,7 @@ NAME = re.compile(r"(\d{14})-")
 """How a release's name begins: with the time at which it was begun."""
 NOT_REMOVED = "old releases could not be removed"
 Checkpoint = Callable[[str], None]
-Work = Callable[["Request"], "tuple[str, str]"]  # the release at work (or none), and what was done
+Work = Callable[["Request"], str]  # what was done
 
 
 class Rotation(NamedTuple):
@@ -100,8 +100,8 @@ class ReleaseError(Exception):
 
 
 class Release:
-    """The work of one release; `checkpoint` is told each phase before it begins. `redact`: the
-    request's, which takes a while to make.
+    """The work of one release; `checkpoint` is told each phase before it begins, and `told` what
+    was done, once workers run that are good. `redact`: the request's, which takes a while to make.
     """
 
     def __init__(
@@ -111,10 +111,13 @@ class Release:
         say: Say,
         checkpoint: Checkpoint | None = None,
         redact: Redactor | None = None,
+        told: Say = lambda _done: None,
     ):
         self.layout, self.system, self._say, self._redactor = layout, system, say, redact
         self.ledger = Ledger(layout)
         self._checkpoint = checkpoint or (lambda _phase: None)
+        self._told = told
+        self._began = time.monotonic()
         self._phase = "check"
         self._no_room = False  # somebody complained of the disk
         self._made: str | None = None  # the release at work, which goes if it does not become good
@@ -135,34 +138,29 @@ class Release:
 
     def run(self, request: Request) -> str:
         """Make the request true; what was done. ReleaseError once the host was put back."""
-        return self._guarded(request, self._release, "good")
+        return self._guarded(request, self._release)
 
     def run_phase(self, request: Request) -> str:
         """Run the release phase of the request's commit, unless it has succeeded or was live here.
 
         What was done. No worker is touched; ReleaseError when it failed.
         """
-        return self._guarded(request, self._release_phase, "phase")
+        return self._guarded(request, self._release_phase)
 
     def rotate(self, request: Request) -> str:
         """Make the request true, if it is still about what runs here and there is time left."""
-        return self._guarded(request, self._rotation, "rotated")
+        return self._guarded(request, self._rotation)
 
-    def _guarded(self, request: Request, work: Work, outcome: str) -> str:
-        began = time.monotonic()
+    def _guarded(self, request: Request, work: Work) -> str:
         with storage.locked(self.layout.lock, request.summary(), self._wait):
             try:
                 self.at("check")
                 request.check()
                 finish(self.layout, self.system, self.say)
                 self._changed = self._changes(request)
-                release, done = work(request)
+                return work(request)
             except Exception as problem:
-                raise self._undone(request, problem, began) from problem
-            if not release:
-                return done
-            self._record(outcome, request, began, release=release)
-            return f"{release}: {done}"
+                raise self._undone(request, problem) from problem
 
     def _changes(self, request: Request) -> list[str]:
         last, config = self.ledger.last_good(), request.config
@@ -177,7 +175,7 @@ class Release:
     def _wait(self, holder: str) -> None:
         self.say(f"{progress.WAITS}{holder}")
 
-    def _release(self, request: Request) -> tuple[str, str]:
+    def _release(self, request: Request) -> str:
         last = self.ledger.last_good()
         before.check(self.layout, request.manifest, request.config, last)
         target = self._at_hand(request) or self._prepare(request)
@@ -187,29 +185,29 @@ class Release:
             self.say(self.warning)
         # other settings for the commit that runs, such as one worker more, are no deploy
         deploys = last is None or last.manifest.revision != target.manifest.revision
-        return target.release, self._switch(target, starts_all=deploys)
+        return self._switch(request, target, starts_all=deploys)
 
-    def _rotation(self, request: Request) -> tuple[str, str]:
+    def _rotation(self, request: Request) -> str:
         last, rotation = self.ledger.last_good(), request.rotation
         assert rotation
         if last is None or last.release != rotation.base:
-            return "", "another release came first; it is compared in this host's next turn"
+            return "another release came first; it is compared in this host's next turn"
         target = self._at_hand(request) or self._prepare(request)
         if self.system.time() > rotation.until:
             if target.release not in {good.release for good in self.ledger.good()}:
                 self.at("keep")
                 self.ledger.prepare(target)
-            return "", "built, and too late in this turn for a restart: that is for the next one"
+            return "built, and too late in this turn for a restart: that is for the next one"
         before.remember(self.layout, target, last, rotation.names, request.config)
-        return target.release, self._switch(target, starts_all=False)
+        return self._switch(request, target, starts_all=False)
 
-    def _release_phase(self, request: Request) -> tuple[str, str]:
+    def _release_phase(self, request: Request) -> str:
         revision = request.manifest.revision
         if self.ledger.phase_succeeded(revision):
-            return "", f"the release phase of {revision[:12]} succeeded before: nothing to do"
+            return f"the release phase of {revision[:12]} succeeded before: nothing to do"
         if any(good.manifest.revision == revision for good in self.ledger.good()):
             # whoever led then had run it: no worker of a commit starts before
-            return "", f"{revision[:12]} was live on this host, so its release phase has run before"
+            return f"{revision[:12]} was live on this host, so its release phase has run before"
         target = self._at_hand(request)
         if target is None:
             target = self._prepare(request)
@@ -219,7 +217,8 @@ class Release:
         done = phase.run(self.layout, target, request.config, self.system, self.say)
         self.at("mark phase")
         self.ledger.mark_phase(revision)
-        return target.release, done
+        self._record("phase", request, release=target.release)
+        return f"{target.release}: {done}"
 
     def _at_hand(self, request: Request) -> Target | None:
         """A release on disk of the same commit, build and config: then it is only a switch.
@@ -274,7 +273,7 @@ class Release:
         os.sync()  # it reaches the disk before anything that vouches for it
         return Target(name, manifest)
 
-    def _switch(self, target: Target, starts_all: bool = True) -> str:
+    def _switch(self, request: Request, target: Target, starts_all: bool) -> str:
         """Go to `target`; `starts_all`: what a person has stopped, too, once it is good."""
         new = target.release not in {good.release for good in self.ledger.good()}
         self.at("journal")
@@ -290,13 +289,19 @@ class Release:
         gate.watch(self.layout, target, self.system, self.say, soak)
         self.at("mark good")
         self.ledger.mark_good(target)
-        self._finish(target, left)
         count = len(slots) - len(without)
-        return f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
+        live = f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
+        done = f"{target.release}: {live}"
+        self._finish(request, target, left, done)
+        return done
 
-    def _finish(self, target: Target, left: bool) -> None:
+    def _finish(self, request: Request, target: Target, left: bool, done: str) -> None:
         """What is left to do for one that is good, and stays so whatever fails here."""
         with only_said(self.say, "the release is good, and not all of the work after it was done"):
+            # while there is a journal: where this is cut off, the recovery does it
+            self._told(done)
+            self._record("rotated" if request.rotation else "good", request, release=target.release)
+            self.ledger.note_good()
             self.at("close")
             if left:
                 retire(self.layout, self.system, self.say)
@@ -306,7 +311,7 @@ class Release:
             prune.prune(self.layout, self.ledger, target.manifest.keep_releases, self.say)
             Mirror(self.layout, target.manifest, self.system, self.say).tidy()
 
-    def _undone(self, request: Request, problem: Exception, began: float) -> ReleaseError:
+    def _undone(self, request: Request, problem: Exception) -> ReleaseError:
         # the history keeps it
         where = self._phase
         reason = self._redacted(request, str(problem) or type(problem).__name__)
@@ -321,9 +326,9 @@ class Release:
             self.say(state)
         with only_said(self.say, NOT_REMOVED):
             self._discard()
-        self._record("failed", request, began, phase=where, reason=reason)
+        self._record("failed", request, phase=where, reason=reason)
         if recovered is not None:  # after its cause
-            self.ledger.record("recovered", **recovered)
+            self.ledger.record(**recovered)
         return ReleaseError(where, reason, state)
 
     def _discard(self) -> None:
@@ -335,12 +340,12 @@ class Release:
             if self._made not in prune.in_use(self.layout, self.ledger):
                 prune.discard(self.layout, self._made, self.say)
 
-    def _record(self, outcome: str, request: Request, began: float, **details: Any) -> None:
+    def _record(self, outcome: str, request: Request, **details: Any) -> None:
         details |= {"by": request.deployer} if request.deployer else {}
         details |= {"changed": self._changed} if self._changed else {}
         if changes.COMMIT in self._changed and (subject := self._subject(request)):
             details |= {"subject": subject}
-        seconds = round(time.monotonic() - began, 1)
+        seconds = round(time.monotonic() - self._began, 1)
         self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
 
     def _subject(self, request: Request) -> str:
@@ -381,14 +386,16 @@ def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
     """
     state, recovered = _go_back(layout, system, say, wait)
     if recovered is not None:
-        Ledger(layout).record("recovered", **recovered)
+        Ledger(layout).record(**recovered)
     return state
 
 
 def _go_back(
     layout: Layout, system: System, say: Say, wait: bool = True
 ) -> tuple[str, dict[str, str] | None]:
-    """Like `finish`, and what the history shall keep of it: nothing where all was finished."""
+    """Like `finish`, and what the history shall keep of it: nothing where all was finished, or
+    where it has that already.
+    """
     ledger = Ledger(layout)
     ledger.identity()  # where its disk is not mounted, nothing that is asked next is true
     unfinished = ledger.unfinished()
@@ -396,15 +403,20 @@ def _go_back(
     recovered = None
     if unfinished is not None:
         storage.remove(layout.reserve)  # on a full disk the way back has room
+        release = unfinished.target.release
         back = last.release if last else None
-        back = "its settings before" if back == unfinished.release else back
-        say(f"{unfinished.release} was left unfinished; going to {back}")
+        back = "its settings before" if back == release else back
+        back = "its end, as it is good" if unfinished.good else back
+        say(f"{release} was left unfinished; going to {back}")
         converge(layout, last, system, say, wait, without=ledger.stopped())
         if last is None and (link := ledger.link_before()):
             storage.point(layout.current, link)
         ledger.forget_prepared()  # it may be what failed
         ledger.close_journal()
-        recovered = {"release": last.release, "revision": last.manifest.revision} if last else {}
+        if not unfinished.noted:
+            recovered = {"outcome": "good" if unfinished.good else "recovered"}
+            known = {"release": last.release, "revision": last.manifest.revision} if last else {}
+            recovered |= known
     if last is None:
         why = "none of its good ones is on disk" if ledger.good() else "it never had a good one"
         return f"runs no release: {why}", recovered

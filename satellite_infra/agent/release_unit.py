@@ -8,13 +8,13 @@ from pathlib import Path
 from . import prune, storage, webhook
 from .frontend import PHASE, RELEASE, ROTATION, Kind, split
 from .layout import Layout
-from .ledger import Ledger
+from .ledger import Ledger, Unfinished
 from .release import Release, ReleaseError, Request, Rotation
 from .release_manifest import ReleaseManifest
 from .system import Say, System
 
 AFTER = ("close", "prune")
-"""Phases of a release that is good already."""
+"""Phases of a release that is good already, of which history and webhook know."""
 
 
 def work(
@@ -32,8 +32,13 @@ def work(
     if not rotation:  # it knows no URL, and changes none
         webhook.set_up(layout, bundle.get("webhook") or "", say)
     what = webhook.Told(request.manifest.revision, deployer, kind.name, time.monotonic())
+
+    def told(done: str) -> None:
+        if kind is RELEASE:
+            webhook.tell(layout, what.good(done), system, say)
+
     try:
-        release = Release(layout, system, lambda line: say(redact(line)), redact=redact)
+        release = Release(layout, system, lambda line: say(redact(line)), redact=redact, told=told)
         done = _do(kind, release, request)
     except ReleaseError as failure:
         reason = redact(failure.reason)
@@ -44,8 +49,6 @@ def work(
         prune.logs(layout)  # one that becomes good may be far off
         return 1
     storage.write_json(result, {"ok": True, "done": done, "warning": release.warning})
-    if kind is RELEASE:
-        webhook.tell(layout, what.good(done), system, say)
     return 0
 
 
@@ -63,18 +66,24 @@ def killed(
     system: System,
     say: Say,
     kind: Kind = RELEASE,
+    cut_off: Unfinished | None = None,
 ) -> None:
-    """After a recovery: where the unit left no result, its program was killed; note that."""
+    """After a recovery: where the unit left no result, its program was killed; note that.
+
+    `cut_off`: what the recovery found, if anything.
+    """
     if result.exists():
         return
     phase = layout.phase.read_text("utf-8") if layout.phase.is_file() else "start"
     last = Ledger(layout).last_good()
     good = last is not None and last.manifest.revision == revision and not layout.journal.exists()
-    if kind is RELEASE and phase in AFTER and last and good:
-        done = f"{revision[:12]} is live; what was left to do after it was cut off"
-        Ledger(layout).record("good", release=last.release, revision=revision)
+    if cut_off:  # it may be another one's, which this one was to put back first
+        good = good and cut_off.good and phase in ("mark good", *AFTER)
+    if good and (cut_off or phase in AFTER):
+        done = f"{revision[:12]} is live; {webhook.LEFT}"
         storage.write_json(result, {"ok": True, "done": done})
-        webhook.tell(layout, webhook.Told(revision).good(done), system, say)
+        if kind is RELEASE and cut_off and not cut_off.noted:
+            webhook.tell(layout, webhook.Told(revision).good(done), system, say)
         return
     reason = f"the {kind.name}'s program was killed"
     Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)

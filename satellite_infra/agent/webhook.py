@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from . import storage
 from .layout import AGENT, Layout
-from .ledger import Ledger
+from .ledger import Ledger, Unfinished
 from .system import Say, System
 
 PAUSES = (1, 5, 25, 125)  # seconds before each further attempt; after a boot the network is late
@@ -23,6 +23,7 @@ NEXT = (
     "Next: mend the cause and deploy again (`satellite deploy`, or where settings alone are new "
     "`satellite up --same-commit`); nothing has to be cleaned by hand."
 )
+LEFT = "what was left to do after it was cut off"
 LONGEST = 700  # characters of a reason
 HEADERS = {"Content-Type": "application/json", "User-Agent": "satellite"}
 AGAIN = frozenset({408, 425, 429})  # what a later attempt may change, beside 5xx
@@ -76,17 +77,30 @@ def tell(layout: Layout, text: str, system: System, say: Say) -> None:
         storage.directory(layout.outbox, 0o700)
         name = f"{time.time_ns():020}-{os.urandom(2).hex()}"
         storage.write_json(layout.outbox / f"{name}.json", {"text": _escaped(head + text)})
-        status, said = system.output(_sender(layout, name))
-        if status:
-            say(f"the message to the webhook waits for the next one: {said.strip()}")
+        _begin(layout, name, system, say)
     except Exception as problem:  # noqa: BLE001 - the release has its outcome already
         say(f"the webhook could not be told: {type(problem).__name__}")
 
 
-def tell_recovered(layout: Layout, revision: str, state: str, system: System, say: Say) -> None:
+def resume(layout: Layout, system: System, say: Say) -> None:
+    """Have sent what a reboot has cut off."""
+    waiting = sorted(layout.outbox.glob("[0-9]*.json"))
+    if waiting:
+        _begin(layout, waiting[-1].stem, system, say)
+
+
+def tell_recovered(
+    layout: Layout, cut_off: Unfinished, state: str, system: System, say: Say
+) -> None:
     """After a boot or a kill that left nobody else to tell it."""
-    reason = "it was cut off, by a reboot or a kill"
-    tell(layout, Told(revision).failed("unknown", reason, state), system, say)
+    if cut_off.noted:
+        return
+    release, manifest = cut_off.target
+    what = Told(manifest.revision)
+    text = what.failed("unknown", "it was cut off, by a reboot or a kill", state)
+    if cut_off.good:
+        text = what.good(f"{release}: {manifest.revision[:12]} is live; {LEFT}")
+    tell(layout, text, system, say)
 
 
 def send_all(layout: Layout, system: System, say: Say) -> int:
@@ -105,6 +119,12 @@ def send_all(layout: Layout, system: System, say: Say) -> int:
                     given_up = 1
             storage.remove(path)
     return given_up
+
+
+def _begin(layout: Layout, name: str, system: System, say: Say) -> None:
+    status, said = system.output(_sender(layout, name))
+    if status:
+        say(f"the message to the webhook waits for the next one: {said.strip()}")
 
 
 def _sender(layout: Layout, name: str) -> list[str]:
