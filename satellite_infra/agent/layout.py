@@ -313,6 +313,11 @@ class Layout:
         return self.state / "apt_sources"
 
     @property
+    def apt_pins(self) -> Path:
+        """At which version apt leaves the app's packages."""
+        return self.root / f"etc/apt/preferences.d/satellite-{self.app}"
+
+    @property
     def upgrades(self) -> Path:
         """How apt upgrades unattended; the machine's, whichever app said it last."""
         return self.root / "etc/apt/apt.conf.d/90satellite"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import apt
+from collections.abc import Sequence
+
+from . import apt, storage
 from .bootstrap_manifest import BootstrapManifest
 from .preparation import Preparation
 from .system import CommandError
@@ -19,18 +21,35 @@ def wanted(manifest: BootstrapManifest) -> list[str]:
     return sorted({*ALWAYS, *wall, *upgrades, *monit, *manifest.packages})
 
 
+def pins(names: Sequence[str]) -> str:
+    """What keeps apt, unattended upgrades too, at the version of each `NAME=VERSION`."""
+    pinned = (name.partition("=") for name in sorted(names))
+    each = (
+        # above 1000: also where a newer one is installed
+        f"\nPackage: {name}\nPin: version {version}\nPin-Priority: 1001\n"
+        for name, _, version in pinned
+        if version
+    )
+    text = "".join(each)
+    return f"# Written by Satellite: satellite:packages.\n{text}" if text else ""
+
+
 def install(host: Preparation) -> bool:
     """Install what is missing; the network is asked only then."""
+    text, path = pins(host.manifest.packages), host.layout.apt_pins
+    changed = storage.write(path, text, 0o644) if text else storage.remove(path)
     missing = _missing(host, wanted(host.manifest))
     if missing:
-        argv = ("install", "--no-install-recommends", "--", *missing)
+        # a person may have made it a newer one, or want an older one now
+        options = ["--allow-downgrades"] if any("=" in name for name in missing) else []
+        argv = ("install", "--no-install-recommends", *options, "--", *missing)
         apt.get(host, "update")
         try:
             apt.get(host, *argv)
         except CommandError:
             apt.repair(host)
             apt.get(host, *argv)
-    return bool(missing)
+    return changed or bool(missing)
 
 
 def _missing(host: Preparation, names: list[str]) -> list[str]:

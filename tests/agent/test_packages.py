@@ -33,7 +33,8 @@ def test_only_what_is_missing_is_installed(tmp_path: Path, monkeypatch: pytest.M
     machine = new_machine(tmp_path / "machine", monkeypatch)
     machine.installed = {*OURS, "ruby=1:3.1", "libpq-dev"}
     wanted = ("libpq-dev", "libpq-dev:amd64", "ruby=1:3.1")
-    assert not packages.install(preparation(machine, packages=wanted, unattended_upgrades=False))
+    host = preparation(machine, packages=wanted, unattended_upgrades=False)
+    assert [packages.install(host), packages.install(host)] == [True, False]  # the pin alone
     assert packages.install(preparation(machine, packages=("ruby=1:3.3",)))
     assert machine.calls == [
         ("apt-get", "update"),
@@ -41,11 +42,31 @@ def test_only_what_is_missing_is_installed(tmp_path: Path, monkeypatch: pytest.M
             "apt-get",
             "install",
             "--no-install-recommends",
+            "--allow-downgrades",
             "--",
             "ruby=1:3.3",
             "unattended-upgrades",
         ),
     ]
+
+
+def test_a_pinned_one_stays_at_its_version_until_the_settings_say_another(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    versions = ("libc6:amd64=2.36-9+deb12u9", "libpq-dev", "ruby=1:3.1~1")
+    assert packages.install(preparation(machine, packages=versions))
+    path = preparation(machine).layout.apt_pins
+    assert path.read_text() == (
+        "# Written by Satellite: satellite:packages.\n"
+        "\nPackage: libc6:amd64\nPin: version 2.36-9+deb12u9\nPin-Priority: 1001\n"
+        "\nPackage: ruby\nPin: version 1:3.1~1\nPin-Priority: 1001\n"
+    )
+    assert path.stat().st_mode & 0o777 == 0o644
+    machine.installed = {*OURS, "unattended-upgrades", "libc6=2.36-9+deb12u9", "ruby=1:3.1~1"}
+    machine.installed.add("libpq-dev")
+    assert not packages.install(preparation(machine, packages=versions))
+    assert packages.install(preparation(machine, packages=("libpq-dev",)))
+    assert not path.exists()
+    assert [call[1] for call in machine.calls] == ["update", "install"]
 
 
 def test_an_interrupted_installation_is_finished(tmp_path: Path) -> None:

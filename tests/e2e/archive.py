@@ -19,7 +19,7 @@ from lab.network import GATEWAY
 
 CONTROL = """\
 Package: lab-tool
-Version: 1.0
+Version: {}
 Architecture: all
 Maintainer: Lab <lab@example.com>
 Description: says that it is there
@@ -46,17 +46,8 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def package_archive(folder: Path) -> str:
-    """Make a signed archive of one package, `lab-tool`, in the folder; the key that signs it."""
-    tree = folder / "tree"
-    (tree / "DEBIAN").mkdir(parents=True)
-    (tree / "DEBIAN/control").write_text(CONTROL)
-    (tree / "usr/bin").mkdir(parents=True)
-    (tree / "usr/bin/lab-tool").write_text("#!/bin/sh\necho here\n")
-    (tree / "usr/bin/lab-tool").chmod(0o755)
-    deb = folder / "lab-tool.deb"
-    _run("dpkg-deb", "--build", "--root-owner-group", str(tree), str(deb))
-    packages = f"{CONTROL}Filename: ./{deb.name}\nSize: {deb.stat().st_size}\n"
-    packages += f"SHA256: {_sha256(deb)}\n"
+    """Make a signed archive of one package, `lab-tool` 1.0 and 2.0, in the folder; its key."""
+    packages = "\n".join(_package(folder, version) for version in ("1.0", "2.0"))
     (folder / "Packages").write_text(packages)
     size, digest = len(packages.encode()), _sha256(folder / "Packages")
     release = f"Origin: Lab\nDate: {_run('date', '-Ru').strip()}\nSHA256:\n"
@@ -71,6 +62,20 @@ def package_archive(folder: Path) -> str:
             return _run(*gpg, "--armor", "--export")
         finally:
             _run("gpgconf", "--homedir", home, "--kill", "all")
+
+
+def _package(folder: Path, version: str) -> str:
+    """Make that one; what the archive's list says of it."""
+    tree, control = folder / f"tree-{version}", CONTROL.format(version)
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(control)
+    (tree / "usr/bin").mkdir(parents=True)
+    (tree / "usr/bin/lab-tool").write_text(f"#!/bin/sh\necho {version}\n")
+    (tree / "usr/bin/lab-tool").chmod(0o755)
+    deb = folder / f"lab-tool-{version}.deb"
+    _run("dpkg-deb", "--build", "--root-owner-group", str(tree), str(deb))
+    size = deb.stat().st_size
+    return f"{control}Filename: ./{deb.name}\nSize: {size}\nSHA256: {_sha256(deb)}\n"
 
 
 def ruby_archive(host: LabHost) -> Path:

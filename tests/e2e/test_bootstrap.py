@@ -33,7 +33,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with served(folder / "archive") as url:
         settings = {
             "packages[0]": "needrestart",
-            "packages[1]": "lab-tool",
+            "packages[1]": "lab-tool=1.0",
             "apt_sources.lab.uri": url,
             "apt_sources.lab.suite": "./",
             "apt_sources.lab.key": key,
@@ -86,7 +86,7 @@ def test_bootstrap_says_what_it_did_and_does_nothing_twice(ready: Site, host: La
     idle = ["cloud-init", "environment", "app keys", "ruby", "rotation", "queue metrics"]
     did |= dict.fromkeys(idle, "already right")  # nothing asked for
     assert first[:-1] == [f"{name}: {what}" for name, what in did.items()]
-    assert host.run("lab-tool").stdout == "here\n"
+    assert host.run("lab-tool").stdout == "1.0\n"
     before = pids(ready)
     assert len(before) == 3
 
@@ -94,16 +94,24 @@ def test_bootstrap_says_what_it_did_and_does_nothing_twice(ready: Site, host: La
     ready.up()
     assert report(ready)[-1] == f"changed: nothing; already right: {', '.join(NAMES)}"
 
+    host.run("echo 'Unattended-Upgrade::Origins-Pattern:: \"origin=Lab\";' >/root/lab.conf")
+    pins = "/etc/apt/preferences.d/satellite-ready"
+    for removed, version in (("", "1.0"), (f"rm {pins}; ", "2.0")):
+        host.run(f"{removed}APT_CONFIG=/root/lab.conf unattended-upgrade")
+        assert host.run("lab-tool").stdout == f"{version}\n"
     ready.put("unattended_upgrades", "false")
     ready.up()
-    assert report(ready)[-1].startswith("changed: unattended upgrades; already right: cloud-init, ")
+    assert report(ready)[-1].startswith("changed: packages, unattended upgrades; already right: ")
+    assert host.run("lab-tool").stdout == "1.0\n"
     periodic = "apt-config dump APT::Periodic::Unattended-Upgrade"
     assert host.run(periodic).stdout == 'APT::Periodic::Unattended-Upgrade "0";\n'
     ready.unset("unattended_upgrades")
     ready.unset("packages[1]")
     ready.unset("apt_sources")
     ready.up()
-    assert report(ready)[-1].startswith("changed: package sources, unattended upgrades; already")
+    assert report(ready)[-1].startswith(
+        "changed: package sources, packages, unattended upgrades; already"
+    )
     assert host.run(periodic).stdout == 'APT::Periodic::Unattended-Upgrade "1";\n'
     assert host.run("ls /etc/apt/sources.list.d /etc/apt/keyrings").stdout.split() == [
         "/etc/apt/keyrings:",
