@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from . import cloudwatch, measured, own_units, procfile, storage, units, urls, workers
 from .bootstrap_manifest import Queue
@@ -33,10 +33,13 @@ PSQL = (
     *("--field-separator= ", "--pset=null=0", "--set=ON_ERROR_STOP=1", "--file=-"),
 )
 HOST = re.compile(r"(?:\[(.+)\]|([^:\[\]]*))(?::([0-9]*))?")
-OPTIONS = frozenset(
-    {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslnegotiation", "channel_binding"}
-)
-"""Parts of a URL that libpq knows by a variable; others are the app's own, such as `pool`."""
+PLACE = {"host", "hostaddr", "port", "user", "password", "service", "options"}
+HOW = {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslnegotiation", "channel_binding"}
+VARIABLES = {
+    **{n: f"PG{n.upper().replace('_', '')}" for n in PLACE | HOW | {"target_session_attrs"}},
+    "dbname": "PGDATABASE",
+}
+"""Of what may be behind a URL's ?, what libpq knows; the rest is the app's own, such as `pool`."""
 
 
 def set_up(host: Preparation) -> bool:
@@ -130,9 +133,11 @@ def database(url: str) -> dict[str, str]:
         "PGDATABASE": place.path,
     }
     found = {name: unquote(part) for name, part in parts.items() if part}
-    options = {name: value for name, value in parse_qsl(place.query) if name in OPTIONS}
-    names = {name: f"PG{name.upper().replace('_', '')}" for name in options}
-    return {"PGCONNECT_TIMEOUT": "10", **found, **{names[o]: options[o] for o in options}}
+    # not as a form has it, where a + is a space
+    pairs = (pair.partition("=") for pair in place.query.split("&"))
+    known = ((VARIABLES.get(name), unquote(value)) for name, _, value in pairs)
+    wins = {name: value for name, value in known if name and value}
+    return {"PGCONNECT_TIMEOUT": "10", **found, **wins}
 
 
 def _how(

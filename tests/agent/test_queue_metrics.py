@@ -195,6 +195,23 @@ def test_delayed_job_and_sql_say_what_they_lack(
         ),
         ("postgresql:///app", {"PGDATABASE": "app", "PGCONNECT_TIMEOUT": "10"}),
         (
+            "postgresql://a:b@c:1/d?host=%2Fvar/run/pg2&port=5433&user=shop&password=a+b%26c"
+            "&dbname=shop&hostaddr=10.0.0.1&options=-c%20search_path%3Dx&service=s"
+            "&target_session_attrs=read-write&pool=5&sslmode=",
+            {
+                "PGHOST": "/var/run/pg2",
+                "PGPORT": "5433",
+                "PGUSER": "shop",
+                "PGPASSWORD": "a+b&c",
+                "PGDATABASE": "shop",
+                "PGHOSTADDR": "10.0.0.1",
+                "PGOPTIONS": "-c search_path=x",
+                "PGSERVICE": "s",
+                "PGTARGETSESSIONATTRS": "read-write",
+                "PGCONNECT_TIMEOUT": "10",
+            },
+        ),
+        (
             "postgres://h1:1,h2,[::1]:3/app",
             {
                 "PGHOST": "h1,h2,::1",
