@@ -375,6 +375,9 @@ Email = Annotated[
         "should be a mail address such as ops@example.com",
     ),
 ]
+MonitReceiver = Annotated[
+    Email, _matching("[^%']*", "should be without % and ', as monit takes no such receiver")
+]
 HttpsUrl = Annotated[
     Text, _matching(r"https://[^/\s:@]+(:[0-9]{1,5})?(/[!-~]*)?", "should be https://HOST/...")
 ]

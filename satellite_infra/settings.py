@@ -249,7 +249,7 @@ class HostSettings(Model):
 class MonitSettings(Model):
     """monit on each host: it watches and tells by mail; systemd starts and stops the workers."""
 
-    mail_to: tuple[f.Email, ...] = Field(examples=[["ops@example.com"]])
+    mail_to: tuple[f.MonitReceiver, ...] = Field(examples=[["ops@example.com"]])
     """Who is told. Required."""
     mail_from: f.Email = Field(examples=["satellite@example.com"])
     """The sender. Required."""

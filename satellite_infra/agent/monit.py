@@ -83,17 +83,20 @@ def set_up(host: Preparation) -> bool:
 
 def _server(monit: Monit) -> str:
     user = f' username "{monit.smtp_user}"' if monit.smtp_user else ""
-    return f"{monit.smtp_host} port {monit.smtp_port}{user}"
+    # quoted, as it may be a word of monit's own, such as smtp
+    return f'"{monit.smtp_host}" port {monit.smtp_port}{user}'
 
 
 def _refuse_another_server(layout: Layout, monit: Monit) -> None:
     """ValueError where another app of this machine has one: monit takes the first that answers."""
     for path in sorted(layout.monit.parent.glob("satellite-*")):
-        theirs = SERVER.search(path.read_text("utf-8"))
-        if theirs and theirs[1] != _server(monit):
+        found = SERVER.search(path.read_text("utf-8"))
+        # an older agent's host is not quoted
+        theirs = found[1].replace('"', "") if found else ""
+        if theirs and theirs != _server(monit).replace('"', ""):
             raise ValueError(
                 f"satellite:monit: {path.name.removeprefix('satellite-')} on this host has its "
-                f"mails sent by {theirs[1]}, and monit has one mail server for all apps: take its "
+                f"mails sent by {theirs}, and monit has one mail server for all apps: take its "
                 "smtp_host, smtp_port and smtp_user"
             )
 

@@ -216,6 +216,11 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
         ),
         ({"monit": {**MONIT, "mail_to": []}}, "monit/mail_to: should hold at least one address"),
         (
+            {"monit": {**MONIT, "mail_to": ["o'hara@example.com"], "mail_from": "o'h@b.de"}},
+            "monit/mail_to/0: should be without % and ', as monit takes no such receiver, got "
+            '"o\'hara@example.com"',
+        ),
+        (
             {"monit": {**MONIT, "smtp_user": "ops"}},
             "monit_password: should be there with satellite:monit.smtp_user, and only so",
         ),
