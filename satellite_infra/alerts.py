@@ -93,7 +93,9 @@ def watch_queue(
         return
     which = f"Queue {queue.name} of {settings.app}, {settings.environment}"
     hosts = " and ".join(settings.measuring()) or "no host"
-    lasts = f"for {queue.minutes} minute{'s' if queue.minutes > 1 else ''}"
+    periods = -(-queue.minutes // queue.every_minutes)
+    minutes = periods * queue.every_minutes
+    lasts = f"for {minutes} minute{'s' if minutes > 1 else ''}"
     units = f"satellite-{settings.app}"
     look = f"look at the workers: journalctl -u '{units}.*' on each host"
     # two hosts tell the same, but for the second at which they looked
@@ -102,7 +104,7 @@ def watch_queue(
         "dimensions": dimensions(settings.app, settings.environment, queue.name),
         "statistic": "Maximum",
         "period": queue.every_minutes * 60,
-        "evaluation_periods": -(-queue.minutes // queue.every_minutes),
+        "evaluation_periods": periods,
         **_calls(settings, told),
     }
     cloudwatch.MetricAlarm(

@@ -297,7 +297,7 @@ class QueueSettings(Model):
     depth: Annotated[f.Number, Field(ge=1, le=10**9)] = Field(default=1000, examples=[5000])
     """From how many jobs on it is an alarm."""
     minutes: Annotated[f.Number, Field(ge=1, le=1440)] = Field(default=5, examples=[10])
-    """Minutes that either must last."""
+    """Minutes that either must last, up to the next multiple of `every_minutes`."""
 
 
 class AlertSettings(Model):

@@ -284,7 +284,7 @@ def test_a_queue_is_measured_by_two_instances_and_watched_after_their_releases()
     assert [alarm["inputs"]["dimensions"] for alarm in alarms.values()] == [where, where]
     assert told(ran).keys() >= {"queue-age", "queue-depth"}
     assert alarms["queue-age"]["inputs"]["alarmDescription"] == (
-        "Queue mail of shop, staging: for 5 minutes its oldest job has waited for 600 s or more, "
+        "Queue mail of shop, staging: for 6 minutes its oldest job has waited for 600 s or more, "
         "or worker-2 and worker-3 did not say for how long: look at the workers: journalctl -u "
         "'satellite-shop.*' on each host; and at how it is measured: journalctl -u "
         "satellite-shop-queue on worker-2 and worker-3"
