@@ -77,10 +77,10 @@ class Program(LanguageRuntimeServicer):
         )
         self._ready()
         # what the SDK keeps of a run is in this copy, and goes with it
-        return contextvars.copy_context().run(self._run, request, channel, Waker(monitor))
+        return contextvars.copy_context().run(self._run, request, channel)
 
-    def _run(self, request: Any, channel: grpc.Channel, waker: Waker) -> Any:
-        gated = grpc.intercept_channel(channel, _Gated(self._gate, waker))
+    def _run(self, request: Any, channel: grpc.Channel) -> Any:
+        gated = grpc.intercept_channel(channel, _Gated(self._gate))
         monitor: Any = resource_pb2_grpc.ResourceMonitorStub(gated)
         set_all_config(dict(request.config), list(request.configSecretKeys))
         reset_options(
@@ -97,7 +97,7 @@ class Program(LanguageRuntimeServicer):
         program = str(Path(folder, request.info.entry_point or "."))
 
         def start() -> None:
-            register_stack_transformation(waker)
+            register_stack_transformation(Waker(monitor))
             register_stack_transformation(InOrder(self._order))
             execute(program)
 
@@ -118,21 +118,17 @@ def outputs_before(monitor: Any, run: Any) -> str:
     named.update({"name": f"{run.organization or 'organization'}/{run.project}/{run.stack}"})
     question = resource_pb2.ResourceInvokeRequest(tok=naming.STACK_OUTPUTS, args=named)
     try:
-        return json.dumps(_outputs(monitor.Invoke(question)))
+        answer = getattr(monitor.Invoke(question), "return")
+        return json.dumps(json_format.MessageToDict(answer).get("outputs", {}))
     except grpc.RpcError:  # a backend without projects does not know it by this name
         return ""
-
-
-def _outputs(answer: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json_format.MessageToDict(getattr(answer, "return")).get("outputs", {})
-    return found
 
 
 class _Gated(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
     """Calls wait at the gate, but for what makes nothing: questions, and the stack itself."""
 
-    def __init__(self, gate: Gate, waker: Waker) -> None:
-        self._gate, self._waker = gate, waker
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         """Make the call, or do not return from it."""
@@ -143,10 +139,7 @@ class _Gated(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
             self._gate.revision = said["revision"].string_value if "revision" in said else ""
         if not asks and getattr(request, "type", "") != ROOT and not self._gate.passed():
             raise RefusedError
-        call = continuation(details, request)
-        if verb == "Invoke" and request.tok == naming.STACK_OUTPUTS:
-            self._waker.heard(call)
-        return call
+        return continuation(details, request)
 
 
 class RefusedError(Exception):
@@ -156,34 +149,21 @@ class RefusedError(Exception):
 class Waker:
     """Has the engine start the provider for AWS, which takes longer than all hosts to answer.
 
-    By a question that the provider answers by itself, as soon as the program has asked what there
-    was and there were instances, or makes something there: what can be wrong with the settings has
-    been found by then.
+    By a question that the provider answers by itself, as soon as the program makes something there:
+    what can be wrong with the settings has been found by then. Not sooner: the engine notes the
+    provider as the settings have it, and its error would stand in the place of the program's own.
     """
 
     def __init__(self, monitor: Any) -> None:
-        self._monitor, self._first = monitor, threading.Lock()
+        self._monitor, self._woken = monitor, False
 
     def __call__(self, made: pulumi.ResourceTransformationArgs) -> None:
         """See a resource that is about to be made."""
-        if made.type_.startswith("aws:"):
-            self._begin()
+        if made.type_.startswith("aws:") and not self._woken:
+            self._woken = True
+            threading.Thread(target=self._wake, args=(made.opts,), daemon=True).start()
 
-    def heard(self, answer: Any) -> None:
-        """See what the outputs of the last update are; the program has its error, if it is one."""
-        with contextlib.suppress(grpc.RpcError):
-            hosts = _outputs(answer.result()).get("hosts", ())
-            if any(str(host["machine"]).startswith("i-") for host in hosts):
-                self._begin()
-
-    def _begin(self) -> None:
-        if self._first.acquire(blocking=False):  # never released: once is enough
-            threading.Thread(target=self._wake, daemon=True).start()
-
-    def _wake(self) -> None:
-        from pulumi_aws import _utilities  # a program without AWS does without
-
-        like = _utilities.get_invoke_opts_defaults()
+    def _wake(self, like: pulumi.ResourceOptions) -> None:
         question = resource_pb2.ResourceInvokeRequest(
             tok="aws:index/getPartition:getPartition",
             version=like.version or "",  # with another one it would be another provider

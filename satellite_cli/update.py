@@ -294,8 +294,8 @@ def left_over(outcome: Outcome, stack: str) -> list[str]:
     """The errors that people read: the resources' own, else the program's, else the engine's."""
     if locked(outcome):
         return list(_locked(outcome.said, stack))
-    said = [line for line in outcome.said.splitlines() if line.startswith("error:")]
-    texts = outcome.errors or [explained(line.removeprefix("error:").strip()) for line in said]
+    said = re.findall(r"^error:\s*(.+(?:\n(?!error:|warning:).*)*)", outcome.said, re.MULTILINE)
+    texts = outcome.errors or [explained(text.strip()) for text in said]
     own = [text for text in texts if not text.startswith(("update failed", "preview failed"))]
     gone = [found[1] for text in own if (found := UNDRAINED.match(text))]
     if gone:

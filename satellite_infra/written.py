@@ -85,15 +85,25 @@ def shown(file: Path) -> dict[str, str] | None:
     """
     try:
         about, own = _both(file)
-    except (OSError, UnreadError):
+        if any(_twice(_read(at, _composed)) for at in (file.with_name(PROJECT), file)):
+            return None
+        declared = _map(about.get("config")).values()
+        if own.get("environment") or any(_map(said).get("secret") for said in declared):
+            return None
+        _, found = _values(about, own)
+        there = {name: value for name, value in found.items() if value is not None}
+        open_ = {name: value for name, value in there.items() if not _has_secret(value)}
+        return {name: v if isinstance(v, str) else json.dumps(v) for name, v in open_.items()}
+    except (OSError, UnreadError, TypeError, RecursionError):  # what JSON does not have, or itself
         return None
-    declared = _map(about.get("config")).values()
-    if own.get("environment") or any(_map(said).get("secret") for said in declared):
-        return None
-    _, found = _values(about, own)
-    there = {name: value for name, value in found.items() if value is not None}
-    open_ = {name: value for name, value in there.items() if not _has_secret(value)}
-    return {name: v if isinstance(v, str) else json.dumps(v) for name, v in open_.items()}
+
+
+def _twice(node: yaml.Node | None) -> bool:
+    """Whether a map has a name twice, or the settings are no map, which Pulumi refuses."""
+    if isinstance(node, yaml.MappingNode):
+        names = [str(key.value) for key, _ in node.value]
+        return len({*names}) < len(names) or any(_twice(inner) for _, inner in node.value)
+    return isinstance(node, yaml.SequenceNode) and any(map(_twice, node.value))
 
 
 def _has_secret(value: Any) -> bool:
@@ -149,8 +159,11 @@ def _map(found: Any) -> dict[str, Any]:
 
 
 def full(name: str, project: str) -> str:
-    """The full name of a setting; one without a namespace is of the project's."""
-    return name if ":" in name else f"{project}:{name}"
+    """The full name of a setting; one without a namespace is of the project's.
+
+    `shop:config:branch` is what was once written for `shop:branch`.
+    """
+    return re.sub("^([^:]+):config:", r"\1:", name) if ":" in name else f"{project}:{name}"
 
 
 def nodes(file: Path) -> dict[str, yaml.Node]:

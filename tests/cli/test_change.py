@@ -972,8 +972,11 @@ def test_the_programs_own_problems_are_the_message(changing: Desk) -> None:
 
 def test_an_engine_that_never_began_says_why(changing: Desk) -> None:
     changing.events["up"] = []
-    changing.pulumi["up"] = (255, "", "error: no such backend\nand more of it")
-    assert changing.satellite("up", "--yes").err == "error: no such backend\n"
+    said = "error: yaml: unmarshal errors:\n  line 13: a name twice\n\nerror: and this"
+    changing.pulumi["up"] = (255, "", f"warning: of something\n{said}")
+    assert changing.satellite("up", "--yes").err == (
+        "error: yaml: unmarshal errors:\n  line 13: a name twice\nand this\n"
+    )
 
 
 LOCKED = """\

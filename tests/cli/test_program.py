@@ -42,12 +42,11 @@ for name in ("topic", "other"):
 LOOKS = "aws:index/getCallerIdentity:getCallerIdentity"
 WAKES = "aws:index/getPartition:getPartition"
 WAS = "pulumi:pulumi:readStackOutputs"
-LOOKED = """\
+BROKEN = """\
 import pulumi
 pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": "acme/shop/staging"})
 raise pulumi.RunError("it is not right")
 """
-BROKEN = "import pulumi\nraise pulumi.RunError('it is not right')\n"
 
 
 class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorServicer):
@@ -215,23 +214,6 @@ def test_the_provider_that_is_woken_is_the_one_that_resources_use(
         assert woken.packageRef == used.packageRef
 
 
-@pytest.mark.parametrize(
-    ("machines", "woken"), [([], []), (["1"], []), (["1", "i-0123456789abcdef0"], [WAKES])]
-)
-def test_it_is_woken_once_instances_are_known_of_the_last_update(
-    project: Path, tmp_path: Path, machines: list[str], woken: list[str]
-) -> None:
-    (project / "__main__.py").write_text(LOOKED)
-    engine = Engine()
-    engine.before = {"hosts": [{"machine": machine} for machine in machines]}
-    with engine.runs(project, Gate(None, tmp_path / "answered")) as ended:
-        assert ended.result(60).bail
-        under_way(engine, 2 + len(woken))  # the stack's own entry is one
-    assert engine.questions() == [*woken, WAS]
-    assert engine.said == ["it is not right"]
-    assert not {ONE, TOPIC} & {*engine.made}
-
-
 @pytest.mark.parametrize("unheard", [False, True])
 def test_the_outputs_of_the_last_update_are_the_engines_to_tell(
     project: Path, tmp_path: Path, unheard: bool
@@ -264,13 +246,16 @@ def test_without_a_resource_there_nobody_is_woken(project: Path, tmp_path: Path)
 def test_what_is_wrong_with_the_settings_is_told_and_nobody_is_woken_for_it(
     project: Path, tmp_path: Path
 ) -> None:
-    """An error of the provider, such as a wrong credential, would take its place."""
+    """An error of the provider, such as a wrong credential, would take its place.
+
+    Nor where the program has heard that there are instances: what it makes of that comes first.
+    """
     (project / "__main__.py").write_text(BROKEN)
     engine, found = Engine(), Found({}, (), at=1)
     gate = Gate(Check(ask=lambda *_: found), tmp_path / "answered")
     with engine.runs(project, gate) as ended:
         assert ended.result(60).bail
-    assert (engine.said, engine.asked) == (["it is not right"], [])
+    assert (engine.said, engine.questions()) == (["it is not right"], [WAS])
     assert not {ONE, TOPIC} & {*engine.made}
 
 

@@ -185,6 +185,11 @@ def test_what_the_projects_file_sets_holds_where_the_stack_says_nothing(tmp_path
         ("config: {branch: {secret: true, value: x}}", "config: {}", None),
         ("", "config:\tx", None),
         ("a: [", "config: {}", None),
+        ("", "config: {a: x, a: y}", None),  # which Pulumi refuses
+        ("", "config: {a: [{b: 1, b: 2}]}", None),
+        ("", "config: {a: !!binary aGVsbG8=}", None),
+        ("", "config: {a: &a [*a]}", None),
+        ("", "config: {satellite:config:branch: x}", {"satellite:branch": "x"}),
     ],
 )
 def test_what_is_open_is_shown_where_the_files_say_all_of_it(
