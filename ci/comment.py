@@ -17,6 +17,7 @@ from ci.blocks import Block, joined
 from ci.manifests import Change
 from satellite_infra import naming
 from satellite_infra.key_text import fingerprint
+from satellite_infra.reach import SENT
 
 Step = Mapping[str, Any]
 T = TypeVar("T")
@@ -320,7 +321,7 @@ def summary(
     asks = sum(r.host_and_role()[1] == naming.REACH and r.op == "update" for r in found)
     aside = f"{asks} of them only ask whether a host answers" if asks else ""
     if waits := sum(r.host_and_role() in stays for r in found):
-        aside += f", {waits} then find nothing new to release"
+        aside += f", {waits} then release only what did not come to its end before"
     ops = [op for op in sorted(counts.keys() - {"same"}) if counts[op]]
     asides = {"update": f" ({aside})"} if aside else {}
     told = [f"{counts[op]} to {op}{asides.get(op, '')}" for op in ops]
@@ -439,10 +440,24 @@ def _host_lines(host: str, roles: Mapping[str, Resource]) -> Iterator[str]:
         yield f"@@ {role}: {resource.op} @@"
         if role == MACHINE:
             yield from _inputs_diff(resource, own=host)
-        elif role == naming.RELEASE and _follows(roles):
-            yield "  nothing of its own changes: it follows what is prepared"
         elif role in (naming.BOOTSTRAP, naming.RELEASE) and resource.op != "delete":
-            yield from manifests.diff(_text(resource.old), _text(resource.new))
+            why = _why(role, roles)
+            yield from manifests.diff(_text(resource.old), _text(resource.new), why)
+
+
+def _why(role: str, roles: Mapping[str, Resource]) -> str:
+    """Why this is run where its manifest is the same as before."""
+    if role == naming.RELEASE and _follows(roles):
+        return "nothing of its own changes: it follows what is prepared"
+    reach = roles.get(naming.REACH)
+    if reach is None:  # all that the host is to be sent was to be sent at the visit before
+        return "nothing of its own changes: it did not come to its end before, and is run again"
+    old, new = _environment(reach)
+    failed = ", or what was sent last did not come to its end"
+    return (
+        "only what is secret, which machine it is, or how it is reached"
+        f"{failed if old.get(SENT) != new.get(SENT) else ''}"
+    )
 
 
 def _follows(roles: Mapping[str, Resource]) -> bool:

@@ -55,15 +55,17 @@ def change(old_text: str, new_text: str) -> Change:
     )
 
 
-def diff(old_text: str, new_text: str) -> Iterator[str]:
-    """Lines of a diff: what only one manifest has, in the order of the new one."""
+def diff(old_text: str, new_text: str, why: str) -> Iterator[str]:
+    """Lines of a diff: what only one manifest has, in the order of the new one; `why` something
+    changes all the same where that is nothing.
+    """
     old, new = pairs(old_text), pairs(new_text)
     keys = [*new, *(key for key in old if key not in new)]
     changed = [key for key in keys if key not in EVERYWHERE and old.get(key) != new.get(key)]
     for key in changed:
         yield from pair(key, old.get(key), new.get(key))
     if not changed and old and new:
-        yield "  only what is secret, which machine it is, or how it is reached"
+        yield f"  {why}"
 
 
 def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:

@@ -1,11 +1,13 @@
-"""Hosts that agree to everything: one SSH server that is many, one on each loopback address."""
+"""Hosts that agree to everything that is not refused: one SSH server that is many, one on each
+loopback address.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,20 @@ class _Anybody(asyncssh.SSHServer):
         return False  # no key is asked for
 
 
-async def _agree(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    await process.stdin.read()
-    process.exit(0)
-
-
 @contextlib.contextmanager
-def hosts(folder: Path) -> Iterator[tuple[int, str]]:
-    """Serve on all loopback addresses; the port and the `TYPE KEY` of every host's key."""
+def hosts(folder: Path, refused: Collection[str] = ()) -> Iterator[tuple[int, str]]:
+    """Serve on all loopback addresses; the port and the `TYPE KEY` of every host's key. A command
+    fails while anything in it is `refused`.
+    """
     folder.mkdir()
     key = asyncssh.generate_private_key("ssh-ed25519")
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+
+    async def agree(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        await process.stdin.read()
+        process.exit(int(any(words in (process.command or "") for words in refused)))
 
     async def listen() -> asyncssh.SSHAcceptor:
         return await asyncssh.listen(
@@ -38,7 +41,7 @@ def hosts(folder: Path) -> Iterator[tuple[int, str]]:
             family=2,  # IPv4 has many loopback addresses
             server_factory=_Anybody,
             server_host_keys=[key],
-            process_factory=_agree,
+            process_factory=agree,
             sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(folder).encode()),
             encoding=None,
         )

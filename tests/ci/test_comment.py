@@ -304,11 +304,6 @@ def test_a_release_on_another_machine_is_a_change_of_what_the_host_runs() -> Non
     ]
 
 
-def test_a_change_that_only_secrets_tell_is_one_all_the_same() -> None:
-    lines = shown(release("worker-1"))
-    assert "only what is secret, which machine it is, or how it is reached\n" in lines
-
-
 KEYS = [host_identity(SEED, name).public for name in ("old", "new")]
 PRINTS = [fingerprint(key) for key in KEYS]
 THERE = {
@@ -392,8 +387,8 @@ def test_a_host_that_is_only_asked_is_no_host_that_changes() -> None:
 
 - **1 host is only reached again** (what it runs stays; only a release that did not come to its \
 end before is run again): worker-1
-- **resources** 2 to update (1 of them only ask whether a host answers, 1 then find nothing new \
-to release)
+- **resources** 2 to update (1 of them only ask whether a host answers, 1 then release only what \
+did not come to its end before)
 
 <details open><summary>1 host: worker-1</summary>
 
@@ -421,6 +416,35 @@ def test_a_host_that_is_sent_something_or_is_elsewhere_changes(more: dict[str, s
     lines = shown(reach("update", "worker-1", asked), release("worker-1"))
     assert "### staging: 1 host changes\n" in lines
     assert "+ ssh_cidrs: 203.0.113.7/32\n@@ release: update @@\n  only what is secret" in lines
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"SATELLITE_ADDRESS": "203.0.113.9"}, ""),
+        # of a login key; or on the way back from a deploy that failed
+        (
+            {"SATELLITE_SENT": "0123456789abcdef"},
+            ", or what was sent last did not come to its end",
+        ),
+    ],
+)
+def test_a_change_that_no_manifest_tells_is_one_all_the_same(
+    more: dict[str, str], why: str
+) -> None:
+    there = reach("update", "worker-1", {**THERE, **more})
+    assert lines_of_group(shown(there, release("worker-1")).partition("1 host: worker-1")[2]) == [
+        "@@ release: update @@",
+        f"  only what is secret, which machine it is, or how it is reached{why}",
+    ]
+
+
+def test_a_release_of_a_deploy_before_that_failed_says_so() -> None:
+    """Of what was sent then nothing is sent anew: no host is asked first."""
+    assert lines_of(release("worker-1")) == [
+        "@@ release: update @@",
+        "  nothing of its own changes: it did not come to its end before, and is run again",
+    ]
 
 
 def test_a_release_that_only_follows_what_is_prepared_says_so() -> None:

@@ -37,8 +37,14 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Iterator[tuple[int, str]]:
-    with simulated.hosts(tmp_path / "hosts") as found:
+def refused() -> set[str]:
+    """Words of commands that fail on hosts."""
+    return set()
+
+
+@pytest.fixture
+def servers(tmp_path: Path, refused: set[str]) -> Iterator[tuple[int, str]]:
+    with simulated.hosts(tmp_path / "hosts", refused) as found:
         yield found
 
 
@@ -204,6 +210,34 @@ def test_what_was_only_tried_is_not_what_hosts_run(stack: Stack, servers: tuple[
         f"<!-- satellite-previewed: {COMMIT}; revision {NEW} after {REVISION} -->",
         "### staging: 2 hosts change, 0f1e2d3 → 9a8b7c6",
     ]
+
+
+def test_a_release_after_a_deploy_that_failed_says_why_it_is_one(
+    stack: Stack, servers: tuple[int, str], refused: set[str]
+) -> None:
+    deploy(stack, servers, 2)
+    agent = stack.project / "satellite_infra/agent/flat.py"
+    shipped = agent.read_text()
+    agent.write_text(f"{shipped}# another one\n")
+    stack.configure({"satellite:max_unavailable": "1"}, {})
+    refused.add("of shop on worker-2: mailer")
+    with pytest.raises(DemoError):
+        stack.run("up", "--yes", "--skip-preview")
+    refused.clear()
+    assert written(stack)[1].split("```")[1].splitlines()[1:] == [
+        "@@ release: update @@",
+        "  nothing of its own changes: it did not come to its end before, and is run again",
+    ]
+    stack.configure({"satellite:ssh_cidrs[0]": "203.0.113.7/32"}, {})
+    told = "2 then release only what did not come to its end before"
+    assert told in written(stack)[1]
+    refused.add("of shop on worker-1: mailer")  # everywhere: in its first batch
+    stack.configure({"satellite:revision": NEW}, {})
+    with pytest.raises(DemoError):
+        stack.run("up", "--yes", "--skip-preview")
+    refused.clear()
+    stack.configure({"satellite:revision": REVISION}, {})
+    assert ", or what was sent last did not come to its end\n" in written(stack)[1]
 
 
 @pytest.fixture
