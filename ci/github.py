@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ PAGE = 100  # entries of one answer, the most that there can be
 
 
 class OutsideError(OSError):
-    """This is no step of a workflow; the text says what it lacks."""
+    """This is no step of a workflow, or not as one is; the text says what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,13 @@ class GitHub:
     @classmethod
     def of_runner(cls) -> GitHub:
         """The one of GITHUB_REPOSITORY, with GITHUB_TOKEN and GITHUB_API_URL."""
+        token = of_step("GITHUB_TOKEN")
+        if not re.fullmatch("[!-~]+", token):  # http.client says all of a header that it refuses
+            raise OutsideError("GITHUB_TOKEN has white space in it, or other than plain ASCII")
         return cls(
             os.environ.get("GITHUB_API_URL", "https://api.github.com"),
             of_step("GITHUB_REPOSITORY"),
-            of_step("GITHUB_TOKEN"),
+            token,
         )
 
     def call(self, method: str, path: str, document: Any = None) -> Any:
@@ -56,18 +61,37 @@ class GitHub:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)
         except (http.client.HTTPException, ValueError) as error:
-            raise OSError(f"what came is cut off, or not of its API: {error!r}") from None
+            raise _other(type(error).__name__) from None
 
     def all(self, path: str) -> Iterator[dict[str, Any]]:
         """The entries of a list, whatever its length."""
-        page = 1
-        while found := self.call("GET", f"{path}?per_page={PAGE}&page={page}"):
+        for page in itertools.count(1):
+            found = self.call("GET", f"{path}?per_page={PAGE}&page={page}")
+            if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+                raise _other("no list")
+            if not found:
+                return
             yield from found
-            page += 1
 
-    def comments(self, pull_request: int) -> Iterator[dict[str, Any]]:
-        """The comments of a pull request, oldest first."""
-        return self.all(f"/issues/{pull_request}/comments")
+    def comments(self, pull_request: int | str) -> Iterator[tuple[str, str]]:
+        """The id and text of what workflows have said in a pull request, oldest first."""
+        for comment in self.all(f"/issues/{pull_request}/comments"):
+            who = comment.get("user") or {"login": ""}  # nobody's, any more
+            if text(who, "login") == BOT:
+                yield text(comment, "id"), text(comment, "body")
+
+
+def text(answer: Any, *keys: str) -> str:
+    """The text, or number, that an answer has there; OSError where it has none."""
+    for key in keys:
+        answer = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(answer, str | int):
+        raise _other(f"no {'.'.join(keys)}")
+    return str(answer)
+
+
+def _other(what: str) -> OSError:
+    return OSError(f"what came is cut off, or not of its API: {what}")
 
 
 def of_step(variable: str) -> str:

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ci.comment import NOTHING, released
-from ci.github import GitHub, of_step, problem
+from ci.github import GitHub, of_step, problem, text
 
 HERE = "satellite:repository"
 REVISION = "satellite:revision"
@@ -67,7 +67,7 @@ def is_ours(name: str) -> bool:
         if error.code == 404 or (error.code == 403 and not limited):
             return False
         raise
-    return str(found["full_name"]).lower() == ours
+    return text(found, "full_name").lower() == ours
 
 
 def pulumi(stack: str, *arguments: str) -> str:

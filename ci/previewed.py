@@ -5,8 +5,8 @@ Usage: python3 -m ci.previewed STACK COMMIT [--output FILE]
 A merge makes a commit of its own. It is what was previewed when its files are: when its tree is the
 tree of the pull request's last commit, and that one has a preview of this stack that succeeded. So
 it is not when the branch went on in between, nor where somebody pushed past any pull request.
-FILE gets the app's commit that the preview has shown, and the one that ran then: `revision=...` and
-`before=...`, a line each.
+FILE gets the app's commit that the preview has shown, and those that ran then, with a comma
+between: `revision=...` and `before=...`, a line each.
 SATELLITE_UNPREVIEWED=allow lets everything through, with a warning.
 """
 
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from ci.comment import Seen, approved, marker
-from ci.github import BOT, GitHub, problem
+from ci.github import GitHub, problem, text
 from ci.publish import first_line
 
 ADVICE = """\
@@ -32,10 +32,10 @@ def previewed(github: GitHub, stack: str, commit: str) -> tuple[Seen | None, str
     tree = _tree(github, commit)
     reasons = [f"no pull request against {stack} brought {commit[:12]}"]
     for pull in github.all(f"/commits/{commit}/pulls"):
-        if pull["base"]["ref"] != stack:
+        if text(pull, "base", "ref") != stack:
             continue
-        name, last = f"#{pull['number']}", pull["head"]["sha"]
-        seen = _seen(github, pull["number"], stack, last)
+        number, last = text(pull, "number"), text(pull, "head", "sha")
+        name, seen = f"#{number}", _seen(github, number, stack, last)
         if seen is None:
             reasons.append(f"{name} has no preview of its last commit {last[:12]} that succeeded")
         elif _tree(github, last) != tree:
@@ -49,14 +49,13 @@ def previewed(github: GitHub, stack: str, commit: str) -> tuple[Seen | None, str
 
 
 def _tree(github: GitHub, commit: str) -> str:
-    return str(github.call("GET", f"/git/commits/{commit}")["tree"]["sha"])
+    return text(github.call("GET", f"/git/commits/{commit}"), "tree", "sha")
 
 
-def _seen(github: GitHub, number: int, stack: str, commit: str) -> Seen | None:
-    for comment in github.comments(number):
-        body = str(comment["body"])
-        # by the workflow, and where the workflow writes it: anything else is somebody's words
-        if comment["user"]["login"] == BOT and first_line(body) == marker(stack):
+def _seen(github: GitHub, number: str, stack: str, commit: str) -> Seen | None:
+    for _, body in github.comments(number):
+        # where the workflow writes it: anything else is somebody's words
+        if first_line(body) == marker(stack):
             seen = approved("".join(body.splitlines()[1:2]))
             if seen and seen.commit == commit:
                 return seen

@@ -12,16 +12,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from ci.github import BOT, GitHub, problem
+from ci.github import GitHub, problem, text
 
 
 def put(github: GitHub, number: int, body: str) -> str:
     """Update the comment that begins with the same line, or make it; its URL."""
-    for there in github.comments(number):
-        if there["user"]["login"] == BOT and first_line(there["body"]) == first_line(body):
-            path = f"/issues/comments/{there['id']}"
-            return str(github.call("PATCH", path, {"body": body})["html_url"])
-    return str(github.call("POST", f"/issues/{number}/comments", {"body": body})["html_url"])
+    for comment, there in github.comments(number):
+        if first_line(there) == first_line(body):
+            answer = github.call("PATCH", f"/issues/comments/{comment}", {"body": body})
+            break
+    else:
+        answer = github.call("POST", f"/issues/{number}/comments", {"body": body})
+    return text(answer, "html_url")
 
 
 def first_line(body: str) -> str:

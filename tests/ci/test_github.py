@@ -59,6 +59,10 @@ def asked(program: str, folder: Path) -> int:
             "GitHub does not answer: what came",
         ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\xff", "GitHub does not answer: what came"),
+        *(
+            (b"HTTP/1.1 200 OK\r\n\r\n" + document, "GitHub does not answer: what came")
+            for document in (b'{"message": "sign in"}', b"null", b'"x"', b"[1]", b"{}")
+        ),
         (b"garbage\r\n\r\n", "GitHub does not answer: what came"),
         (b"", "GitHub does not answer: "),
         (b"HTTP/1.1 502 No\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n<", "GitHub says 502: "),
@@ -94,6 +98,29 @@ def test_outside_of_a_workflow(
     assert asked(program, tmp_path) == 1
     told = f"error: {missing} is not set, as it is in a step of a workflow\n"
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("program", ["previewed", "publish"])
+@pytest.mark.parametrize("token", ["canary-1\n", "canary-1 ", "canary-1\u2026", "canary-1\xe4"])
+def test_a_token_that_is_none_is_not_shown(
+    program: str,
+    token: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "example/shop")
+    monkeypatch.setenv("GITHUB_TOKEN", token)
+    assert asked(program, tmp_path) == 1
+    told = "error: GITHUB_TOKEN has white space in it, or other than plain ASCII\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("document", [b"{}", b"null", b'"x"', b"[1]", b'{"full_name": null}'])
+def test_a_repository_of_another_shape(answers: Callable[[bytes], None], document: bytes) -> None:
+    answers(b"HTTP/1.1 200 OK\r\n\r\n" + document)
+    with pytest.raises(OSError, match="not of its API: no full_name"):
+        pin.is_ours("example/other")
 
 
 def test_a_comment_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,6 +33,7 @@ def test_later_it_is_updated_also_on_a_later_page(
 ) -> None:
     github.comments += [{"id": n, "body": f"> {BODY}", "user": BOT} for n in range(150)]
     github.comments.append({"id": 800, "body": BODY, "user": {"login": "ada"}})
+    github.comments.append({"id": 801, "body": BODY, "user": None})  # whose account is gone
     old = BODY.replace("\n", "\r\n") + "old"
     github.comments.append({"id": 900, "body": old, "user": BOT})
     assert put(tmp_path) == 0
