@@ -18,6 +18,8 @@ DIGESTS = re.compile(
     r"|rotation\.token"
 )
 """The keys whose values say nothing to people."""
+LATIN_END = "\u0180"
+"""The first character behind ASCII and the accented letters of Latin."""
 CONFIG_FILE_KEYS = ("template", "mode", "owner")
 CONFIG_FILE = re.compile(rf"config_files\.(.+)\.({'|'.join(CONFIG_FILE_KEYS)})")
 
@@ -72,7 +74,7 @@ def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:
     """The lines of one key; of a digest only that it differs, as of what the policy pack takes for
     a secret that is in the wrong place.
     """
-    if DIGESTS.fullmatch(key) or any(KEY_MATERIAL.search(value or "") for value in (old, new)):
+    if DIGESTS.fullmatch(key) or any(map(_is_secret, (old, new))):
         sign = "+" if old is None else "-" if new is None else "!"
         yield f"{sign} {key}"
         return
@@ -81,10 +83,23 @@ def pair(key: str, old: str | None, new: str | None) -> Iterator[str]:
             yield f"{sign} {key}: {_shown(value)}".rstrip()
 
 
+def _is_secret(value: str | None) -> bool:
+    """Whether key material is in it; also as it is written in a manifest, where the policy pack
+    looks: white space is no white space there.
+    """
+    written = value or "", json.dumps(value)
+    return any(map(KEY_MATERIAL.search, written))
+
+
 def _shown(value: str) -> str:
     """The value as it is, on one line; as JSON where it would look like another one."""
-    plain = value == " ".join(value.split()) and value.isprintable() and not value.startswith('"')
-    return value if plain else json.dumps(value)
+    plain = value == " ".join(value.split()) and not value.startswith('"')
+    return value if plain and all(map(_is_plain, value)) else json.dumps(value)
+
+
+def _is_plain(character: str) -> bool:
+    """Whether it is seen, and taken for no other one; there are too many that are not."""
+    return character.isprintable() and character < LATIN_END
 
 
 def _anew(old: Mapping[str, str], new: Mapping[str, str]) -> bool:

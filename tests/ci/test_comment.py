@@ -504,6 +504,12 @@ def test_a_host_that_becomes_an_instance_or_is_one_no_longer_is_another_machine(
         ("run \u202e;evil #", r'"run \u202e;evil #"'),
         ('"run"', r'"\"run\""'),
         ("größe", "größe"),
+        ("größe\u034f", r'"gr\u00f6\u00dfe\u034f"'),
+        ("run\ufe0f", r'"run\ufe0f"'),
+        ("run\u3164", r'"run\u3164"'),
+        ("run\u115f", r'"run\u115f"'),
+        ("run\u2800", r'"run\u2800"'),
+        ("r\u0443n", r'"r\u0443n"'),  # a letter of another alphabet
     ],
 )
 def test_no_value_looks_like_another_one(value: str, line: str) -> None:
@@ -522,6 +528,8 @@ def test_neither_value_nor_digest_of_a_config_var_is_shown() -> None:
     [
         "https://user:canary@x.example.com",
         "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n-----END OPENSSH PRIVATE KEY-----\n",
+        "https://user:cana\tcanary@x.example.com",
+        "https://user:cana\u2028canary@x.example.com",
     ],
 )
 def test_a_secret_in_the_wrong_place_is_not_shown_a_second_time(value: str) -> None:
