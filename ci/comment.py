@@ -248,7 +248,8 @@ def _fate(roles: Mapping[str, Resource], lost: str) -> str:
         return lost  # the update that declared it that did not come to its end
     if drain and not drain.new.get("delete") and (drained or drain.op == "create"):
         # an instance that is lost from the start has had nothing; another machine may have
-        return "unused" if drain.op == "create" and MACHINE in roles else lost
+        made = MACHINE in roles and roles[MACHINE].op == "create"
+        return "unused" if drain.op == "create" and made else lost
     if release and release.op == "create":
         return "added" if drain is None or drain.op == "create" else "back"
     return "asked" if _only_asked(roles) else "changes"

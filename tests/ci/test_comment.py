@@ -569,6 +569,9 @@ def test_an_instance_that_is_lost_from_the_start_had_no_jobs() -> None:
     told = "- **1 host is added as lost** (its machine is made, and nothing runs there): worker-2"
     assert told in shown(made, drain, jobs).splitlines()
     assert "- **1 host is declared lost**" in shown(drain, jobs)  # it is there without us
+    # its machine was there before: one that was never reached, and is tagged anew as well
+    tagged = step("update", INSTANCE, "worker-2", {"tags": {}}, {"tags": {"team": "x"}})
+    assert "- **1 host is declared lost**" in shown(tagged, drain, jobs)
 
 
 def test_config_files_are_named_and_not_shown() -> None:
