@@ -81,6 +81,7 @@ APPROVAL = re.compile(
     r"(?:; revision ([0-9a-f]{40}) after ([0-9a-f]{40}(?:,[0-9a-f]{40})*|nothing))? -->"
 )
 LAST_WORDS = 100  # lines of an engine that may have ended in the middle of its document
+WARNED = 100  # lines of what the program warns of, such as one for each host
 SOME = 30  # things that one line lists
 
 
@@ -396,8 +397,24 @@ def warnings(preview: Mapping[str, Any], advice: Sequence[str]) -> Block:
     """
     told = [one for one in preview.get("diagnostics") or [] if one.get("severity") == "warning"]
     lines = [line for one in told for line in text_lines(one)]
-    lines += [f"warning: {one}" for one in sorted({*advice})]
+    if (more := len(lines) - WARNED) > 0:  # what is not taken up by them is what changes
+        lines[WARNED:] = [f"... and {more} more lines, which `pulumi preview` says, too"]
+    lines += [f"warning: {one}" for one in _each_once(sorted({*advice}))]
     return Block.fenced(lines) if lines else Block()
+
+
+def _each_once(advice: Iterable[str]) -> Iterator[str]:
+    """What is said alike of several resources as one line, or it would take all the room; each of
+    it begins with its policy and the resource's name.
+    """
+    alike: dict[tuple[str, str], list[str]] = {}
+    for one in advice:
+        policy, _, said = one.partition(": ")
+        name, _, what = said.partition(" ")
+        alike.setdefault((policy, what), []).append(name)
+    for (policy, what), names in alike.items():
+        # all of them: nothing else in the comment says which they are
+        yield f"{policy}: {', '.join(_ranges(names))}{':' if len(names) > 1 else ''} {what}"
 
 
 def text_lines(told: Mapping[str, Any]) -> list[str]:

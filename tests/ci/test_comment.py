@@ -624,6 +624,37 @@ def test_what_is_warned_of_stands_above_what_changes() -> None:
     ]
 
 
+def test_what_is_warned_of_many_hosts_leaves_room_for_what_changes() -> None:
+    rule, what = "no-public-address", "has a public address: it should have none, not at all"
+    steps = [release(f"worker-{n}", revision=NEW) for n in range(1, 901)]
+    advice = [f"{rule}: worker-{n} {what}" for n in range(1, 901)]
+    advice += [f"{rule}: box {what}", "tagged: box lacks tags", "tagged: (no message)"]
+    lines = comment("staging", {"steps": steps}, advice=advice).cut()
+    assert lines.splitlines()[3:8] == [
+        "```text",
+        f"warning: {rule}: box, worker-1 to worker-900: {what}",
+        "warning: tagged: (no message)",
+        "warning: tagged: box lacks tags",
+        "```",
+    ]
+    assert "@@ release: update @@" in lines
+
+
+def test_no_more_is_said_of_what_the_program_warns_of_than_leaves_room() -> None:
+    told = [
+        {"severity": "warning", "message": f"worker-{n} has ami-1, and satellite:ami says ami-2"}
+        for n in range(900)
+    ]
+    block = comment("staging", {"steps": [release("worker-1", revision=NEW)], "diagnostics": told})
+    assert block.cut() == block.text()
+    lines = block.text().splitlines()
+    assert lines[102:105] == [
+        "worker-98 has ami-1, and satellite:ami says ami-2",
+        "worker-99 has ami-1, and satellite:ami says ami-2",
+        "... and 800 more lines, which `pulumi preview` says, too",
+    ]
+
+
 def test_the_engines_last_words_only_where_it_told_nothing_else() -> None:
     assert (
         comment("staging", {}, "error: no passphrase\n", commit=NEW).text()
