@@ -25,7 +25,7 @@ def placed(stack: str) -> dict[str, str]:
     """The variables; CalledProcessError when the stack cannot be read, KeyError without an app."""
     known = json.loads(pulumi(stack, "config", "--json"))
     # what is secret has no value
-    declared = [key for key in INSTANCES if key in known and known[key].get("value") != "[]"]
+    declared = [k for k in INSTANCES if k in known and known[k].get("value") not in ("", "[]")]
     values = {key: setting.get("value", "") for key, setting in known.items()}
     return {
         "REGION": values.get(REGION, ""),

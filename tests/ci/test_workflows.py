@@ -147,6 +147,13 @@ def read(
             {"satellite:app": "shop", "satellite:names": "[]"},
             ["REGION=", "APP=shop", "ENVIRONMENT=staging", "INSTANCES=no"],
         ),
+        *(
+            (
+                {"satellite:app": "shop", key: ""},
+                ["REGION=", "APP=shop", "ENVIRONMENT=staging", "INSTANCES=no"],
+            )
+            for key in ("satellite:names", "satellite:count")
+        ),
         (
             {"satellite:app": "shop", "satellite:count": "2"},
             ["REGION=", "APP=shop", "ENVIRONMENT=staging", "INSTANCES=yes"],
