@@ -92,7 +92,9 @@ def broken_rules(events: Iterable[str]) -> Iterator[tuple[bool, str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """The preview's exit status; the files are written whatever it is."""
+    """The preview's exit status; the files are written whatever it is. 1 and one message on stderr
+    where one cannot be.
+    """
     parser = argparse.ArgumentParser(prog="ci.preview", description=__doc__.split("\n")[0])
     parser.add_argument("stack")
     parser.add_argument("--comment", type=Path, required=True)
@@ -103,10 +105,14 @@ def main(arguments: list[str]) -> int:
     done = preview(parsed.stack, arguments[end + 1 :])
     words = done.trouble(), parsed.commit, done.violations, done.advice
     block = comment(parsed.stack, done.document, *words)
-    parsed.comment.write_text(block.cut(), encoding="utf-8")
-    if parsed.whole:
-        with parsed.whole.open("a", encoding="utf-8") as file:
-            file.write(block.text())
+    try:
+        parsed.comment.write_text(block.cut(), encoding="utf-8")
+        if parsed.whole:
+            with parsed.whole.open("a", encoding="utf-8") as file:
+                file.write(block.text())
+    except OSError as error:
+        print(f"error: what the preview says cannot be written: {error}", file=sys.stderr)
+        return 1
     return done.status
 
 

@@ -120,3 +120,15 @@ def test_a_rule_that_stops_nothing_is_warned_of(folder: Path) -> None:
         "warning: tagged: it lacks tags",
         "```",
     ]
+
+
+@pytest.mark.parametrize("option", ["--comment", "--whole"])
+def test_a_file_that_cannot_be_written(
+    folder: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    executable(folder / "bin/pulumi", f"#!/bin/sh\necho '{WHOLE}'\n")
+    files = {"--comment": "comment.md", "--whole": "whole.md", option: "not-there/a.md"}
+    assert preview.main(["staging", *(word for pair in files.items() for word in pair)]) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("error: what the preview says cannot be written: ")
+    assert "not-there/a.md" in told
