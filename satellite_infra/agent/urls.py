@@ -14,6 +14,8 @@ PARTS = re.compile(
     r"(?:/(?P<path>[^?]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
+BEHIND = re.compile(r"[?&](ssl)?password=([^&]+)")
+"""What libpq takes for a password behind the ?, and a # for a part of it; others do not."""
 LONGEST = 1 << 13  # characters of a URL; what is longer is no place of a database
 
 
@@ -53,6 +55,8 @@ def logins(text: str) -> set[str]:
 
 
 def passwords(text: str) -> set[str]:
-    """What may be the password in it: as it stands there, and decoded."""
+    """What may be a password in it: as it stands there, and decoded."""
     found = {login.partition(":")[2] for login in logins(text)}
+    behind = [password for _, password in BEHIND.findall(text)]
+    found |= {*behind, *(password.partition("#")[0] for password in behind)}
     return found | {unquote(password) for password in found}

@@ -32,6 +32,10 @@ from satellite_infra.agent.redact import Redactor, secrets
         ("smtp://mailer@example.com:s3cr3tpw@smtp.example.com:587", "s3cr3tpw"),
         ("https://u:secretpw@host#x@y", "secretpw"),
         ("postgres://a%3Ab:s%23cr3t@db/app", "s#cr3t"),
+        ("postgres://u@h/db?password=s3cr3tpw&host=x", "s3cr3tpw"),
+        ("postgres:///db?host=x&password=s3%26cr#t", "s3&cr#t"),
+        ("https://h/x?password=s3cr3tpw#part", "s3cr3tpw"),
+        ("postgres://me:ot?her@h/db?a=b&sslpassword=s3%26cr3t", "s3%26cr3t"),
         ("pässword", "p\\u00e4ssword"),
         ("<s3c&r3t>", "\\u003cs3c\\u0026r3t\\u003e"),  # JSON of Rails and of Go
         ("ä<s3cr3t", "\\u00e4\\u003cs3cr3t"),
