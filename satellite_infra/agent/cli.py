@@ -19,6 +19,8 @@ from .layout import Layout, instance_of
 if TYPE_CHECKING:
     import argparse
 
+    from .ledger import Unfinished
+
 UNIT_VERBS = {
     "release": "release-job",
     "release-phase": "release-phase-job",
@@ -92,20 +94,23 @@ def _work_on(arguments: Any) -> int:
 
 def _recover(arguments: Any) -> int:
     from . import frontend, release, release_unit, webhook
-    from .ledger import Ledger
     from .system import System
 
-    layout = Layout(arguments.app)
-    cut_off = Ledger(layout).unfinished()
-    state = release.recover(layout, System(), _say, wait=not arguments.no_wait)
-    if arguments.result:
+    layout, result = Layout(arguments.app), arguments.result
+    cut_off: list[Unfinished] = []
+
+    def told(found: Unfinished, state: str) -> None:
+        cut_off.append(found)
+        if found.good or not result:  # else `killed` knows more of it
+            webhook.put_recovered(layout, found, state, _say)
+
+    state = release.recover(layout, System(), _say, not arguments.no_wait, told)
+    if result:
         kind, commit = frontend.KINDS[arguments.kind], arguments.revision
-        result = arguments.result
-        release_unit.killed(layout, result, state, commit, System(), _say, kind, cut_off)
-        return 0
-    if cut_off:
-        webhook.tell_recovered(layout, cut_off, state, System(), _say)
-    webhook.resume(layout, System(), _say)
+        found = cut_off[0] if cut_off else None
+        release_unit.killed(layout, result, state, commit, System(), _say, kind, found)
+    if not result or any(found.good for found in cut_off):
+        webhook.send(layout, System(), _say)
     return 0
 
 

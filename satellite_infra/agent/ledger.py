@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,8 +47,11 @@ class Unfinished(NamedTuple):
     """A release whose journal is there."""
 
     target: Target
-    good: bool  # it was marked good: only what comes after that is left to do
+    good: bool  # it passed its gate: only what comes after that is left to do
     noted: bool  # and history and webhook know
+    by: str = ""  # who asked for it
+    begun: int = 0  # in nanoseconds since 1970; an older agent's journal does not say it
+    event: Mapping[str, Any] = {}  # what the history shall have of it, once it is good
 
 
 def _name(release: object) -> str:
@@ -142,7 +146,7 @@ class Ledger:
         return link.readlink().name if link.is_symlink() else None
 
     def open_journal(
-        self, target: Target, stopped: Collection[Slot] = (), stays: bool = False
+        self, target: Target, stopped: Collection[Slot] = (), stays: bool = False, by: str = ""
     ) -> None:
         """Write down that the host is on its way to `target`, before it is touched.
 
@@ -154,6 +158,8 @@ class Ledger:
             "back_to": back.record() if back else None,
             "link": str(link.readlink()) if link.is_symlink() and not back else None,
             "stopped": {"to": list(stopped) if stays else [], "back_to": list(stopped)},
+            "by": by,
+            "begun": time.time_ns(),
         }
         storage.write_json(self.layout.journal, record)
 
@@ -163,14 +169,22 @@ class Ledger:
         if not record:
             return None
         to, last = Target.of(record["to"], self.layout.journal), self.last_good()
-        noted = to == last and bool(record.get("noted"))
+        noted, event = to == last and bool(record.get("noted")), record.get("event", {})
         # where the host ran the same before, the list of good ones does not tell
-        good = noted or (to == last and record["to"] != record.get("back_to"))
-        return Unfinished(to, good, noted)
+        good = noted or (to == last and (bool(event) or record["to"] != record.get("back_to")))
+        return Unfinished(to, good, noted, record.get("by", ""), record.get("begun", 0), event)
+
+    def begun(self) -> int:
+        """When the unfinished release was, in nanoseconds since 1970."""
+        return int(self._journal().get("begun", 0))
+
+    def note_passed(self, event: Mapping[str, Any]) -> None:
+        """The unfinished release passed its gate: once marked good, that is in the history."""
+        storage.write_json(self.layout.journal, {**self._journal(), "event": event})
 
     def note_good(self) -> None:
         """History and webhook know that the unfinished release is good."""
-        with contextlib.suppress(OSError):  # then they hear of it twice
+        with contextlib.suppress(OSError):  # then a recovery tells it, too
             storage.write_json(self.layout.journal, {**self._journal(), "noted": True})
 
     def lost(self) -> Target | None:

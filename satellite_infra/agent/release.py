@@ -25,6 +25,7 @@ from . import (
     config_files,
     gate,
     jobs,
+    moments,
     phase,
     progress,
     prune,
@@ -35,7 +36,7 @@ from . import (
 )
 from .converge import MissingReleaseError, converge, retire, stopped
 from .layout import Layout
-from .ledger import Ledger, Target
+from .ledger import Ledger, Target, Unfinished
 from .mirror import Mirror
 from .redact import Redactor, secrets
 from .release_manifest import ReleaseManifest
@@ -47,6 +48,12 @@ NAME = re.compile(r"(\d{14})-")
 NOT_REMOVED = "old releases could not be removed"
 Checkpoint = Callable[[str], None]
 Work = Callable[["Request"], str]  # what was done
+Recovered = Callable[[Unfinished, str], None]
+"""Told what was cut off and what the host runs now, while a journal still says so."""
+
+
+def untold(_cut_off: Unfinished, _state: str) -> None:
+    """Tell nobody of it."""
 
 
 class Rotation(NamedTuple):
@@ -101,7 +108,9 @@ class ReleaseError(Exception):
 
 class Release:
     """The work of one release; `checkpoint` is told each phase before it begins, and `told` what
-    was done, once workers run that are good. `redact`: the request's, which takes a while to make.
+    was done, once workers run that are good; `send` is called when nobody will tell it again.
+    `recovered`: told of an earlier one that was cut off. `redact`: the request's, which takes a
+    while to make.
     """
 
     def __init__(
@@ -112,11 +121,13 @@ class Release:
         checkpoint: Checkpoint | None = None,
         redact: Redactor | None = None,
         told: Say = lambda _done: None,
+        send: Callable[[], None] = lambda: None,
+        recovered: Recovered = untold,
     ):
         self.layout, self.system, self._say, self._redactor = layout, system, say, redact
         self.ledger = Ledger(layout)
         self._checkpoint = checkpoint or (lambda _phase: None)
-        self._told = told
+        self._told, self._send, self._recovered = told, send, recovered
         self._began = time.monotonic()
         self._phase = "check"
         self._no_room = False  # somebody complained of the disk
@@ -156,7 +167,7 @@ class Release:
             try:
                 self.at("check")
                 request.check()
-                finish(self.layout, self.system, self.say)
+                finish(self.layout, self.system, self.say, told=self._recovered)
                 self._changed = self._changes(request)
                 return work(request)
             except Exception as problem:
@@ -279,7 +290,7 @@ class Release:
         self.at("journal")
         storage.reserve(self.layout.reserve, storage.RESERVE)
         off = stopped(self.layout, self.ledger.last_good())
-        self.ledger.open_journal(target, off, stays=not starts_all)
+        self.ledger.open_journal(target, off, stays=not starts_all, by=request.deployer)
         slots = target.manifest.slots()
         without = [] if starts_all else [slot for slot in off if slot in slots]
         self.at("switch")
@@ -288,20 +299,24 @@ class Release:
         soak = target.manifest.soak_seconds if new else 0
         gate.watch(self.layout, target, self.system, self.say, soak)
         self.at("mark good")
+        outcome = "rotated" if request.rotation else "good"
+        event = self._event(outcome, request, release=target.release)
+        self.ledger.note_passed(event)
         self.ledger.mark_good(target)
         count = len(slots) - len(without)
         live = f"{target.manifest.revision[:12]} is live, {count} worker{'' if count == 1 else 's'}"
         done = f"{target.release}: {live}"
-        self._finish(request, target, left, done)
+        self._finish(target, left, done, event)
         return done
 
-    def _finish(self, request: Request, target: Target, left: bool, done: str) -> None:
+    def _finish(self, target: Target, left: bool, done: str, event: dict[str, Any]) -> None:
         """What is left to do for one that is good, and stays so whatever fails here."""
         with only_said(self.say, "the release is good, and not all of the work after it was done"):
             # while there is a journal: where this is cut off, the recovery does it
+            self.ledger.record(**event)
             self._told(done)
-            self._record("rotated" if request.rotation else "good", request, release=target.release)
             self.ledger.note_good()
+            self._send()
             self.at("close")
             if left:
                 retire(self.layout, self.system, self.say)
@@ -341,12 +356,17 @@ class Release:
                 prune.discard(self.layout, self._made, self.say)
 
     def _record(self, outcome: str, request: Request, **details: Any) -> None:
+        self.ledger.record(**self._event(outcome, request, **details))
+
+    def _event(self, outcome: str, request: Request, **details: Any) -> dict[str, Any]:
+        """A line of the history."""
         details |= {"by": request.deployer} if request.deployer else {}
         details |= {"changed": self._changed} if self._changed else {}
         if changes.COMMIT in self._changed and (subject := self._subject(request)):
             details |= {"subject": subject}
-        seconds = round(time.monotonic() - self._began, 1)
-        self.ledger.record(outcome, revision=request.manifest.revision, seconds=seconds, **details)
+        details |= {"seconds": round(time.monotonic() - self._began, 1)}
+        revision = request.manifest.revision
+        return {"at": moments.stamp(), "outcome": outcome, "revision": revision, **details}
 
     def _subject(self, request: Request) -> str:
         """The commit's first line, cut; empty where git cannot tell it, which stops nothing."""
@@ -379,20 +399,30 @@ def room(layout: Layout) -> str:
     )
 
 
-def finish(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
+def finish(
+    layout: Layout,
+    system: System,
+    say: Say,
+    wait: bool = True,
+    told: Recovered = untold,
+) -> str:
     """Where a release was left unfinished: go to the last good one. Call it with the lock held.
 
     What the host runs now, in a few words.
     """
-    state, recovered = _go_back(layout, system, say, wait)
+    state, recovered = _go_back(layout, system, say, wait, told)
     if recovered is not None:
         Ledger(layout).record(**recovered)
     return state
 
 
 def _go_back(
-    layout: Layout, system: System, say: Say, wait: bool = True
-) -> tuple[str, dict[str, str] | None]:
+    layout: Layout,
+    system: System,
+    say: Say,
+    wait: bool = True,
+    told: Recovered = untold,
+) -> tuple[str, dict[str, Any] | None]:
     """Like `finish`, and what the history shall keep of it: nothing where all was finished, or
     where it has that already.
     """
@@ -401,6 +431,10 @@ def _go_back(
     unfinished = ledger.unfinished()
     last = ledger.last_good() or _found(layout, ledger, say)
     recovered = None
+    state = f"runs its last good release, {last.release}" if last else ""
+    if last is None:
+        why = "none of its good ones is on disk" if ledger.good() else "it never had a good one"
+        state = f"runs no release: {why}"
     if unfinished is not None:
         storage.remove(layout.reserve)  # on a full disk the way back has room
         release = unfinished.target.release
@@ -412,15 +446,14 @@ def _go_back(
         if last is None and (link := ledger.link_before()):
             storage.point(layout.current, link)
         ledger.forget_prepared()  # it may be what failed
+        told(unfinished, state)
         ledger.close_journal()
-        if not unfinished.noted:
-            recovered = {"outcome": "good" if unfinished.good else "recovered"}
-            known = {"release": last.release, "revision": last.manifest.revision} if last else {}
-            recovered |= known
-    if last is None:
-        why = "none of its good ones is on disk" if ledger.good() else "it never had a good one"
-        return f"runs no release: {why}", recovered
-    return f"runs its last good release, {last.release}", recovered
+        event: dict[str, Any] = {"outcome": "good" if unfinished.good else "recovered"}
+        event |= {"release": last.release, "revision": last.manifest.revision} if last else {}
+        if unfinished.good and unfinished.event:  # an older agent noted none
+            event = dict(unfinished.event)
+        recovered = None if unfinished.noted or event in ledger.history() else event
+    return state, recovered
 
 
 def _found(layout: Layout, ledger: Ledger, say: Say) -> Target | None:
@@ -445,7 +478,13 @@ def _found(layout: Layout, ledger: Ledger, say: Say) -> Target | None:
     return None
 
 
-def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
+def recover(
+    layout: Layout,
+    system: System,
+    say: Say,
+    wait: bool = True,
+    told: Recovered = untold,
+) -> str:
     """What the host does by itself after a kill and at boot.
 
     Workers start after the unit that does not wait; so it must not wait for a release that starts
@@ -459,7 +498,7 @@ def recover(layout: Layout, system: System, say: Say, wait: bool = True) -> str:
     with storage.locked(layout.lock, "recovery", busy):
         if layout.draining.exists():
             return "starts no worker any more: it is being drained"
-        state = finish(layout, system, say, wait)
+        state = finish(layout, system, say, wait, told)
         with only_said(say, NOT_REMOVED):
             prune.discard_unknown(layout, Ledger(layout), say)
         return state

@@ -35,10 +35,20 @@ def work(
 
     def told(done: str) -> None:
         if kind is RELEASE:
-            webhook.tell(layout, what.good(done), system, say)
+            webhook.put(layout, what.good(done), say, Ledger(layout).begun())
+
+    def send() -> None:
+        webhook.send(layout, system, say)
+
+    def recovered(cut_off: Unfinished, state: str) -> None:
+        webhook.put_recovered(layout, cut_off, state, say)
+        send()
+
+    def shown(line: str) -> None:
+        say(redact(line))
 
     try:
-        release = Release(layout, system, lambda line: say(redact(line)), redact=redact, told=told)
+        release = Release(layout, system, shown, None, redact, told, send, recovered)
         done = _do(kind, release, request)
     except ReleaseError as failure:
         reason = redact(failure.reason)
@@ -70,7 +80,7 @@ def killed(
 ) -> None:
     """After a recovery: where the unit left no result, its program was killed; note that.
 
-    `cut_off`: what the recovery found, if anything.
+    `cut_off`: what the recovery found, if anything; as a good one it is told already.
     """
     if result.exists():
         return
@@ -82,8 +92,6 @@ def killed(
     if good and (cut_off or phase in AFTER):
         done = f"{revision[:12]} is live; {webhook.LEFT}"
         storage.write_json(result, {"ok": True, "done": done})
-        if kind is RELEASE and cut_off and not cut_off.noted:
-            webhook.tell(layout, webhook.Told(revision).good(done), system, say)
         return
     reason = f"the {kind.name}'s program was killed"
     Ledger(layout).record("killed", revision=revision, phase=phase, reason=reason)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from . import storage
 from .layout import AGENT, Layout
-from .ledger import Ledger, Unfinished
+from .ledger import ROTATION, Ledger, Unfinished
 from .system import Say, System
 
 PAUSES = (1, 5, 25, 125)  # seconds before each further attempt; after a boot the network is late
@@ -67,40 +67,53 @@ def set_up(layout: Layout, url: str, say: Say) -> None:
         say(f"the webhook could not be noted: {problem.strerror}")
 
 
-def tell(layout: Layout, text: str, system: System, say: Say) -> None:
-    """Have it sent, by somebody else and soon; whatever fails here is only said."""
+def put(layout: Layout, text: str, say: Say, begun: int = 0) -> None:
+    """Have it wait to be sent; whatever fails here is only said.
+
+    `begun`: when the release was, by which a message that a recovery puts takes the place of the
+    same one.
+    """
     try:
         if not layout.webhook.is_file():
             return
         who = Ledger(layout).identity()
         head = f"{who['app']} {who['environment']} on {who['host']}: "
         storage.directory(layout.outbox, 0o700)
-        name = f"{time.time_ns():020}-{os.urandom(2).hex()}"
+        name = f"{begun:020}" if begun else f"{time.time_ns():020}-{os.urandom(2).hex()}"
         storage.write_json(layout.outbox / f"{name}.json", {"text": _escaped(head + text)})
-        _begin(layout, name, system, say)
     except Exception as problem:  # noqa: BLE001 - the release has its outcome already
         say(f"the webhook could not be told: {type(problem).__name__}")
 
 
-def resume(layout: Layout, system: System, say: Say) -> None:
-    """Have sent what a reboot has cut off."""
-    waiting = sorted(layout.outbox.glob("[0-9]*.json"))
-    if waiting:
-        _begin(layout, waiting[-1].stem, system, say)
+def tell(layout: Layout, text: str, system: System, say: Say) -> None:
+    """Have it sent, by somebody else and soon."""
+    put(layout, text, say)
+    send(layout, system, say)
 
 
-def tell_recovered(
-    layout: Layout, cut_off: Unfinished, state: str, system: System, say: Say
-) -> None:
+def send(layout: Layout, system: System, say: Say) -> None:
+    """Have sent what waits, be it what a reboot has cut off; whatever fails here is only said."""
+    try:
+        if layout.webhook.is_file() and any(layout.outbox.glob("[0-9]*.json")):
+            status, said = system.output(_sender(layout))
+            if status:
+                say(f"the message to the webhook waits for the next one: {said.strip()}")
+    except Exception as problem:  # noqa: BLE001 - the release has its outcome already
+        say(f"the webhook could not be told: {type(problem).__name__}")
+
+
+def put_recovered(layout: Layout, cut_off: Unfinished, state: str, say: Say) -> None:
     """After a boot or a kill that left nobody else to tell it."""
-    if cut_off.noted:
+    rotated = cut_off.by == ROTATION
+    # a rotation that became good is nobody's deploy
+    if cut_off.noted or (cut_off.good and rotated):
         return
     release, manifest = cut_off.target
-    what = Told(manifest.revision)
+    what = Told(manifest.revision, cut_off.by, ROTATION if rotated else "release")
     text = what.failed("unknown", "it was cut off, by a reboot or a kill", state)
     if cut_off.good:
         text = what.good(f"{release}: {manifest.revision[:12]} is live; {LEFT}")
-    tell(layout, text, system, say)
+    put(layout, text, say, cut_off.begun)
 
 
 def send_all(layout: Layout, system: System, say: Say) -> int:
@@ -121,15 +134,10 @@ def send_all(layout: Layout, system: System, say: Say) -> int:
     return given_up
 
 
-def _begin(layout: Layout, name: str, system: System, say: Say) -> None:
-    status, said = system.output(_sender(layout, name))
-    if status:
-        say(f"the message to the webhook waits for the next one: {said.strip()}")
-
-
-def _sender(layout: Layout, name: str) -> list[str]:
+def _sender(layout: Layout) -> list[str]:
+    name = f"satellite-{layout.app}-send-{time.time_ns()}.service"  # beside one that still sends
     return [
-        *("systemd-run", f"--unit=satellite-{layout.app}-send-{name}.service", "--collect"),
+        *("systemd-run", f"--unit={name}", "--collect"),
         *("--quiet", "--no-block", f"--description={layout.app}: tell how a release ended"),
         *(f"--property=RuntimeMaxSec={LIMIT}", AGENT, "send", "--app", layout.app),
     ]

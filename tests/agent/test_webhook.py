@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -17,12 +18,13 @@ from satellite_infra.agent import (
     cli,
     frontend,
     release_unit,
+    state,
     storage,
     system,
     webhook,
 )
 from satellite_infra.agent.layout import Layout
-from satellite_infra.agent.ledger import Ledger, Target, Unfinished
+from satellite_infra.agent.ledger import ROTATION, Ledger, Target, Unfinished
 from satellite_infra.agent.release import Release
 from tests.agent.conftest import FakeSystem, Killed, Origin, request
 from tests.fakes.answers import answering
@@ -164,11 +166,11 @@ def test_a_killed_release_and_one_that_a_boot_cut_off_are_told(
 ) -> None:
     webhook.set_up(layout, sink.url, print)
     storage.write(layout.phase, "build")
-    state, result = "runs no release: it never had a good one", layout.run / "result"
+    runs, result = "runs no release: it never had a good one", layout.run / "result"
     for _ in range(2):  # the second finds the result of the first
-        release_unit.killed(layout, result, state, "e" * 40, running, print, frontend.PHASE)
-    cut_off = Target("1-f", request(origin, "f" * 40).manifest)
-    webhook.tell_recovered(layout, Unfinished(cut_off, False, False), state, running, print)
+        release_unit.killed(layout, result, runs, "e" * 40, running, print, frontend.PHASE)
+    target = Target("1-f", request(origin, "f" * 40).manifest)
+    webhook.put_recovered(layout, Unfinished(target, False, False), runs, print)
     assert sent(layout, running)[0] == 0
     assert [text.split("\n")[0] for text in sink.texts] == [
         "shop test on h: release phase of eeeeeeeeeeee: FAILED in phase `build`: "
@@ -178,8 +180,47 @@ def test_a_killed_release_and_one_that_a_boot_cut_off_are_told(
     ]
 
 
-CUTS = ("gate", "mark good", "told", "close", "prune")
-"""Where a release is cut off; `told`: it is good, and nobody has heard of it."""
+CUTS: dict[str, tuple[Any, str] | None] = {
+    "gate": None,
+    "mark good": None,
+    "passed": (Ledger, "mark_good"),
+    "good": (Ledger, "record"),
+    "recorded": (webhook, "put"),
+    "told": (Ledger, "note_good"),
+    "noted": (webhook, "send"),
+    "close": None,
+    "prune": None,
+}
+"""Where a release is cut off: as a phase begins, or before something is done."""
+
+
+@pytest.fixture
+def by_itself(layout: Layout, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line is that host's."""
+    monkeypatch.setattr(cli, "Layout", lambda _: layout)
+    monkeypatch.setattr(cli, "_check_root", lambda: None)
+    monkeypatch.setattr(system, "System", lambda: running)
+
+
+@contextlib.contextmanager
+def cut_off(at: str) -> Iterator[None]:
+    """A release that ends there."""
+    phase = Release.at
+
+    def enter(release: Release, now: str) -> None:
+        phase(release, now)
+        if now == at:
+            raise Killed
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Release, "at", enter)
+        if before := CUTS[at]:
+            patch.setattr(*before, kill)
+        with pytest.raises(Killed):
+            yield
 
 
 @pytest.mark.parametrize("boots", [True, False], ids=["power cut", "kill"])
@@ -193,49 +234,128 @@ def test_one_that_is_good_when_it_is_cut_off_is_told_as_good_and_once(
     running: Running,
     origin: Origin,
     sink: Sink,
-    monkeypatch: pytest.MonkeyPatch,
+    by_itself: None,
 ) -> None:
     """By its history, its webhook and its result; `again`: what is another than before."""
     wanted = request(origin, origin.commit())
     work(layout, running, wanted, "")
     changes = {"quantity": 1} if again == "settings" else {}
     commit = origin.commit(a="new") if again == "commit" else wanted.manifest.revision
-    phase, tell = Release.at, webhook.tell
-
-    def enter(release: Release, now: str) -> None:
-        phase(release, now)
-        if now == at:
-            raise Killed
-
-    def kill(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Release, "at", enter)
-        patch.setattr(webhook, "tell", kill if at == "told" else tell)
-        with pytest.raises(Killed):
-            work(layout, running, request(origin, commit, **changes), sink.url)
-    monkeypatch.setattr(cli, "Layout", lambda _: layout)
-    monkeypatch.setattr(cli, "_check_root", lambda: None)
-    monkeypatch.setattr(system, "System", lambda: running)
+    with cut_off(at):
+        work(layout, running, request(origin, commit, **changes), sink.url)
     result = layout.run / "after"
     if boots:
         shutil.rmtree(layout.run)
-    good = at in CUTS[2:] and not (at == "told" and again == "nothing")  # nobody can know
+    good = list(CUTS).index(at) > 2 or (at == "passed" and again == "nothing")
     how = [] if boots else ["--result", str(result), "--revision", commit]
     running.calls.clear()
     assert cli.main(["recover", "--app", "shop", *how]) == 0
-    assert (("send", "shop") in running.calls) == (boots or not good or at == "told")
+    assert running.calls.count(("send", "shop")) == (boots or at != "prune")
     assert sent(layout, running)[0] == 0
     (text,) = sink.texts
     assert (f"release of {commit[:12]}" in text, ": good" in text) == (True, good)
+    assert " by bob@ci: " in text or not (boots or good)  # `killed` does not know it
     ends = ["good"] if good else ["recovered"] if boots else ["recovered", "killed"]
     history = Ledger(layout).history()
     assert [line["outcome"] for line in history] == ["good", *ends]
     if good:
         assert history[-1]["release"] == layout.current.readlink().name
+        assert history[-1]["by"] == "bob@ci"
     if not boots:
         assert storage.read_json(result)["ok"] == good
+
+
+@pytest.mark.parametrize("at", ["gate", "good", "told", "close"])
+def test_a_rotation_that_is_cut_off_is_no_deploy(
+    at: str, layout: Layout, running: Running, origin: Origin, sink: Sink, by_itself: None
+) -> None:
+    """One that failed stays the last deploy, and a good rotation is told to nobody."""
+    wanted = request(origin, origin.commit())
+    work(layout, running, wanted, sink.url)
+    work(layout, running, request(origin, origin.commit(CRASH="")), sink.url)
+    sent(layout, running)
+    before, told = state.report(layout, running)["last_release"], len(sink.texts)
+    base = Ledger(layout).last_good()
+    assert base
+    assert before["outcome"] == "failed"
+    own = {"names": ["TOKEN"], "base": base.release, "until": 10**12}
+    config = {**wanted.config, "TOKEN": "canary-other"}
+    manifest = base.manifest._replace(config=dict.fromkeys(config, "d" * 16))
+    bundle = {"config": config, "deployer": ROTATION, "rotation": own}
+    with cut_off(at):
+        text = manifest.text() + json.dumps(bundle)
+        release_unit.work(layout, text, layout.run / "r", running, print, frontend.ROTATION)
+    shutil.rmtree(layout.run)
+    assert cli.main(["recover", "--app", "shop", "--no-wait"]) == 0
+    assert state.report(layout, running)["last_release"] == before
+    sent(layout, running)
+    cut = [text.partition(" in phase")[0] for text in sink.texts[told:]]
+    name = f"shop test on h: rotation of {base.manifest.revision[:12]} by rotation"
+    assert cut == ([f"{name}: FAILED"] if at == "gate" else [])
+    last = Ledger(layout).history()[-1]
+    if at == "gate":
+        assert last["outcome"] == "recovered"
+    else:
+        assert (last["outcome"], last["by"]) == ("rotated", ROTATION)
+        assert last["changed"]
+
+
+def test_an_older_agents_journal_says_less(
+    layout: Layout, running: Running, origin: Origin, sink: Sink, by_itself: None
+) -> None:
+    work(layout, running, request(origin, origin.commit()), "")
+    with cut_off("good"):
+        work(layout, running, request(origin, origin.commit(a="new")), sink.url)
+    record = storage.read_json(layout.journal)
+    for name in ("by", "begun", "event"):
+        del record[name]
+    storage.write_json(layout.journal, record)
+    assert cli.main(["recover", "--app", "shop"]) == 0
+    assert [line["outcome"] for line in Ledger(layout).history()] == ["good", "good"]
+    sent(layout, running)
+    assert [": good" in text for text in sink.texts] == [True]
+
+
+@pytest.mark.parametrize("at", ["gate", "told"])
+def test_one_that_the_next_release_finds_cut_off_is_told_too(
+    at: str, layout: Layout, running: Running, origin: Origin, sink: Sink
+) -> None:
+    work(layout, running, request(origin, origin.commit()), "")
+    commits = [origin.commit(a="new"), origin.commit(b="new")]
+    with cut_off(at):
+        work(layout, running, request(origin, commits[0]), sink.url)
+    assert work(layout, running, request(origin, commits[1]), sink.url)[0] == 0
+    sent(layout, running)
+    ends = [": FAILED in phase" if at == "gate" else ": good. ", ": good after "]
+    for text, commit, end in zip(sink.texts, commits, ends, strict=True):
+        assert f"release of {commit[:12]} by bob@ci{end}" in text
+
+
+def test_a_recovery_by_hand_tells_nothing_of_a_release_that_is_under_way(
+    layout: Layout,
+    running: Running,
+    origin: Origin,
+    sink: Sink,
+    by_itself: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    locked = storage.locked
+
+    @contextlib.contextmanager
+    def waits(path: Path, *how: Any) -> Iterator[None]:
+        if path == layout.lock:  # the release ends while it waits
+            storage.remove(layout.journal)
+        with locked(path, *how):
+            yield
+
+    work(layout, running, request(origin, origin.commit()), sink.url)
+    sent(layout, running)
+    last = Ledger(layout).last_good()
+    assert last
+    Ledger(layout).open_journal(last)
+    monkeypatch.setattr(storage, "locked", waits)
+    assert cli.main(["recover", "--app", "shop"]) == 0
+    assert list(layout.outbox.iterdir()) == []
 
 
 @pytest.mark.parametrize(("answer", "asked"), [(404, 1), (302, 1), (500, 5)])
