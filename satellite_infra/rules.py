@@ -52,7 +52,7 @@ def encryption(
 def across(settings: Settings, broken: frozenset[str]) -> Iterator[str]:
     """Every problem between settings; `broken`: keys that have problems of their own already."""
     each = [users, files, heroku, promote, hosts, overrides, rolling, canary]
-    each += [login, role, alerts, monit, queue, sources, network, egress, tags]
+    each += [login, role, alerts, monit, queue, packages, sources, network, egress, tags]
     for rule in each:
         yield from rule(settings)
     for key, how in required(settings):
@@ -325,6 +325,12 @@ def queue(s: Settings) -> Iterator[str]:
     if not s.instance_names():
         rule = "has no meaning without an EC2 instance, whose role may tell CloudWatch: "
         yield line(["queue"], rule + "satellite:count or names")
+
+
+def packages(s: Settings) -> Iterator[str]:
+    """Of two versions each bootstrap would bring the other one."""
+    for name in _twice(package.partition("=")[0] for package in s.packages):
+        yield line(["packages"], "should name each package once", name)
 
 
 def sources(s: Settings) -> Iterator[str]:

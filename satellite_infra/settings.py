@@ -403,8 +403,9 @@ class Settings(Model):
     """What `satellite promote` does for this stack."""
     packages: tuple[f.Package, ...] = Field(default=(), examples=[["libpq-dev"]])
     """Packages of the distribution, or of `apt_sources`, that the app needs. One as `NAME=VERSION`
-    stays at that version: no unattended upgrade takes it further, and a newer one goes back; apps
-    that share a host have to agree on it."""
+    stays at that version: no unattended upgrade takes it further, and a newer one goes back. What
+    it needs in that very version, as `libpq-dev` needs `libpq5`, has to be named with it, as
+    `NAME=VERSION`, too. Apps that share a host have to agree on it."""
     apt_sources: dict[f.SourceName, AptSourceSettings] = {}
     """Package sources beside the distribution's own, each with the one key that may sign it."""
     unattended_upgrades: f.Switch = Field(default=True, examples=[True])

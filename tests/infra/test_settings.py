@@ -362,6 +362,10 @@ def test_a_part_of_the_live_hosts_is_rounded_down_but_never_to_none(
             'packages/0: should be a Debian package such as libpq-dev, got "Lib PQ"',
         ),
         (
+            {"packages": ["tool=1.0", "libpq-dev", "tool=2.0", "tool:i386=1.0"]},
+            "packages: should name each package once, got tool",
+        ),
+        (
             {"apt_sources": {"a.b": SOURCE}},
             "apt_sources/a.b: should be lower-case letters, digits and -, a letter or digit first, "
             "63 at most",
