@@ -154,6 +154,12 @@ def _silent(host: Host, problem: str, away: str, unknown: bool) -> Finding:
         text = f"it lets in, and {problem}"
         text += ". No host says which commit it goes on with, so this deploys:" if unknown else ""
         return Finding("agent_fails", text, host.name, deploys=unknown)
+    if problem.startswith(remote.MISSES):
+        text = (
+            f"it lets in, and {problem}. What runs there goes on, and no visit comes before that "
+        )
+        text += "is there again. What should be mounted, and what is:"
+        return Finding("state_missing", text, host.name)
     if away:
         text = f"{problem}. No host answers: it may be {away}"
         return Finding(SILENT, text, host.name, command=RUNBOOK)

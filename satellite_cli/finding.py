@@ -75,6 +75,11 @@ def _kernel(found: Finding, _: str) -> Words:
     return _there(found, "sudo dmesg -T | tail -n 50")
 
 
+def _mounts(found: Finding, _: str) -> Words:
+    """What should be mounted there, and what is."""
+    return _there(found, "findmnt --fstab; findmnt --real")
+
+
 def _clock(found: Finding, _: str) -> Words:
     restart = "sudo systemctl restart"
     return _there(found, f"{restart} chrony || {restart} systemd-timesyncd")
@@ -112,6 +117,7 @@ MENDS: Mapping[str, Callable[[Finding, str], Words]] = {
     "disk_full": _room,
     "disk_low": _room,
     "read_only": _kernel,
+    "state_missing": _mounts,
     "drop_in": _take_away,
     "unit_replaced": _take_away,
     "unit_masked": _unmask,

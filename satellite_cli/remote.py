@@ -54,6 +54,10 @@ OLDER = "its agent is older than this command: satellite up"
 UNREAD = "its answer cannot be read"
 FAILS = "its agent fails: "
 """How a reason begins of a host that lets in, and runs nothing for us."""
+MISSES = "it knows nothing of itself: "
+"""How it begins where what the host has to remember is not there: another agent mends nothing."""
+NO_STATE = "this host is not bootstrapped, or the disk is not mounted"
+"""How an agent ends what it says then."""
 NOT_ASKED = "was not asked"
 REACHED = frozenset({STRANGER, REFUSED, UNPREPARED, OLDER})
 """Reasons of a host that is there all the same."""
@@ -438,7 +442,8 @@ Of a bastion's ssh that one line besides; LogLevel INFO would say it, too, and s
 def read(answer: Answer, kind: type = dict) -> tuple[Any, str]:
     """What an answer holds that should be data; or None, and why there is nothing."""
     if answer.problem or answer.status:
-        return None, answer.problem or f"{FAILS}{last_line(answer.err)}"
+        said = last_line(answer.err)
+        return None, answer.problem or f"{MISSES if said.endswith(NO_STATE) else FAILS}{said}"
     told = answer.json(kind)
     return told, "" if told is not None else f"{UNREAD}: {last_line(answer.out)}"
 

@@ -44,7 +44,8 @@ class Running:
         """Ask all hosts `but` these; if `strict`, SatelliteError with those that do not answer.
 
         `names`: where these hosts alone are visited a warning does for the others, and for those
-        whose agent fails, which a visit brings anew; as long as some host says what it runs.
+        whose agent fails, which a visit brings anew, and not where what the host remembers is not
+        there; as long as some host says what it runs.
         """
         at = time.time()
         hosts = [host for host in fleet.chosen([]) if host.name not in but]
@@ -61,7 +62,7 @@ class Running:
             others = {*gone} - {*names} | failing if names and commits(said) else set()
             for name in sorted(others):
                 note(f"warning: {name} does not answer now: {gone.pop(name)}")
-            if gone and {*gone} <= failing:
+            if gone and all(why.startswith((remote.FAILS, remote.MISSES)) for why in gone.values()):
                 raise SatelliteError(
                     "nothing was changed: these hosts let in, and cannot say what they run\n"
                     + "".join(f"  {name}: {why}\n" for name, why in gone.items())

@@ -7,7 +7,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from . import own_units, storage, units
+from . import orphans, own_units, storage, units
 from .installed import contents
 from .ledger import PREPARED, Ledger
 from .preparation import Preparation, known
@@ -78,11 +78,14 @@ def _compile(host: Preparation, directory: Path) -> bool:
 
 
 def environment(host: Preparation) -> bool:
-    """Refuse a host whose workers are another environment's; it changes nothing.
+    """Refuse a host whose workers are another environment's, or nobody's; it changes nothing.
 
-    A copied stack file may still name the address of the other's host.
+    A copied stack file may still name the address of the other's host. And what is written over an
+    empty place looks like a new host.
     """
     layout, manifest = host.layout, host.manifest
+    if not layout.identity.exists():
+        orphans.check(layout, host.system)
     theirs = known(layout.identity, {}).get("environment", manifest.environment)
     # an instance is of the stack that made it: what it has of another one came with its image
     numbered = str(host.bundle["machine"]).isdigit()

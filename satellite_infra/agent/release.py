@@ -26,6 +26,7 @@ from . import (
     gate,
     jobs,
     moments,
+    orphans,
     phase,
     progress,
     prune,
@@ -168,6 +169,7 @@ class Release:
                 self.at("check")
                 request.check()
                 finish(self.layout, self.system, self.say, told=self._recovered)
+                orphans.check(self.layout, self.system)
                 self._changed = self._changes(request)
                 return work(request)
             except Exception as problem:
@@ -335,7 +337,10 @@ class Release:
         self.say(f"failed in phase `{where}`: {reason}")
         recovered = None
         try:
-            state, recovered = _go_back(self.layout, self.system, self.say)
+            if isinstance(problem, orphans.OrphansError):
+                state = orphans.STATE
+            else:
+                state, recovered = _go_back(self.layout, self.system, self.say)
         except Exception as second:  # noqa: BLE001 - the first failure must be told
             state = f"could not be put back: {second}; `{self.layout.recover_unit}` keeps trying"
             self.say(state)

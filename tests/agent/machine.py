@@ -102,6 +102,8 @@ class Machine(System):
             self.active.update(argv[1:])
         if argv[0] == "stop":
             self.active.difference_update(argv[1:])
+        if argv[0] == "show" and "*" in argv[-1]:  # no worker of any app is loaded
+            return ""
         stale = "yes" if self.read != self.units_on_disk() else "no"
         return f"NeedDaemonReload={stale}\n" if argv[0] == "show" else ""
 

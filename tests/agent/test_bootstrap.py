@@ -16,7 +16,7 @@ from satellite_infra.agent.bootstrap import STEPS, bootstrap
 from satellite_infra.agent.bootstrap_manifest import AptSource, Monit, Queue, Rotation, Watch
 from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent.preparation import Preparation
-from satellite_infra.agent.system import CommandError
+from satellite_infra.agent.system import CommandError, UnitState
 from tests.agent.conftest import Killed
 from tests.agent.machine import Machine, files, new_machine, preparation
 
@@ -166,6 +166,25 @@ def test_a_host_that_was_drained_may_be_another_environments(machine: Machine) -
     storage.write_json(mine.layout.good, [])
     with pytest.raises(CommandError, match="is prepared for shop staging, and this stack is prod"):
         bootstrap(theirs)
+
+
+def test_over_the_empty_place_of_a_disk_nothing_is_written_while_workers_run(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written there it would be a new host, whose first release may stop what has no way back."""
+    host = whole(machine)
+    before = files(machine.root)
+    unit = UnitState("satellite-shop.worker@1.service", "active", "running", 7, 0, "x", False)
+    monkeypatch.setattr(machine, "units", lambda _: {unit.name: unit})
+    with pytest.raises(CommandError, match="in step `environment`: nothing was changed: workers"):
+        bootstrap(host)
+    changed = {name for name in files(machine.root) if name not in before}
+    assert not any("var/lib/satellite" in name for name in changed), changed
+    other = unit._replace(name="satellite-other.worker@1.service")
+    monkeypatch.setattr(machine, "units", lambda _: {other.name: other})
+    bootstrap(host)
+    monkeypatch.setattr(machine, "units", lambda _: {unit.name: unit})
+    bootstrap(host)  # a first release is under way, which its journal tells
 
 
 def test_the_same_host_may_have_another_name_and_number(machine: Machine) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from satellite_infra.agent import backoff, gate, ledger, notes, prune, state, storage
+from satellite_infra.agent import backoff, gate, ledger, notes, orphans, prune, state, storage
 from satellite_infra.agent.converge import MARGIN, MissingReleaseError, converge
 from satellite_infra.agent.drain import drain
 from satellite_infra.agent.layout import Layout
@@ -757,6 +757,59 @@ def test_where_a_disk_is_not_mounted_a_recovery_waits_for_it(
     assert said == f"runs its last good release, {good}"
     assert set(system.running().values()) == {Ledger(layout).current()} == {good}
     no_leftovers(layout)
+
+
+@pytest.mark.parametrize("lost", ["state", "base"])
+@pytest.mark.parametrize("ask", ["run", "run_phase"])
+def test_workers_of_which_an_empty_place_knows_nothing_are_left_alone(
+    lost: str, ask: str, layout: Layout, system: FakeSystem, origin: Origin, tmp_path: Path
+) -> None:
+    """Though somebody has written there which host it is: a failure would have no way back."""
+    deploy(layout, system, request(origin, origin.commit(a="good")))
+    runs, empty = system.running(), bare(tmp_path / "empty")
+    disk: Path = getattr(layout, lost)
+    shutil.move(disk, tmp_path / "disk")
+    shutil.move(getattr(empty, lost), disk)
+    system.calls.clear()
+    bad = request(origin, origin.commit(CRASH="x"))
+    for _ in range(2):
+        with pytest.raises(ReleaseError, match=r"^check: nothing was changed: workers of "):
+            getattr(Release(layout, system, lambda _: None), ask)(bad)
+        assert recover(layout, system, lambda _: None, wait=False).startswith("runs no release: ")
+    assert [call for call in system.calls if call[0] != "daemon-reload"] == []
+    shutil.rmtree(disk)
+    shutil.move(tmp_path / "disk", disk)
+    assert system.running() == runs
+    with pytest.raises(ReleaseError) as failure:
+        deploy(layout, system, bad)
+    assert failure.value.state.startswith("runs its last good release, ")
+    assert set(system.running().values()) == set(runs.values())
+
+
+def test_where_such_workers_have_ended_or_are_ending_the_next_release_is_the_first(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit(a="good")))
+    shutil.rmtree(layout.state)
+    storage.write_json(layout.identity, {"host": "h", "machine": "m"})
+    wanted = request(origin, origin.commit(a="first"))
+    with pytest.raises(ReleaseError) as failure:
+        deploy(layout, system, wanted)
+    assert failure.value.state == "runs what it ran before"
+    assert f"`systemctl disable --now {layout.target}` here ends them" in failure.value.reason
+    for name, unit in system.loaded.items():
+        system.loaded[name] = unit._replace(active="deactivating", job=True)
+    orphans.check(layout, system)
+    system.loaded.clear()
+    assert "is live" in deploy(layout, system, wanted)
+
+
+def test_what_came_with_the_image_of_another_environments_host_gives_way(
+    layout: Layout, system: FakeSystem, origin: Origin
+) -> None:
+    deploy(layout, system, request(origin, origin.commit(a="theirs")))
+    Ledger(layout).begin_anew("staging")
+    assert "is live" in deploy(layout, system, request(origin, origin.commit(a="ours")))
 
 
 def test_where_the_releases_are_lost_for_good_the_next_one_is_the_first_again(

@@ -21,6 +21,8 @@ from satellite_cli.reachable import Gate
 from satellite_infra import keys
 from satellite_infra.agent import flat
 from satellite_infra.agent.installed import digest
+from satellite_infra.agent.layout import Layout
+from satellite_infra.agent.ledger import Ledger
 from satellite_infra.agent_bundle import agent_files
 
 CANARY = "canary-7f3a9c"
@@ -289,6 +291,13 @@ def desk(
 def host(name: str, machine: str, address: str, lost: bool = False) -> dict[str, Any]:
     """One of the stack's outputs."""
     return {"name": name, "machine": machine, "address": address, "lost": lost}
+
+
+def missed() -> str:
+    """What an agent says that does not find what its host has to remember."""
+    with pytest.raises(LookupError) as failure:
+        Ledger(Layout("shop", Path("/nowhere"))).identity()
+    return str(failure.value)
 
 
 def status(host: str, states: tuple[str, ...] = ("running", "running"), **more: Any) -> Any:

@@ -21,7 +21,7 @@ from satellite_cli.problems import SatelliteError
 from satellite_cli.project import Project
 from satellite_cli.reachable import Check
 from satellite_cli.running import Running, before, way_back
-from tests.cli.conftest import CANARY, COMMIT, Desk, host, status
+from tests.cli.conftest import CANARY, COMMIT, Desk, host, missed, status
 
 URN = "urn:pulumi:staging::satellite::{}::{}"
 NEW = "f" * 40
@@ -531,6 +531,20 @@ def test_a_host_whose_agent_fails_gets_it_anew(changing: Desk) -> None:
     assert (ran.status, "cannot say what they run\n  worker-1: " in ran.err) == (1, True)
     # a deploy asks whether it lets in, and no more
     assert changing.satellite("up", "--again", "--yes").status == 0
+
+
+def test_a_host_whose_disk_is_not_mounted_gets_no_visit(changing: Desk) -> None:
+    """Its workers run, and a bootstrap would make a new host of what is below its disk."""
+    changing.hosts["worker-2"] = {"status": 1, "err": f"{missed()}\n"}
+    visit = ("up", "--same-commit", "--again", "--yes", "--host")
+    refused = (
+        "error: nothing was changed: these hosts let in, and cannot say what they run\n"
+        f"  worker-2: it knows nothing of itself: {missed()}\n  What mends it: satellite doctor\n"
+    )
+    for words in ((*visit, "worker-2"), ("rollback", "--yes"), ("scale", "worker=4", "--yes")):
+        ran = changing.satellite(*words)
+        assert (ran.status, ran.err) == (1, refused), words
+    assert changing.satellite(*visit, "worker-1").status == 0  # it stops nobody else's
 
 
 @pytest.mark.parametrize("words", [["scale", "worker=4"], ["up", "--same-commit"]])

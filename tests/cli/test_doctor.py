@@ -21,7 +21,7 @@ from satellite_cli.project import Project
 from satellite_infra.agent import flat
 from satellite_infra.agent.examine import STATES
 from satellite_infra.host_identity import host_identity
-from tests.cli.conftest import COMMIT, MANIFEST, Desk, host, status
+from tests.cli.conftest import COMMIT, MANIFEST, Desk, host, missed, status
 
 NEW = "f" * 40
 
@@ -400,6 +400,12 @@ def test_what_a_host_finds_of_itself(clinic: Desk, code: str, about: str, mend: 
         ({"status": 113}, "not_prepared", "up --same-commit", 1),
         ({"status": 2, "err": "invalid choice: 'status'"}, "agent_older", "up", 1),
         ({"status": 1, "err": "no host.json\n"}, "agent_fails", VISIT.partition(" ")[2], 1),
+        (
+            {"status": 1, "err": f"{missed()}\n"},
+            "state_missing",
+            "ssh worker-2 -- 'findmnt --fstab; findmnt --real'",
+            1,
+        ),
     ],
 )
 def test_a_host_that_does_not_answer(

@@ -252,6 +252,35 @@ def test_a_host_that_a_failed_deploy_left_behind(desk: Desk) -> None:
     assert desk.runs() == [{new}] * 2
 
 
+def test_a_disk_that_is_not_mounted_costs_no_worker(desk: Desk) -> None:
+    """What writes over its empty place would make a host of it that has nothing to go back to."""
+    host, place = desk.site.host(2), "/var/lib/satellite"
+    before = desk.site.workers(host)
+    host.run(f"mount -t tmpfs -o size=2m,mode=755 none {place}")
+    try:
+        (one,) = found(desk)
+        look = f"satellite ssh {SECOND} -- 'findmnt --fstab; findmnt --real'"
+        assert (one["host"], one["code"], one["mend"]) == (SECOND, "state_missing", look)
+        desk.good(look)
+        assert "What mends it: satellite doctor" in desk.run(f"{VISIT} --yes").stderr
+        ran = desk.run(f"satellite up --again --host {SECOND} --yes")
+        assert ran.returncode != 0
+        assert "workers of clinic run here, and no release" in " ".join(ran.stderr.split())
+        assert host.run(f"ls -A {place}").stdout == ""
+        # another agent has written there which host it is
+        host.run(f"umount -l {place}; cat {STATE}/host.json >/tmp/host.json")
+        host.run(f"mount -t tmpfs -o size=2m,mode=755 none {place}; mkdir {STATE}")
+        host.run(f"cp /tmp/host.json {STATE}/host.json")
+        ran = desk.run(f"satellite up --again --host {SECOND} --yes")
+        assert ran.returncode != 0
+        assert f"{SECOND} runs what it ran before" in " ".join(ran.stderr.split())
+        assert desk.site.workers(host) == before
+    finally:
+        host.run(f"umount -l {place}")
+    desk.good("satellite deploy --yes")
+    assert found(desk) == []
+
+
 def test_another_host_key(desk: Desk) -> None:
     host = desk.site.host(2)
     key = "/etc/ssh/ssh_host_ed25519_key"

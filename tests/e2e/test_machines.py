@@ -168,7 +168,9 @@ def test_an_existing_host_is_prepared_again_when_its_machine_is_another(pair: Si
     identity = "cat /var/lib/satellite/pair/host.json"
     assert '"host": "rented"' in rented.run(identity).stdout
     logins = pair.host(1).ssh_logins()
-    rented.run("rm -r /var/lib/satellite /usr/local/lib/satellite")  # as if it were rebuilt
+    # as if it were rebuilt
+    rented.run("systemctl disable --now satellite-pair.target")
+    rented.run("rm -r /var/lib/satellite /usr/local/lib/satellite")
     assert "unchanged" in pair.up()
     pair.put("hosts.rented.machine", "2")
     pair.up()
