@@ -26,7 +26,8 @@ AWS = "pulumi_aws"
 SERVICES = ("ec2", "vpc", "iam", "cloudwatch")
 """Of which a stack needs a few types of many."""
 USED = {"ec2": "Instance", "vpc": "SecurityGroupIngressRule"}
-"""What every stack with instances needs first."""
+"""What every stack with instances needs first; a service loads itself when something of it is used,
+which may be in one thread."""
 
 
 @functools.cache
@@ -34,7 +35,6 @@ def loading() -> tuple[Future[Any], Future[None]]:
     """Begin to load what a run needs, beside everything else: what serves the program, and all."""
     with_it = ThreadPoolExecutor(1)
     found = with_it.submit(importlib.import_module, SERVER), with_it.submit(_load)
-    with_it.submit(_load_types)
     with_it.shutdown(wait=False)
     return found
 
@@ -43,10 +43,6 @@ def _load() -> None:
     for service in SERVICES:
         slim(f"{AWS}.{service}")
     importlib.import_module("satellite_infra.stack")
-
-
-def _load_types() -> None:
-    """What nobody waits for: who needs it sooner finds what is loaded by then."""
     aws = vars(importlib.import_module(AWS))
     for service, name in USED.items():
         getattr(aws[service], name)

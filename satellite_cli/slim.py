@@ -31,9 +31,7 @@ class Package(ModuleType):
             if name not in vars(self):
                 raise AttributeError(f"{self.__name__}.{name}")
             return vars(self)[name]
-        # one that asks for itself while it loads is kept afterwards: who else asks waits for it
-        if not getattr(getattr(found, "__spec__", None), "_initializing", False):
-            setattr(self, name, found)
+        setattr(self, name, found)
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:

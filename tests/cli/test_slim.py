@@ -73,24 +73,6 @@ print(get_ami.__module__, hasattr(ec2, "Nonsense"))
     ]
 
 
-def test_a_module_that_asks_for_itself_is_kept_once_it_is_whole() -> None:
-    """Another thread would be given what there is of it by then."""
-    own, kept, whole = python(f"""\
-import sys, threading
-from satellite_cli import slim
-slim.slim("{AWS}.ec2")
-from {AWS} import ec2
-import pulumi
-before, seen = pulumi.output_type, []
-def looking(kind):
-    seen.append("outputs" in vars(ec2))
-    return before(kind)
-pulumi.output_type = looking
-print(ec2.outputs is sys.modules["{AWS}.ec2.outputs"], any(seen), "outputs" in vars(ec2))
-""")
-    assert (own, kept, whole) == ("True", "False", "True")
-
-
 def test_what_is_loaded_already_stays_what_it_is() -> None:
     same, again = python(f"""\
 import sys
