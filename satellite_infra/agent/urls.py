@@ -16,6 +16,8 @@ PARTS = re.compile(
 )
 BEHIND = re.compile(r"[?&](ssl)?password=([^&]+)")
 """What libpq takes for a password behind the ?, and a # for a part of it; others do not."""
+ENDS = re.compile(r"[\s\"'<>]")
+"""What ends a URL in a longer text."""
 LONGEST = 1 << 13  # characters of a URL; what is longer is no place of a database
 
 
@@ -58,5 +60,7 @@ def passwords(text: str) -> set[str]:
     """What may be a password in it: as it stands there, and decoded."""
     found = {login.partition(":")[2] for login in logins(text)}
     behind = [password for _, password in BEHIND.findall(text)]
+    # a URL may have something behind it, such as a line's end, or the rest of a JSON text
+    behind += [ENDS.split(password, maxsplit=1)[0] for password in behind]
     found |= {*behind, *(password.partition("#")[0] for password in behind)}
     return found | {unquote(password) for password in found}

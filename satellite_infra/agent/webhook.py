@@ -63,6 +63,8 @@ def set_up(layout: Layout, url: str, say: Say) -> None:
             storage.write_json(layout.webhook, {"url": url})
         else:
             storage.remove(layout.webhook)
+            for waiting in layout.outbox.glob("[0-9]*.json"):  # no other URL shall get it
+                storage.remove(waiting)
     except OSError as problem:  # a full disk: the release says so itself
         say(f"the webhook could not be noted: {problem.strerror}")
 
@@ -113,7 +115,8 @@ def put_recovered(layout: Layout, cut_off: Unfinished, state: str, say: Say) -> 
     text = what.failed("unknown", "it was cut off, by a reboot or a kill", state)
     if cut_off.good:
         text = what.good(f"{release}: {manifest.revision[:12]} is live; {LEFT}")
-    put(layout, text, say, cut_off.begun)
+    # one that could not be put back has told so before: this comes after it
+    put(layout, text, say, cut_off.begun if cut_off.good else 0)
 
 
 def send_all(layout: Layout, system: System, say: Say) -> int:

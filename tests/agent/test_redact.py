@@ -35,6 +35,8 @@ from satellite_infra.agent.redact import Redactor, secrets
         ("postgres://u@h/db?password=s3cr3tpw&host=x", "s3cr3tpw"),
         ("postgres:///db?host=x&password=s3%26cr#t", "s3&cr#t"),
         ("https://h/x?password=s3cr3tpw#part", "s3cr3tpw"),
+        ("postgres://u@h/db?password=s3cr3tpw\n", "s3cr3tpw"),
+        ('{"url": "postgres://u@h/db?password=s3cr3tpw"}', "s3cr3tpw"),
         ("postgres://me:ot?her@h/db?a=b&sslpassword=s3%26cr3t", "s3%26cr3t"),
         ("pässword", "p\\u00e4ssword"),
         ("<s3c&r3t>", "\\u003cs3c\\u0026r3t\\u003e"),  # JSON of Rails and of Go

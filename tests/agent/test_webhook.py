@@ -385,6 +385,18 @@ def test_what_a_power_cut_has_damaged_keeps_no_later_message(
     assert sent(layout, running) == (0, [])
 
 
+def test_what_waits_is_dropped_with_the_url_and_not_sent_to_the_next(
+    layout: Layout, running: Running, sink: Sink
+) -> None:
+    webhook.set_up(layout, f"http://127.0.0.1:9/{CANARY}", print)
+    webhook.put(layout, "of before", print)
+    webhook.set_up(layout, "", print)
+    webhook.set_up(layout, sink.url, print)
+    webhook.tell(layout, "of now", running, print)
+    sent(layout, running)
+    assert sink.texts == ["shop test on h: of now"]
+
+
 def test_nobody_there_is_said_without_the_url(layout: Layout, running: Running) -> None:
     webhook.set_up(layout, f"http://127.0.0.1:9/{CANARY}", print)
     webhook.tell(layout, "text", running, print)
