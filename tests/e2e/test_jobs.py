@@ -351,10 +351,14 @@ def test_a_host_that_is_dead_is_not_rolled_and_the_jobs_of_one_that_was_are_give
     """By what the errors name, and nothing else."""
     empty_queue(shop.lab)
     enqueue(shop, 8, 6)
-    wait_until("jobs are held", lambda: len(locked(shop)) >= 4)
+
+    def of_the_second() -> set[str]:
+        return {name for name in locked(shop) if name.startswith("shop-2.")}
+
+    wait_until("it holds jobs, too", lambda: len(locked(shop)) >= 4 and bool(of_the_second()))
     dead, machines = shop.host(2), [host.instance_id for host in shop.hosts()]
     dead.kill()
-    held = {name for name in locked(shop) if name.startswith("shop-2.")}
+    held = of_the_second()
     assert held
     ran = shop.satellite("roll", "shop-2", "--again", "--yes")
     assert ran.returncode == 1, ran
