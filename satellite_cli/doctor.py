@@ -157,8 +157,8 @@ def _silent(host: Host, problem: str, away: str, unknown: bool) -> Finding:
     if problem.startswith(remote.MISSES):
         text = (
             f"it lets in, and {problem}. What runs there goes on, and no visit comes before that "
+            "is there again. What should be mounted, and what is:"
         )
-        text += "is there again. What should be mounted, and what is:"
         return Finding("state_missing", text, host.name)
     if away:
         text = f"{problem}. No host answers: it may be {away}"

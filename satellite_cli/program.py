@@ -21,7 +21,7 @@ from typing import Any
 
 import grpc
 import pulumi
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import json_format
 from pulumi.runtime import (
     register_stack_transformation,
     reset_options,
@@ -114,9 +114,8 @@ class Program(LanguageRuntimeServicer):
 
 def outputs_before(monitor: Any, run: Any) -> str:
     """The outputs of the last update, as the CLI tells them; empty where the engine does not."""
-    named = struct_pb2.Struct()
-    named.update({"name": f"{run.organization or 'organization'}/{run.project}/{run.stack}"})
-    question = resource_pb2.ResourceInvokeRequest(tok=naming.STACK_OUTPUTS, args=named)
+    name = f"{run.organization or 'organization'}/{run.project}/{run.stack}"
+    question = resource_pb2.ResourceInvokeRequest(tok=naming.STACK_OUTPUTS, args={"name": name})
     try:
         answer = getattr(monitor.Invoke(question), "return")
         return json.dumps(json_format.MessageToDict(answer).get("outputs", {}))

@@ -99,7 +99,7 @@ def shown(file: Path) -> dict[str, str] | None:
 
 
 def _twice(node: yaml.Node | None) -> bool:
-    """Whether a map has a name twice, or the settings are no map, which Pulumi refuses."""
+    """Whether a map in it has a name twice, which Pulumi refuses."""
     if isinstance(node, yaml.MappingNode):
         names = [str(key.value) for key, _ in node.value]
         return len({*names}) < len(names) or any(_twice(inner) for _, inner in node.value)
